@@ -1,0 +1,72 @@
+"""What the command line asks of the lifecycle: plain records, filled by the verbs, read by container and execute."""
+
+
+class CreateRequest:
+    """A `create` or a `run`.
+
+    root             directory of the state store (absolute)
+    id               the container's id
+    bundle           directory with config.json
+    config           name of the configuration file within the bundle, or an absolute path
+    console_socket   path of the AF_UNIX socket that gets the terminal's master, or ""
+    pidfd_socket     path of the AF_UNIX socket that gets a pidfd of the container's process, or ""
+    pid_file         path that gets the pid in decimal digits, or ""
+    preserve_fds     how many descriptors from 3 up the container keeps
+    cgroup_manager   "cgroupfs", "systemd" or "disabled"
+    rootless         True, False, or None to find out
+    trace            path of the trace file to write, or ""
+    """
+
+    def __init__(self, root: str, id: str, bundle: str) -> None:
+        self.root = root
+        self.id = id
+        self.bundle = bundle
+        self.config = "config.json"
+        self.console_socket = ""
+        self.pidfd_socket = ""
+        self.pid_file = ""
+        self.no_pivot = False
+        self.no_new_keyring = False
+        self.preserve_fds = 0
+        self.detach = False
+        self.keep = False
+        self.cgroup_manager = "cgroupfs"
+        self.rootless: bool | None = None
+        self.trace = ""
+
+
+class ExecRequest:
+    """An `exec`: either a file with a whole process object, or arguments laid over the container's own process.
+
+    process          path of a JSON process object, or ""
+    args             the command and its arguments (when `process` is "")
+    cwd, env, user   "" or [] mean: as the container's own process; user is "UID[:GID]"
+    additional_gids  more group ids
+    caps             capabilities added to bounding, effective and permitted
+    tty              True asks for a terminal
+    no_new_privs, apparmor, process_label   as the options of these names
+    cgroups          "PATH" or "CONTROLLER[,CONTROLLER]:PATH" below the container's cgroup
+    """
+
+    def __init__(self, root: str, id: str) -> None:
+        self.root = root
+        self.id = id
+        self.process = ""
+        self.args: list[str] = []
+        self.cwd = ""
+        self.env: list[str] = []
+        self.user = ""
+        self.additional_gids: list[int] = []
+        self.caps: list[str] = []
+        self.tty = False
+        self.no_new_privs = False
+        self.apparmor = ""
+        self.process_label = ""
+        self.cgroups: list[str] = []
+        self.ignore_paused = False
+        self.detach = False
+        self.pid_file = ""
+        self.console_socket = ""
+        self.pidfd_socket = ""
+        self.preserve_fds = 0
+        self.trace = ""
