@@ -1,0 +1,159 @@
+"""Builds the C side of pyoci: the container's init, and the generated sources of the extension `pyoci._shim`.
+
+The C declarations that Python sees are not written here: they are the regions between the lines
+`/* cffi:begin */` and `/* cffi:end */` of plan.h and shim/*.h, so that C and Python read the same text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+import cffi
+
+CSRC = Path(__file__).resolve().parent
+MODULE = "pyoci._shim"
+STRICT = ["-std=gnu11", "-Wall", "-Wextra"]
+_REGION = re.compile(r"^/\* cffi:begin \*/$(.*?)^/\* cffi:end \*/$", re.DOTALL | re.MULTILINE)
+
+
+class BuildError(Exception):
+    """The build cannot go on; the text says what is missing."""
+
+
+def headers() -> list[Path]:
+    """The headers with declarations for Python: plan.h, then those of the shim in alphabetical order."""
+    return [CSRC / "plan.h", *sorted((CSRC / "shim").glob("*.h"))]
+
+
+def shim_sources() -> list[Path]:
+    """The C files of the parent half."""
+    return sorted((CSRC / "shim").glob("*.c"))
+
+
+def init_sources() -> list[Path]:
+    """The C files of the container half."""
+    return sorted((CSRC / "init").glob("*.c"))
+
+
+def declarations() -> str:
+    """The C declarations for cffi, cut out of the headers. Raises BuildError where a region has no end."""
+    parts = []
+    for header in headers():
+        text = header.read_text(encoding="utf-8")
+        regions = _REGION.findall(text)
+        if text.count("/* cffi:begin */") != len(regions):
+            raise BuildError(f"{header}: every /* cffi:begin */ needs a /* cffi:end */, alone on a line")
+        parts += regions
+    return "\n".join(parts)
+
+
+def write_if_changed(path: Path, text: str) -> None:
+    """Write a generated file, and leave its time alone when nothing changed."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def newer(target: Path, inputs: Sequence[Path]) -> bool:
+    """Whether `target` must be made again: it is missing or older than one of its inputs."""
+    if not target.exists():
+        return True
+    time = target.stat().st_mtime_ns
+    return any(path.stat().st_mtime_ns > time for path in inputs)
+
+
+def init_compiler(sanitize: str) -> list[str]:
+    """The compiler command for the static init. Raises BuildError where there is none."""
+    chosen = os.environ.get("PYOCI_INIT_CC")
+    if chosen:
+        return chosen.split()
+    if sanitize:
+        return ["gcc"]
+    if shutil.which("musl-gcc"):
+        return ["musl-gcc"]
+    if "musl" in (sysconfig.get_config_var("HOST_GNU_TYPE") or ""):
+        return ["cc"]
+    raise BuildError("musl-gcc is missing (Debian: musl-tools): the container's init is a static program")
+
+
+def kernel_headers(directory: Path) -> list[str]:
+    """Compiler options that let a musl compiler find the kernel's headers, but no others."""
+    multiarch = sysconfig.get_config_var("MULTIARCH") or ""
+    asm = [Path("/usr/include", multiarch, "asm"), Path("/usr/include/asm")]
+    include = Path("/usr/include")
+    wanted = {"linux": [include / "linux"], "asm-generic": [include / "asm-generic"], "asm": asm}
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, places in wanted.items():
+        link = directory / name
+        found = next((place for place in places if place.is_dir()), None)
+        if found and not link.is_symlink():
+            link.symlink_to(found)
+    return ["-idirafter", str(directory)]
+
+
+def build_init(build: Path, *, sanitize: str = "", werror: bool = False) -> Path:
+    """Compile the container's init into `build`/init and return its path. Raises BuildError."""
+    target = build / "init"
+    inputs = [*init_sources(), *CSRC.glob("*.h"), *(CSRC / "init").glob("*.h"), Path(__file__)]
+    if not newer(target, inputs):
+        return target
+    command = [*init_compiler(sanitize), *STRICT, "-g0", "-I", str(CSRC), "-I", str(CSRC / "init")]
+    if sanitize:
+        # AddressSanitizer has no static form with glibc: its runtime is static, the C library is not.
+        command += ["-O1", f"-fsanitize={sanitize}", "-fno-sanitize-recover=all"]
+        command += ["-static-libasan"] if "address" in sanitize else ["-static"]
+    else:
+        command += ["-static", "-Os", "-fstack-protector-strong", "-ffunction-sections", "-fdata-sections"]
+        command += ["-Wl,--gc-sections", "-Wl,-z,relro,-z,now,-z,noexecstack", "-s"]
+    command += ["-Werror"] if werror else []
+    command += kernel_headers(build / "kernel-headers")
+    command += [str(path) for path in init_sources()]
+    command += ["-o", str(target) + ".new"]
+    run(command)
+    os.replace(str(target) + ".new", target)
+    return target
+
+
+def run(command: Sequence[str]) -> None:
+    """Run a compiler. Raises BuildError when it is missing or fails."""
+    try:
+        status = subprocess.run(command, check=False).returncode
+    except OSError as error:
+        raise BuildError(f"{command[0]}: {error.strerror}") from error
+    if status:
+        raise BuildError(f"failed with status {status}: {' '.join(command)}")
+
+
+def image_source(image: bytes) -> str:
+    """C source that carries the init's bytes."""
+    rows = [", ".join(map(str, image[at : at + 24])) for at in range(0, len(image), 24)]
+    return (
+        "/* Generated: the container's init, a static ELF program. */\n#include <stddef.h>\n\n"
+        "extern const unsigned char pyoci_init_image[];\nextern const size_t pyoci_init_image_size;\n\n"
+        "const unsigned char pyoci_init_image[] __attribute__((aligned(16))) = {\n    "
+        + ",\n    ".join(rows)
+        + f"\n}};\nconst size_t pyoci_init_image_size = {len(image)};\n"
+    )
+
+
+def generate(build: Path, *, sanitize: str = "", werror: bool = False) -> tuple[Path, Path]:
+    """Make the generated C of the extension: the cffi module and the init's image. Raises BuildError."""
+    image = build / "init_image.c"
+    write_if_changed(image, image_source(build_init(build, sanitize=sanitize, werror=werror).read_bytes()))
+    ffi = cffi.FFI()
+    ffi.cdef(declarations())
+    includes = "".join(f'#include "{path.relative_to(CSRC)}"\n' for path in headers())
+    ffi.set_source(MODULE, includes)
+    module = build / "_shim.c"
+    with contextlib.redirect_stdout(io.StringIO()):
+        ffi.emit_c_code(str(module))  # leaves an unchanged file alone
+    return module, image

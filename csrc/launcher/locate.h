@@ -1,0 +1,19 @@
+/* Where the launcher finds the interpreter and the package. */
+#ifndef PYOCI_LAUNCHER_LOCATE_H
+#define PYOCI_LAUNCHER_LOCATE_H
+
+#include <limits.h>
+
+struct pyoci_places {
+    char python[PATH_MAX];  /* the environment's interpreter, absolute */
+    char package[PATH_MAX]; /* the directory of the package pyoci, absolute */
+};
+
+/* Fills `places` and returns 0, or says on standard error what is missing and returns -1. */
+int pyoci_locate(struct pyoci_places *places);
+
+/* Runs the ordinary interpreter on the package, with `option` ("-S" or NULL) and the command line's arguments.
+   Returns only when that fails, after saying so on standard error: the status to end with. */
+int pyoci_exec_python(const struct pyoci_places *places, const char *option, char **arguments);
+
+#endif

@@ -1,0 +1,141 @@
+"""What pyproject.toml cannot say: how the shim with the init inside, the checker and the launcher are made.
+
+Environment: PYOCI_LAUNCHER=exec|embed|embed-static|embed-shared chooses the kind of launcher;
+PYOCI_SANITIZE=address,undefined builds the C code with these sanitizers; PYOCI_WERROR=1 makes warnings fatal.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+from setuptools import Command, Extension, setup  # isort: skip  (it brings distutils where Python has none)
+from distutils.command.build_scripts import build_scripts
+
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+
+TREE = Path(__file__).resolve().parent
+CHECKER = TREE / "pyoci" / "check" / "_generated.py"
+sys.path.insert(0, str(TREE / "csrc"))
+
+import build_launcher  # noqa: E402
+import build_shim  # noqa: E402
+
+SANITIZE = os.environ.get("PYOCI_SANITIZE", "")
+WERROR = os.environ.get("PYOCI_WERROR", "") == "1"
+
+
+def generate_checker() -> None:
+    """Write pyoci/check/_generated.py from the schemas."""
+    command = [sys.executable, str(TREE / "schemas" / "generate.py"), str(CHECKER)]
+    if build_shim.newer(CHECKER, list((TREE / "schemas").iterdir())):
+        subprocess.run(command, check=True)
+
+
+class BuildPython(build_py):
+    """Adds the generated checker to the package."""
+
+    def run(self) -> None:
+        generate_checker()
+        super().run()
+
+
+class BuildShim(build_ext):
+    """Makes the generated sources first, compiles our own C strictly and the generated C as it is."""
+
+    def build_extension(self, ext: Extension) -> None:
+        build = Path(self.build_temp).resolve()
+        module, image = build_shim.generate(build, sanitize=SANITIZE, werror=WERROR)
+        ours = [str(path) for path in build_shim.shim_sources()]
+        flags = [*build_shim.STRICT, *(["-Werror"] if WERROR else [])]
+        sanitize = ["-O1", f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"] if SANITIZE else []
+        depends = [str(path) for path in [*build_shim.headers(), *ours, module, image]]
+        target = Path(self.get_ext_fullpath(ext.name))
+        if not self.force and not build_shim.newer(target, [Path(path) for path in depends]):
+            return
+        include = [str(build_shim.CSRC), str(build_shim.CSRC / "shim"), *self.include_dirs]
+        objects = self.compiler.compile(
+            [os.path.relpath(path) for path in ours],
+            output_dir=self.build_temp,
+            include_dirs=include,
+            extra_postargs=[*flags, *sanitize, "-fvisibility=hidden"],
+        )
+        ext.sources = [os.path.relpath(module), os.path.relpath(image)]
+        ext.include_dirs = include
+        ext.extra_objects = objects
+        ext.extra_compile_args = ["-fvisibility=hidden", *sanitize]
+        ext.extra_link_args = [f"-fsanitize={SANITIZE}"] if SANITIZE else ["-s"]
+        ext.depends = depends
+        super().build_extension(ext)
+
+    def copy_extensions_to_source(self) -> None:
+        """Put the module into the tree in one step: others may be running from it."""
+        name = str(self.get_ext_filename(build_shim.MODULE))  # type: ignore[no-untyped-call]
+        target, built = TREE / name, Path(self.build_lib) / name
+        if built.exists() and build_shim.newer(target, [built]):
+            temporary = target.with_suffix(".new")
+            temporary.write_bytes(built.read_bytes())
+            temporary.chmod(0o755)
+            os.replace(temporary, target)
+
+
+class BuildLauncher(build_scripts):
+    """The `pyoci` command: an ELF program."""
+
+    editable_mode = False
+
+    def run(self) -> None:
+        build = Path(self.get_finalized_command("build").build_temp).resolve()
+        package = TREE / "pyoci" if self.editable_mode else None
+        launcher = build_launcher.build(build, package=package, werror=WERROR)
+        self.mkpath(self.build_dir)
+        self.copy_file(str(launcher), str(Path(self.build_dir) / "pyoci"))
+
+    def get_source_files(self) -> list[str]:
+        return [os.path.relpath(path, TREE) for path in build_launcher.sources()]
+
+
+class DevBuild(Command):
+    """For developers: build what changed, the shim into the tree, the launcher into a directory of choice."""
+
+    description = "build in place for development"
+    user_options: ClassVar[list[tuple[str, str | None, str]]] = [
+        ("bin-dir=", None, "directory that gets the launcher"),
+    ]
+    bin_dir: str
+
+    def initialize_options(self) -> None:
+        self.bin_dir = ""
+
+    def finalize_options(self) -> None:
+        pass
+
+    def run(self) -> None:
+        generate_checker()
+        extension = self.get_finalized_command("build_ext")
+        extension.inplace = True
+        extension.run()
+        build = Path(extension.build_temp).resolve()
+        launcher = build_launcher.build(build, package=TREE / "pyoci", werror=WERROR)
+        target = Path(self.bin_dir or build) / "pyoci"
+        if target != launcher and build_shim.newer(target, [launcher]):
+            temporary = target.with_name(f"pyoci.{os.getpid()}.new")
+            temporary.write_bytes(launcher.read_bytes())
+            temporary.chmod(0o755)
+            os.replace(temporary, target)
+
+
+setup(
+    ext_modules=[Extension(build_shim.MODULE, sources=[])],
+    scripts=["csrc/launcher"],
+    cmdclass={
+        "build_py": BuildPython,
+        "build_ext": BuildShim,
+        "build_scripts": BuildLauncher,
+        "dev_build": DevBuild,
+    },
+)
