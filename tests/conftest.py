@@ -1,0 +1,149 @@
+"""Fixtures of all suites: the runtime under test, containers, and the check that nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import machine
+from harness.box import Container
+from harness.bundle import RootFilesystem
+from harness.leaks import LeakChecker
+from harness.programs import Programs
+from harness.runtime import Runtime, find
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers."""
+    config.addinivalue_line(
+        "markers",
+        "differs(runc=REASON, crun=REASON): the named peer (Debian 12: runc 1.1.5, crun 1.8.1) is known to fail here",
+    )
+    config.addinivalue_line("markers", "only(KIND): the test is about what this runtime alone promises")
+    config.addinivalue_line("markers", "root: needs root with CAP_SYS_ADMIN")
+
+
+def runtime_kind() -> str:
+    """The kind of the runtime under test, or "none"."""
+    path = find()
+    return Runtime(path, None, Path("/")).kind if path else "none"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip and expect failures by runtime and by user; the reasons are in the markers."""
+    kind = runtime_kind()
+    for item in items:
+        if "runtime" not in getattr(item, "fixturenames", ()):
+            continue
+        if kind == "none":
+            item.add_marker(pytest.mark.skip(reason="no runtime: install the package or set PYOCI_RUNTIME"))
+        only = item.get_closest_marker("only")
+        if only and kind not in only.args:
+            item.add_marker(pytest.mark.skip(reason=f"a promise of {' and '.join(only.args)} only"))
+        differs = item.get_closest_marker("differs")
+        if differs and kind in differs.kwargs:
+            item.add_marker(pytest.mark.xfail(reason=differs.kwargs[kind], strict=kind == "runc"))
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """A directory of this session that users of any user namespace can reach; removed at the end."""
+    path = Path(tempfile.mkdtemp(prefix="pyoci-t"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def apart() -> None:
+    """Set this process apart: own mount namespace (as root), parent of its orphans."""
+    machine.become_subreaper()
+    if machine.is_root():
+        machine.own_mount_namespace()
+
+
+@pytest.fixture(scope="session")
+def programs(scratch: Path) -> Programs:
+    """Static C programs for the containers."""
+    folder = scratch / "programs"
+    folder.mkdir()
+    return Programs(folder)
+
+
+@pytest.fixture(scope="session")
+def filesystem(scratch: Path) -> RootFilesystem:
+    """The maker of root filesystems."""
+    return RootFilesystem(scratch)
+
+
+@pytest.fixture
+def folder(scratch: Path, apart: None) -> Iterator[Path]:
+    """A directory of this test; removed after it."""
+    path = Path(tempfile.mkdtemp(prefix="", dir=scratch))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def runtime(folder: Path, scratch: Path, request: pytest.FixtureRequest) -> Iterator[Runtime]:
+    """The runtime under test with an empty state directory; afterwards nothing may be left of the test."""
+    if not machine.is_root() and not request.node.get_closest_marker("rootless"):
+        pytest.skip("needs root with CAP_SYS_ADMIN")
+    path = find()
+    assert path is not None
+    calls = folder / "calls"
+    calls.mkdir()
+    leaks = LeakChecker(scratch.name, folder / "root")
+    yield Runtime(path, folder / "root", calls)
+    left = leaks.settled()
+    if left:
+        leaks.clean()
+        shutil.rmtree(folder / "root", ignore_errors=True)
+        pytest.fail("left behind:\n" + "\n".join(left))
+
+
+class Boxes:
+    """Makes the containers of one test."""
+
+    def __init__(self, runtime: Runtime, folder: Path, filesystem: RootFilesystem, prefix: str) -> None:
+        self.runtime = runtime
+        self.folder = folder
+        self.filesystem = filesystem
+        self.prefix = prefix
+        self.made: list[Container] = []
+
+    def __call__(self, *args: str) -> Container:
+        """A new container, not yet created, with this command."""
+        id = f"{self.prefix}-{os.path.basename(self.folder)}-{len(self.made)}"
+        box = Container(self.runtime, self.folder / f"bundle{len(self.made)}", id, self.filesystem)
+        if args:
+            box.args(*args)
+        self.made.append(box)
+        return box
+
+    def sh(self, script: str) -> Container:
+        """A new container, not yet created, that runs a shell script."""
+        return self("/bin/sh", "-c", script)
+
+    def finish(self) -> None:
+        """Complain of state that no container of the test accounts for, then remove what is left."""
+        known = {box.id for box in self.made if box.expected}
+        root = self.runtime.root
+        there = set(os.listdir(root)) if root and root.is_dir() else set()
+        for box in self.made:
+            box.finish()
+        unknown = there - known
+        assert not unknown, f"the runtime holds containers that should not exist: {sorted(unknown)}"
+
+
+@pytest.fixture
+def box(runtime: Runtime, folder: Path, filesystem: RootFilesystem, scratch: Path) -> Iterator[Boxes]:
+    """A maker of containers: `box("/bin/true")`, `box.sh("echo hi")`."""
+    boxes = Boxes(runtime, folder, filesystem, scratch.name)
+    yield boxes
+    boxes.finish()

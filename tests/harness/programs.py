@@ -1,0 +1,35 @@
+"""Small static C programs that the containers run; built once a session with musl-gcc."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SOURCES = Path(__file__).parent / "programs"
+
+
+class Programs:
+    """Builds programs/NAME.c on first use.
+
+    directory   where the executables go
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def path(self, name: str) -> Path:
+        """The executable made from programs/`name`.c; skips the test when there is no compiler and no copy."""
+        made = self.directory / name
+        if made.exists():
+            return made
+        compiler = shutil.which("musl-gcc")
+        if compiler is None:
+            pytest.skip("musl-gcc is not installed: the test needs a static C program")
+        source = SOURCES / f"{name}.c"
+        command = [compiler, "-static", "-Os", "-s", "-Wall", "-Wextra", "-Werror", "-o", str(made), str(source)]
+        found = subprocess.run(command, capture_output=True, text=True)
+        assert found.returncode == 0, f"{source}: {found.stderr}"
+        return made
