@@ -2,8 +2,7 @@
    An ELF program and not a script, because a script's #! line holds neither long paths nor two options. */
 #include "locate.h"
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static struct pyoci_places places;
     if (pyoci_locate(&places))
         return 1;

@@ -16,8 +16,7 @@
 #include <unistd.h>
 
 /* directory/name, where each "../" that the name begins with takes the directory's last part away */
-static int join(char *out, const char *directory, const char *name)
-{
+static int join(char *out, const char *directory, const char *name) {
     size_t keep = strlen(directory);
     for (; strncmp(name, "../", 3) == 0; name += 3)
         while (keep > 0 && directory[--keep] != '/')
@@ -26,14 +25,12 @@ static int join(char *out, const char *directory, const char *name)
     return length > 0 && length < PATH_MAX ? 0 : -1;
 }
 
-static bool usable(const char *path, int mode)
-{
+static bool usable(const char *path, int mode) {
     return faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0;
 }
 
 /* The launcher's own directory, symbolic links resolved. */
-static int own_directory(char *out)
-{
+static int own_directory(char *out) {
     ssize_t length = readlink("/proc/self/exe", out, PATH_MAX - 1);
     if (length <= 0)
         return -1;
@@ -45,14 +42,12 @@ static int own_directory(char *out)
     return 0;
 }
 
-static bool is_package(const char *directory)
-{
+static bool is_package(const char *directory) {
     char main[PATH_MAX];
     return join(main, directory, "__main__.py") == 0 && usable(main, R_OK);
 }
 
-int pyoci_locate(struct pyoci_places *places)
-{
+int pyoci_locate(struct pyoci_places *places) {
     char here[PATH_MAX];
     bool known = own_directory(here) == 0;
 
@@ -60,8 +55,9 @@ int pyoci_locate(struct pyoci_places *places)
         !is_package(places->package)) {
         snprintf(places->package, sizeof places->package, "%s", PYOCI_PACKAGE);
         if (!is_package(places->package)) {
-            fprintf(stderr, "pyoci: the package is not at %s: %s (was the environment moved or its Python changed? "
-                            "install pyoci again)\n",
+            fprintf(stderr,
+                    "pyoci: the package is not at %s: %s (was the environment moved or its Python changed? "
+                    "install pyoci again)\n",
                     places->package, strerror(errno));
             return -1;
         }
@@ -73,8 +69,7 @@ int pyoci_locate(struct pyoci_places *places)
 
 /* An empty or relative element makes the dynamic linker search the current directory, which is a bundle when an
    engine calls; containerd sets such a LD_LIBRARY_PATH. Keeps the absolute elements only. */
-static void clean_library_path(void)
-{
+static void clean_library_path(void) {
     char *value = getenv("LD_LIBRARY_PATH");
     if (!value)
         return;
@@ -95,8 +90,7 @@ static void clean_library_path(void)
         unsetenv("LD_LIBRARY_PATH");
 }
 
-int pyoci_exec_python(const struct pyoci_places *places, const char *option, char **arguments)
-{
+int pyoci_exec_python(const struct pyoci_places *places, const char *option, char **arguments) {
     char main[PATH_MAX];
     size_t count = 0, at = 0;
     while (arguments[count])
