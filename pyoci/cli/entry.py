@@ -1,0 +1,83 @@
+"""The way in: parse the command line, run the command, turn every failure into a log line and an exit status.
+
+Statuses are runc's: 0; 1 for a failure or a wrong command line; 3 for an unknown command; 255 for an
+`exec` that failed on the runtime's side; the status of the container's process for `run` and `exec` in
+the foreground.
+"""
+
+from pyoci import log
+from pyoci.cli.parse import Options, command_options, global_options
+from pyoci.cli.table import CORE, NAME
+from pyoci.errors import OciError
+
+_EXEC_FAILED = 255
+_INTERRUPTED = 130
+
+
+def main(argv: list[str]) -> int:
+    """Run one command line (without the program's name) and return the exit status. Raises nothing."""
+    name = ""
+    try:
+        settings, at = global_options(argv)
+        level = settings.get("log_level")
+        log.configure(
+            settings.get("log", ""),
+            json=settings.get("log_format") == "json",
+            debug=settings.get("debug", False) or level == "debug",
+        )
+        options = Options(argv, settings)
+        if at < len(argv):
+            log.operation(argv[at])
+        if not (settings.get("help") or settings.get("version")):
+            command_options(options, at)
+        name = _command_name(options)
+        status = _run(name, options)
+        log.finish()
+        return status
+    except OciError as error:
+        log.failure(error)
+        return _EXEC_FAILED if name == "exec" and error.status == 1 else error.status
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except Exception as bug:
+        _report(bug)
+        return _EXEC_FAILED if name == "exec" else 1
+
+
+def _command_name(options: Options) -> str:
+    """The command that answers: help and version also go by options."""
+    if options.settings.get("version"):
+        return "version"
+    if options.command is None or options.settings.get("help") or options.values.get("help"):
+        return "help"
+    return options.command[NAME]
+
+
+def _run(name: str, options: Options) -> int:
+    if options.command is not None and name == options.command[NAME] and not options.command[CORE]:
+        from pyoci import boot
+
+        boot.go_full(options.argv)
+    log.operation(name)
+    module = __import__("pyoci.cli." + name, None, None, ("run",))
+    status: int = module.run(options)
+    return status
+
+
+def _report(bug: Exception) -> None:
+    """Log a failure that no code foresaw as OciError `internal`, and show where it came from."""
+    from pyoci import boot
+
+    if isinstance(bug, OSError) and bug.errno:
+        what = (
+            bug.filename.decode("utf-8", "surrogateescape")
+            if isinstance(bug.filename, bytes)
+            else bug.filename
+        )
+        error = OciError(
+            "internal", f"unexpected failure on {what}" if what else "unexpected failure", errno=bug.errno
+        )
+    else:
+        error = OciError("internal", f"unexpected failure: {type(bug).__name__}: {bug}")
+    log.failure(error)
+    boot.report(bug)

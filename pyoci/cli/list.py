@@ -1,0 +1,39 @@
+"""`pyoci list`."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.cli.parse import Options
+
+_COLUMNS = ("id", "pid", "status", "bundle", "created", "owner")
+_LEAST_WIDTH = 12
+_GAP = 3
+
+
+def run(options: "Options") -> int:
+    """Print the containers of ROOT, sorted by id: as a table, as one line of JSON, or the ids only."""
+    from pyoci import container, files, jsontext
+    from pyoci.cli.root import choose
+
+    states = sorted(container.list_states(choose(options.settings)), key=lambda state: str(state["id"]))
+    if options.values.get("quiet"):
+        files.out("".join(f"{state['id']}\n" for state in states))
+    elif options.values.get("format") == "json":
+        files.out(jsontext.dumps(states) + "\n")
+    else:
+        files.out(table(states))
+    return 0
+
+
+def table(states: "list[dict[str, Any]]") -> str:
+    """The table, its columns as wide as runc's."""
+    from pyoci.log import clean
+
+    rows = [[column.upper() for column in _COLUMNS]]
+    rows += [[clean(str(state.get(column, ""))) for column in _COLUMNS] for state in states]
+    widths = [max(_LEAST_WIDTH, _GAP + max(len(row[i]) for row in rows)) for i in range(len(_COLUMNS))]
+    lines = [
+        "".join([cell.ljust(width) for cell, width in zip(row, widths, strict=True)]).rstrip() for row in rows
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,36 @@
+"""`--regex`: one command for all the containers whose ids match."""
+
+from pyoci import boot, container, log
+from pyoci.errors import OciError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyoci.cli.parse import Options
+
+
+def each(options: "Options", root: str, act: "Callable[[str], object]") -> int:
+    """Call `act` with every id the first argument matches somewhere; one failure does not spare the others.
+
+    Returns 0 or, when any failed, 1; each failure is logged. Raises OciError `usage` for a bad expression.
+    """
+    boot.go_full(options.argv)
+    import re
+
+    try:
+        expression = re.compile(options.args[0])
+    except re.error as error:
+        raise OciError("usage", f'invalid regular expression "{options.args[0]}": {error}') from None
+    status = 0
+    for state in container.list_states(root):
+        name = state["id"]
+        if not expression.search(name):
+            continue
+        try:
+            act(name)
+        except OciError as error:
+            error.message = f"{name}: {error.message}"
+            log.failure(error)
+            status = 1
+    return status

@@ -1,0 +1,240 @@
+"""From argument words to values, by the table.
+
+Accepted is what Go's flag package accepts (-name and --name, value in the next word or behind "="), and
+short options in one word as getopt has them (-td, -b/srv/bundle).
+"""
+
+from pyoci.cli.table import (
+    CHOICE,
+    COMMANDS,
+    FLAG,
+    GLOBALS,
+    HELP_OPTION,
+    KEY,
+    KIND,
+    LEAST,
+    LIST,
+    MOST,
+    NAME,
+    NAMES,
+    NUMBER,
+    NUMBERS,
+    OPTIONS,
+    TAIL,
+    USAGE,
+    VALUE,
+)
+from pyoci.errors import OciError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.cli.table import Command, Option
+
+_TRUE = ("1", "t", "T", "true", "TRUE", "True")
+_FALSE = ("0", "f", "F", "false", "FALSE", "False")
+
+
+class Options:
+    """One command line.
+
+    argv      all its words, without the program's name
+    settings  the values of the global options given
+    command   the command's row of the table, or None when none was named
+    values    the values of the command's options given, by the table's keys
+    args      the command's arguments
+    """
+
+    __slots__ = ("args", "argv", "command", "settings", "values")
+
+    def __init__(self, argv: list[str], settings: "dict[str, Any]") -> None:
+        self.argv = argv
+        self.settings = settings
+        self.command: Command | None = None
+        self.values: dict[str, Any] = {}
+        self.args: list[str] = []
+
+
+def global_options(argv: list[str]) -> "tuple[dict[str, Any], int]":
+    """The global options' values and the index of the command's name. Raises OciError `usage`."""
+    settings: dict[str, Any] = {}
+    at = 0
+    while at < len(argv):
+        word = argv[at]
+        if word == "--":
+            at += 1
+            break
+        if word[:1] != "-" or word == "-":
+            break
+        at = _option(argv, at, GLOBALS, settings, None)
+    return settings, at
+
+
+def command_options(options: Options, at: int) -> None:
+    """Fill in the command, its options and its arguments from the word at `at` on.
+
+    Options may also follow the arguments, except where these are another program's (see the table's TAIL).
+    Raises OciError `usage`, or `unknown-command` with status 3.
+    """
+    argv = options.argv
+    if at >= len(argv):
+        return
+    command = find(argv[at])
+    options.command = command
+    known = (*command[OPTIONS], HELP_OPTION)
+    values, args = options.values, options.args
+    at += 1
+    while at < len(argv):
+        word = argv[at]
+        if word[:1] != "-" or word == "-":
+            if command[TAIL]:
+                break
+            args.append(word)
+            at += 1
+        elif word == "--":
+            at += 1
+            break
+        else:
+            at = _option(argv, at, known, values, command)
+    args.extend(argv[at:])
+    if "help" not in values:
+        _count(command, len(args))
+
+
+def find(name: str) -> "Command":
+    """The row of a command. Raises OciError `unknown-command` with status 3."""
+    for command in COMMANDS:
+        if command[NAME] == name:
+            return command
+    from pyoci.cli.suggest import closest
+
+    near = closest(name, [command[NAME] for command in COMMANDS])
+    hint = f"did you mean {near}?" if near else "pyoci help lists the commands"
+    raise OciError("unknown-command", f'unknown command "{name}"', obj=name, hint=hint, status=3)
+
+
+def usage_error(message: str, command: "Command | None", hint: str = "") -> OciError:
+    """An OciError `usage` whose hint shows how the command is called."""
+    if not hint:
+        hint = (
+            f"usage: pyoci {command[NAME]} [options] {command[USAGE]}".rstrip()
+            if command
+            else "see pyoci --help"
+        )
+    return OciError("usage", message, hint=hint)
+
+
+def _option(
+    argv: list[str], at: int, known: "tuple[Option, ...]", values: "dict[str, Any]", command: "Command | None"
+) -> int:
+    """Take in the option at `at` and return the index of the word behind it and its value."""
+    word = argv[at]
+    body = word[2:] if word[:2] == "--" else word[1:]
+    name, equals, text = body.partition("=")
+    for option in known:
+        if name in option[NAMES]:
+            break
+    else:
+        if word[1] != "-":
+            return _short_options(argv, at, known, values, command)
+        raise _unknown(name, known, command)
+    if option[KIND] == FLAG:
+        values[option[KEY]] = _truth(text, name, command) if equals else True
+        return at + 1
+    if not equals:
+        at += 1
+        if at >= len(argv):
+            raise usage_error(f"flag needs an argument: -{name}", command)
+        text = argv[at]
+    _store(option, text, values, command)
+    return at + 1
+
+
+def _short_options(
+    argv: list[str], at: int, known: "tuple[Option, ...]", values: "dict[str, Any]", command: "Command | None"
+) -> int:
+    """Take in several one-letter options in one word, such as -td or -b/srv/bundle."""
+    word = argv[at]
+    taken: dict[str, Any] = {}
+    for place in range(1, len(word)):
+        letter = word[place]
+        for option in known:
+            if letter in option[NAMES]:
+                break
+        else:
+            raise _unknown(word[1:].partition("=")[0], known, command)
+        if option[KIND] == FLAG:
+            taken[option[KEY]] = True
+            continue
+        text = word[place + 1 :]
+        if not text:
+            at += 1
+            if at >= len(argv):
+                raise usage_error(f"flag needs an argument: -{letter}", command)
+            text = argv[at]
+        values.update(taken)
+        _store(option, text, values, command)
+        return at + 1
+    values.update(taken)
+    return at + 1
+
+
+def _store(option: "Option", text: str, values: "dict[str, Any]", command: "Command | None") -> None:
+    key, kind = option[KEY], option[KIND]
+    if kind == NUMBER:
+        values[key] = _number(text, option, command)
+    elif kind == LIST:
+        values.setdefault(key, []).append(text)
+    elif kind == NUMBERS:
+        values.setdefault(key, []).extend(_number(part, option, command) for part in text.split(","))
+    elif kind == CHOICE and text not in option[VALUE].split("|"):
+        raise _bad_value(text, option[NAMES][0], f"one of {option[VALUE].replace('|', ', ')}", command)
+    else:
+        values[key] = text
+
+
+def _truth(text: str, name: str, command: "Command | None") -> bool:
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise _bad_value(text, name, "true or false", command)
+
+
+def _number(text: str, option: "Option", command: "Command | None") -> int:
+    """A number that is not negative, decimal or with 0x, 0o or 0b."""
+    try:
+        number = int(text, 10 if text.isdecimal() else 0)
+    except ValueError:
+        number = -1
+    if number < 0 or not text.isascii():
+        raise _bad_value(text, option[NAMES][0], "a number", command)
+    return number
+
+
+def _bad_value(text: str, name: str, expected: str, command: "Command | None") -> OciError:
+    error = usage_error(f'invalid value "{text}" for flag -{name}: expected {expected}', command)
+    error.obj = name
+    return error
+
+
+def _unknown(name: str, known: "tuple[Option, ...]", command: "Command | None") -> OciError:
+    from pyoci.cli.suggest import option_hint
+
+    error = usage_error(f"flag provided but not defined: -{name}", command, option_hint(name, known, command))
+    error.obj = name
+    return error
+
+
+def _count(command: "Command", given: int) -> None:
+    """runc's words, which callers may know."""
+    least, most = command[LEAST], command[MOST]
+    if given < least or (most >= 0 and given > most):
+        if least == most:
+            wanted = f"exactly {least}"
+        elif given < least:
+            wanted = f"a minimum of {least}"
+        else:
+            wanted = f"a maximum of {most}"
+        raise usage_error(f'"{command[NAME]}" requires {wanted} argument(s)', command)

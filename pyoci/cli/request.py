@@ -1,0 +1,49 @@
+"""Fills the lifecycle's requests from a command line; the table's keys are the requests' field names."""
+
+from pyoci.cli import root
+from pyoci.errors import OciError
+from pyoci.request import CreateRequest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.cli.parse import Options
+
+_ROOTLESS = {"auto": None, "true": True, "false": False, "1": True, "0": False}
+
+
+def create_request(options: "Options") -> CreateRequest:
+    """The request of `create` and `run`. Raises OciError `usage` and `bad-root`."""
+    settings, values = options.settings, options.values
+    request = CreateRequest(root.make(settings), options.args[0], root.absolute(values.get("bundle", "")))
+    request.rootless = rootless(settings)
+    request.cgroup_manager = cgroup_manager(settings)
+    fill(request, values)
+    return request
+
+
+def fill(request: object, values: "dict[str, Any]") -> None:
+    """Lay the given options over the request's defaults."""
+    for key, value in values.items():
+        if key and key != "bundle":
+            setattr(request, key, value)
+
+
+def cgroup_manager(settings: "dict[str, Any]") -> str:
+    """ "cgroupfs", "systemd" or "disabled"; --systemd-cgroup is the older way to say "systemd"."""
+    if settings.get("systemd_cgroup"):
+        return "systemd"
+    manager: str = settings.get("cgroup_manager", "cgroupfs")
+    return manager
+
+
+def rootless(settings: "dict[str, Any]") -> bool | None:
+    """The value of --rootless, None for "auto". Raises OciError `usage`."""
+    given: str = settings.get("rootless", "auto")
+    try:
+        return _ROOTLESS[given]
+    except KeyError:
+        raise OciError(
+            "usage", f'invalid value "{given}" for flag -rootless: expected true, false or auto'
+        ) from None

@@ -1,0 +1,21 @@
+"""`pyoci spec`."""
+
+import os
+
+from pyoci import files, spec_template
+from pyoci.cli.parse import Options
+from pyoci.errors import OciError
+
+
+def run(options: Options) -> int:
+    """Write a starter configuration. Raises OciError `file-exists` and `write-config`."""
+    name = options.values.get("config", "config.json")
+    path = os.path.join(options.values.get("bundle", ""), name)
+    text = spec_template.text(rootless=options.values.get("rootless", False))
+    try:
+        files.create(path, text.encode(), 0o666)
+    except FileExistsError:
+        raise OciError("file-exists", f"{name} exists", obj=path, hint="remove it first") from None
+    except OSError as error:
+        raise OciError("write-config", f"write {path}", errno=error.errno or 0, obj=path) from None
+    return 0

@@ -1,0 +1,14 @@
+"""`pyoci start`."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.cli.parse import Options
+
+
+def run(options: "Options") -> int:
+    """Start the process of a created container."""
+    from pyoci import container
+    from pyoci.cli.root import choose
+
+    container.start(choose(options.settings), options.args[0])
+    return 0

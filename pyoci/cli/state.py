@@ -1,0 +1,15 @@
+"""`pyoci state`."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.cli.parse import Options
+
+
+def run(options: "Options") -> int:
+    """Print the state of a container as JSON (runtime-spec, runtime.md: state)."""
+    from pyoci import container, files, jsontext
+    from pyoci.cli.root import choose
+
+    state = container.state(choose(options.settings), options.args[0])
+    files.out(jsontext.dumps_pretty(state) + "\n")
+    return 0

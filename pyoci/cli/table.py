@@ -1,0 +1,358 @@
+"""Every command and option of pyoci, in one table: the parser, help, man page and completion all read it.
+
+A command is a tuple (NAME, CORE, LEAST, MOST, TAIL, USAGE, SUMMARY, OPTIONS):
+  CORE     it runs without the standard library; the others get a full interpreter first
+  LEAST, MOST  how many arguments it takes; MOST is -1 for "any number"
+  TAIL     what follows the first argument belongs to that argument, even if it begins with "-"
+An option is a tuple (KEY, NAMES, KIND, VALUE, HELP):
+  KEY      its name in `Options.values` and in the request; "" is accepted and ignored
+  NAMES    its spellings without dashes, the long one first
+  VALUE    what the help calls its value; for CHOICE the allowed values, separated by "|"
+  HELP     one line without a full stop; "" hides the option (kept for callers of other runtimes)
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    Option = tuple[str, tuple[str, ...], int, str, str]
+    Command = tuple[str, bool, int, int, bool, str, str, tuple[Option, ...]]
+
+NAME: "Final" = 0
+CORE: "Final" = 1
+LEAST: "Final" = 2
+MOST: "Final" = 3
+TAIL: "Final" = 4
+USAGE: "Final" = 5
+SUMMARY: "Final" = 6
+OPTIONS: "Final" = 7
+
+KEY: "Final" = 0
+NAMES: "Final" = 1
+KIND: "Final" = 2
+VALUE: "Final" = 3
+HELP: "Final" = 4
+
+FLAG: "Final" = 0
+TEXT: "Final" = 1
+NUMBER: "Final" = 2
+LIST: "Final" = 3
+NUMBERS: "Final" = 4
+CHOICE: "Final" = 5
+
+GLOBALS: "tuple[Option, ...]" = (
+    ("root", ("root",), TEXT, "DIR", "the containers' state (default: /run/pyoci or $XDG_RUNTIME_DIR/pyoci)"),
+    ("log", ("log",), TEXT, "FILE", "append log lines to FILE (default: standard error)"),
+    ("log_format", ("log-format",), CHOICE, "text|json", "form of the log lines (default: text)"),
+    ("debug", ("debug",), FLAG, "", "log more"),
+    (
+        "systemd_cgroup",
+        ("systemd-cgroup",),
+        FLAG,
+        "",
+        "let systemd make the cgroups: cgroupsPath is slice:prefix:name",
+    ),
+    (
+        "cgroup_manager",
+        ("cgroup-manager",),
+        CHOICE,
+        "cgroupfs|systemd|disabled",
+        "who makes the cgroups (default: cgroupfs)",
+    ),
+    (
+        "rootless",
+        ("rootless",),
+        TEXT,
+        "true|false|auto",
+        "put up with missing rights on cgroups (default: auto)",
+    ),
+    ("help", ("help", "h"), FLAG, "", "show help"),
+    ("version", ("version", "v", "V"), FLAG, "", "show what this pyoci is"),
+    ("verbose", ("verbose",), FLAG, "", "with --version: show the interpreter and the launcher too"),
+    ("log_level", ("log-level",), CHOICE, "error|warning|info|debug", ""),
+    ("", ("criu",), TEXT, "PATH", ""),
+    ("", ("systemd-log",), FLAG, "", ""),
+)
+
+HELP_OPTION: "Option" = ("help", ("help", "h"), FLAG, "", "show help for this command")
+
+_BUNDLE: "Option" = (
+    "bundle",
+    ("bundle", "b"),
+    TEXT,
+    "DIR",
+    "bundle directory (default: the working directory)",
+)
+_PID_FILE: "Option" = (
+    "pid_file",
+    ("pid-file",),
+    TEXT,
+    "FILE",
+    "write the process id, as this host sees it, to FILE",
+)
+_CONSOLE: "Option" = (
+    "console_socket",
+    ("console-socket",),
+    TEXT,
+    "SOCKET",
+    "AF_UNIX socket that gets the terminal's master",
+)
+_PIDFD: "Option" = (
+    "pidfd_socket",
+    ("pidfd-socket",),
+    TEXT,
+    "SOCKET",
+    "AF_UNIX socket that gets a pidfd of the process",
+)
+_PRESERVE: "Option" = (
+    "preserve_fds",
+    ("preserve-fds",),
+    NUMBER,
+    "N",
+    "pass N more descriptors, from 3 + $LISTEN_FDS on",
+)
+_TRACE: "Option" = ("trace", ("trace",), TEXT, "FILE", "write where the time went to FILE, as a Chrome trace")
+_DETACH: "Option" = ("detach", ("detach", "d"), FLAG, "", "leave the process in the background and return")
+_ALL: "Option" = (
+    "all",
+    ("all", "a"),
+    FLAG,
+    "",
+    "signal every process of the container; one that has stopped is no error",
+)
+_REGEX: "Option" = (
+    "regex",
+    ("regex", "r"),
+    FLAG,
+    "",
+    "ID is a regular expression: take every container it matches",
+)
+
+_CREATE: "tuple[Option, ...]" = (
+    _BUNDLE,
+    (
+        "config",
+        ("config", "f"),
+        TEXT,
+        "FILE",
+        "configuration file, seen from the bundle (default: config.json)",
+    ),
+    _CONSOLE,
+    _PIDFD,
+    _PID_FILE,
+    (
+        "no_pivot",
+        ("no-pivot",),
+        FLAG,
+        "",
+        "move the root into place without pivot_root, for a host root on a ramdisk",
+    ),
+    ("no_new_keyring", ("no-new-keyring",), FLAG, "", "keep the caller's session keyring"),
+    _PRESERVE,
+    _TRACE,
+    ("", ("no-subreaper",), FLAG, "", ""),
+)
+
+COMMANDS: "tuple[Command, ...]" = (
+    ("create", True, 1, 1, False, "ID", "create a container from a bundle", _CREATE),
+    ("start", True, 1, 1, False, "ID", "start the process of a created container", ()),
+    ("state", True, 1, 1, False, "ID", "print the state of a container as JSON", ()),
+    (
+        "kill",
+        True,
+        1,
+        2,
+        False,
+        "ID [SIGNAL]",
+        "send a signal (default: TERM) to a container",
+        (_ALL, _REGEX),
+    ),
+    (
+        "delete",
+        True,
+        1,
+        1,
+        False,
+        "ID",
+        "remove a stopped container and all it holds",
+        (
+            ("force", ("force", "f"), FLAG, "", "kill a running container first; a missing one is no error"),
+            _REGEX,
+        ),
+    ),
+    (
+        "run",
+        True,
+        1,
+        1,
+        False,
+        "ID",
+        "create a container, start it, wait for it and delete it",
+        (
+            *_CREATE,
+            _DETACH,
+            ("keep", ("keep",), FLAG, "", "do not delete the container when its process ends"),
+        ),
+    ),
+    (
+        "exec",
+        True,
+        1,
+        -1,
+        True,
+        "ID COMMAND [ARG...]",
+        "run one more process in a running container",
+        (
+            (
+                "process",
+                ("process", "p"),
+                TEXT,
+                "FILE",
+                "take the whole process from FILE, an OCI process object in JSON",
+            ),
+            ("cwd", ("cwd",), TEXT, "DIR", "working directory in the container"),
+            ("env", ("env", "e"), LIST, "NAME=VALUE", "set an environment variable (repeatable)"),
+            ("tty", ("tty", "t"), FLAG, "", "give the process a terminal"),
+            ("user", ("user", "u"), TEXT, "UID[:GID]", "user and group id"),
+            ("additional_gids", ("additional-gids", "g"), NUMBERS, "GID", "one more group id (repeatable)"),
+            ("caps", ("cap", "c"), LIST, "CAP", "add a capability (repeatable)"),
+            ("no_new_privs", ("no-new-privs",), FLAG, "", "forbid gaining privileges by exec"),
+            ("apparmor", ("apparmor",), TEXT, "PROFILE", "AppArmor profile of the process"),
+            ("process_label", ("process-label",), TEXT, "LABEL", "SELinux label of the process"),
+            (
+                "cgroups",
+                ("cgroup",),
+                LIST,
+                "[CONTROLLER:]PATH",
+                "run in this cgroup below the container's (repeatable)",
+            ),
+            (
+                "ignore_paused",
+                ("ignore-paused",),
+                FLAG,
+                "",
+                "accept a paused container: the process starts on resume",
+            ),
+            _DETACH,
+            _PID_FILE,
+            _CONSOLE,
+            _PIDFD,
+            _PRESERVE,
+            _TRACE,
+        ),
+    ),
+    (
+        "list",
+        True,
+        0,
+        0,
+        False,
+        "",
+        "list the containers of a root",
+        (
+            ("format", ("format", "f"), CHOICE, "table|json", "form of the list (default: table)"),
+            ("quiet", ("quiet", "q"), FLAG, "", "print the ids only"),
+        ),
+    ),
+    (
+        "spec",
+        False,
+        0,
+        0,
+        False,
+        "",
+        "write a starter configuration",
+        (
+            ("bundle", ("bundle", "b"), TEXT, "DIR", "where to write it (default: the working directory)"),
+            (
+                "config",
+                ("config", "f"),
+                TEXT,
+                "FILE",
+                "name of the file, seen from the bundle (default: config.json)",
+            ),
+            (
+                "rootless",
+                ("rootless",),
+                FLAG,
+                "",
+                "for a user without privileges: one id mapped, no network namespace",
+            ),
+        ),
+    ),
+    (
+        "validate",
+        False,
+        0,
+        1,
+        False,
+        "[BUNDLE|FILE|-]",
+        "show every problem of a configuration",
+        (
+            (
+                "format",
+                ("format", "f"),
+                CHOICE,
+                "text|json|github|sarif",
+                "form of the report (default: text)",
+            ),
+            ("strict", ("strict",), FLAG, "", "add advice on security"),
+            ("state", ("state",), FLAG, "", "the document is a container's state"),
+            ("features", ("features",), FLAG, "", "the document is a runtime's features"),
+        ),
+    ),
+    (
+        "plan",
+        False,
+        0,
+        1,
+        False,
+        "[BUNDLE]",
+        "show, step by step, what a bundle asks of the kernel",
+        (("format", ("format", "f"), CHOICE, "text|json", "form of the plan (default: text)"),),
+    ),
+    (
+        "doctor",
+        False,
+        0,
+        0,
+        False,
+        "",
+        "check what this machine offers to containers",
+        (
+            ("format", ("format", "f"), CHOICE, "text|json", "form of the report (default: text)"),
+            ("fix", ("fix",), FLAG, "", "remove what dead containers left behind"),
+        ),
+    ),
+    (
+        "trace",
+        False,
+        1,
+        1,
+        False,
+        "FILE",
+        "draw a file written by --trace",
+        (("svg", ("svg",), TEXT, "FILE", "write the picture to FILE (default: standard output)"),),
+    ),
+    (
+        "version",
+        True,
+        0,
+        0,
+        False,
+        "",
+        "show what this pyoci is",
+        (("verbose", ("verbose",), FLAG, "", "the launcher too"),),
+    ),
+    (
+        "help",
+        True,
+        0,
+        1,
+        False,
+        "[COMMAND]",
+        "show help for pyoci or for one command",
+        (("man", ("man",), FLAG, "", "write the manual page (troff)"),),
+    ),
+    ("completion", True, 1, 1, False, "bash|zsh|fish", "write the completion script of a shell", ()),
+)

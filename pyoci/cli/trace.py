@@ -1,0 +1,10 @@
+"""`pyoci trace`."""
+
+from pyoci.cli.parse import Options
+
+
+def run(options: Options) -> int:
+    """Draw a file written by --trace as an SVG picture."""
+    from pyoci import trace
+
+    return trace.main(options.args[0], svg=options.values.get("svg", ""))

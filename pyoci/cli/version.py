@@ -1,0 +1,43 @@
+"""`pyoci --version` and `pyoci version`.
+
+The first line is "pyoci version X", whatever name pyoci was started by. dockerd takes the words before and
+behind "version" as the runtime's name and version (moby: parseRuntimeVersion in daemon/info_unix.go), so no
+other line may contain that word; older ones find no "runc version" and show an empty field, and nothing
+else comes of it. podman shows the text as it is. crun and youki name themselves in the same way.
+"""
+
+from pyoci import files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.cli.parse import Options
+
+SPEC = "1.3.0"
+
+
+def run(options: "Options") -> int:
+    """Print the program's and the specification's versions; with --verbose also what runs it."""
+    import pyoci
+
+    lines = [f"pyoci version {pyoci.__version__}", f"spec: {SPEC}"]
+    if options.settings.get("verbose") or options.values.get("verbose"):
+        lines += verbose()
+    files.out("\n".join(lines) + "\n")
+    return 0
+
+
+def verbose() -> list[str]:
+    """The interpreter, the kind of launcher and the kernel."""
+    import posix
+    import sys
+
+    from pyoci import boot
+
+    system = posix.uname()
+    return [
+        "python: " + ".".join(str(part) for part in sys.version_info[:3]),
+        f"launcher: {boot.kind()}",
+        f"interpreter: {boot.interpreter()}",
+        f"package: {boot.package_directory()}",
+        f"kernel: {system.release} {system.machine}",
+    ]
