@@ -20,12 +20,12 @@ import cffi
 
 CSRC = Path(__file__).resolve().parent
 MODULE = "pyoci._shim"
-STRICT = ["-std=gnu11", "-Wall", "-Wextra"]
+STRICT = ["-std=gnu11", "-D_GNU_SOURCE=", "-Wall", "-Wextra"]
 _REGION = re.compile(r"^/\* cffi:begin \*/$(.*?)^/\* cffi:end \*/$", re.DOTALL | re.MULTILINE)
 
 
-class BuildError(Exception):
-    """The build cannot go on; the text says what is missing."""
+class BuildError(SystemExit):
+    """The build ends here; the text says why."""
 
 
 def headers() -> list[Path]:
