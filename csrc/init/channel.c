@@ -1,0 +1,126 @@
+/* The sync socket: plans come in, replies go out. When the runtime dies, reading ends and so does the init. */
+#include "init.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static bool read_all(void *buffer, size_t size) {
+    char *place = buffer;
+
+    while (size > 0) {
+        ssize_t got = read(init.sync, place, size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        place += got;
+        size -= (size_t)got;
+    }
+    return true;
+}
+
+/* The header, with the descriptors that ride on it, which fill the registers from REG_PASSED on. */
+static bool receive_header(struct plan_header *header) {
+    union {
+        char bytes[CMSG_SPACE(sizeof(int) * PLAN_MAX_FDS)];
+        struct cmsghdr align;
+    } control;
+    struct iovec vector = {.iov_base = header, .iov_len = sizeof(*header)};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
+    ssize_t got;
+
+    do
+        got = recvmsg(init.sync, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
+    while (got < 0 && errno == EINTR);
+    if (got != (ssize_t)sizeof(*header) || (message.msg_flags & MSG_CTRUNC))
+        return false;
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part; part = CMSG_NXTHDR(&message, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count && REG_PASSED + i < REG_COUNT; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
+            put((uint16_t)(REG_PASSED + i), fd);
+        }
+    }
+    return true;
+}
+
+/* Read the next plan into memory of its own, with room for the times when they are asked for. False at the end of file. */
+bool receive_plan(void) {
+    struct plan_header header;
+    struct plan *plan = &init.plan;
+    size_t times;
+    char *memory;
+
+    if (!receive_header(&header))
+        return false;
+    if (header.magic != PLAN_MAGIC || header.size < sizeof(header) || header.size > PLAN_MAX_SIZE || header.count > PLAN_MAX_OPS)
+        return false;
+    if (plan->header)
+        munmap(plan->header, (size_t)((char *)plan->text - (char *)plan->header) + plan->text_size);
+    times = header.flags & PLAN_TIMED ? header.count * sizeof(uint64_t) : 0;
+    memory = mmap(NULL, ((header.size + 7u) & ~7u) + times, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return false;
+    memcpy(memory, &header, sizeof(header));
+    if (!read_all(memory + sizeof(header), header.size - sizeof(header)))
+        return false;
+    plan->header = (struct plan_header *)memory;
+    plan->ops = (struct plan_op *)(memory + sizeof(header));
+    if (sizeof(header) + (uint64_t)header.count * sizeof(*plan->ops) >= header.size)
+        return false;
+    plan->text = (char *)(plan->ops + header.count);
+    plan->text_size = header.size - (uint32_t)(plan->text - memory);
+    plan->times = times ? (uint64_t *)(memory + ((header.size + 7u) & ~7u)) : NULL;
+    return plan_is_sound(plan->header, plan->ops, plan->text);
+}
+
+/* Send a reply; `fd` rides along unless it is negative. Once `start` is being waited for, failures go to its fifo. */
+void say(uint32_t kind, int32_t error, const char *text, size_t length, int fd) {
+    struct plan_reply reply = {.kind = kind, .op = init.current, .error = error, .length = (uint32_t)length};
+    struct iovec vector[2] = {{&reply, sizeof(reply)}, {(void *)(uintptr_t)text, length}};
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {{0}};
+    struct msghdr message = {.msg_iov = vector, .msg_iovlen = 2};
+
+    if (init.sync < 0) {
+        char whole[sizeof(reply) + 1024];
+        if (init.failures < 0 || length > 1024)
+            return;
+        memcpy(whole, &reply, sizeof(reply));
+        memcpy(whole + sizeof(reply), text, length);
+        if (write(init.failures, whole, sizeof(reply) + length) < 0)
+            return;
+        return;
+    }
+    if (fd >= 0) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof(control);
+        control.align.cmsg_level = SOL_SOCKET;
+        control.align.cmsg_type = SCM_RIGHTS;
+        control.align.cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(&control.align), &fd, sizeof(int));
+    }
+    if (sendmsg(init.sync, &message, MSG_NOSIGNAL) < 0)
+        _exit(1);
+}
+
+void say_times(void) {
+    if (init.plan.times && init.sync >= 0)
+        say(REPLY_TIMES, 0, (const char *)init.plan.times, init.plan.header->count * sizeof(uint64_t), -1);
+}
+
+/* One byte says that the runtime has written down what it must; the end of file says that it is gone. */
+void wait_for_go(void) {
+    char go;
+
+    if (!read_all(&go, 1))
+        _exit(1);
+}

@@ -1,0 +1,67 @@
+/* The terminal: made in the container's own devpts, its master handed to the runtime. */
+#include "init.h"
+#include "kernel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#ifndef TIOCGPTPEER
+#define TIOCGPTPEER _IO('T', 0x41)
+#endif
+
+static int open_master(void) {
+    struct statfs where;
+    struct stat status;
+    int master = open_in(get(REG_ROOT), "dev/pts/ptmx", O_RDWR | O_NOCTTY, RESOLVE_NO_SYMLINKS);
+
+    check(master, "open", "/dev/pts/ptmx");
+    check(fstatfs(master, &where), "statfs", "/dev/pts/ptmx");
+    check(fstat(master, &status), "stat", "/dev/pts/ptmx");
+    if (where.f_type != DEVPTS_MAGIC || status.st_rdev != makedev(5, 2))
+        fail(ENODEV, "stat", "/dev/pts/ptmx is not of a devpts");
+    return master;
+}
+
+/* The slave comes from the master itself, not by a name in /dev/pts that the container may have replaced. */
+static int open_slave(int master) {
+    int unlock = 0, slave;
+
+    check(ioctl(master, TIOCSPTLCK, &unlock), "unlock", "terminal");
+    slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    check(slave, "TIOCGPTPEER", NULL);
+    return slave;
+}
+
+static void attach_console(int slave) {
+    int tree, target = open_or_create(get(REG_ROOT), "dev/console", TARGET_FILE, 0600, RESOLVE_NO_SYMLINKS);
+
+    check(target, "open", "/dev/console");
+    tree = sys_open_tree(slave, "", TREE_CLONE | AT_EMPTY_PATH);
+    check(tree, "open_tree", "terminal");
+    check(sys_move_mount(tree, target), "move_mount", "/dev/console");
+    close(tree);
+    close(target);
+}
+
+void op_console(const struct plan_op *op) {
+    static const char name[] = "/dev/pts/ptmx";
+    struct winsize size = {.ws_row = (unsigned short)(op->numbers[0] >> 16), .ws_col = (unsigned short)op->numbers[0]};
+    int master = open_master(), slave = open_slave(master);
+
+    if (op->numbers[0])
+        check(ioctl(master, TIOCSWINSZ, &size), "TIOCSWINSZ", NULL);
+    if (!(op->flags & OPF_JOINED))
+        attach_console(slave);
+    check(ioctl(slave, TIOCSCTTY, 0), "TIOCSCTTY", NULL);
+    for (int fd = 0; fd < 3; fd++)
+        check(dup2(slave, fd), "dup2", NULL);
+    if (slave > 2)
+        close(slave);
+    say(REPLY_TERMINAL, 0, name, sizeof(name), master);
+    close(master);
+}

@@ -1,0 +1,71 @@
+/* Device nodes, links, directories: made below a descriptor, never through a path of the container. */
+#include "init.h"
+#include "kernel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What is there already must be that very device (config-linux.md, Devices: "runtime MUST generate an error"). */
+static void check_existing(int parent, const char *name, const struct plan_op *op) {
+    struct stat status;
+    mode_t mode = (mode_t)op->numbers[0];
+
+    check(fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW), "stat", op_text(op, 0));
+    if ((status.st_mode & S_IFMT) != (mode & S_IFMT) || (!S_ISFIFO(mode) && status.st_rdev != op->numbers[1]))
+        fail(EEXIST, "mknod", op_text(op, 0));
+}
+
+void op_mknod(const struct plan_op *op) {
+    const char *name;
+    int parent = open_parent(get(REG_ROOT), op_text(op, 0), &name);
+
+    check(parent, "open", op_text(op, 0));
+    if (mknodat(parent, name, (mode_t)op->numbers[0], (dev_t)op->numbers[1]) < 0) {
+        if (errno != EEXIST)
+            fail(errno, "mknod", op_text(op, 0));
+        check_existing(parent, name, op);
+        close(parent);
+        return;
+    }
+    check(fchownat(parent, name, (uid_t)op->numbers[2], (gid_t)op->numbers[3], AT_SYMLINK_NOFOLLOW), "chown", op_text(op, 0));
+    close(parent);
+}
+
+void op_symlink(const struct plan_op *op) {
+    const char *name;
+    int parent = open_parent(get(op->fd), op_text(op, 1), &name);
+
+    check(parent, "open", op_text(op, 1));
+    if (symlinkat(op_text(op, 0), parent, name) < 0 && errno != EEXIST)
+        fail(errno, "symlink", op_text(op, 1));
+    close(parent);
+}
+
+void op_stdio_null(const struct plan_op *op) {
+    int null;
+
+    (void)op;
+    if (!is_null_device(0) && !is_null_device(1) && !is_null_device(2))
+        return;
+    null = open_in(get(REG_ROOT), "dev/null", O_RDWR, RESOLVE_NO_SYMLINKS);
+    if (null < 0 || !is_null_device(null))
+        return; /* a container without the device keeps the host's: the same device by another name */
+    for (int fd = 0; fd < 3; fd++)
+        if (is_null_device(fd))
+            check(dup2(null, fd), "dup2", NULL);
+    close(null);
+}
+
+/* The program must be able to open /dev/stdout again: pipes and terminals it is given belong to it. */
+void op_stdio_owner(const struct plan_op *op) {
+    struct stat status;
+
+    for (int fd = 0; fd < 3; fd++) {
+        if (fstat(fd, &status) < 0 || is_null_device(fd) || status.st_uid == op->numbers[0])
+            continue;
+        if (fchown(fd, (uid_t)op->numbers[0], (gid_t)-1) < 0 && errno != EINVAL && errno != EPERM && errno != EROFS)
+            fail(errno, "chown", "standard files");
+    }
+}

@@ -1,0 +1,137 @@
+/* Hooks that run in the container's namespaces: the state on stdin, a time-out, and their last words when they fail. */
+#include "init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_LIST = 4096, TAIL = 400 };
+
+struct output {
+    char tail[TAIL + 1];
+    size_t used;
+};
+
+/* Keep the last TAIL bytes of what a hook prints. Returns false at the end of its output. */
+static bool collect(int pipe, struct output *output) {
+    char chunk[4096];
+    ssize_t got = read(pipe, chunk, sizeof(chunk));
+    size_t fresh, keep;
+
+    if (got <= 0)
+        return got < 0 && (errno == EAGAIN || errno == EINTR);
+    fresh = (size_t)got > TAIL ? TAIL : (size_t)got;
+    keep = output->used + fresh > TAIL ? TAIL - fresh : output->used;
+    memmove(output->tail, output->tail + output->used - keep, keep);
+    memcpy(output->tail + keep, chunk + got - fresh, fresh);
+    output->used = keep + fresh;
+    return true;
+}
+
+/* The state document, with this process's pid as the container sees it in its place (runtime.md, State). */
+static int open_state(const struct plan_op *op) {
+    const char *state = op_blob(op, 2, op->numbers[3]);
+    size_t before = op->numbers[2], length = op->numbers[3];
+    int fd = memfd_create("state", MFD_CLOEXEC);
+
+    check(fd, "memfd_create", "state");
+    if (before > length)
+        fail(EBADMSG, "plan", "state");
+    check(write(fd, state, before), "write", "state");
+    check(dprintf(fd, "%d", getpid()), "write", "state");
+    check(write(fd, state + before, length - before), "write", "state");
+    check(lseek(fd, 0, SEEK_SET), "lseek", "state");
+    return fd;
+}
+
+static pid_t start_hook(const struct plan_op *op, int state, int output) {
+    size_t arguments = op->numbers[0] >> 32, environment = op->numbers[0] & 0xffffffff;
+    pid_t pid;
+
+    if (arguments == 0 || arguments > MAX_LIST || environment > MAX_LIST)
+        fail(E2BIG, "hook", "argument list");
+    pid = fork();
+    check(pid, "fork", "hook");
+    if (pid == 0) {
+        char *args[arguments + 1], *env[environment + 1];
+        op_list(op, 0, arguments, args);
+        op_list(op, 1, environment, env);
+        dup2(state, 0);
+        dup2(output, 1);
+        dup2(output, 2);
+        /* the path stands in front of the arguments; a hook without arguments gets the path as its own name */
+        execve(args[0], args + (arguments > 1), env);
+        dprintf(2, "%s", strerror(errno));
+        _exit(127);
+    }
+    return pid;
+}
+
+static int64_t milliseconds(void) {
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+/* Wait until the hook itself ends (what it left running may hold the pipe). False when its time is over. */
+static bool watch(pid_t pid, int pipe, int64_t seconds, struct output *output) {
+    struct pollfd files[2] = {{.fd = sys_pidfd_open(pid), .events = POLLIN}, {.fd = pipe, .events = POLLIN}};
+    int64_t end = milliseconds() + seconds * 1000;
+
+    check(files[0].fd, "pidfd_open", "hook");
+    for (;;) {
+        int64_t left = seconds ? end - milliseconds() : -1;
+        if (seconds && left <= 0)
+            break;
+        if (poll(files, 2, (int)(left > 1000000 ? 1000000 : left)) < 0 && errno != EINTR)
+            fail(errno, "poll", "hook");
+        if (files[1].revents && !collect(pipe, output))
+            files[1].fd = -1;
+        if (files[0].revents) {
+            while (files[1].fd >= 0 && poll(&files[1], 1, 0) > 0 && collect(pipe, output))
+                ;
+            close(files[0].fd);
+            return true;
+        }
+    }
+    close(files[0].fd);
+    return false;
+}
+
+void op_hook(const struct plan_op *op) {
+    struct output output = {.used = 0};
+    char words[TAIL + 64];
+    int state = open_state(op), ends[2], status;
+    bool ended;
+    pid_t pid;
+
+    check(pipe2(ends, O_CLOEXEC), "pipe", "hook");
+    pid = start_hook(op, state, ends[1]);
+    close(state);
+    close(ends[1]);
+    ended = watch(pid, ends[0], (int64_t)op->numbers[1], &output);
+    if (!ended)
+        kill(pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    close(ends[0]);
+    output.tail[output.used] = '\0';
+    if (!ended)
+        fail(ETIMEDOUT, "hook", output.tail);
+    if (status == 0)
+        return;
+    if (WIFSIGNALED(status))
+        snprintf(words, sizeof(words), "killed by signal %d: %s", WTERMSIG(status), output.tail);
+    else
+        snprintf(words, sizeof(words), "exit status %d: %s", WEXITSTATUS(status), output.tail);
+    fail(0, "hook", words);
+}

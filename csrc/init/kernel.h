@@ -1,0 +1,42 @@
+/* The kernel's numbers that the C library's headers lack (musl comes without linux/). */
+#ifndef PYOCI_INIT_KERNEL_H
+#define PYOCI_INIT_KERNEL_H
+
+#include <stdint.h>
+
+/* openat2(2) */
+#define RESOLVE_NO_MAGICLINKS 0x02
+#define RESOLVE_NO_SYMLINKS 0x04
+#define RESOLVE_BENEATH 0x08
+#define RESOLVE_IN_ROOT 0x10
+
+/* open_tree(2), mount_setattr(2), fsconfig(2) */
+#define TREE_CLONE 0x1
+#define TREE_RECURSIVE 0x8000
+#define ATTRIBUTE_READONLY 0x1
+#define ATTRIBUTE_IDMAP 0x100000
+#define FSCONFIG_FLAG 0
+#define FSCONFIG_STRING 1
+#define FSCONFIG_CREATE 6
+
+/* statfs(2) */
+#define PROC_MAGIC 0x9fa0
+#define DEVPTS_MAGIC 0x1cd1
+
+/* seccomp(2), bpf filters */
+#define SECCOMP_FILTER 1
+#define MAX_FILTER 4096
+
+struct sock_filter {
+    uint16_t code;
+    uint8_t jt;
+    uint8_t jf;
+    uint32_t k;
+};
+
+struct sock_fprog {
+    unsigned short len;
+    struct sock_filter *filter;
+};
+
+#endif

@@ -1,0 +1,94 @@
+/* The container's tree: made a mount, made the root, made read-only. */
+#include "init.h"
+#include "kernel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+/* MS_* propagation flags as mount_setattr(2) takes them: MS_REC says how far, not what. */
+static void set_propagation(int fd, uint64_t flags, const char *what) {
+    unsigned recursive = flags & MS_REC ? TREE_RECURSIVE : 0;
+
+    check(sys_mount_setattr(fd, recursive, 0, 0, flags & ~(uint64_t)MS_REC, 0), "mount_setattr", what);
+}
+
+static int open_host_root(void) {
+    int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    check(fd, "open", "/");
+    return fd;
+}
+
+void op_host_propagation(const struct plan_op *op) {
+    int fd = open_host_root();
+
+    set_propagation(fd, op->numbers[0], "/");
+    /* whatever the tree shares, what is attached at its root next must stay ours, and pivot_root(2) refuses a shared parent */
+    if (op->numbers[0] & MS_SHARED)
+        set_propagation(fd, MS_PRIVATE, "/");
+    close(fd);
+}
+
+/* The rootfs becomes a mount on top of "/": no further look-up of its host path is needed. */
+void op_rootfs(const struct plan_op *op) {
+    int host, tree;
+
+    if (op->flags & OPF_JOINED) {
+        tree = open(op_text(op, 0), O_PATH | O_DIRECTORY | O_CLOEXEC);
+        check(tree, "open", op_text(op, 0));
+        put(REG_ROOT, tree);
+        return;
+    }
+    host = open_host_root();
+    tree = op->fd ? get(op->fd) : sys_open_tree(AT_FDCWD, op_text(op, 0), TREE_CLONE | TREE_RECURSIVE);
+
+    check(tree, "open_tree", op_text(op, 0));
+    check(sys_move_mount(tree, host), "move_mount", op_text(op, 0));
+    close(host);
+    if (op->fd)
+        init.registers[op->fd] = -1;
+    put(REG_ROOT, tree);
+}
+
+void op_root_joined(const struct plan_op *op) {
+    (void)op;
+    put(REG_ROOT, open_host_root());
+}
+
+void op_root_readonly(const struct plan_op *op) {
+    (void)op;
+    check(sys_mount_setattr(get(REG_ROOT), 0, ATTRIBUTE_READONLY, 0, 0, 0), "mount_setattr", "/");
+}
+
+/* pivot_root(2), "pivot_root(".", ".")": the old root ends up below the new one and is let go from there. */
+void op_pivot_root(const struct plan_op *op) {
+    int old = open_host_root();
+
+    (void)op;
+    check(fchdir(get(REG_ROOT)), "fchdir", "rootfs");
+    check(sys_pivot_root(".", "."), "pivot_root", NULL);
+    check(fchdir(old), "fchdir", "/");
+    check(sys_mount_setattr(old, TREE_RECURSIVE, 0, 0, MS_SLAVE, 0), "mount_setattr", "old root");
+    check(umount2(".", MNT_DETACH), "umount", "old root");
+    close(old);
+    check(fchdir(get(REG_ROOT)), "fchdir", "/");
+}
+
+/* For a host root that can't be pivoted (a ramfs): the rootfs already lies on top of "/". The host's procfs and sysfs must
+ * not stay reachable below: with them mounted in full, a user namespace inside could mount its own (user_namespaces(7)). */
+void op_chroot(const struct plan_op *op) {
+    static const char *const kernel_trees[] = {"/proc", "/sys"};
+
+    for (int i = 0; i < 2 && !(op->flags & OPF_JOINED); i++)
+        if (umount2(kernel_trees[i], MNT_DETACH) < 0 && errno != EINVAL && errno != ENOENT && errno != EPERM)
+            fail(errno, "umount", kernel_trees[i]);
+    check(fchdir(get(REG_ROOT)), "fchdir", "rootfs");
+    check(chroot("."), "chroot", "rootfs");
+    check(chdir("/"), "chdir", "/");
+}
+
+void op_root_propagation(const struct plan_op *op) {
+    set_propagation(get(REG_ROOT), op->numbers[0], "/");
+}

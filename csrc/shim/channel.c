@@ -1,0 +1,115 @@
+/* The parent's end of the sync socket, and descriptors that are handed to others. */
+#define _GNU_SOURCE
+#include "../plan.h"
+#include "shim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+union control {
+    char bytes[CMSG_SPACE(sizeof(int) * PLAN_MAX_FDS)];
+    struct cmsghdr align;
+};
+
+/* Send `size` bytes, the descriptors with the first of them. */
+static int send_with_fds(int socket, const void *data, size_t size, const int *fds, int count) {
+    union control control;
+    struct iovec vector = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+
+    if (count > PLAN_MAX_FDS)
+        return -E2BIG;
+    if (count > 0) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)count);
+        memset(control.bytes, 0, message.msg_controllen);
+        control.align.cmsg_level = SOL_SOCKET;
+        control.align.cmsg_type = SCM_RIGHTS;
+        control.align.cmsg_len = CMSG_LEN(sizeof(int) * (size_t)count);
+        memcpy(CMSG_DATA(&control.align), fds, sizeof(int) * (size_t)count);
+    }
+    while (vector.iov_len > 0) {
+        ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0)
+            return -errno;
+        vector.iov_base = (char *)vector.iov_base + sent;
+        vector.iov_len -= (size_t)sent;
+        message.msg_control = NULL;
+        message.msg_controllen = 0;
+    }
+    return 0;
+}
+
+/* Send a plan. The header goes alone, for the init reads it, and the descriptors on it, before the rest. */
+int pyoci_send_plan(int sync, const void *plan, size_t size, const int *fds, int count) {
+    int result = send_with_fds(sync, plan, sizeof(struct plan_header), fds, count);
+
+    if (result < 0)
+        return result;
+    return send_with_fds(sync, (const char *)plan + sizeof(struct plan_header), size - sizeof(struct plan_header), NULL, 0);
+}
+
+int pyoci_send_byte(int sync) {
+    return send_with_fds(sync, "", 1, NULL, 0);
+}
+
+/* Read exactly `size` bytes; a descriptor that rides on them goes to *fd (else -1). Returns 1, or 0 at the end of file. */
+int pyoci_receive(int sync, void *buffer, size_t size, int *fd) {
+    char *place = buffer;
+
+    *fd = -1;
+    while (size > 0) {
+        union control control;
+        struct iovec vector = {.iov_base = place, .iov_len = size};
+        struct msghdr message = {
+            .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
+        ssize_t got = recvmsg(sync, &message, MSG_CMSG_CLOEXEC);
+        struct cmsghdr *part;
+
+        if (got < 0)
+            return errno == ECONNRESET ? 0 : -errno;
+        if (got == 0)
+            return 0;
+        part = CMSG_FIRSTHDR(&message);
+        if (part && part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS)
+            memcpy(fd, CMSG_DATA(part), sizeof(int));
+        place += got;
+        size -= (size_t)got;
+    }
+    return 1;
+}
+
+/* Connect to a listening socket and hand a descriptor over, with its name as the message. A path longer than sun_path goes
+ * through a descriptor of its directory. */
+int pyoci_send_fd(const char *socket_path, int fd, const char *name, size_t name_length) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int result, directory = -1, client;
+
+    if (strlen(socket_path) < sizeof(address.sun_path)) {
+        strcpy(address.sun_path, socket_path);
+    } else {
+        directory = open(socket_path, O_PATH | O_CLOEXEC);
+        if (directory < 0)
+            return -errno;
+        snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", directory);
+    }
+    client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (client < 0)
+        result = -errno;
+    else if (connect(client, (struct sockaddr *)&address, sizeof(address)) < 0)
+        result = -errno;
+    else
+        result = send_with_fds(client, name, name_length, &fd, 1);
+    if (client >= 0)
+        close(client);
+    if (directory >= 0)
+        close(directory);
+    return result;
+}

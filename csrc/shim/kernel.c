@@ -1,0 +1,56 @@
+/* Single system calls for Python. */
+#define _GNU_SOURCE
+#include "shim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/nsfs.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { TREE_CLONE = 1, TREE_RECURSIVE = 0x8000 };
+
+static int result_of(long result) {
+    return result < 0 ? -errno : (int)result;
+}
+
+/* A detached copy of the mount (tree) at a host path (open_tree(2)). */
+int pyoci_open_tree(const char *path, int recursive) {
+    unsigned flags = TREE_CLONE | O_CLOEXEC | (recursive ? TREE_RECURSIVE : 0);
+
+    return result_of(syscall(SYS_open_tree, AT_FDCWD, path, flags));
+}
+
+int pyoci_pidfd_signal(int pidfd, int signal) {
+    return result_of(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
+}
+
+int pyoci_set_dumpable(int dumpable) {
+    return result_of(prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0));
+}
+
+int pyoci_set_subreaper(int on) {
+    return result_of(prctl(PR_SET_CHILD_SUBREAPER, on, 0, 0, 0));
+}
+
+/* The permitted set of this process as a bit mask, or -errno (capget(2)). */
+int64_t pyoci_permitted_capabilities(void) {
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2];
+
+    if (syscall(SYS_capget, &header, data) < 0)
+        return -errno;
+    return (int64_t)data[0].permitted | (int64_t)((uint64_t)data[1].permitted << 32);
+}
+
+int pyoci_close_range(unsigned first, unsigned last) {
+    return result_of(syscall(SYS_close_range, first, last, 0));
+}
+
+/* The CLONE_NEW* number of a namespace file (ioctl_ns(2)). */
+int pyoci_namespace_type(int fd) {
+    return result_of(ioctl(fd, NS_GET_NSTYPE));
+}

@@ -1,0 +1,47 @@
+/* The parent half: what Python can't do by itself, or not cheaply. Every function returns -errno when it fails. */
+#ifndef PYOCI_SHIM_H
+#define PYOCI_SHIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* cffi:begin */
+
+enum spawn_limits {
+    SPAWN_MAX_JOINS = 8,
+};
+
+/* How a container's init comes into the world; see spawn.c. */
+struct spawn {
+    uint64_t clone_flags;  /* CLONE_NEW* the init is born with */
+    int joins;             /* namespaces that are joined before, in this order */
+    int join_fds[8];       /* namespace files, or a pidfd */
+    uint64_t join_flags[8];
+    int cgroup_fd;         /* cgroup v2 directory it is born in, or -1 */
+    int wait_for_maps;     /* it waits for one byte on `sync` until its id maps are written */
+    int become_root;       /* then it becomes uid 0 and gid 0 of its user namespace */
+    int preserved;         /* descriptors 3.. that it keeps */
+    int die_with_parent;   /* PR_SET_PDEATHSIG: SIGKILL */
+    int sync;              /* result: our end of the sync socket */
+    int pid;               /* result */
+    int pidfd;             /* result, or -1 */
+};
+
+int pyoci_spawn(struct spawn *spawn);
+
+int pyoci_send_plan(int sync, const void *plan, size_t size, const int *fds, int count);
+int pyoci_send_byte(int sync);
+int pyoci_receive(int sync, void *buffer, size_t size, int *fd);
+int pyoci_send_fd(const char *socket_path, int fd, const char *name, size_t name_length);
+
+int pyoci_open_tree(const char *path, int recursive);
+int pyoci_pidfd_signal(int pidfd, int signal);
+int pyoci_set_dumpable(int dumpable);
+int pyoci_set_subreaper(int on);
+int64_t pyoci_permitted_capabilities(void);
+int pyoci_close_range(unsigned first, unsigned last);
+int pyoci_namespace_type(int fd);
+
+/* cffi:end */
+
+#endif

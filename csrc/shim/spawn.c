@@ -1,0 +1,221 @@
+/* spawn: from the Python process to the container's init.
+ *
+ * The child shares our memory until its execve(2) (CLONE_VM, as vfork(2) does), so it costs no copy of the interpreter; but
+ * it does not hold us up: while it is being born, Python goes on. So the child's code may only use its own stack, the
+ * `struct child` and raw system calls: errno, like all of the C library's state, belongs to the parent.
+ *
+ *     parent ──clone3──> child: wait for the id maps, become root, execveat(init in a sealed memfd)
+ *     parent ──vfork───> joiner: setns ... ──clone3(CLONE_PARENT)──> child     when a pid or user namespace is joined
+ *
+ * What runs in the container afterwards is the static init, never this program: its memory, its files and the interpreter are
+ * out of reach through /proc/PID (CVE-2019-5736 and its kin).
+ */
+#define _GNU_SOURCE
+#include "shim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "raw.h"
+
+extern const unsigned char pyoci_init_image[];
+extern const size_t pyoci_init_image_size;
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x10
+#endif
+
+enum { STACK_SIZE = 16384 };
+
+struct child {
+    struct spawn options;
+    int sync;        /* the child's end */
+    int parent_sync; /* the parent's end, which it must not hold */
+    int image;
+    char sync_text[16];
+    char preserved_text[16];
+    atomic_int pid;   /* what the joiner's clone3 returned */
+    atomic_int error; /* of the joiner */
+};
+
+static struct child child;
+static char child_stack[STACK_SIZE] __attribute__((aligned(16)));
+static char joiner_stack[STACK_SIZE] __attribute__((aligned(16)));
+
+static void die(int status) {
+    for (;;)
+        raw2(SYS_exit_group, status, 0);
+}
+
+/* One byte means that the maps are there; the end of file, that the runtime is gone. */
+static int wait_for_maps(int sync) {
+    char byte;
+    long got;
+
+    do
+        got = raw3(SYS_read, sync, (long)&byte, 1);
+    while (got == -EINTR);
+    return got == 1;
+}
+
+static int run_child(void *nothing) {
+    static char name[] = "pyoci-init", *const environment[] = {NULL};
+    char *arguments[] = {name, child.sync_text, child.preserved_text, NULL};
+
+    (void)nothing;
+    raw2(SYS_close, child.parent_sync, 0);
+    if (child.options.die_with_parent)
+        raw5(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (child.options.wait_for_maps && !wait_for_maps(child.sync))
+        die(1);
+    if (child.options.become_root) {
+        raw3(SYS_setresgid, 0, 0, 0);
+        raw3(SYS_setresuid, 0, 0, 0);
+    }
+    raw5(SYS_execveat, child.image, (long)"", (long)arguments, (long)environment, AT_EMPTY_PATH);
+    die(1);
+    return 1;
+}
+
+static long start_child(uint64_t more_flags) {
+    struct clone_args arguments = {
+        .flags = child.options.clone_flags | CLONE_VM | more_flags,
+        .exit_signal = more_flags & CLONE_PARENT ? 0 : SIGCHLD,
+        .stack = (uint64_t)(uintptr_t)child_stack,
+        .stack_size = STACK_SIZE,
+    };
+    long pid;
+
+    if (child.options.cgroup_fd >= 0) {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = (uint64_t)child.options.cgroup_fd;
+    }
+    pid = raw_clone3(&arguments, sizeof(arguments), run_child, NULL);
+    return pid;
+}
+
+static int run_joiner(void *nothing) {
+    const struct spawn *spawn = &child.options;
+    long result = 0;
+
+    (void)nothing;
+    for (int i = 0; i < spawn->joins && result >= 0; i++)
+        result = raw2(SYS_setns, spawn->join_fds[i], (long)spawn->join_flags[i]);
+    if (result >= 0)
+        result = start_child(CLONE_PARENT);
+    if (result < 0)
+        atomic_store(&child.error, (int)-result);
+    else
+        atomic_store(&child.pid, (int)result);
+    die(0);
+    return 0;
+}
+
+/* setns(2) into a pid or user namespace changes the caller for good, so a short-lived process does it and has our child. */
+static long start_joiner(void) {
+    struct clone_args arguments = {
+        .flags = CLONE_VM | CLONE_VFORK,
+        .exit_signal = SIGCHLD,
+        .stack = (uint64_t)(uintptr_t)joiner_stack,
+        .stack_size = STACK_SIZE,
+    };
+    long joiner = raw_clone3(&arguments, sizeof(arguments), run_joiner, NULL);
+
+    if (joiner < 0)
+        return joiner;
+    while (waitpid((pid_t)joiner, NULL, __WALL) < 0 && errno == EINTR)
+        ;
+    if (atomic_load(&child.error))
+        return -atomic_load(&child.error);
+    return atomic_load(&child.pid);
+}
+
+static int write_image(int fd) {
+    size_t done = 0;
+
+    while (done < pyoci_init_image_size) {
+        ssize_t written = write(fd, pyoci_init_image + done, pyoci_init_image_size - done);
+        if (written < 0)
+            return -errno;
+        done += (size_t)written;
+    }
+    return 0;
+}
+
+/* The init's bytes in a file that has no name and that nobody, root included, can change any more. */
+static int open_image(void) {
+    int result, fd = memfd_create("pyoci-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+
+    if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+        fd = memfd_create("pyoci-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -errno;
+    result = write_image(fd);
+    if (result == 0 && fchmod(fd, 0555) < 0)
+        result = -errno;
+    if (result == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+        result = -errno;
+    if (result < 0) {
+        close(fd);
+        return result;
+    }
+    return fd;
+}
+
+static long start(void) {
+    sigset_t all, before;
+    long pid;
+
+    /* a handler of Python's must not run in the child, in our memory */
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid = child.options.joins ? start_joiner() : start_child(0);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return pid;
+}
+
+/* Start the container's init as `spawn` says and fill in its results. The init then waits for a plan on the sync socket.
+ * Only one spawn may be under way: the child uses static memory until it has executed the init. */
+int pyoci_spawn(struct spawn *spawn) {
+    int ends[2];
+    long pid;
+
+    spawn->sync = spawn->pid = spawn->pidfd = -1;
+    child = (struct child){.options = *spawn};
+    child.image = open_image();
+    if (child.image < 0)
+        return child.image;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+        int error = errno;
+        close(child.image);
+        return -error;
+    }
+    child.parent_sync = ends[0];
+    child.sync = fcntl(ends[1], F_DUPFD, 3 + spawn->preserved);
+    close(ends[1]);
+    snprintf(child.sync_text, sizeof(child.sync_text), "%d", child.sync);
+    snprintf(child.preserved_text, sizeof(child.preserved_text), "%d", spawn->preserved);
+    pid = child.sync < 0 ? -errno : start();
+    close(child.image);
+    close(child.sync);
+    if (pid < 0) {
+        close(ends[0]);
+        return (int)pid;
+    }
+    spawn->sync = ends[0];
+    spawn->pid = (int)pid;
+    spawn->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    return 0;
+}
