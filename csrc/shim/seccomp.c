@@ -1,0 +1,160 @@
+/* Building seccomp filters with libseccomp.
+ *
+ * The library is not linked but loaded on first use: most calls of the runtime find their filter in the cache
+ * or have none. Its own declarations are repeated here (they are a stable ABI), so no header of it is needed.
+ */
+#define _GNU_SOURCE
+#include "seccomp.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define LIBRARY            "libseccomp.so.2"
+#define ATTRIBUTE_OPTIMIZE 8 /* SCMP_FLTATR_CTL_OPTIMIZE, libseccomp 2.5 */
+
+#if defined(__x86_64__) && defined(__ILP32__)
+#define MULTIARCH "x86_64-linux-gnux32"
+#elif defined(__x86_64__)
+#define MULTIARCH "x86_64-linux-gnu"
+#elif defined(__i386__)
+#define MULTIARCH "i386-linux-gnu"
+#elif defined(__aarch64__)
+#define MULTIARCH "aarch64-linux-gnu"
+#elif defined(__arm__)
+#define MULTIARCH "arm-linux-gnueabihf"
+#elif defined(__riscv)
+#define MULTIARCH "riscv64-linux-gnu"
+#elif defined(__powerpc64__)
+#define MULTIARCH "powerpc64le-linux-gnu"
+#elif defined(__s390x__)
+#define MULTIARCH "s390x-linux-gnu"
+#elif defined(__loongarch__)
+#define MULTIARCH "loongarch64-linux-gnu"
+#else
+#define MULTIARCH "."
+#endif
+
+struct version {
+    unsigned int major, minor, micro;
+};
+
+static struct {
+    const char *path;
+    const struct version *(*version)(void);
+    uint32_t (*arch_resolve_name)(const char *);
+    uint32_t (*arch_native)(void);
+    int (*syscall_resolve_name_arch)(uint32_t, const char *);
+    void *(*init)(uint32_t);
+    void (*release)(void *);
+    int (*arch_add)(void *, uint32_t);
+    int (*rule_add_array)(void *, uint32_t, int, unsigned int, const struct pyoci_seccomp_test *);
+    int (*attr_set)(void *, int, uint32_t);
+    int (*export_bpf)(const void *, int);
+} library;
+
+/* Fixed places first: engines set LD_LIBRARY_PATH to lists with an empty element, which means the current
+ * directory, and that is the bundle. */
+static void *load(void) {
+    static const char *const places[] = {
+        "/usr/lib/" MULTIARCH "/" LIBRARY,
+        "/lib/" MULTIARCH "/" LIBRARY,
+        "/usr/lib64/" LIBRARY,
+        "/lib64/" LIBRARY,
+        "/usr/lib/" LIBRARY,
+        "/lib/" LIBRARY,
+        "/usr/local/lib/" LIBRARY,
+    };
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        void *handle = dlopen(places[i], RTLD_NOW | RTLD_LOCAL);
+        if (handle)
+            return handle;
+    }
+    return getenv("LD_LIBRARY_PATH") ? NULL : dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+}
+
+/* POSIX wants a data pointer to serve as a function pointer here; ISO C has no cast for it. */
+static bool symbol(void *handle, const char *name, void *target) {
+    *(void **)target = dlsym(handle, name);
+    return *(void **)target != NULL;
+}
+
+int pyoci_seccomp_open(void) {
+    if (library.path)
+        return 0;
+    void *handle = load();
+    if (!handle)
+        return -ENOENT;
+    Dl_info info;
+    if (!symbol(handle, "seccomp_version", &library.version) ||
+        !symbol(handle, "seccomp_arch_resolve_name", &library.arch_resolve_name) ||
+        !symbol(handle, "seccomp_arch_native", &library.arch_native) ||
+        !symbol(handle, "seccomp_syscall_resolve_name_arch", &library.syscall_resolve_name_arch) ||
+        !symbol(handle, "seccomp_init", &library.init) || !symbol(handle, "seccomp_release", &library.release) ||
+        !symbol(handle, "seccomp_arch_add", &library.arch_add) ||
+        !symbol(handle, "seccomp_rule_add_array", &library.rule_add_array) ||
+        !symbol(handle, "seccomp_attr_set", &library.attr_set) ||
+        !symbol(handle, "seccomp_export_bpf", &library.export_bpf) || !dladdr(*(void **)&library.init, &info)) {
+        dlclose(handle);
+        return -ELIBBAD;
+    }
+    library.path = info.dli_fname;
+    return 0;
+}
+
+const char *pyoci_seccomp_path(void) {
+    return library.path;
+}
+
+unsigned int pyoci_seccomp_version(void) {
+    const struct version *version = library.version();
+    return version->major << 16 | version->minor << 8 | version->micro;
+}
+
+uint32_t pyoci_seccomp_arch(const char *name) {
+    return library.arch_resolve_name(name);
+}
+
+uint32_t pyoci_seccomp_native(void) {
+    return library.arch_native();
+}
+
+int pyoci_seccomp_number(uint32_t arch, const char *name) {
+    return library.syscall_resolve_name_arch(arch, name);
+}
+
+void *pyoci_seccomp_new(uint32_t action) {
+    return library.init(action);
+}
+
+void pyoci_seccomp_free(void *filter) {
+    library.release(filter);
+}
+
+int pyoci_seccomp_add_arch(void *filter, uint32_t arch) {
+    int result = library.arch_add(filter, arch);
+    return result == -EEXIST ? 0 : result;
+}
+
+int pyoci_seccomp_add_rule(void *filter, uint32_t action, int number, unsigned int count,
+                           const struct pyoci_seccomp_test *tests) {
+    return library.rule_add_array(filter, action, number, count, tests);
+}
+
+int pyoci_seccomp_optimize(void *filter, uint32_t level) {
+    return library.attr_set(filter, ATTRIBUTE_OPTIMIZE, level);
+}
+
+int pyoci_seccomp_export(void *filter, int fd) {
+    return library.export_bpf(filter, fd);
+}
+
+int pyoci_seccomp_flags_known(unsigned int flags) {
+    /* The kernel looks at the flags first and at the (here missing) program next. */
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, NULL) == -1 && errno == EFAULT;
+}

@@ -1,0 +1,380 @@
+"""Seccomp profiles: what the compiled filters say, how wrong profiles are refused, and the cache."""
+
+import errno
+import json
+import os
+import platform
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import bpf
+
+from pyoci import seccomp, seccomp_compile
+from pyoci._shim import ffi, lib
+from pyoci.errors import OciError
+
+pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="expects the numbers of x86_64")
+
+EPERM = bpf.ERRNO | errno.EPERM
+ENOSYS = bpf.ERRNO | errno.ENOSYS
+READ, WRITE, CLONE3, SOCKET = 0, 1, 435, 41
+LAST = 1000  # above every system call of today
+DATA = Path(__file__).parents[1] / "data/engine-configs"
+Profile = dict[str, Any]
+
+
+def profile(*rules: Profile, default: str = "SCMP_ACT_ERRNO", **more: Any) -> Profile:
+    return {"defaultAction": default, "syscalls": list(rules), **more}
+
+
+def allow(*names: str, action: str = "SCMP_ACT_ALLOW", **more: Any) -> Profile:
+    return {"names": list(names), "action": action, **more}
+
+
+def compiled(content: Profile) -> bpf.Filter:
+    return bpf.Filter(seccomp_compile.compile_profile(content, "/linux/seccomp")[0])
+
+
+def refusal(content: Profile) -> OciError:
+    with pytest.raises(OciError) as caught:
+        seccomp_compile.compile_profile(content, "/linux/seccomp")
+    assert caught.value.code == "seccomp"
+    return caught.value
+
+
+def test_allow_list() -> None:
+    judge = compiled(profile(allow("read", "clone3")))
+    assert judge(READ) == bpf.ALLOW
+    assert judge(CLONE3) == bpf.ALLOW
+    assert judge(WRITE) == EPERM
+
+
+@pytest.mark.parametrize(
+    ("action", "more", "expected"),
+    [
+        ("SCMP_ACT_KILL", {}, bpf.KILL_THREAD),
+        ("SCMP_ACT_KILL_THREAD", {}, bpf.KILL_THREAD),
+        ("SCMP_ACT_KILL_PROCESS", {}, bpf.KILL_PROCESS),
+        ("SCMP_ACT_TRAP", {}, bpf.TRAP),
+        ("SCMP_ACT_LOG", {}, bpf.LOG),
+        ("SCMP_ACT_ERRNO", {}, EPERM),
+        ("SCMP_ACT_ERRNO", {"errnoRet": 0}, bpf.ERRNO),
+        ("SCMP_ACT_ERRNO", {"errnoRet": 13}, bpf.ERRNO | 13),
+        ("SCMP_ACT_TRACE", {}, bpf.TRACE | 1),
+        ("SCMP_ACT_TRACE", {"errnoRet": 77}, bpf.TRACE | 77),
+    ],
+)
+def test_actions(action: str, more: Profile, expected: int) -> None:
+    rule = compiled(profile(allow("write", action=action, **more), default="SCMP_ACT_ALLOW"))
+    assert (rule(WRITE), rule(READ), rule(LAST)) == (expected, bpf.ALLOW, bpf.ALLOW)
+    default_errno = {"defaultErrnoRet": more["errnoRet"]} if more else {}
+    default = compiled(profile(allow("read", "clone3"), default=action, **default_errno))
+    assert (default(WRITE), default(READ)) == (expected, bpf.ALLOW)
+
+
+COMPARISONS: list[tuple[str, int, int, Callable[[int], bool]]] = [
+    ("SCMP_CMP_NE", 5, 0, lambda x: x != 5),
+    ("SCMP_CMP_LT", 1 << 33, 0, lambda x: x < 1 << 33),
+    ("SCMP_CMP_LE", 5, 0, lambda x: x <= 5),
+    ("SCMP_CMP_EQ", (1 << 64) - 1, 0, lambda x: x == (1 << 64) - 1),
+    ("SCMP_CMP_GE", 5, 0, lambda x: x >= 5),
+    ("SCMP_CMP_GT", 1 << 32, 0, lambda x: x > 1 << 32),
+    ("SCMP_CMP_MASKED_EQ", 0xF0, 0x20, lambda x: x & 0xF0 == 0x20),
+]
+
+
+@pytest.mark.parametrize(("operator", "value", "value_two", "expected"), COMPARISONS)
+def test_comparisons(operator: str, value: int, value_two: int, expected: Callable[[int], bool]) -> None:
+    arg = {"index": 2, "op": operator, "value": value, "valueTwo": value_two}
+    judge = compiled(profile(allow("read", args=[arg])))
+    for base in (0, 5, 0x20, 0x2F, 0xF0, 1 << 32, 1 << 33, (1 << 64) - 1):
+        for sample in (base - 1, base, base + 1, base + (1 << 32)):
+            if 0 <= sample < 1 << 64:
+                assert (judge(READ, [9, 9, sample]) == bpf.ALLOW) == expected(sample), hex(sample)
+
+
+def test_conditions_on_different_arguments_are_joined() -> None:
+    args = [{"index": 0, "op": "SCMP_CMP_EQ", "value": 1}, {"index": 1, "op": "SCMP_CMP_EQ", "value": 2}]
+    judge = compiled(profile(allow("socket", args=args)))
+    assert judge(SOCKET, [1, 2]) == bpf.ALLOW
+    assert judge(SOCKET, [1, 3]) == judge(SOCKET, [0, 2]) == EPERM
+
+
+def test_conditions_on_one_argument_are_alternatives() -> None:
+    args = [{"index": 0, "op": "SCMP_CMP_EQ", "value": value} for value in (1, 2)]
+    judge = compiled(profile(allow("socket", args=args)))
+    assert [judge(SOCKET, [value]) for value in (1, 2, 3)] == [bpf.ALLOW, bpf.ALLOW, EPERM]
+
+
+def test_unknown_names_and_redundant_rules_are_left_out() -> None:
+    rules = [allow("no_such_call", "read"), allow("write", action="SCMP_ACT_ERRNO", errnoRet=1)]
+    judge = compiled(profile(*rules))
+    assert (judge(READ), judge(WRITE)) == (bpf.ALLOW, EPERM)
+
+
+@pytest.mark.parametrize("default", ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP"])
+def test_newer_calls_than_the_profile_do_not_exist(default: str) -> None:
+    judge = compiled(profile(allow("read", "clone3"), default=default))
+    assert [judge(number) for number in (CLONE3 + 1, LAST, 0xFFFFFFFF)] == [ENOSYS] * 3
+    assert judge(CLONE3 - 1) not in (ENOSYS, bpf.ALLOW)
+
+
+@pytest.mark.parametrize("default", ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE"])
+def test_permissive_defaults_let_newer_calls_pass(default: str) -> None:
+    judge = compiled(profile(allow("read", action="SCMP_ACT_ERRNO"), default=default))
+    assert judge(LAST) == judge(WRITE) != ENOSYS
+
+
+def test_default_of_enosys_needs_no_stub() -> None:
+    content = profile(allow("read"), defaultErrnoRet=errno.ENOSYS)
+    judge = compiled(content)
+    assert judge(LAST) == judge(WRITE) == ENOSYS
+    assert len(judge.code) < len(compiled(profile(allow("read"))).code)
+
+
+def test_architectures() -> None:
+    names = ["SCMP_ARCH_X86", "SCMP_ARCH_X32"]  # this machine's own is always in
+    judge = compiled(profile(allow("read", "write"), architectures=names))
+    assert judge(READ) == judge(3, arch=bpf.I386) == bpf.ALLOW
+    assert judge(WRITE | bpf.X32_BIT) == bpf.ALLOW
+    assert judge(2, arch=bpf.I386) == EPERM
+    assert judge(LAST, arch=bpf.I386) == judge(LAST | bpf.X32_BIT) == ENOSYS
+    assert judge(63, arch=bpf.AARCH64) == bpf.KILL_THREAD
+    alone = compiled(profile(allow("read", "write")))
+    assert alone(3, arch=bpf.I386) == bpf.KILL_THREAD
+    assert alone(READ | bpf.X32_BIT) == ENOSYS
+
+
+def test_long_profiles_become_a_tree() -> None:
+    content = json.loads((DATA / "docker28-run.json").read_text())["linux"]["seccomp"]
+    judge = compiled(content)
+    assert judge(READ) == bpf.ALLOW
+    assert judge(101) == bpf.ALLOW  # ptrace
+    assert judge(165) == EPERM  # mount
+    assert judge(LAST) == ENOSYS
+    names = {name for rule in content["syscalls"] for name in rule["names"]}
+    assert len(names) > 300
+    greater = sum(code == 0x25 or code == 0x35 for code, *_ in judge.code)
+    assert greater > 50
+
+
+def test_stub_for_all_kinds_of_architecture() -> None:
+    s390x, x32 = 0x80000016, 0x4000003E
+    end = bpf.ALLOW.to_bytes(4, "little")
+    stub = seccomp_compile.stub({bpf.I386: 10, bpf.X86_64: 20, x32: 30 | bpf.X32_BIT, s390x: 40})
+    judge = bpf.Filter(stub + b"\x06\0\0\0" + end)
+    limits = [(bpf.I386, 0, 10), (bpf.X86_64, 0, 20), (bpf.X86_64, bpf.X32_BIT, 30), (s390x, 0, 40)]
+    for arch, bit, last in limits:
+        assert judge(last | bit, arch=arch) == judge(1 | bit, arch=arch) == bpf.ALLOW
+        assert judge(last + 1 | bit, arch=arch) == judge(LAST | bit, arch=arch) == ENOSYS
+    assert judge(0, arch=s390x) == ENOSYS
+    assert judge(0, arch=bpf.I386) == bpf.ALLOW
+    assert judge(LAST, arch=bpf.AARCH64) == bpf.ALLOW
+    assert seccomp_compile.stub({}) == b""
+
+
+def test_flags() -> None:
+    def flags(**more: Any) -> int:
+        return seccomp_compile.compile_profile(profile(allow("read"), **more), "")[1]
+
+    assert flags() == 4  # SPEC_ALLOW is the specification's default
+    assert flags(flags=[]) == 0
+    names = ["TSYNC", "LOG", "SPEC_ALLOW", "WAIT_KILLABLE_RECV"]
+    assert flags(flags=[f"SECCOMP_FILTER_FLAG_{name}" for name in names]) == 7
+    assert lib.pyoci_seccomp_flags_known(4) == 1
+    assert lib.pyoci_seccomp_flags_known(1 << 30) == 0
+
+
+RULE = allow("read", "write")
+WRONG: list[tuple[Profile, str, str]] = [
+    (profile(RULE, default="SCMP_ACT_NOPE"), "/defaultAction", "unknown action SCMP_ACT_NOPE"),
+    (profile(RULE, default="SCMP_ACT_NOTIFY"), "/defaultAction", "listener"),
+    (profile(RULE, allow("read", action="SCMP_ACT_NOTIFY")), "/syscalls/1/action", "listener"),
+    (profile(RULE, default="SCMP_ACT_KILL", defaultErrnoRet=1), "/defaultErrnoRet", "takes no errno"),
+    (profile(allow("read", errnoRet=1)), "/syscalls/0/errnoRet", "takes no errno"),
+    (profile(RULE, defaultErrnoRet=1 << 16), "/defaultErrnoRet", "16 bits"),
+    (profile(RULE, flags=["SECCOMP_FILTER_FLAG_X"]), "/flags/0", "unknown flag SECCOMP_FILTER_FLAG_X"),
+    (profile(RULE, architectures=["SCMP_ARCH_X86", "SCMP_ARCH_PDP11"]), "/architectures/1", "PDP11"),
+    (profile(RULE, architectures=["x86_64"]), "/architectures/0", "unknown architecture x86_64"),
+    (profile(RULE, architectures=["SCMP_ARCH_MIPS"]), "/architectures/0", "cannot be added"),
+    (profile(allow("read", "")), "/syscalls/0/names/1", "empty"),
+    (
+        profile(allow("read", args=[{"index": 0, "op": "EQ", "value": 1}])),
+        "/syscalls/0/args/0/op",
+        "unknown operator EQ",
+    ),
+    (
+        profile(allow("read", args=[{"index": 6, "op": "SCMP_CMP_EQ", "value": 1}])),
+        "/syscalls/0/args/0/index",
+        "argument 6",
+    ),
+    (
+        profile(allow("read", args=[{"index": 0, "op": "SCMP_CMP_EQ", "value": 1 << 64}])),
+        "/syscalls/0/args/0/value",
+        "64 bits",
+    ),
+    (
+        profile(allow("read", args=[{"index": 0, "op": "SCMP_CMP_EQ", "value": 1, "valueTwo": -1}])),
+        "/syscalls/0/args/0/valueTwo",
+        "64 bits",
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "pointer", "words"), WRONG, ids=[words for _, _, words in WRONG])
+def test_wrong_profiles_are_refused_by_name(content: Profile, pointer: str, words: str) -> None:
+    error = refusal(content)
+    assert error.pointer == "/linux/seccomp" + pointer
+    assert words in error.text()
+
+
+def test_too_many_rules() -> None:
+    args = [[{"index": 0, "op": "SCMP_CMP_EQ", "value": value}] for value in range(4200)]
+    error = refusal(profile(*[allow("read", args=each) for each in args]))
+    assert error.message.endswith("above 4096")
+
+
+def test_every_profile_of_the_engines_compiles() -> None:
+    seen = 0
+    for path in sorted(DATA.glob("*.json")):
+        content = json.loads(path.read_text())["linux"].get("seccomp")
+        if content:
+            seen += 1
+            assert compiled(content)(READ) == bpf.ALLOW
+    assert seen >= 5
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(seccomp, "_places", lambda: [(str(tmp_path), "pyoci/seccomp")])
+    yield tmp_path / "pyoci/seccomp"
+
+
+@pytest.fixture
+def compilations(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
+    """The profiles that were compiled, not found in the cache."""
+    seen: list[Profile] = []
+    real = seccomp_compile.compile_profile
+
+    def count(content: Profile, pointer: str) -> tuple[bytes, int, str]:
+        seen.append(content)
+        return real(content, pointer)
+
+    monkeypatch.setattr(seccomp_compile, "compile_profile", count)
+    return seen
+
+
+CONTENT = profile(allow("read"), architectures=["SCMP_ARCH_X86"])
+OTHER = profile(allow("write"), architectures=["SCMP_ARCH_X86"])
+
+
+def test_nothing_to_filter() -> None:
+    assert seccomp.program({"defaultAction": "SCMP_ACT_ALLOW"}) == (b"", 0)
+    assert seccomp.program({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}) == (b"", 0)
+
+
+def test_cache_gives_the_same_program(cache: Path, compilations: list[Profile]) -> None:
+    first = seccomp.program(CONTENT)
+    assert seccomp.program(json.loads(json.dumps(CONTENT))) == first
+    assert seccomp.program(OTHER)[0] != first[0]
+    assert compilations == [CONTENT, OTHER]
+    assert cache.stat().st_mode & 0o777 == 0o700
+    assert [path.stat().st_mode & 0o777 for path in cache.iterdir()] == [0o600, 0o600]
+
+
+def test_cache_is_told_apart_by_content_not_by_name(
+    cache: Path, compilations: list[Profile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seccomp, "_name", lambda key: "same")
+    programs = [seccomp.program(CONTENT), seccomp.program(OTHER), seccomp.program(CONTENT)]
+    assert programs[0] == programs[2] != programs[1]
+    assert len(compilations) == 3
+
+
+def test_damaged_cache_files_are_compiled_anew(cache: Path, compilations: list[Profile]) -> None:
+    right = seccomp.program(CONTENT)
+    (path,) = cache.iterdir()
+    whole = path.read_bytes()
+    step = max(1, len(whole) // 60)
+    for at in range(0, len(whole), step):
+        for content in (whole[:at], whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :]):
+            path.write_bytes(content)
+            assert seccomp.program(CONTENT)[0] == right[0], at
+    path.write_bytes(whole + b"x")
+    assert seccomp.program(CONTENT) == right
+
+
+def test_another_library_is_another_program(
+    cache: Path, compilations: list[Profile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seccomp.program(CONTENT)
+    real = seccomp._identity
+    monkeypatch.setattr(seccomp, "_identity", lambda library: real(library) + b"1")
+    seccomp.program(CONTENT)
+    assert len(compilations) == 2
+
+
+@pytest.mark.parametrize("trouble", ["link", "file link", "writable", "fifo", "file", "read-only"])
+def test_trouble_with_the_cache_is_no_error(
+    cache: Path, compilations: list[Profile], trouble: str, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    right = seccomp.program(CONTENT)
+    (path,) = cache.iterdir()
+    if trouble == "link":
+        cache.rename(elsewhere)
+        cache.symlink_to(elsewhere)
+    elif trouble == "file link":
+        path.rename(elsewhere)
+        path.symlink_to(elsewhere)
+    elif trouble == "writable":
+        path.chmod(0o666)
+    elif trouble == "fifo":
+        path.unlink()
+        os.mkfifo(path)
+    elif trouble == "file":
+        path.unlink()
+        cache.rmdir()
+        cache.write_text("in the way")
+    else:
+        path.unlink()
+        path.mkdir()
+    assert seccomp.program(CONTENT) == right
+    assert len(compilations) == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of another owner")
+@pytest.mark.parametrize("which", ["file", "directory"])
+def test_cache_of_another_owner_is_not_read(cache: Path, compilations: list[Profile], which: str) -> None:
+    seccomp.program(CONTENT)
+    (path,) = cache.iterdir()
+    os.chown(path if which == "file" else cache, 12345, 12345)
+    seccomp.program(CONTENT)
+    assert len(compilations) == 2
+
+
+def test_cache_stays_small(cache: Path) -> None:
+    for number in range(70):
+        seccomp.program(profile(allow("read", args=[{"index": 0, "op": "SCMP_CMP_EQ", "value": number}])))
+    assert len(list(cache.iterdir())) == 64
+
+
+def test_places_of_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    import posix
+
+    unusable = {b"XDG_RUNTIME_DIR": b"", b"XDG_CACHE_HOME": b"relative"}
+    monkeypatch.setattr(posix, "environ", {b"HOME": b"/home/u", **unusable})
+    monkeypatch.setattr(posix, "geteuid", lambda: 1000)
+    assert seccomp._places() == [("/home/u", ".cache/pyoci/seccomp")]
+    monkeypatch.setattr(posix, "environ", {b"XDG_RUNTIME_DIR": b"/run/user/0"})
+    monkeypatch.setattr(posix, "geteuid", lambda: 0)
+    assert seccomp._places() == [("/var/cache", "pyoci/seccomp"), ("/run/user/0", "pyoci/seccomp")]
+
+
+def test_library_is_where_it_says() -> None:
+    assert lib.pyoci_seccomp_open() == 0
+    path = ffi.string(lib.pyoci_seccomp_path()).decode()
+    assert os.path.isabs(path) and os.path.exists(path)
+    assert lib.pyoci_seccomp_version() >= 2 << 16 | 4 << 8
