@@ -1,0 +1,75 @@
+"""Control groups: `manager` for a new container, `from_record` for one that is there.
+
+Managers differ by what runs the tree: cgroup v1, cgroup v2, or systemd on top of either (`pyoci.cgroups.base.Manager` is
+what they all can do).
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.cgroups.base import Manager, Request
+
+
+def manager(spec: "dict[str, Any]", id: str, *, systemd: bool = False, rootless: bool = False) -> "Manager":
+    """The manager of a new container's cgroups; makes nothing yet. Raises OciError for an impossible cgroupsPath."""
+    from pyoci.cgroups import paths
+
+    request = _request(spec, id, rootless)
+    if systemd:
+        from pyoci.cgroups.systemd import Systemd
+
+        return Systemd.plan(request)
+    if paths.is_v2():
+        from pyoci.cgroups.v2 import V2
+
+        return V2.plan(request)
+    from pyoci.cgroups.v1 import V1
+
+    return V1.plan(request)
+
+
+def from_record(record: "dict[str, Any]") -> "Manager":
+    """The manager that gave this record, for a container that exists or did."""
+    if record["manager"] == "v1":
+        from pyoci.cgroups.v1 import V1
+
+        return V1(record["paths"])
+    if record["manager"] == "v2":
+        from pyoci.cgroups.v2 import V2
+
+        return V2(record["path"])
+    from pyoci.cgroups.systemd import Systemd
+
+    return Systemd.from_record(record)
+
+
+def _request(spec: "dict[str, Any]", id: str, rootless: bool) -> "Request":
+    from pyoci.cgroups.base import Request
+
+    linux = spec.get("linux") or {}
+    return Request(
+        linux.get("cgroupsPath") or "",
+        id,
+        resources=linux.get("resources"),
+        annotations=spec.get("annotations"),
+        rootless=rootless,
+        owner=_delegated_to(spec, linux),
+    )
+
+
+def _delegated_to(spec: "dict[str, Any]", linux: "dict[str, Any]") -> int:
+    """The host uid of the container's root when the container may manage its own cgroup, else -1.
+
+    runtime-spec config-linux.md, "Cgroup ownership": only with a new cgroup namespace and a writable /sys/fs/cgroup.
+    """
+    namespaces = {entry["type"]: entry.get("path") for entry in linux.get("namespaces") or []}
+    if "user" not in namespaces or "cgroup" not in namespaces or namespaces["cgroup"]:
+        return -1
+    mounts = [entry for entry in spec.get("mounts") or [] if entry["destination"] == "/sys/fs/cgroup"]
+    if not mounts or "ro" in (mounts[-1].get("options") or []):
+        return -1
+    for entry in linux.get("uidMappings") or []:
+        if entry["containerID"] == 0:
+            return int(entry["hostID"])
+    return -1

@@ -1,0 +1,260 @@
+"""What the managers of cgroup v1, v2 and systemd have in common."""
+
+import errno
+import posix
+import time
+
+from pyoci import files
+from pyoci.cgroups import tree
+from pyoci.cgroups.paths import POINTER
+from pyoci.errors import OciError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.cgroups.devices import Rule
+
+REMOVE_SECONDS = 3.0
+FREEZE_SECONDS = 5.0
+_SIGKILL = 9
+
+
+class Request:
+    """What the configuration asks of cgroups; made by `pyoci.cgroups.manager`.
+
+    path      linux.cgroupsPath, or "" when it is missing
+    id        the container's id
+    resources linux.resources
+    rootless  cgroups may be out of reach, and that is no error as long as nothing depends on them
+    owner     host uid that shall own a delegated cgroup of v2, or -1
+    """
+
+    __slots__ = ("annotations", "id", "owner", "path", "resources", "rootless")
+
+    def __init__(
+        self,
+        path: str,
+        id: str,
+        *,
+        resources: "dict[str, Any] | None" = None,
+        annotations: dict[str, str] | None = None,
+        rootless: bool = False,
+        owner: int = -1,
+    ) -> None:
+        self.path = path
+        self.id = id
+        self.resources = resources or {}
+        self.annotations = annotations or {}
+        self.rootless = rootless
+        self.owner = owner
+
+    def may_do_without(self, error: OSError) -> bool:
+        """Whether this failure to make a cgroup may pass: rootless, no path asked for, and no permission."""
+        return self.rootless and not self.path and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class Manager:
+    """The cgroups of one container.
+
+    `late` says that the container's first process must be moved in by `add` when it exists, since a scope of systemd
+    cannot be without a process; otherwise it joins by itself through `spawn_fds`.
+    """
+
+    late = False
+
+    def record(self) -> "dict[str, Any]":
+        """What `from_record` needs, made of JSON values; complete before `create`, and to be asked again after `add`."""
+        raise NotImplementedError
+
+    def create(self) -> None:
+        """Make the cgroups. Raises OciError; then nothing that was made is left."""
+        raise NotImplementedError
+
+    def apply(self, resources: "dict[str, Any]", *, update: bool = False, device_rules: "list[Rule] | None" = None) -> None:
+        """Set the limits of `linux.resources`, and unless it is an update the device rules.
+
+        `device_rules` replaces the ones in `resources` and the default ones. Raises OciError naming file and value.
+        """
+        raise NotImplementedError
+
+    def spawn_fds(self) -> tuple[list[int], int]:
+        """Close-on-exec descriptors for a new process to join with: files it writes "0" to, and a directory for
+        CLONE_INTO_CGROUP or -1. The caller closes them."""
+        raise NotImplementedError
+
+    def add(self, pid: int) -> None:
+        """Move a process of one thread or more into the cgroups. Raises OciError."""
+        raise NotImplementedError
+
+    def exec_fds(self, sub: dict[str, str] | None, init_pid: int) -> tuple[list[int], int]:
+        """As `spawn_fds` for a further process; `sub` maps controllers ("" for all) to existing sub-cgroups.
+
+        Raises OciError.
+        """
+        raise NotImplementedError
+
+    def main_path(self) -> str:
+        """The cgroup whose process list speaks for all, or "" when there is none."""
+        raise NotImplementedError
+
+    def paths(self) -> list[str]:
+        """All directories of the container's cgroups."""
+        raise NotImplementedError
+
+    def freeze(self) -> None:
+        """Stop every process; returns when all have stopped. Raises OciError."""
+        raise NotImplementedError
+
+    def thaw(self) -> None:
+        """Let the processes run again. Raises OciError."""
+        raise NotImplementedError
+
+    def frozen(self) -> bool:
+        """Whether the processes are stopped."""
+        raise NotImplementedError
+
+    def oom(self) -> tuple[int, int, int]:
+        """Processes killed for lack of memory, the limit (-1 for none) and the peak in bytes; 0 for what is unknown."""
+        raise NotImplementedError
+
+    def mount_facts(self) -> "dict[str, Any]":
+        """What the mounts of type cgroup in the container need to know."""
+        raise NotImplementedError
+
+    def exists(self) -> bool:
+        """Whether the cgroup is there."""
+        path = self.main_path()
+        return bool(path) and posix.access(path, posix.F_OK)
+
+    def pids(self, recursive: bool = True) -> list[int]:
+        """The processes in the cgroup and, when asked, below it. Raises OSError."""
+        path = self.main_path()
+        return tree.pids(path, recursive) if path else []
+
+    def signal_all(self, signal: int) -> bool:
+        """Send a signal to every process; whether there was a cgroup to find them by. Raises OciError."""
+        path = self.main_path()
+        if not path or not posix.access(path, posix.F_OK):
+            return False
+        stopped = self.frozen()
+        held = stopped or self._try_freeze()
+        try:
+            # Without the freezer new processes can appear meanwhile, so look again until there is nobody new.
+            seen: set[int] = set()
+            for _ in range(100):
+                found = set(self.pids()) - seen
+                for pid in found:
+                    _kill(pid, signal)
+                seen |= found
+                if held or not found:
+                    break
+        finally:
+            # In a frozen cgroup of v1 even SIGKILL waits.
+            if held and (not stopped or signal == _SIGKILL):
+                self.thaw()
+        return True
+
+    def _try_freeze(self) -> bool:
+        try:
+            self.freeze()
+        except (OciError, OSError):
+            return False
+        return True
+
+    def destroy(self) -> None:
+        """Remove the cgroups with all below them. Kills nothing. Raises OciError when processes keep them busy."""
+        deadline = time.monotonic() + REMOVE_SECONDS
+        failure: OciError | None = None
+        for path in self.paths():
+            try:
+                tree.remove(path, deadline)
+            except OSError as error:
+                failure = failure or _not_removed(path, error)
+        if failure:
+            raise failure
+
+
+def refuse_busy(manager: Manager, path: str) -> None:
+    """Raise OciError when a cgroup that was there already is used by others, or is stopped."""
+    found = manager.pids()
+    if found:
+        raise OciError(
+            "cgroup-not-empty",
+            f"container's cgroup is not empty: {len(found)} process(es) found in {path}",
+            pointer=POINTER,
+            obj=path,
+            hint="another container or a leftover process uses it; each container needs a cgroupsPath of its own",
+        )
+    if manager.frozen():
+        message = f"container's cgroup {path} is unexpectedly frozen"
+        raise OciError("cgroup-frozen", message, pointer=POINTER, obj=path, hint="thaw or remove it")
+
+
+def not_made(path: str, error: OSError) -> OciError:
+    """The error for a cgroup that could not be made."""
+    number = error.errno or 0
+    hints = {
+        errno.EROFS: "the cgroup file system is mounted read-only here",
+        errno.EACCES: "have the cgroup delegated to this user, or use --systemd-cgroup",
+        errno.EPERM: "have the cgroup delegated to this user, or use --systemd-cgroup",
+        errno.EAGAIN: "cgroup.max.descendants or cgroup.max.depth of a cgroup above it is reached",
+        errno.ENOSPC: "a cgroup above it has no CPUs or memory nodes to give (cpuset.cpus, cpuset.mems)",
+    }
+    return OciError(
+        "cgroup-create", f"cannot make cgroup {path}", pointer=POINTER, errno=number, obj=path, hint=hints.get(number, "")
+    )
+
+
+def not_joined(path: str, error: OSError) -> OciError:
+    """The error for a process that cannot go into a cgroup."""
+    return OciError("cgroup-join", f"cannot join cgroup {path}", pointer=POINTER, errno=error.errno or 0, obj=path)
+
+
+def no_sub_cgroup(path: str) -> OciError:
+    """The error for `exec --cgroup` with a cgroup that is not there."""
+    return OciError("cgroup-sub", f"the sub-cgroup {path} does not exist in the container's cgroup", obj=path)
+
+
+def not_frozen(path: str) -> OciError:
+    """The error for a cgroup that will not stop in time."""
+    hint = "a process in uninterruptible sleep may hold it up"
+    return OciError("cgroup-freeze", f"cannot freeze cgroup {path}: it is still running", obj=path, hint=hint)
+
+
+def keyed(path: str) -> dict[str, int]:
+    """A file of lines "name number", such as memory.events; empty when it cannot be read."""
+    found = {}
+    try:
+        for line in files.read(path).decode().splitlines():
+            name, _, value = line.partition(" ")
+            if value.isdigit():
+                found[name] = int(value)
+    except OSError:
+        pass
+    return found
+
+
+def number(path: str) -> int:
+    """A file with one number, -1 for "max", 0 when it cannot be read."""
+    try:
+        text = files.read(path).decode().strip()
+    except OSError:
+        return 0
+    return -1 if text == "max" else int(text)
+
+
+def _kill(pid: int, signal: int) -> None:
+    try:
+        posix.kill(pid, signal)
+    except ProcessLookupError:
+        pass
+
+
+def _not_removed(path: str, error: OSError) -> OciError:
+    try:
+        left = len(tree.pids(path))
+    except OSError:
+        left = 0
+    hint = f"{left} process(es) are still in it" if left else ""
+    return OciError("cgroup-remove", f"cannot remove cgroup {path}", errno=error.errno or 0, obj=path, hint=hint)

@@ -1,0 +1,337 @@
+"""`linux.resources` as the files of cgroup v1 and v2: pure functions, no system call.
+
+runtime-spec config-linux.md, "Control groups"; the kernel's Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst. Each
+function gives `(file, value, pointer)` in the order of writing; `writer.py` repeats what the kernel refuses only until
+a later value is in place, such as a quota below the old burst. A value of zero leaves a limit alone, as the engines
+mean it when they send one; the exceptions are those of the specification, named where they are.
+"""
+
+from pyoci.errors import OciError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Write = tuple[str, str, str]
+
+BASE = "/linux/resources"
+UNLIMITED = -1
+PERIOD = 100000  # the kernel's own default, microseconds
+_MIN_SHARES, _MAX_SHARES = 2, 262144
+
+
+def v1(resources: "dict[str, Any]", *, bfq: bool = False) -> "list[Write]":
+    """The writes for cgroup v1; with `bfq` block I/O weights go to the BFQ scheduler. Raises OciError."""
+    if resources.get("unified"):
+        raise OciError(
+            "cgroup-unified",
+            "linux.resources.unified needs cgroup v2, this machine has v1",
+            pointer=f"{BASE}/unified",
+            hint="use memory, cpu, pids ... of linux.resources instead",
+        )
+    writes = _v1_memory(resources.get("memory") or {})
+    writes += _v1_cpu(resources.get("cpu") or {})
+    writes += _cpuset(resources.get("cpu") or {})
+    writes += _pids(resources.get("pids") or {})
+    writes += _v1_block(resources.get("blockIO") or {}, bfq)
+    writes += _hugetlb(resources.get("hugepageLimits") or [], "limit_in_bytes")
+    writes += _v1_network(resources.get("network") or {})
+    return writes + _rdma(resources.get("rdma") or {})
+
+
+def v2(resources: "dict[str, Any]", *, bfq: bool = False) -> "list[Write]":
+    """The writes for cgroup v2; with `bfq` block I/O weights go to the BFQ scheduler. Raises OciError."""
+    writes = _v2_memory(resources.get("memory") or {})
+    writes += _v2_cpu(resources.get("cpu") or {})
+    writes += _cpuset(resources.get("cpu") or {})
+    writes += _pids(resources.get("pids") or {})
+    writes += _v2_block(resources.get("blockIO") or {}, bfq)
+    writes += _hugetlb(resources.get("hugepageLimits") or [], "max")
+    writes += _rdma(resources.get("rdma") or {})
+    return writes + _unified(resources.get("unified") or {})
+
+
+def optional(file: str, value: str) -> bool:
+    """Whether a missing file only means that the kernel has no such thing to limit, so nothing is lost."""
+    if ".rsvd." in file:
+        return True  # the limit on used huge pages is written besides
+    if file == "memory.swap.max":
+        return value in ("max", "0")
+    return file == "memory.memsw.limit_in_bytes" and value == "-1"
+
+
+def ignored(resources: "dict[str, Any]", *, version: int) -> list[str]:
+    """Pointers of what is asked for and has no meaning on this version of cgroups."""
+    memory, cpu, block = (resources.get(name) or {} for name in ("memory", "cpu", "blockIO"))
+    found = [f"{BASE}/memory/{name}" for name in ("kernel", "kernelTCP") if memory.get(name)]
+    if version == 1:
+        return found
+    if memory.get("swappiness") is not None:
+        found.append(f"{BASE}/memory/swappiness")
+    found += [f"{BASE}/memory/disableOOMKiller"] if memory.get("disableOOMKiller") else []
+    found += [f"{BASE}/cpu/{name}" for name in ("realtimeRuntime", "realtimePeriod") if cpu.get(name)]
+    found += [f"{BASE}/blockIO/leafWeight"] if block.get("leafWeight") else []
+    return found + ([f"{BASE}/network"] if resources.get("network") else [])
+
+
+def wants_bfq(resources: "dict[str, Any]") -> bool:
+    """Whether it matters which scheduler's weight files there are."""
+    block = resources.get("blockIO") or {}
+    return bool(block.get("weight") or block.get("leafWeight") or block.get("weightDevice"))
+
+
+def shares_to_weight(shares: int) -> int:
+    """cpu.shares (2..262144) as cpu.weight (1..10000), with 1024 becoming 100: the formula runc and crun agreed on."""
+    if shares <= _MIN_SHARES:
+        return 1
+    if shares >= _MAX_SHARES:
+        return 10000
+    # A cubic without math.log2: bit_length gives the whole part, repeated squaring the fraction.
+    exponent = _log2(shares)
+    power = (exponent * exponent + 125 * exponent) / 612.0 - 7.0 / 34.0
+    return _ceil(10.0**power)
+
+
+def block_weight_to_io(weight: int) -> int:
+    """blkio.weight (10..1000) as io.weight (1..10000)."""
+    return 1 + (weight - 10) * 9999 // 990
+
+
+def swap_to_v2(limit: int, swap: int) -> int | None:
+    """memory.swap.max from memory.limit and memory.swap, where swap counts memory too; None leaves it alone.
+
+    Raises OciError when the two contradict each other.
+    """
+    pointer = f"{BASE}/memory/swap"
+    if swap == 0:
+        # Unlimited memory with a limit left on swap would be a surprise.
+        return UNLIMITED if limit == UNLIMITED else None
+    if swap < 0:
+        return UNLIMITED
+    if limit == 0:
+        raise OciError("cgroup-limit", "memory.swap needs memory.limit: it counts memory and swap together", pointer=pointer)
+    if limit < 0:
+        raise OciError("cgroup-limit", "memory.swap has a limit, memory.limit has none", pointer=pointer)
+    if swap < limit:
+        message = f"memory.swap {swap} is below memory.limit {limit}: it counts memory and swap together"
+        raise OciError("cgroup-limit", message, pointer=pointer)
+    return swap - limit
+
+
+def _log2(value: int) -> float:
+    whole = value.bit_length() - 1
+    rest = value / (1 << whole)
+    fraction, bit = 0.0, 0.5
+    for _ in range(52):
+        rest *= rest
+        if rest >= 2.0:
+            rest /= 2.0
+            fraction += bit
+        bit /= 2.0
+    return whole + fraction
+
+
+def _ceil(value: float) -> int:
+    return -int(-value // 1)
+
+
+def _number(holder: "dict[str, Any]", name: str) -> int:
+    """A numeric property, 0 when it is missing or null."""
+    return int(holder.get(name) or 0)
+
+
+def _max(value: int) -> str:
+    return "max" if value < 0 else str(value)
+
+
+def _v1_memory(memory: "dict[str, Any]") -> "list[Write]":
+    base = f"{BASE}/memory"
+    writes: list[Write] = []
+    limit, swap = _number(memory, "limit"), _number(memory, "swap")
+    if limit == UNLIMITED and swap == 0:
+        # The limit of both together must go first, and must not stay behind.
+        writes.append(("memory.memsw.limit_in_bytes", "-1", f"{base}/limit"))
+    if limit:
+        writes.append(("memory.limit_in_bytes", str(limit), f"{base}/limit"))
+    if swap:
+        writes.append(("memory.memsw.limit_in_bytes", str(swap), f"{base}/swap"))
+    if reservation := _number(memory, "reservation"):
+        writes.append(("memory.soft_limit_in_bytes", str(reservation), f"{base}/reservation"))
+    if memory.get("disableOOMKiller"):
+        writes.append(("memory.oom_control", "1", f"{base}/disableOOMKiller"))
+    swappiness = memory.get("swappiness")
+    if swappiness is not None and int(swappiness) != 2**64 - 1:  # old engines send the largest number for "unset"
+        if not 0 <= int(swappiness) <= 100:
+            message = f"memory.swappiness {swappiness} is not within 0..100"
+            raise OciError("cgroup-limit", message, pointer=f"{base}/swappiness")
+        writes.append(("memory.swappiness", str(int(swappiness)), f"{base}/swappiness"))
+    return writes
+
+
+def _v2_memory(memory: "dict[str, Any]") -> "list[Write]":
+    base = f"{BASE}/memory"
+    writes: list[Write] = []
+    limit = _number(memory, "limit")
+    swap = swap_to_v2(limit, _number(memory, "swap"))
+    if swap is not None:
+        writes.append(("memory.swap.max", _max(swap), f"{base}/swap"))
+    if limit:
+        writes.append(("memory.max", _max(limit), f"{base}/limit"))
+    if reservation := _number(memory, "reservation"):
+        writes.append(("memory.low", _max(reservation), f"{base}/reservation"))
+    return writes
+
+
+def _v1_cpu(cpu: "dict[str, Any]") -> "list[Write]":
+    names = (
+        ("cpu.rt_period_us", "realtimePeriod"),
+        ("cpu.rt_runtime_us", "realtimeRuntime"),
+        ("cpu.shares", "shares"),
+        ("cpu.idle", "idle"),
+        ("cpu.cfs_period_us", "period"),
+        ("cpu.cfs_quota_us", "quota"),
+        ("cpu.cfs_burst_us", "burst"),
+    )
+    writes = []
+    for file, name in names:
+        if cpu.get(name) is None:
+            continue
+        value = int(cpu[name])
+        if value == 0 and name not in ("idle", "burst"):
+            continue  # for these two 0 is a value of its own
+        if name == "shares" and not _MIN_SHARES <= value <= _MAX_SHARES:
+            message = f"cpu.shares {value} is not within {_MIN_SHARES}..{_MAX_SHARES}"
+            raise OciError("cgroup-limit", message, pointer=f"{BASE}/cpu/shares")
+        writes.append((file, str(value), f"{BASE}/cpu/{name}"))
+    return writes
+
+
+def _v2_cpu(cpu: "dict[str, Any]") -> "list[Write]":
+    base = f"{BASE}/cpu"
+    writes: list[Write] = []
+    if shares := _number(cpu, "shares"):
+        writes.append(("cpu.weight", str(shares_to_weight(shares)), f"{base}/shares"))
+    if cpu.get("idle") is not None:
+        writes.append(("cpu.idle", str(int(cpu["idle"])), f"{base}/idle"))
+    quota, period = _number(cpu, "quota"), _number(cpu, "period")
+    if quota or period:
+        pointer = f"{base}/quota" if quota else f"{base}/period"
+        limit = "max" if quota <= 0 else str(quota)
+        writes.append(("cpu.max", f"{limit} {period or PERIOD}", pointer))
+    if cpu.get("burst") is not None:
+        writes.append(("cpu.max.burst", str(int(cpu["burst"])), f"{base}/burst"))
+    return writes
+
+
+def _cpuset(cpu: "dict[str, Any]") -> "list[Write]":
+    return [(f"cpuset.{name}", cpu[name], f"{BASE}/cpu/{name}") for name in ("cpus", "mems") if cpu.get(name)]
+
+
+def _pids(pids: "dict[str, Any]") -> "list[Write]":
+    """0 is a valid limit since 1.3; the container's first process counts, so 1 is what it amounts to."""
+    limit = pids.get("limit")
+    if limit is None:
+        return []
+    return [("pids.max", _max(int(limit) or 1), f"{BASE}/pids/limit")]
+
+
+def _device(entry: "dict[str, Any]") -> str:
+    return f"{int(entry['major'])}:{int(entry['minor'])}"
+
+
+def _v1_block(block: "dict[str, Any]", bfq: bool) -> "list[Write]":
+    base = f"{BASE}/blockIO"
+    prefix = "blkio.bfq." if bfq else "blkio."
+    writes: list[Write] = []
+    for file, name in (("weight", "weight"), ("leaf_weight", "leafWeight")):
+        if value := _number(block, name):
+            writes.append((("blkio." if name == "leafWeight" else prefix) + file, str(value), f"{base}/{name}"))
+    for index, entry in enumerate(block.get("weightDevice") or []):
+        pointer = f"{base}/weightDevice/{index}"
+        if value := _number(entry, "weight"):
+            writes.append((f"{prefix}weight_device", f"{_device(entry)} {value}", f"{pointer}/weight"))
+        if value := _number(entry, "leafWeight"):
+            writes.append(("blkio.leaf_weight_device", f"{_device(entry)} {value}", f"{pointer}/leafWeight"))
+    for name, file, _ in _THROTTLES:
+        for index, entry in enumerate(block.get(name) or []):
+            value = f"{_device(entry)} {_number(entry, 'rate')}"
+            writes.append((f"blkio.throttle.{file}", value, f"{base}/{name}/{index}"))
+    return writes
+
+
+_THROTTLES = (
+    ("throttleReadBpsDevice", "read_bps_device", "rbps"),
+    ("throttleWriteBpsDevice", "write_bps_device", "wbps"),
+    ("throttleReadIOPSDevice", "read_iops_device", "riops"),
+    ("throttleWriteIOPSDevice", "write_iops_device", "wiops"),
+)
+
+
+def _v2_block(block: "dict[str, Any]", bfq: bool) -> "list[Write]":
+    base = f"{BASE}/blockIO"
+    file = "io.bfq.weight" if bfq else "io.weight"
+    writes: list[Write] = []
+    if weight := _number(block, "weight"):
+        writes.append((file, str(weight if bfq else block_weight_to_io(weight)), f"{base}/weight"))
+    for index, entry in enumerate(block.get("weightDevice") or []):
+        if weight := _number(entry, "weight"):
+            value = weight if bfq else block_weight_to_io(weight)
+            writes.append((file, f"{_device(entry)} {value}", f"{base}/weightDevice/{index}/weight"))
+    for name, _, key in _THROTTLES:
+        for index, entry in enumerate(block.get(name) or []):
+            rate = _number(entry, "rate")
+            writes.append(("io.max", f"{_device(entry)} {key}={rate or 'max'}", f"{base}/{name}/{index}"))
+    return writes
+
+
+def _hugetlb(limits: "list[dict[str, Any]]", file: str) -> "list[Write]":
+    """Both limits: pages in use, and pages reserved, which fails at mmap(2) instead of by SIGBUS."""
+    writes = []
+    for index, entry in enumerate(limits):
+        size, limit, pointer = entry["pageSize"], str(int(entry["limit"])), f"{BASE}/hugepageLimits/{index}"
+        if not (size[:-2].isdigit() and size[-2:] in ("KB", "MB", "GB")):
+            message = f'hugepageLimits[{index}]: page size "{size}" is not a number with KB, MB or GB'
+            raise OciError("cgroup-limit", message, pointer=f"{pointer}/pageSize")
+        writes.append((f"hugetlb.{size}.{file}", limit, pointer))
+        writes.append((f"hugetlb.{size}.rsvd.{file}", limit, pointer))
+    return writes
+
+
+def _v1_network(network: "dict[str, Any]") -> "list[Write]":
+    base = f"{BASE}/network"
+    writes: list[Write] = []
+    if classid := _number(network, "classID"):
+        writes.append(("net_cls.classid", str(classid), f"{base}/classID"))
+    for index, entry in enumerate(network.get("priorities") or []):
+        value = f"{entry['name']} {int(entry['priority'])}"
+        writes.append(("net_prio.ifpriomap", value, f"{base}/priorities/{index}"))
+    return writes
+
+
+def _rdma(devices: "dict[str, dict[str, Any]]") -> "list[Write]":
+    writes = []
+    for name, entry in devices.items():
+        limits = [
+            f"{key}={int(entry[field])}"
+            for key, field in (("hca_handle", "hcaHandles"), ("hca_object", "hcaObjects"))
+            if entry.get(field) is not None
+        ]
+        if limits:
+            writes.append(("rdma.max", f"{name} {' '.join(limits)}", f"{BASE}/rdma/{_escape(name)}"))
+    return writes
+
+
+def _unified(unified: dict[str, str]) -> "list[Write]":
+    """Last, so that it can correct what was derived from the other properties; each line is a write of its own."""
+    writes = []
+    for file, content in unified.items():
+        pointer = f"{BASE}/unified/{_escape(file)}"
+        if "/" in file or "." not in file or "\0" in file:
+            raise OciError("cgroup-unified", f'unified: "{file}" is no name of a cgroup file', pointer=pointer, obj=file)
+        writes += [(file, line, pointer) for line in content.splitlines() or [""]]
+    return writes
+
+
+def _escape(name: str) -> str:
+    """A name as a part of a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,273 @@
+"""cgroup v1, also beside a cgroup v2 tree without controllers ("hybrid"): one tree for each controller or group of them.
+
+cgroups(7); the kernel's Documentation/admin-guide/cgroup-v1/.
+"""
+
+import errno
+import posix
+import time
+
+from pyoci import files
+from pyoci.cgroups import base, devices, paths, resources, tree, writer
+from pyoci.errors import OciError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.cgroups.base import Request
+    from pyoci.cgroups.devices import Rule
+
+UNIFIED = "unified"  # the key of the v2 tree in the record
+_SPEAKERS = ("freezer", "pids", "devices", "name=systemd", "memory")
+_UNLIMITED = 1 << 62  # memory.limit_in_bytes without a limit is the largest page-aligned number
+
+
+class V1(base.Manager):
+    """The cgroups of one container on cgroup v1."""
+
+    def __init__(self, directories: dict[str, str], request: "Request | None" = None) -> None:
+        """`directories`: controller -> directory; controllers mounted together have the same one."""
+        self._directories = directories
+        self._request = request
+
+    @classmethod
+    def plan(cls, request: "Request") -> "V1":
+        """Where the cgroups of a new container will be: as runc, an absolute path counts from each tree's root, a relative
+        one, or the id when there is none, from this process's own cgroup. Raises OciError."""
+        if request.path:
+            paths.check(request.path)
+        names = "/".join(paths.components(request.path or request.id))
+        own = {} if request.path.startswith("/") else paths.of_process()
+        found = {}
+        for hierarchy in paths.hierarchies():
+            start = paths.own(hierarchy.mount, own.get(hierarchy.controllers[0], "/"))
+            found.update(dict.fromkeys(hierarchy.controllers, f"{start}/{names}"))
+        if unified := paths.hybrid_mount():
+            found[UNIFIED] = f"{paths.own(unified, own.get('', '/'))}/{names}"
+        if not found:
+            raise _no_cgroups()
+        return cls(found, request)
+
+    def record(self) -> "dict[str, Any]":
+        return {"manager": "v1", "paths": self._directories}
+
+    def paths(self) -> list[str]:
+        return list(dict.fromkeys(self._directories.values()))
+
+    def main_path(self) -> str:
+        for name in _SPEAKERS:
+            if name in self._directories:
+                return self._directories[name]
+        return next(iter(self._directories.values()), "")
+
+    def create(self) -> None:
+        made: list[str] = []
+        try:
+            for path in self.paths():
+                made += self._make(path)
+        except BaseException:
+            tree.unmake(made)
+            raise
+
+    def _make(self, path: str) -> list[str]:
+        """Make one of the directories, ready to be joined. Raises OciError; then nothing is left."""
+        mount = _mount_of(path)
+        try:
+            made = tree.make(path, mount)
+        except OSError as error:
+            if self._request and self._request.may_do_without(error):
+                self._forget(path)
+                return []
+            raise base.not_made(path, error) from None
+        try:
+            if not made:
+                self._refuse_busy(path)
+            if path == self._directories.get("cpuset"):
+                _inherit_cpuset(path, mount)
+        except BaseException:
+            tree.unmake(made)
+            raise
+        return made
+
+    def _refuse_busy(self, path: str) -> None:
+        base.refuse_busy(V1({name: own for name, own in self._directories.items() if own == path}), path)
+
+    def _forget(self, path: str) -> None:
+        self._directories = {name: own for name, own in self._directories.items() if own != path}
+
+    def apply(self, resources_: "dict[str, Any]", *, update: bool = False, device_rules: "list[Rule] | None" = None) -> None:
+        if device_rules is None and not update:
+            device_rules = devices.rules(resources_)
+        if device_rules is not None:
+            self._apply_devices(device_rules)
+        bfq = resources.wants_bfq(resources_) and self._has_bfq()
+        writer.write_limits(resources.v1(resources_, bfq=bfq), self._directory)
+
+    def _directory(self, controller: str, pointer: str) -> str:
+        path = self._directories.get(controller)
+        if path is None:
+            raise writer.no_controller(controller, pointer, "on this machine or to this user")
+        return path
+
+    def _has_bfq(self) -> bool:
+        path = self._directories.get("blkio", "")
+        return not posix.access(f"{path}/blkio.weight", posix.F_OK)
+
+    def _apply_devices(self, rules: "list[Rule]") -> None:
+        path = self._directories.get("devices")
+        if path is None:
+            if devices.allows_all(rules) or (self._request and self._request.rootless):
+                return
+            raise writer.no_controller("devices", devices.POINTER, "on this machine")
+        fds: dict[str, int] = {}
+        try:
+            for file, line in devices.v1_lines(rules):
+                if file not in fds:
+                    fds[file] = posix.open(f"{path}/{file}", posix.O_WRONLY | posix.O_CLOEXEC)
+                try:
+                    posix.write(fds[file], line.encode())
+                except OSError as error:
+                    if self._request and self._request.rootless:
+                        return
+                    raise writer.refusal(file, line, devices.POINTER, error) from None
+        finally:
+            for fd in fds.values():
+                posix.close(fd)
+
+    def spawn_fds(self) -> tuple[list[int], int]:
+        return self._open(self._directories)
+
+    def _open(self, directories: dict[str, str]) -> tuple[list[int], int]:
+        fds: list[int] = []
+        path = unified = directories.get(UNIFIED, "")
+        try:
+            if unified:
+                fds.append(posix.open(unified, files.DIRECTORY))
+            for path in dict.fromkeys(directories.values()):
+                if path != unified:
+                    fds.append(posix.open(f"{path}/tasks", posix.O_WRONLY | posix.O_CLOEXEC))
+        except OSError as error:
+            for fd in fds:
+                posix.close(fd)
+            raise base.not_joined(path, error) from None
+        return (fds[1:], fds[0]) if unified else (fds, -1)
+
+    def add(self, pid: int) -> None:
+        for path in self.paths():
+            try:
+                writer.put(f"{path}/cgroup.procs", str(pid))
+            except OSError as error:
+                raise base.not_joined(path, error) from None
+
+    def exec_fds(self, sub: dict[str, str] | None, init_pid: int) -> tuple[list[int], int]:
+        directories = self._directories
+        if not sub:
+            present = {name: path for name, path in directories.items() if posix.access(path, posix.F_OK)}
+            return self._open(present)
+        for controller in sub:
+            if controller and controller not in directories:
+                message = f"exec: the container has no cgroup for controller {controller}"
+                raise OciError("cgroup-sub", message, obj=controller)
+        chosen = {}
+        for name, path in directories.items():
+            below = sub.get(name, sub.get("", ""))
+            chosen[name] = "/".join([path, *paths.components(below)])
+            if not posix.access(chosen[name], posix.F_OK):
+                if name == UNIFIED:
+                    chosen[name] = path  # no controller's, so nobody made the sub-cgroup there
+                    continue
+                raise base.no_sub_cgroup(chosen[name])
+        return self._open(chosen)
+
+    def freeze(self) -> None:
+        path = self._freezer()
+        deadline = time.monotonic() + base.FREEZE_SECONDS
+        tries = 0
+        while True:
+            # A process forked meanwhile is missed: thaw and freeze again catches it.
+            if tries and tries % 25 == 0:
+                writer.put(path, "THAWED")
+            writer.put(path, "FROZEN")
+            if files.read(path) == b"FROZEN\n":
+                return
+            if time.monotonic() > deadline:
+                writer.put(path, "THAWED")
+                raise base.not_frozen(path.rpartition("/")[0])
+            tries += 1
+            time.sleep(0.0001 if tries < 25 else 0.01)
+
+    def thaw(self) -> None:
+        writer.put(self._freezer(), "THAWED")
+
+    def frozen(self) -> bool:
+        path = self._directories.get("freezer")
+        try:
+            return path is not None and files.read(f"{path}/freezer.state") != b"THAWED\n"
+        except OSError:
+            return False
+
+    def _freezer(self) -> str:
+        path = self._directories.get("freezer")
+        if path is None:
+            raise OciError("cgroup-controller-missing", "cgroup controller freezer is not available", obj="freezer")
+        return f"{path}/freezer.state"
+
+    def oom(self) -> tuple[int, int, int]:
+        path = self._directories.get("memory")
+        if path is None:
+            return 0, 0, 0
+        limit = base.number(f"{path}/memory.limit_in_bytes")
+        kills = base.keyed(f"{path}/memory.oom_control").get("oom_kill", 0)
+        return kills, -1 if limit > _UNLIMITED else limit, base.number(f"{path}/memory.max_usage_in_bytes")
+
+    def mount_facts(self) -> "dict[str, Any]":
+        controllers = []
+        links = []
+        for hierarchy in paths.hierarchies():
+            host = self._directories.get(hierarchy.controllers[0])
+            if host is None:
+                continue
+            controllers.append(
+                {
+                    "name": hierarchy.options,
+                    "dir": hierarchy.directory,
+                    "host": host,
+                    "root": hierarchy.mount,
+                    "options": hierarchy.options,
+                }
+            )
+            if len(hierarchy.controllers) > 1:
+                links += [[name, hierarchy.directory] for name in hierarchy.controllers]
+        return {"version": 1, "path": "", "controllers": controllers, "links": links}
+
+
+def _mount_of(path: str) -> str:
+    """The mount point of the tree that a directory is in."""
+    return paths.MOUNT + "/" + path[len(paths.MOUNT) + 1 :].partition("/")[0]
+
+
+def _inherit_cpuset(path: str, mount: str) -> None:
+    """Give a cpuset without CPUs or memory nodes those of the one above; a process cannot join without."""
+    for file in ("cpuset.cpus", "cpuset.mems"):
+        try:
+            _inherit(path, file, mount)
+        except OSError as error:
+            raise base.not_made(path, error) from None
+
+
+def _inherit(path: str, file: str, mount: str) -> str:
+    """The value of a cpuset, after it was taken over from above where it was empty. Raises OSError."""
+    value = files.read(f"{path}/{file}").decode().strip()
+    if value or path == mount:
+        return value
+    value = _inherit(path.rpartition("/")[0], file, mount)
+    if not value:
+        raise OSError(errno.ENOSPC, "no CPUs or memory nodes to inherit")
+    writer.put(f"{path}/{file}", value)
+    return value
+
+
+def _no_cgroups() -> OciError:
+    hint = "mount cgroup2 there: mount -t cgroup2 cgroup2 /sys/fs/cgroup"
+    return OciError("cgroup-missing", f"no cgroups are mounted at {paths.MOUNT}", obj=paths.MOUNT, hint=hint)

@@ -1,0 +1,297 @@
+"""cgroup v2: one tree for everything.
+
+cgroups(7); the kernel's Documentation/admin-guide/cgroup-v2.rst.
+"""
+
+import errno
+import posix
+import select
+import time
+
+from pyoci import files
+from pyoci.cgroups import base, devices, paths, resources, tree, writer
+from pyoci.errors import OciError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.cgroups.base import Request
+    from pyoci.cgroups.devices import Rule
+
+_USUAL = ("cpu", "cpuset", "io", "memory", "pids")  # enabled also without limits, for the numbers they keep
+_KNOWN = (*_USUAL, "hugetlb", "rdma", "misc", "dmem")
+_DELEGATED = "/sys/kernel/cgroup/delegate"
+_SIGKILL = 9
+_MAY_NOT = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class V2(base.Manager):
+    """The cgroup of one container on cgroup v2."""
+
+    def __init__(self, path: str, request: "Request | None" = None) -> None:
+        self._path = path
+        self._request = request
+        self._made: list[str] = []
+
+    @classmethod
+    def plan(cls, request: "Request") -> "V2":
+        """Where the cgroup of a new container will be: as runc, an absolute path counts from the root, a relative one,
+        or the id when there is none, from the cgroup *above* this process's own, since a cgroup with processes cannot
+        give controllers to those below it. Raises OciError."""
+        if request.path:
+            paths.check(request.path)
+        start = paths.MOUNT
+        if not request.path.startswith("/"):
+            own = paths.of_process().get("", "/")
+            start = paths.own(paths.MOUNT, own.rpartition("/")[0] or "/")
+        return cls("/".join([start, *paths.components(request.path or request.id)]), request)
+
+    def record(self) -> "dict[str, Any]":
+        return {"manager": "v2", "path": self._path}
+
+    def paths(self) -> list[str]:
+        return [self._path] if self._path else []
+
+    def main_path(self) -> str:
+        return self._path
+
+    def create(self) -> None:
+        request = self._request
+        try:
+            self._made = tree.make(self._path, paths.MOUNT)
+        except OSError as error:
+            if request and request.may_do_without(error) and not resources.v2(request.resources):
+                self._path = ""
+                return
+            raise base.not_made(self._path, error) from None
+        try:
+            if not self._made:
+                base.refuse_busy(self, self._path)
+            needed = _controllers_of(request.resources) if request else set()
+            self._provide(needed)
+            if request and request.owner >= 0:
+                delegate(self._path, request.owner)
+        except BaseException:
+            tree.unmake(self._made)
+            raise
+
+    def _provide(self, needed: set[str]) -> None:
+        """Have the controllers enabled from above, and see that processes can be put here. Raises OciError."""
+        present = _ensure(self._path, needed.union(_USUAL))
+        missing = needed - present
+        if not missing and "memory" in present:
+            return  # not in a threaded tree: those do not have memory
+        kind = _read(f"{self._path}/cgroup.type")
+        if kind == "domain invalid" and not missing - {"cpu", "cpuset", "pids"}:
+            # Below a cgroup of threads only this kind can hold processes.
+            writer.put(f"{self._path}/cgroup.type", "threaded")
+        elif kind in ("domain invalid", "threaded", "domain threaded") and missing:
+            raise OciError(
+                "cgroup-create",
+                f'cgroup {self._path} is of type "{kind}" and cannot have {", ".join(sorted(missing))}',
+                pointer=paths.POINTER,
+                obj=self._path,
+                hint="a cgroup above it is threaded; choose another cgroupsPath",
+            )
+
+    def apply(self, resources_: "dict[str, Any]", *, update: bool = False, device_rules: "list[Rule] | None" = None) -> None:
+        if not self._path:
+            return  # create() has made sure that nothing is asked for
+        if device_rules is None and not update:
+            device_rules = devices.rules(resources_)
+        if device_rules is not None:
+            self._apply_devices(device_rules)
+        if update:
+            self._check_usage(resources_.get("memory") or {})
+        bfq = resources.wants_bfq(resources_) and posix.access(f"{self._path}/io.bfq.weight", posix.F_OK)
+        writes = resources.v2(resources_, bfq=bfq)
+        try:
+            writer.write_limits(writes, lambda _controller, _pointer: self._path)
+        except OciError as error:
+            raise self._explained(error) from None
+
+    def _explained(self, error: OciError) -> OciError:
+        """A missing file is a missing controller, if that is missing too."""
+        controller = error.obj.partition(".")[0]
+        if error.code == "cgroup-file-missing" and controller not in ("cgroup", *self._present()):
+            return writer.no_controller(controller, error.pointer, f"in {self._path}")
+        return error
+
+    def _present(self) -> set[str]:
+        return set(_read(f"{self._path}/cgroup.controllers").split())
+
+    def _apply_devices(self, rules: "list[Rule]") -> None:
+        try:
+            devices.attach(self._path, rules, fresh=bool(self._made))
+        except OciError as error:
+            # In a user namespace the kernel loads no programs. There, and for rules that deny nothing, it is no loss:
+            # what can be opened is what the host's own rules leave open.
+            rootless = self._request is not None and self._request.rootless
+            if rootless or devices.allows_all(rules) or (error.errno == errno.EPERM and in_user_namespace()):
+                return
+            raise
+
+    def _check_usage(self, memory: "dict[str, Any]") -> None:
+        limit = int(memory.get("limit") or 0)
+        if not memory.get("checkBeforeUpdate") or limit <= 0:
+            return
+        usage = base.number(f"{self._path}/memory.current")
+        if usage > limit:
+            raise OciError(
+                "cgroup-limit",
+                f"memory.limit {limit} is below the {usage} bytes in use, and memory.checkBeforeUpdate is set",
+                pointer=f"{resources.BASE}/memory/limit",
+                obj="memory.max",
+            )
+
+    def spawn_fds(self) -> tuple[list[int], int]:
+        return self._open(self._path)
+
+    def _open(self, path: str) -> tuple[list[int], int]:
+        if not path:
+            return [], -1
+        try:
+            return [], posix.open(path, files.DIRECTORY)
+        except OSError as error:
+            raise base.not_joined(path, error) from None
+
+    def add(self, pid: int) -> None:
+        if not self._path:
+            return
+        try:
+            writer.put(f"{self._path}/cgroup.procs", str(pid))
+        except OSError as error:
+            raise base.not_joined(self._path, error) from None
+
+    def exec_fds(self, sub: dict[str, str] | None, init_pid: int) -> tuple[list[int], int]:
+        if not sub:
+            return self._open(self._where_init_is(init_pid))
+        if list(sub) != [""]:
+            message = "exec --cgroup: cgroup v2 has one tree for all controllers, name a path alone"
+            raise OciError("cgroup-sub", message, obj=",".join(name for name in sub if name))
+        path = "/".join([self._path, *paths.components(sub[""])])
+        if not posix.access(path, posix.F_OK):
+            raise base.no_sub_cgroup(path)
+        return self._open(path)
+
+    def _where_init_is(self, init_pid: int) -> str:
+        """The cgroup a further process goes to. When the container has given controllers to cgroups below its own, its own
+        takes no processes any more: then the one that its first process has moved to."""
+        if not self.exists():
+            return ""
+        if not _read(f"{self._path}/cgroup.subtree_control"):
+            return self._path
+        try:
+            moved = paths.own(paths.MOUNT, paths.of_process(init_pid).get("", "/"))
+        except OSError:
+            return self._path
+        return moved if moved.startswith(self._path + "/") else self._path
+
+    def signal_all(self, signal: int) -> bool:
+        if signal == _SIGKILL and self._path:
+            try:
+                writer.put(f"{self._path}/cgroup.kill", "1")
+                return True
+            except FileNotFoundError:
+                return False
+            except OSError as error:
+                if error.errno != errno.EOPNOTSUPP:  # a threaded cgroup
+                    raise OciError("cgroup-kill", f"cannot kill cgroup {self._path}", errno=error.errno or 0) from None
+        return super().signal_all(signal)
+
+    def freeze(self) -> None:
+        self._set_frozen(True)
+
+    def thaw(self) -> None:
+        self._set_frozen(False)
+
+    def frozen(self) -> bool:
+        return base.keyed(f"{self._path}/cgroup.events").get("frozen") == 1
+
+    def _set_frozen(self, wanted: bool) -> None:
+        """Write the state and wait until the kernel reports it: it wakes those who poll cgroup.events."""
+        fd = posix.open(f"{self._path}/cgroup.events", posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLPRI)
+            writer.put(f"{self._path}/cgroup.freeze", "1" if wanted else "0")
+            deadline = time.monotonic() + base.FREEZE_SECONDS
+            while (b"frozen 1" in posix.pread(fd, 4096, 0)) != wanted:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    if wanted:
+                        writer.put(f"{self._path}/cgroup.freeze", "0")
+                    raise base.not_frozen(self._path)
+                poll.poll(left * 1000)
+        finally:
+            posix.close(fd)
+
+    def oom(self) -> tuple[int, int, int]:
+        if not self._path:
+            return 0, 0, 0
+        kills = base.keyed(f"{self._path}/memory.events").get("oom_kill", 0)
+        return kills, base.number(f"{self._path}/memory.max"), base.number(f"{self._path}/memory.peak")
+
+    def mount_facts(self) -> "dict[str, Any]":
+        return {"version": 2, "path": self._path, "controllers": [], "links": []}
+
+
+def delegate(path: str, owner: int) -> None:
+    """Give a cgroup to a user: the directory, and the files that the kernel lists as those to delegate.
+
+    Raises OciError.
+    """
+    try:
+        posix.chown(path, owner, -1)
+        for name in _read(_DELEGATED).split() or ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"]:
+            try:
+                posix.chown(f"{path}/{name}", owner, -1)
+            except FileNotFoundError:
+                continue  # belongs to a controller that is not enabled here
+    except OSError as error:
+        raise OciError("cgroup-delegate", f"cannot give cgroup {path} to uid {owner}", errno=error.errno or 0, obj=path) from None
+
+
+def in_user_namespace() -> bool:
+    """Whether this process is outside the first user namespace: there alone all ids are mapped to themselves."""
+    return _read("/proc/self/uid_map").split() != ["0", "0", "4294967295"]
+
+
+def _controllers_of(resources_: "dict[str, Any]") -> set[str]:
+    """The controllers that the limits of `linux.resources` belong to."""
+    return {file.partition(".")[0] for file, _, _ in resources.v2(resources_)} - {"cgroup"}
+
+
+def _ensure(path: str, wanted: set[str]) -> set[str]:
+    """Enable what is `wanted` of the controllers for a cgroup, from as far above as needed; the controllers it then has.
+
+    What cannot be had is not an error here: it is one when its limit is set.
+    """
+    present = set(_read(f"{path}/cgroup.controllers").split())
+    missing = wanted - present
+    if not missing or path == paths.MOUNT:
+        return present
+    above = path.rpartition("/")[0]
+    available = missing & _ensure(above, wanted)
+    if not available:
+        return present
+    _enable(above, available)
+    return set(_read(f"{path}/cgroup.controllers").split())
+
+
+def _enable(path: str, controllers: set[str]) -> None:
+    try:
+        writer.put(f"{path}/cgroup.subtree_control", " ".join(f"+{name}" for name in sorted(controllers)))
+    except OSError as error:
+        if error.errno in _MAY_NOT or len(controllers) == 1:
+            return
+        for name in controllers:  # one that is refused takes the others with it
+            _enable(path, {name})
+
+
+def _read(path: str) -> str:
+    try:
+        return files.read(path).decode().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,84 @@
+"""Writing limits into the files of a cgroup, and saying which one the kernel refused."""
+
+import errno
+import posix
+
+from pyoci.cgroups import resources
+from pyoci.errors import OciError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyoci.cgroups.resources import Write
+
+_HINTS = {
+    ("memory", errno.EBUSY): "the processes in the cgroup use more than this already and it cannot be reclaimed",
+    ("memory", errno.EINVAL): "a limit on memory must not be above the one on memory and swap together",
+    ("cpuset", errno.EINVAL): "the list must be a part of what the cgroup above has and of what the machine has",
+    ("cpuset", errno.EACCES): "the list must be a part of what the cgroup above has",
+    ("cpu", errno.EINVAL): "the quota must fit into that of the cgroup above, and the burst into the quota",
+    ("devices", errno.EPERM): "the cgroup above denies this device, or this process lacks CAP_SYS_ADMIN",
+}
+
+
+def put(path: str, text: str) -> None:
+    """One write(2) of a whole value, as cgroup files want it. Raises OSError."""
+    fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
+    try:
+        posix.write(fd, text.encode())
+    finally:
+        posix.close(fd)
+
+
+def write_limits(writes: "list[Write]", directory: "Callable[[str, str], str]") -> None:
+    """Make all writes; `directory(controller, pointer)` gives the cgroup's directory or raises OciError.
+
+    Some files bound one another (limit and limit with swap, period, quota and burst), and which order is right depends
+    on the old values: so what is refused as invalid is tried again once others are in place. Raises OciError for the
+    first that the kernel refuses for good.
+    """
+    waiting = writes
+    while waiting:
+        refused: list[tuple[Write, OSError]] = []
+        for write in waiting:
+            file, value, pointer = write
+            try:
+                put(f"{directory(file.partition('.')[0], pointer)}/{file}", value)
+            except OSError as error:
+                if error.errno == errno.ENOENT and resources.optional(file, value):
+                    continue
+                if error.errno != errno.EINVAL:
+                    raise refusal(file, value, pointer, error) from None
+                refused.append((write, error))
+        if len(refused) == len(waiting):
+            (file, value, pointer), error = refused[0]
+            raise refusal(file, value, pointer, error) from None
+        waiting = [write for write, _ in refused]
+
+
+def refusal(file: str, value: str, pointer: str, error: OSError) -> OciError:
+    """The error for a value that the kernel did not take."""
+    number = error.errno or 0
+    if number == errno.ENOENT:
+        message = f"cgroup: the kernel has no {file}, which {_property(pointer)} needs"
+        hint = "the kernel was built or started without it; leave the property out"
+        return OciError("cgroup-file-missing", message, pointer=pointer, errno=number, obj=file, hint=hint)
+    message = f'cgroup: cannot set {file} to "{value}"'
+    hint = _HINTS.get((file.partition(".")[0], number), "")
+    return OciError("cgroup-limit", message, pointer=pointer, errno=number, obj=file, hint=hint)
+
+
+def no_controller(name: str, pointer: str, where: str) -> OciError:
+    """The error for a limit whose controller the container's cgroup does not have."""
+    return OciError(
+        "cgroup-controller-missing",
+        f"cgroup controller {name} is not available {where}, {_property(pointer)} needs it",
+        pointer=pointer,
+        obj=name,
+        hint=f"enable or delegate the controller {name}, or leave the property out",
+    )
+
+
+def _property(pointer: str) -> str:
+    return pointer[1:].replace("/", ".")
