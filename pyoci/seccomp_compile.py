@@ -260,6 +260,8 @@ def _section(arch: int, last: int, last_x32: int | None) -> list[bytes]:
         tests.append(_instruction(_JGT, last_x32, 0, 1))
     else:
         tests = [_instruction(_JGT, last, 0, 1)]
+    if arch == _ARCH_X86_64 and last_x32 is None:  # the filter has its own word on a foreign interface
+        tests.insert(0, _instruction(_JSET, _X32_BIT, 2, 0))
     if arch in _ARCH_S390:  # 0 stands there for a number that no table has
         tests.insert(0, _instruction(_JEQ, 0, 1, 0))
     return [_instruction(_LOAD, _NUMBER), *tests, _instruction(_RETURN, _RET_ERRNO | _ENOSYS)]
