@@ -1,0 +1,37 @@
+"""Does the schema accept a document? Yes or no, in microseconds; `pyoci.check.explain` says why not."""
+
+from pyoci.check import _generated
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def accepts(spec: "dict[str, Any]") -> bool:
+    """Whether the schema accepts a config.json.
+
+    Members whose value is null count as absent, as they do for the Go and C runtimes; where they are what the
+    schema stumbles over they are removed from `spec`, so that no later reader meets them.
+    """
+    return _generated.config(spec) or (drop_nulls(spec) and _generated.config(spec))
+
+
+def accepts_process(process: "dict[str, Any]") -> bool:
+    """Whether the schema accepts a process object, as `exec --process` reads it; null members as above."""
+    return _generated.process(process) or (drop_nulls(process) and _generated.process(process))
+
+
+def drop_nulls(value: "Any") -> bool:
+    """Remove the members with value null from all objects below; whether there were any."""
+    found = False
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if type(node) is dict:
+            for key in [key for key, item in node.items() if item is None]:
+                del node[key]
+                found = True
+            waiting.extend(node.values())
+        elif type(node) is list:
+            waiting.extend(node)
+    return found
