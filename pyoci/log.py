@@ -32,8 +32,8 @@ def configure(path: str, *, json: bool, debug: bool) -> None:
     Raises OciError `log-file` when the file can't be written. It is not kept open: its descriptor could
     be one of those that --preserve-fds hands to the container.
     """
-    global _path, _json, _debug, _operation
-    _path, _json, _debug, _operation = "", json, debug, ""
+    global _path, _json, _debug
+    _path, _json, _debug = "", json, debug
     _held.clear()
     if not path or path == "/dev/stderr":
         return

@@ -19,6 +19,7 @@ def main(argv: list[str]) -> int:
     name = ""
     try:
         settings, at = global_options(argv)
+        log.operation(argv[at] if at < len(argv) else "")
         level = settings.get("log_level")
         log.configure(
             settings.get("log", ""),
@@ -26,8 +27,6 @@ def main(argv: list[str]) -> int:
             debug=settings.get("debug", False) or level == "debug",
         )
         options = Options(argv, settings)
-        if at < len(argv):
-            log.operation(argv[at])
         if not (settings.get("help") or settings.get("version")):
             command_options(options, at)
         name = _command_name(options)

@@ -239,6 +239,7 @@ COMMANDS: "tuple[Command, ...]" = (
             _PIDFD,
             _PRESERVE,
             _TRACE,
+            ("", ("no-subreaper",), FLAG, "", ""),
         ),
     ),
     (
