@@ -12,7 +12,7 @@ from typing import IO, Any
 from . import machine
 
 # One call of a runtime takes milliseconds; this bound only ends a hang (a loaded emulator may need tens of seconds).
-PATIENCE = float(os.environ.get("PYOCI_TEST_PATIENCE", "60"))
+PATIENCE = float(os.environ.get("PYOCI_TEST_PATIENCE", "30"))
 
 
 class Result:

@@ -2,9 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/keyctl.h>
-#include <linux/ioprio.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +11,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* musl-gcc does not see the kernel's headers. From linux/keyctl.h and linux/ioprio.h: */
+enum { KEYCTL_GET_KEYRING_ID = 0, KEYCTL_DESCRIBE = 6, KEY_SPEC_SESSION_KEYRING = -3, IOPRIO_WHO_PROCESS = 1 };
 
 static int show_fds(void)
 {
@@ -82,10 +82,10 @@ static int show_keyring(void)
 
 static int show_schedule(void)
 {
-    struct sched_param parameters;
-    printf("policy %d\n", sched_getscheduler(0));
-    sched_getparam(0, &parameters);
-    printf("priority %d\n", parameters.sched_priority);
+    int priority = -1; /* musl's own sched_get functions always fail */
+    printf("policy %ld\n", syscall(SYS_sched_getscheduler, 0));
+    syscall(SYS_sched_getparam, 0, &priority);
+    printf("priority %d\n", priority);
     errno = 0;
     printf("nice %d\n", getpriority(PRIO_PROCESS, 0));
     printf("ioprio %ld\n", syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0));

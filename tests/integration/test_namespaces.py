@@ -1,0 +1,334 @@
+"""linux.namespaces: new, shared, joined; names; network; user and time namespaces."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import machine
+from harness.box import Container
+
+from conftest import Boxes
+
+LINKS = {"network": "net", "mount": "mnt", "pid": "pid", "ipc": "ipc", "uts": "uts", "user": "user", "cgroup": "cgroup"}
+SIMPLE = ("network", "ipc", "uts", "cgroup")
+
+
+def show(kind: str) -> str:
+    """A script that prints the namespace of the shell."""
+    return f"readlink /proc/self/ns/{LINKS[kind]}"
+
+
+def ours(kind: str) -> str:
+    """Our own namespace of a kind."""
+    return os.readlink(f"/proc/self/ns/{LINKS[kind]}")
+
+
+@pytest.fixture
+def holder() -> Iterator[subprocess.Popen[bytes]]:
+    """A process in namespaces of its own, for joining."""
+    command = ["unshare", "--net", "--ipc", "--uts", "--cgroup", "--mount", "--pid", "--fork", "--kill-child"]
+    process = subprocess.Popen([*command, "sh", "-c", "hostname held; echo; exec sleep 1000"], stdout=subprocess.PIPE)
+    assert process.stdout and process.stdout.readline()
+    yield process
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+
+
+def inner(holder: subprocess.Popen[bytes]) -> int:
+    """The child of the holder, which is in the new pid namespace."""
+    return int(Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().split()[0])
+
+
+@pytest.mark.parametrize("kind", ["network", "mount", "pid", "ipc", "uts", "cgroup"])
+def test_a_new_namespace(box: Boxes, kind: str) -> None:
+    made = box.sh(show(kind))
+    made.namespace(kind)
+    found = made.out().strip()
+    assert found.startswith(LINKS[kind] + ":")
+    assert found != ours(kind)
+
+
+@pytest.mark.parametrize("kind", ["network", "pid", "ipc", "uts", "cgroup", "user"])
+def test_without_the_namespace_it_is_the_callers(box: Boxes, kind: str) -> None:
+    made = box.sh(show(kind))
+    made.no_namespace(kind)
+    made.mounts[:] = [m for m in made.mounts if kind != "network" or m["type"] != "sysfs"]
+    assert made.out().strip() == ours(kind)
+
+
+def test_no_namespaces_but_the_mount_namespace(box: Boxes) -> None:
+    made = box.sh("hostname; " + "; ".join(show(kind) for kind in ("network", "pid", "ipc", "uts")))
+    made.config.pop("hostname")
+    made.linux["namespaces"] = [{"type": "mount"}]
+    made.mounts[:] = [m for m in made.mounts if m["type"] not in ("sysfs", "mqueue")]
+    assert made.out().split() == [os.uname().nodename, *(ours(k) for k in ("network", "pid", "ipc", "uts"))]
+
+
+@pytest.mark.parametrize("kind", SIMPLE)
+def test_a_namespace_joined_by_path(box: Boxes, holder: subprocess.Popen[bytes], kind: str) -> None:
+    path = f"/proc/{inner(holder)}/ns/{LINKS[kind]}"
+    made = box.sh(show(kind))
+    made.namespace(kind, path)
+    made.config.pop("hostname", None)
+    assert made.out().strip() == os.readlink(path)
+
+
+def test_a_pid_namespace_joined_by_path(box: Boxes, holder: subprocess.Popen[bytes]) -> None:
+    path = f"/proc/{inner(holder)}/ns/pid"
+    made = box.sh("readlink /proc/self/ns/pid; ps")
+    made.namespace("pid", path)
+    text = made.out()
+    assert text.splitlines()[0] == os.readlink(path)
+    assert "sleep 1000" in text
+
+
+def test_a_joined_namespace_held_by_a_mount(box: Boxes, folder: Path) -> None:
+    """Engines keep network namespaces as files that are bound from /proc/PID/ns/net."""
+    held = folder / "netns"
+    held.touch()
+    keep = ["unshare", f"--net={held}", "ip", "link", "set", "lo", "up"]
+    subprocess.run(keep, check=True)
+    try:
+        made = box.sh("stat -L -c %i /proc/self/ns/net")
+        made.namespace("network", str(held))
+        assert made.out().strip() == str(held.stat().st_ino)
+    finally:
+        subprocess.run(["umount", str(held)], check=True)
+
+
+def test_containers_share_namespaces_as_a_pod(box: Boxes) -> None:
+    first = box("/bin/sleep", "1000").launch()
+    second = box.sh("hostname; " + "; ".join(show(kind) for kind in ("network", "ipc", "uts", "pid")) + "; ps")
+    second.config.pop("hostname")
+    for kind in ("network", "ipc", "uts", "pid"):
+        second.namespace(kind, f"/proc/{first.pid}/ns/{LINKS[kind]}")
+    lines = second.out().splitlines()
+    assert lines[0] == "box"
+    for kind, line in zip(("network", "ipc", "uts", "pid"), lines[1:], strict=False):
+        assert line == os.readlink(f"/proc/{first.pid}/ns/{LINKS[kind]}")
+    assert any("sleep 1000" in line for line in lines)
+    assert first.status == "running"
+
+
+@pytest.mark.parametrize(("kind", "other"), [("network", "ipc"), ("uts", "net"), ("ipc", "uts"), ("pid", "net")])
+@pytest.mark.differs(runc="runc 1.1.5 reports the setns failure only")
+def test_a_path_to_a_namespace_of_another_type_is_refused(box: Boxes, kind: str, other: str) -> None:
+    made = box("/bin/true")
+    path = f"/proc/self/ns/{other}"
+    made.namespace(kind, path.replace("self", str(os.getpid())))
+    made.config.pop("hostname", None)
+    made.run(check=False).failed(other, kind)
+
+
+@pytest.mark.parametrize("path", ["/no/such/namespace", "/etc/passwd", "/proc"])
+def test_a_path_that_is_no_namespace_is_refused(box: Boxes, path: str) -> None:
+    made = box("/bin/true")
+    made.namespace("network", path)
+    made.run(check=False).failed()
+
+
+def test_a_namespace_given_twice_is_refused(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.linux["namespaces"].append({"type": "ipc"})
+    made.run(check=False).failed("ipc")
+
+
+def test_an_unknown_namespace_is_refused(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.linux["namespaces"].append({"type": "nonsense"})
+    made.run(check=False).failed("nonsense")
+
+
+# -- pid
+
+
+def test_the_program_is_the_first_process(box: Boxes) -> None:
+    made = box.sh("echo $$; ls -d /proc/[0-9]*")
+    lines = made.out().split()
+    assert lines[0] == "1"
+    assert len(lines) <= 3
+
+
+def test_the_first_process_gone_ends_the_others(box: Boxes) -> None:
+    made = box.sh("sleep 1000 & exit 5")
+    said = made.stream()
+    found = made.run(check=False, stdout=said)
+    assert found.rc == 5
+    assert said.rest() == ""
+
+
+# -- uts
+
+
+def test_hostname(box: Boxes) -> None:
+    made = box("/bin/hostname")
+    made.config["hostname"] = "some.name"
+    assert made.out() == "some.name\n"
+    assert os.uname().nodename != "some.name"
+
+
+@pytest.mark.differs(runc="runc 1.1.5 knows no domainname")
+def test_domainname(box: Boxes) -> None:
+    made = box("/bin/cat", "/proc/sys/kernel/domainname")
+    made.config["domainname"] = "example.org"
+    assert made.out() == "example.org\n"
+
+
+def test_a_hostname_without_a_uts_namespace_is_refused(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.no_namespace("uts")
+    made.config["hostname"] = "name"
+    before = os.uname().nodename
+    made.run(check=False).failed("hostname")
+    assert os.uname().nodename == before
+
+
+# -- network
+
+
+def test_the_loopback_interface_is_up(box: Boxes) -> None:
+    made = box.sh("ip -o link show lo; ping -c 1 -W 5 127.0.0.1 > /dev/null && echo reached")
+    made.capabilities("CAP_NET_RAW")
+    text = made.out()
+    assert ",UP" in text
+    assert "reached" in text
+
+
+def test_a_new_network_has_nothing_but_loopback(box: Boxes) -> None:
+    names = [line.split(":")[1].strip() for line in box("/bin/ip", "-o", "link").out().splitlines()]
+    # the kernel's own fallback tunnels, where their modules are loaded, are in every network namespace
+    assert [name for name in names if "@" not in name] == ["lo"]
+
+
+# -- user
+
+
+def test_a_user_namespace_maps_ids(box: Boxes) -> None:
+    made = box.sh("id -u; cat /proc/self/uid_map /proc/self/gid_map; cat /proc/self/setgroups")
+    made.user_namespace(100000, 65536)
+    lines = made.out().splitlines()
+    assert lines[0] == "0"
+    assert [line.split() for line in lines[1:3]] == [["0", "100000", "65536"]] * 2
+    assert lines[3] == "allow"
+
+
+def test_files_made_in_a_user_namespace_belong_to_the_mapped_owner(box: Boxes) -> None:
+    made = box.sh("touch /tmp/file; chown 1000:1001 /tmp/file")
+    made.user_namespace(100000, 65536)
+    made.run()
+    found = (made.rootfs / "tmp/file").stat()
+    assert (found.st_uid, found.st_gid) == (101000, 101001)
+
+
+def test_several_mappings(box: Boxes) -> None:
+    made = box("/bin/cat", "/proc/self/uid_map")
+    made.user_namespace(100000, 65536)
+    made.linux["uidMappings"] = [
+        {"containerID": 0, "hostID": 100000, "size": 10},
+        {"containerID": 10, "hostID": 200000, "size": 100},
+        {"containerID": 1000, "hostID": 300000, "size": 1},
+    ]
+    found = [line.split() for line in made.out().splitlines()]
+    assert found == [["0", "100000", "10"], ["10", "200000", "100"], ["1000", "300000", "1"]]
+
+
+def test_devices_in_a_user_namespace(box: Boxes) -> None:
+    made = box.sh("echo x > /dev/null && head -c 4 /dev/zero | wc -c && ls /dev")
+    made.user_namespace()
+    text = made.out()
+    assert text.startswith("4\n")
+    for name in ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "fd", "stdin"):
+        assert name in text.split()
+
+
+def test_capabilities_in_a_user_namespace_are_its_own(box: Boxes) -> None:
+    made = box.sh("hostname other && hostname; cat /proc/self/status | grep CapEff")
+    made.user_namespace()
+    made.capabilities("CAP_SYS_ADMIN")
+    lines = made.out().splitlines()
+    assert lines[0] == "other"
+    assert int(lines[1].split()[1], 16) == 1 << 21
+
+
+def test_a_user_namespace_without_mappings_is_refused(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.namespace("user")
+    made.run(check=False).failed()
+
+
+def test_mappings_that_overlap_are_refused(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.user_namespace()
+    made.linux["uidMappings"].append({"containerID": 5, "hostID": 300000, "size": 10})
+    made.run(check=False).failed()
+
+
+def test_a_user_without_mapping_is_refused(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.user_namespace(100000, 10)
+    made.process["user"] = {"uid": 1000, "gid": 1000}
+    made.run(check=False).failed()
+
+
+@pytest.mark.differs(runc="runc 1.1.5 wants mappings for a joined user namespace too")
+def test_a_user_namespace_joined_by_path(box: Boxes) -> None:
+    first = box("/bin/sleep", "1000")
+    first.user_namespace()
+    first.launch()
+    second = box.sh("readlink /proc/self/ns/user; id -u; cat /proc/self/uid_map")
+    second.user_namespace()
+    path = f"/proc/{first.pid}/ns/user"
+    second.namespace("user", path)
+    del second.linux["uidMappings"], second.linux["gidMappings"]
+    lines = second.out().splitlines()
+    assert lines[0] == os.readlink(path)
+    assert lines[1] == "0"
+    assert lines[2].split() == ["0", "100000", "65536"]
+
+
+# -- time
+
+
+def need_time_namespace(made: Container) -> None:
+    """Skip without time namespaces."""
+    if "time" not in machine.namespace_kinds():
+        pytest.skip("the kernel has no time namespaces")
+
+
+@pytest.mark.differs(runc="runc 1.1.5 knows no time namespace")
+def test_a_time_namespace_with_offsets(box: Boxes) -> None:
+    made = box.sh("cat /proc/self/timens_offsets; cut -d. -f1 /proc/uptime; readlink /proc/self/ns/time")
+    need_time_namespace(made)
+    made.namespace("time")
+    made.linux["timeOffsets"] = {"boottime": {"secs": 1000000, "nanosecs": 5}, "monotonic": {"secs": 7}}
+    *offsets, uptime, link = made.out().splitlines()
+    found = {line.split()[0]: line.split()[1:] for line in offsets}
+    assert found["boottime"] == ["1000000", "5"]
+    assert found["monotonic"] == ["7", "0"]
+    assert int(uptime) >= 1000000
+    assert link != os.readlink("/proc/self/ns/time")
+
+
+@pytest.mark.differs(runc="runc 1.1.5 ignores timeOffsets")
+def test_time_offsets_without_a_time_namespace_are_refused(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.linux["timeOffsets"] = {"boottime": {"secs": 1}}
+    made.run(check=False).failed("time")
+
+
+# -- cgroup
+
+
+def test_a_cgroup_namespace_starts_at_the_containers_cgroup(box: Boxes) -> None:
+    made = box("/bin/cat", "/proc/self/cgroup")
+    made.namespace("cgroup")
+    lines = [line for line in made.out().splitlines() if ":name=" not in line]
+    inside = [line for line in lines if line.split(":", 2)[2] == "/"]
+    assert inside
+    assert made.id not in made.out()

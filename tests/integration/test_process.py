@@ -1,0 +1,463 @@
+"""process: command, environment, directory, user, limits, capabilities, privileges."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+from pathlib import Path
+
+import pytest
+from harness import machine
+from harness.box import Container
+from harness.programs import Programs
+
+from conftest import Boxes
+
+ALL_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+
+
+def status_lines(text: str) -> dict[str, str]:
+    """/proc/self/status as a dictionary."""
+    return {line.split(":", 1)[0]: line.split(":", 1)[1].strip() for line in text.splitlines() if ":" in line}
+
+
+def capability_sets(text: str) -> dict[str, int]:
+    """The capability sets in /proc/self/status."""
+    found = status_lines(text)
+    return {name: int(found[name], 16) for name in ALL_SETS}
+
+
+def show_status(made: Container) -> dict[str, str]:
+    """/proc/self/status of a program run in the container."""
+    return status_lines(made.args("/bin/cat", "/proc/self/status").out())
+
+
+# -- args
+
+
+def test_arguments_come_unchanged(box: Boxes, programs: Programs) -> None:
+    made = box()
+    words = ["", " ", "two words", "$HOME", "'", '"', "\\", "ä", "\n", "-x", "*"]
+    made.args(made.put(programs.path("probe")), "x", *words)
+    assert made.out() == "\n".join([made.process["args"][0], "x", *words]) + "\n"
+
+
+def test_many_long_arguments(box: Boxes, programs: Programs) -> None:
+    made = box()
+    words = [str(number) * 100 for number in range(2000)]
+    made.args(made.put(programs.path("probe")), "x", *words)
+    assert made.out().splitlines()[2:] == words
+
+
+def test_the_program_is_looked_up_in_the_containers_path(box: Boxes) -> None:
+    made = box("hello")
+    made.file("opt/bin/hello", "#!/bin/sh\necho hello from $0\n", 0o755)
+    made.process["env"] = ["PATH=/nowhere:/opt/bin:/bin"]
+    assert made.out() == "hello from /opt/bin/hello\n"
+
+
+def test_the_first_executable_in_the_path_wins(box: Boxes) -> None:
+    made = box("hello")
+    made.file("a/hello", "#!/bin/sh\necho not executable\n", 0o644)
+    made.file("b/hello", "#!/bin/sh\necho b\n", 0o755)
+    made.file("c/hello", "#!/bin/sh\necho c\n", 0o755)
+    made.process["env"] = ["PATH=/a:/b:/c:/bin"]
+    assert made.out() == "b\n"
+
+
+def test_a_relative_program_with_a_slash_is_relative_to_cwd(box: Boxes) -> None:
+    made = box("./hello")
+    made.file("opt/hello", "#!/bin/sh\necho here\n", 0o755)
+    made.process["cwd"] = "/opt"
+    assert made.out() == "here\n"
+
+
+def test_the_path_of_the_caller_does_not_count(box: Boxes, folder: Path) -> None:
+    made = box("hello")
+    made.process["env"] = ["PATH=/bin"]
+    (folder / "hello").write_text("#!/bin/sh\necho wrong\n")
+    (folder / "hello").chmod(0o755)
+    found = made.run(check=False, env={"PATH": str(folder)})
+    found.failed("executable file not found in $PATH")
+
+
+def test_a_program_that_is_not_in_the_path(box: Boxes) -> None:
+    box("no-such-program").run(check=False).failed("no-such-program", "executable file not found in $PATH")
+
+
+def test_a_program_that_does_not_exist(box: Boxes) -> None:
+    box("/no/such/program").run(check=False).failed("/no/such/program", "no such file or directory")
+
+
+def test_a_program_that_is_not_executable(box: Boxes) -> None:
+    box("/etc/passwd").run(check=False).failed("/etc/passwd", "permission denied")
+
+
+def test_a_program_that_is_a_directory(box: Boxes) -> None:
+    found = box("/bin").run(check=False).failed("/bin")
+    assert re.search("permission denied|is a directory", found.err)
+
+
+def test_create_already_refuses_a_program_that_does_not_exist(box: Boxes) -> None:
+    made = box("/no/such/program")
+    made.create(check=False).failed("no such file or directory")
+    assert not made.runtime.exists(made.id)
+
+
+@pytest.mark.only("pyoci")
+def test_a_missing_interpreter_is_named(box: Boxes) -> None:
+    made = box("/script")
+    made.file("script", "#!/usr/bin/nosuchinterpreter -x\n", 0o755)
+    made.run(check=False).failed("/usr/bin/nosuchinterpreter")
+
+
+@pytest.mark.only("pyoci")
+def test_a_missing_dynamic_linker_is_named(box: Boxes) -> None:
+    made = box()
+    made.args(made.put(Path("/usr/bin/cat")))
+    made.run(check=False).failed("/lib64/ld-linux-x86-64.so.2")
+
+
+def test_a_program_with_a_wrong_format(box: Boxes) -> None:
+    made = box("/junk")
+    made.file("junk", "\0\1\2 no program", 0o755)
+    made.run(check=False).failed("exec format error")
+
+
+def test_empty_args_are_refused(box: Boxes) -> None:
+    made = box()
+    made.process["args"] = []
+    made.run(check=False).failed("args")
+
+
+# -- env and cwd
+
+
+def test_the_environment_is_exactly_the_configured_one(box: Boxes) -> None:
+    made = box("/bin/env")
+    made.process["env"] = ["PATH=/bin", "A=1", "EMPTY=", "B=x=y", "HOME=/here", "U=ü"]
+    assert sorted(made.out().splitlines()) == sorted(made.process["env"])
+
+
+def test_home_comes_from_the_password_file(box: Boxes) -> None:
+    made = box.sh("echo $HOME")
+    made.process["user"] = {"uid": 1000, "gid": 1000}
+    assert made.out() == "/home\n"
+
+
+def test_home_of_an_unknown_user_is_the_root_directory(box: Boxes) -> None:
+    made = box.sh("echo $HOME")
+    made.process["user"] = {"uid": 4321, "gid": 4321}
+    assert made.out() == "/\n"
+
+
+def test_a_configured_home_wins(box: Boxes) -> None:
+    made = box.sh("echo $HOME")
+    made.process["env"].append("HOME=/configured")
+    assert made.out() == "/configured\n"
+
+
+def test_a_variable_given_twice_keeps_a_value_of_the_two(box: Boxes) -> None:
+    made = box.sh("echo $A")
+    made.process["env"] += ["A=first", "A=second"]
+    assert made.out() == "second\n"
+
+
+@pytest.mark.parametrize("cwd", ["/", "/tmp", "/proc/self", "/bin/../tmp"])
+def test_the_working_directory(box: Boxes, cwd: str) -> None:
+    made = box.sh("test \"$(stat -c %d:%i .)\" = \"$(stat -L -c %d:%i $0)\" && echo same".replace("$0", cwd))
+    made.process["cwd"] = cwd
+    if cwd == "/proc/self":
+        made.sh("readlink -f . | cut -d/ -f2")
+        assert made.out() == "proc\n"
+    else:
+        assert made.out() == "same\n"
+
+
+def test_a_missing_working_directory_is_made(box: Boxes) -> None:
+    made = box("/bin/pwd")
+    made.process["cwd"] = "/made/by/the/runtime"
+    assert made.out() == "/made/by/the/runtime\n"
+    assert (made.rootfs / "made/by/the/runtime").stat().st_uid == 0
+
+
+def test_a_working_directory_through_a_link_stays_inside(box: Boxes, folder: Path) -> None:
+    made = box("/bin/pwd")
+    os.symlink("/elsewhere", made.rootfs / "link")
+    (made.rootfs / "elsewhere").mkdir()
+    made.process["cwd"] = "/link"
+    assert made.out() == "/elsewhere\n"
+
+
+def test_a_working_directory_that_is_a_file_is_refused(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.process["cwd"] = "/etc/passwd"
+    made.run(check=False).failed("not a directory")
+
+
+def test_a_relative_working_directory_is_refused(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.process["cwd"] = "tmp"
+    made.run(check=False).failed("absolute")
+
+
+def test_a_working_directory_only_the_user_can_enter(box: Boxes) -> None:
+    made = box("/bin/pwd")
+    (made.rootfs / "private").mkdir(mode=0o700)
+    os.chown(made.rootfs / "private", 1000, 1000)
+    made.process.update(cwd="/private", user={"uid": 1000, "gid": 1000})
+    made.capabilities()
+    assert made.out() == "/private\n"
+
+
+# -- user
+
+
+def test_uid_gid_and_groups(box: Boxes) -> None:
+    made = box.sh("id -u; id -g; id -G")
+    made.process["user"] = {"uid": 1000, "gid": 1001, "additionalGids": [50, 7, 4321]}
+    uid, gid, groups = made.out().splitlines()
+    assert (uid, gid) == ("1000", "1001")
+    assert set(groups.split()) == {"1001", "50", "7", "4321"}
+
+
+def test_all_four_ids_are_set(box: Boxes) -> None:
+    made = box()
+    made.process["user"] = {"uid": 1000, "gid": 1001}
+    found = show_status(made)
+    assert found["Uid"].split() == ["1000"] * 4
+    assert found["Gid"].split() == ["1001"] * 4
+
+
+def test_groups_of_the_caller_are_dropped(box: Boxes) -> None:
+    made = box()
+    assert show_status(made)["Groups"].split() in ([], ["0"])
+    found = made.run(extra_groups=[7, 8])
+    assert status_lines(found.out)["Groups"].split() in ([], ["0"])
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0, 0o777])
+def test_umask(box: Boxes, umask: int) -> None:
+    made = box.sh("umask")
+    made.process["user"]["umask"] = umask
+    assert int(made.out(), 8) == umask
+
+
+def test_umask_by_default(box: Boxes) -> None:
+    assert int(box.sh("umask").out(umask=0o077), 8) == 0o022
+
+
+def test_a_user_without_privileges_has_none(box: Boxes) -> None:
+    made = box()
+    made.process["user"] = {"uid": 1000, "gid": 1000}
+    found = show_status(made)
+    assert int(found["CapEff"], 16) == 0
+    assert int(found["CapPrm"], 16) == 0
+    assert int(found["CapBnd"], 16) != 0
+
+
+# -- capabilities
+
+
+def bits(*names: str) -> int:
+    """The mask of capabilities by name."""
+    numbers = {"CAP_CHOWN": 0, "CAP_KILL": 5, "CAP_NET_BIND_SERVICE": 10, "CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
+    return sum(1 << numbers[name] for name in names)
+
+
+def test_the_five_sets(box: Boxes) -> None:
+    made = box("/bin/cat", "/proc/self/status")
+    made.process["capabilities"] = {
+        "bounding": ["CAP_CHOWN", "CAP_KILL", "CAP_NET_ADMIN"],
+        "permitted": ["CAP_CHOWN", "CAP_KILL"],
+        "inheritable": ["CAP_KILL"],
+        "effective": ["CAP_CHOWN", "CAP_KILL"],
+        "ambient": ["CAP_KILL"],
+    }
+    made.process["user"] = {"uid": 1000, "gid": 1000}
+    found = capability_sets(made.out())
+    assert found["CapBnd"] == bits("CAP_CHOWN", "CAP_KILL", "CAP_NET_ADMIN")
+    assert found["CapInh"] == bits("CAP_KILL")
+    assert found["CapAmb"] == bits("CAP_KILL")
+    assert found["CapEff"] == bits("CAP_KILL")  # across exec a user keeps the ambient ones only
+
+
+def test_the_bounding_set_limits_root(box: Boxes) -> None:
+    made = box("/bin/cat", "/proc/self/status")
+    made.capabilities("CAP_CHOWN", "CAP_KILL")
+    found = capability_sets(made.out())
+    mask = bits("CAP_CHOWN", "CAP_KILL")
+    assert [found[name] for name in ("CapPrm", "CapEff", "CapBnd")] == [mask] * 3
+    assert found["CapInh"] == found["CapAmb"] == 0
+
+
+def test_empty_sets_leave_nothing(box: Boxes) -> None:
+    made = box("/bin/cat", "/proc/self/status")
+    made.capabilities()
+    assert capability_sets(made.out()) == dict.fromkeys(ALL_SETS, 0)
+
+
+def test_an_unknown_capability_is_no_reason_to_fail(box: Boxes) -> None:
+    """config.md: a value that can't be mapped is to be logged, and ignored."""
+    made = box("/bin/cat", "/proc/self/status")
+    made.capabilities("CAP_CHOWN", "CAP_FROM_THE_FUTURE")
+    assert capability_sets(made.out())["CapBnd"] == bits("CAP_CHOWN")
+
+
+@pytest.mark.differs(runc="runc 1.1.5: unable to apply caps")
+def test_a_capability_we_do_not_have_is_no_reason_to_fail(box: Boxes) -> None:
+    """config.md: a value that can't be granted is to be logged, and ignored."""
+    if machine.has_capability("CAP_SYS_RESOURCE"):
+        pytest.skip("root has every capability here")
+    made = box("/bin/cat", "/proc/self/status")
+    made.capabilities("CAP_CHOWN", "CAP_SYS_RESOURCE")
+    found = capability_sets(made.out())
+    assert found["CapBnd"] == found["CapEff"] == bits("CAP_CHOWN")
+
+
+# -- privileges, scores, limits
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_no_new_privileges(box: Boxes, value: bool) -> None:
+    made = box()
+    made.process["noNewPrivileges"] = value
+    assert show_status(made)["NoNewPrivs"] == str(int(value))
+
+
+def test_oom_score_adjustment(box: Boxes) -> None:
+    made = box("/bin/cat", "/proc/self/oom_score_adj")
+    made.process["oomScoreAdj"] = 500
+    assert made.out() == "500\n"
+
+
+def test_without_an_oom_score_the_callers_stays(box: Boxes) -> None:
+    made = box("/bin/cat", "/proc/self/oom_score_adj")
+    assert "oomScoreAdj" not in made.process
+
+    def raised() -> None:
+        Path("/proc/self/oom_score_adj").write_text("77")
+
+    assert made.out(preexec_fn=raised) == "77\n"
+
+
+def test_resource_limits(box: Boxes) -> None:
+    machine.need_hard_limit(resource.RLIMIT_NOFILE, 200, "RLIMIT_NOFILE")
+    made = box.sh("cat /proc/self/limits")
+    made.process["rlimits"] = [
+        {"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200},
+        {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
+        {"type": "RLIMIT_STACK", "soft": 1 << 20, "hard": 1 << 23},
+        {"type": "RLIMIT_CPU", "soft": 1000, "hard": 2000},
+    ]
+    text = made.out()
+    assert re.search(r"^Max open files +100 +200 ", text, re.M)
+    assert re.search(r"^Max core file size +0 +0 ", text, re.M)
+    assert re.search(r"^Max stack size +1048576 +8388608 ", text, re.M)
+    assert re.search(r"^Max cpu time +1000 +2000 ", text, re.M)
+
+
+def test_unlimited_limits(box: Boxes) -> None:
+    if resource.getrlimit(resource.RLIMIT_FSIZE)[1] != resource.RLIM_INFINITY:
+        pytest.skip("RLIMIT_FSIZE is limited here")
+    made = box.sh("cat /proc/self/limits")
+    made.process["rlimits"] = [{"type": "RLIMIT_FSIZE", "soft": (1 << 64) - 1, "hard": (1 << 64) - 1}]
+    assert re.search(r"^Max file size +unlimited +unlimited ", made.out(), re.M)
+
+
+@pytest.mark.differs(runc="Go needs more descriptors than these")
+def test_limits_too_low_for_the_runtime_itself(box: Boxes) -> None:
+    made = box.sh("ulimit -n; ulimit -v")
+    made.process["rlimits"] = [
+        {"type": "RLIMIT_NOFILE", "soft": 4, "hard": 4},
+        {"type": "RLIMIT_AS", "soft": 8 << 20, "hard": 8 << 20},
+    ]
+    assert made.out() == "4\n8192\n"
+
+
+def test_a_limit_above_the_hard_limit_is_refused_by_name(box: Boxes) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if machine.has_capability("CAP_SYS_RESOURCE") or hard == resource.RLIM_INFINITY:
+        pytest.skip("root can raise limits here")
+    made = box("/bin/true")
+    made.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": hard + 1, "hard": hard + 1}]
+    found = made.run(check=False).failed("not permitted")
+    if made.runtime.kind == "pyoci":
+        found.failed("RLIMIT_NOFILE")
+
+
+@pytest.mark.differs(runc="runc 1.1.5 takes the last of two")
+def test_a_limit_given_twice_is_refused(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.process["rlimits"] = [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}] * 2
+    made.run(check=False).failed("RLIMIT_CORE")
+
+
+def test_an_unknown_limit_is_refused(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.process["rlimits"] = [{"type": "RLIMIT_NONSENSE", "soft": 0, "hard": 0}]
+    made.run(check=False).failed("RLIMIT_NONSENSE")
+
+
+def test_a_soft_limit_above_the_hard_one_is_refused(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.process["rlimits"] = [{"type": "RLIMIT_CORE", "soft": 2, "hard": 1}]
+    made.run(check=False).failed()
+
+
+def test_the_flags_of_the_process(box: Boxes, programs: Programs) -> None:
+    made = box()
+    made.args(made.put(programs.path("probe")), "flags")
+    assert made.out().splitlines() == [
+        "dumpable 1",
+        "no_new_privs 0",
+        "pdeathsig 0",
+        "subreaper 0",
+        "keepcaps 0",
+        "securebits 0",
+        "umask 0022",
+    ]
+
+
+def test_the_schedule_of_the_process_is_the_ordinary_one(box: Boxes, programs: Programs) -> None:
+    made = box()
+    made.args(made.put(programs.path("probe")), "schedule")
+    assert made.out().splitlines()[:3] == ["policy 0", "priority 0", "nice 0"]
+
+
+# -- sysctl
+
+
+def test_sysctl_in_the_namespaces_of_the_container(box: Boxes) -> None:
+    made = box.sh("cat /proc/sys/kernel/msgmax /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shm_rmid_forced")
+    made.linux["sysctl"] = {"kernel.msgmax": "9000", "net.ipv4.ip_forward": "1", "kernel/shm_rmid_forced": "1"}
+    host = Path("/proc/sys/kernel/msgmax").read_text()
+    assert made.out().split() == ["9000", "1", "1"]
+    assert Path("/proc/sys/kernel/msgmax").read_text() == host
+
+
+def test_sysctl_of_the_host_is_refused(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.linux["sysctl"] = {"vm.swappiness": Path("/proc/sys/vm/swappiness").read_text().strip()}
+    made.run(check=False).failed("vm.swappiness")
+
+
+def test_sysctl_of_a_namespace_the_container_shares_is_refused(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.no_namespace("network")
+    made.linux["sysctl"] = {"net.ipv4.ip_forward": Path("/proc/sys/net/ipv4/ip_forward").read_text().strip()}
+    made.run(check=False).failed("net.ipv4.ip_forward")
+
+
+def test_sysctl_that_does_not_exist_is_refused(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.linux["sysctl"] = {"net.no_such_thing": "1"}
+    found = made.run(check=False).failed("no_such_thing")
+    assert "no such file" in found.err
+
+
+def test_sysctl_names_do_not_leave_proc_sys(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.linux["sysctl"] = {"net/../../self/oom_score_adj": "500"}
+    made.run(check=False).failed()

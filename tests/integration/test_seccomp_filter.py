@@ -1,0 +1,239 @@
+"""linux.seccomp: actions, arguments, defaults, flags, and calls newer than the profile."""
+
+from __future__ import annotations
+
+import errno
+import platform
+import signal
+from typing import Any
+
+import pytest
+from harness import machine
+from harness.box import Container
+from harness.programs import Programs
+
+from conftest import Boxes
+
+pytestmark = pytest.mark.skipif(
+    platform.machine() != "x86_64" or not machine.seccomp_works(),
+    reason="the numbers of the calls are those of x86_64, and the kernel needs seccomp",
+)
+
+GETPGRP, PERSONALITY = 111, 135
+FUTURE = 900  # no call has this number yet
+# What a shell needs, and a runtime between loading the filter and the exec of the program. With no_new_privs the
+# filter is loaded last, so setting ids and capabilities need not be in it.
+ALLOWED = (
+    "access arch_prctl brk chdir clock_gettime clone close close_range dup dup2 dup3 epoll_create1 epoll_ctl epoll_pwait "
+    "execve execveat exit exit_group faccessat faccessat2 fchdir fcntl fork fstat fstatfs futex getcwd getdents64 "
+    "getegid geteuid getgid getpgrp getpid getppid getrandom gettid getuid ioctl lseek lstat madvise mmap mprotect "
+    "munmap nanosleep newfstatat open openat openat2 pipe pipe2 poll ppoll prctl pread64 prlimit64 read readlink "
+    "readlinkat recvmsg rseq rt_sigaction rt_sigprocmask rt_sigreturn sched_yield sendfile sendmsg set_robust_list "
+    "set_tid_address setpgid sigaltstack stat statx sysinfo tgkill time umask uname vfork wait4 write writev"
+).split()
+
+
+def filtered(box: Boxes, programs: Programs, number: int, *arguments: int, **seccomp: Any) -> Container:
+    """A container that makes one system call under a profile."""
+    made = box()
+    words = [str(value) for value in (number, *arguments)]
+    made.args(made.put(programs.path("probe")), "call", *words)
+    made.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"], **seccomp}
+    return made
+
+
+def rule(action: str, *names: str, **more: Any) -> dict[str, Any]:
+    """One entry of linux.seccomp.syscalls."""
+    return {"names": list(names), "action": action, **more}
+
+
+def errno_of(made: Container) -> int:
+    """The errno the program reports."""
+    return int(made.out().split()[-1])
+
+
+def test_the_filter_is_on(box: Boxes) -> None:
+    made = box("/bin/grep", "Seccomp:", "/proc/self/status")
+    made.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule("SCMP_ACT_ERRNO", "personality")]}
+    assert made.out().split() == ["Seccomp:", "2"]
+
+
+def test_without_a_profile_there_is_no_filter(box: Boxes) -> None:
+    assert box("/bin/grep", "Seccomp:", "/proc/self/status").out().split() == ["Seccomp:", "0"]
+
+
+def test_errno_by_default_is_eperm(box: Boxes, programs: Programs) -> None:
+    made = filtered(box, programs, GETPGRP, syscalls=[rule("SCMP_ACT_ERRNO", "getpgrp")])
+    assert errno_of(made) == errno.EPERM
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EACCES, 0])
+def test_errno_as_configured(box: Boxes, programs: Programs, number: int) -> None:
+    made = filtered(box, programs, GETPGRP, syscalls=[rule("SCMP_ACT_ERRNO", "getpgrp", errnoRet=number)])
+    assert errno_of(made) == number
+
+
+@pytest.mark.parametrize("action", ["SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_TRAP"])
+def test_actions_that_end_the_process(box: Boxes, programs: Programs, action: str) -> None:
+    made = filtered(box, programs, GETPGRP, syscalls=[rule(action, "getpgrp")])
+    assert made.run(check=False).rc == 128 + signal.SIGSYS
+
+
+@pytest.mark.parametrize("action", ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG"])
+def test_actions_that_let_the_call_through(box: Boxes, programs: Programs, action: str) -> None:
+    made = filtered(box, programs, GETPGRP, syscalls=[rule(action, "getpgrp")])
+    assert errno_of(made) == 0
+
+
+def test_trace_without_a_tracer_is_enosys(box: Boxes, programs: Programs) -> None:
+    made = filtered(box, programs, GETPGRP, syscalls=[rule("SCMP_ACT_TRACE", "getpgrp", errnoRet=7)])
+    assert errno_of(made) == errno.ENOSYS
+
+
+def test_a_default_action_that_denies(box: Boxes) -> None:
+    """A whole program under an allow list, which is how engines write profiles."""
+    made = box.sh("echo begin; mkdir /tmp/new; echo end")
+    made.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "defaultErrnoRet": errno.EXDEV,
+        "syscalls": [rule("SCMP_ACT_ALLOW", *ALLOWED)],
+    }
+    made.process["noNewPrivileges"] = True
+    found = made.run()
+    assert found.lines() == ["begin", "end"]
+    assert "Invalid cross-device link" in found.err
+    assert not (made.rootfs / "tmp/new").exists()
+
+
+OPERATORS = [
+    ("SCMP_CMP_EQ", 5, 0, 5, True),
+    ("SCMP_CMP_EQ", 5, 0, 6, False),
+    ("SCMP_CMP_NE", 5, 0, 6, True),
+    ("SCMP_CMP_LT", 5, 0, 4, True),
+    ("SCMP_CMP_LT", 5, 0, 5, False),
+    ("SCMP_CMP_LE", 5, 0, 5, True),
+    ("SCMP_CMP_GT", 5, 0, 6, True),
+    ("SCMP_CMP_GE", 5, 0, 5, True),
+    ("SCMP_CMP_GE", 5, 0, 4, False),
+    ("SCMP_CMP_MASKED_EQ", 0xF0, 0x50, 0x5A, True),
+    ("SCMP_CMP_MASKED_EQ", 0xF0, 0x50, 0x6A, False),
+]
+
+
+@pytest.mark.parametrize(("operator", "value", "second", "argument", "hit"), OPERATORS)
+def test_arguments_are_compared(
+    box: Boxes, programs: Programs, operator: str, value: int, second: int, argument: int, hit: bool
+) -> None:
+    args = [{"index": 0, "value": value, "valueTwo": second, "op": operator}]
+    profile = [rule("SCMP_ACT_ERRNO", "getpgrp", args=args, errnoRet=errno.EXDEV)]
+    assert errno_of(filtered(box, programs, GETPGRP, argument, syscalls=profile)) == (errno.EXDEV if hit else 0)
+
+
+def test_several_arguments_must_all_match(box: Boxes, programs: Programs) -> None:
+    args = [{"index": i, "value": i + 1, "op": "SCMP_CMP_EQ"} for i in (0, 1)]
+    profile = [rule("SCMP_ACT_ERRNO", "getpgrp", args=args, errnoRet=errno.EXDEV)]
+    assert errno_of(filtered(box, programs, GETPGRP, 1, 2, syscalls=profile)) == errno.EXDEV
+    assert errno_of(filtered(box, programs, GETPGRP, 1, 3, syscalls=profile)) == 0
+
+
+def test_rules_of_one_call_are_alternatives(box: Boxes, programs: Programs) -> None:
+    profile = [
+        rule("SCMP_ACT_ERRNO", "getpgrp", args=[{"index": 0, "value": n, "op": "SCMP_CMP_EQ"}], errnoRet=errno.EXDEV)
+        for n in (1, 2)
+    ]
+    found = [errno_of(filtered(box, programs, GETPGRP, n, syscalls=profile)) for n in (1, 2, 3)]
+    assert found == [errno.EXDEV, errno.EXDEV, 0]
+
+
+def test_one_argument_compared_twice_is_an_alternative(box: Boxes, programs: Programs) -> None:
+    """As runc reads it: several comparisons of one index within one rule are alternatives."""
+    args = [{"index": 0, "value": n, "op": "SCMP_CMP_EQ"} for n in (1, 2)]
+    profile = [rule("SCMP_ACT_ERRNO", "getpgrp", args=args, errnoRet=errno.EXDEV)]
+    found = [errno_of(filtered(box, programs, GETPGRP, n, syscalls=profile)) for n in (1, 2, 3)]
+    assert found == [errno.EXDEV, errno.EXDEV, 0]
+
+
+def test_a_call_nobody_knows_is_ignored(box: Boxes, programs: Programs) -> None:
+    profile = [rule("SCMP_ACT_ERRNO", "no_such_call", "getpgrp")]
+    assert errno_of(filtered(box, programs, GETPGRP, syscalls=profile)) == errno.EPERM
+
+
+def test_a_call_newer_than_the_profile_is_enosys(box: Boxes, programs: Programs) -> None:
+    """A program that probes for a new call must learn that it isn't there, not that it isn't allowed."""
+    made = filtered(box, programs, FUTURE)
+    made.process["noNewPrivileges"] = True
+    made.linux["seccomp"].update(defaultAction="SCMP_ACT_ERRNO", syscalls=[rule("SCMP_ACT_ALLOW", *ALLOWED)])
+    assert errno_of(made) == errno.ENOSYS
+    made = filtered(box, programs, PERSONALITY, 0)
+    made.process["noNewPrivileges"] = True
+    made.linux["seccomp"].update(defaultAction="SCMP_ACT_ERRNO", syscalls=[rule("SCMP_ACT_ALLOW", *ALLOWED)])
+    assert errno_of(made) == errno.EPERM
+
+
+def test_several_architectures(box: Boxes, programs: Programs) -> None:
+    made = filtered(box, programs, GETPGRP, syscalls=[rule("SCMP_ACT_ERRNO", "getpgrp")])
+    made.linux["seccomp"]["architectures"] = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]
+    assert errno_of(made) == errno.EPERM
+
+
+@pytest.mark.differs(runc="runc 1.1.5 takes no flags")
+@pytest.mark.parametrize("flag", ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"])
+def test_flags(box: Boxes, programs: Programs, flag: str) -> None:
+    made = filtered(box, programs, GETPGRP, syscalls=[rule("SCMP_ACT_ERRNO", "getpgrp")], flags=[flag])
+    assert errno_of(made) == errno.EPERM
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"defaultAction": "SCMP_ACT_NONSENSE"},
+        {"architectures": ["SCMP_ARCH_NONSENSE"]},
+        {"syscalls": [{"names": ["getpgrp"], "action": "SCMP_ACT_NONSENSE"}]},
+        pytest.param(
+            {"flags": ["SECCOMP_FILTER_FLAG_NONSENSE"]}, marks=pytest.mark.differs(runc="runc 1.1.5 takes no flags at all")
+        ),
+    ],
+)
+def test_what_is_unknown_is_refused(box: Boxes, programs: Programs, broken: dict[str, Any]) -> None:
+    made = filtered(box, programs, GETPGRP, **broken)
+    made.run(check=False).failed("NONSENSE")
+
+
+def test_with_no_new_privileges(box: Boxes, programs: Programs) -> None:
+    made = filtered(box, programs, GETPGRP, syscalls=[rule("SCMP_ACT_ERRNO", "getpgrp")])
+    made.process["noNewPrivileges"] = True
+    made.process["user"] = {"uid": 1000, "gid": 1000}
+    made.capabilities()
+    assert errno_of(made) == errno.EPERM
+
+
+def test_without_no_new_privileges_and_without_capabilities(box: Boxes, programs: Programs) -> None:
+    """The filter goes in before the capabilities it needs are gone."""
+    made = filtered(box, programs, GETPGRP, syscalls=[rule("SCMP_ACT_ERRNO", "getpgrp")])
+    made.process["noNewPrivileges"] = False
+    made.capabilities()
+    assert errno_of(made) == errno.EPERM
+
+
+def test_the_runtimes_own_calls_do_not_count(box: Boxes) -> None:
+    """A profile that denies what the setup of the container needs still works: it begins with the program."""
+    made = box.sh("echo hi")
+    names = ["mount", "umount2", "pivot_root", "sethostname", "setns", "unshare", "capset", "setuid", "setgid", "setgroups"]
+    names += ["chdir", "keyctl", "mknod", "move_mount", "fsopen", "open_tree", "mount_setattr", "setrlimit"]
+    made.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule("SCMP_ACT_ERRNO", *names)]}
+    made.process["noNewPrivileges"] = True
+    assert made.out() == "hi\n"
+
+
+def test_a_profile_is_the_same_the_second_time(box: Boxes, programs: Programs) -> None:
+    """A cached program does what the compiled one did, and another profile is not taken for it."""
+    for number in (errno.EXDEV, errno.EXDEV, errno.EACCES):
+        made = filtered(box, programs, GETPGRP, syscalls=[rule("SCMP_ACT_ERRNO", "getpgrp", errnoRet=number)])
+        assert errno_of(made) == number
+
+
+def test_exec_is_filtered_too(box: Boxes, programs: Programs) -> None:
+    made = filtered(box, programs, GETPGRP, syscalls=[rule("SCMP_ACT_ERRNO", "getpgrp")])
+    probe = made.process["args"][0]
+    made.args("/bin/sleep", "1000").launch()
+    assert made.exec(probe, "call", str(GETPGRP)).out.split()[-1] == str(errno.EPERM)
