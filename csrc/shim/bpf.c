@@ -15,14 +15,12 @@ static const char license[] = "Apache-2.0";
 enum { MAX_PROGRAMS = 64 }; /* the kernel's own limit for one cgroup */
 
 /* Always the whole union, zeroed: kernels 6.17 to 7.1 write BPF_PROG_QUERY's answers beyond a shorter one. */
-static int bpf(enum bpf_cmd command, union bpf_attr *attr)
-{
+static int bpf(enum bpf_cmd command, union bpf_attr *attr) {
     long result = syscall(SYS_bpf, command, attr, sizeof(*attr));
     return result < 0 ? -errno : (int)result;
 }
 
-static int load(const char *code, size_t size, char *log, size_t log_size)
-{
+static int load(const char *code, size_t size, char *log, size_t log_size) {
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));
     attr.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
@@ -38,8 +36,7 @@ static int load(const char *code, size_t size, char *log, size_t log_size)
     return bpf(BPF_PROG_LOAD, &attr);
 }
 
-int pyoci_bpf_load(const char *code, size_t size, char *log, size_t log_size)
-{
+int pyoci_bpf_load(const char *code, size_t size, char *log, size_t log_size) {
     log[0] = '\0';
     int program = load(code, size, NULL, 0);
     if (program != -EINVAL && program != -EACCES)
@@ -48,8 +45,7 @@ int pyoci_bpf_load(const char *code, size_t size, char *log, size_t log_size)
     return again >= 0 || again == -ENOSPC ? (again >= 0 ? again : program) : again;
 }
 
-static int query(int cgroup, uint32_t ids[MAX_PROGRAMS])
-{
+static int query(int cgroup, uint32_t ids[MAX_PROGRAMS]) {
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));
     attr.query.target_fd = (uint32_t)cgroup;
@@ -60,8 +56,7 @@ static int query(int cgroup, uint32_t ids[MAX_PROGRAMS])
     return result < 0 ? result : (int)attr.query.prog_cnt;
 }
 
-static int change(enum bpf_cmd command, int cgroup, int program, int replaced)
-{
+static int change(enum bpf_cmd command, int cgroup, int program, int replaced) {
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));
     attr.target_fd = (uint32_t)cgroup;
@@ -77,8 +72,7 @@ static int change(enum bpf_cmd command, int cgroup, int program, int replaced)
 }
 
 /* A descriptor of the program with this id when it is one of ours; else -1. */
-static int open_ours(uint32_t id)
-{
+static int open_ours(uint32_t id) {
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));
     attr.prog_id = id;
@@ -98,8 +92,7 @@ static int open_ours(uint32_t id)
     return program;
 }
 
-int pyoci_bpf_attach(int cgroup, int program, int fresh)
-{
+int pyoci_bpf_attach(int cgroup, int program, int fresh) {
     uint32_t ids[MAX_PROGRAMS];
     int count = fresh ? 0 : query(cgroup, ids);
     if (count < 0)

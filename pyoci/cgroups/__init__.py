@@ -1,7 +1,7 @@
 """Control groups: `manager` for a new container, `from_record` for one that is there.
 
-Managers differ by what runs the tree: cgroup v1, cgroup v2, or systemd on top of either (`pyoci.cgroups.base.Manager` is
-what they all can do).
+Managers differ by what runs the tree: cgroup v1, cgroup v2, or systemd on top of either
+(`pyoci.cgroups.base.Manager` is what they all can do).
 """
 
 TYPE_CHECKING = False
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 def manager(spec: "dict[str, Any]", id: str, *, systemd: bool = False, rootless: bool = False) -> "Manager":
-    """The manager of a new container's cgroups; makes nothing yet. Raises OciError for an impossible cgroupsPath."""
+    """The manager of a new container's cgroups; makes nothing yet.
+
+    Raises OciError for an impossible cgroupsPath.
+    """
     from pyoci.cgroups import paths
 
     request = _request(spec, id, rootless)
@@ -61,7 +64,8 @@ def _request(spec: "dict[str, Any]", id: str, rootless: bool) -> "Request":
 def _delegated_to(spec: "dict[str, Any]", linux: "dict[str, Any]") -> int:
     """The host uid of the container's root when the container may manage its own cgroup, else -1.
 
-    runtime-spec config-linux.md, "Cgroup ownership": only with a new cgroup namespace and a writable /sys/fs/cgroup.
+    runtime-spec config-linux.md, "Cgroup ownership": only with a new cgroup namespace and a writable
+    /sys/fs/cgroup.
     """
     namespaces = {entry["type"]: entry.get("path") for entry in linux.get("namespaces") or []}
     if "user" not in namespaces or "cgroup" not in namespaces or namespaces["cgroup"]:

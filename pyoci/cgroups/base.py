@@ -57,30 +57,34 @@ class Request:
 class Manager:
     """The cgroups of one container.
 
-    `late` says that the container's first process must be moved in by `add` when it exists, since a scope of systemd
-    cannot be without a process; otherwise it joins by itself through `spawn_fds`.
+    `late` says that the container's first process must be moved in by `add` when it exists, since a scope of
+    systemd cannot be without a process; otherwise it joins by itself through `spawn_fds`.
     """
 
     late = False
 
     def record(self) -> "dict[str, Any]":
-        """What `from_record` needs, made of JSON values; complete before `create`, and to be asked again after `add`."""
+        """What `from_record` needs, made of JSON values; complete before `create`, and to be asked again
+        after `add`."""
         raise NotImplementedError
 
     def create(self) -> None:
         """Make the cgroups. Raises OciError; then nothing that was made is left."""
         raise NotImplementedError
 
-    def apply(self, resources: "dict[str, Any]", *, update: bool = False, device_rules: "list[Rule] | None" = None) -> None:
+    def apply(
+        self, resources: "dict[str, Any]", *, update: bool = False, device_rules: "list[Rule] | None" = None
+    ) -> None:
         """Set the limits of `linux.resources`, and unless it is an update the device rules.
 
-        `device_rules` replaces the ones in `resources` and the default ones. Raises OciError naming file and value.
+        `device_rules` replaces the ones in `resources` and the default ones. Raises OciError naming file and
+        value.
         """
         raise NotImplementedError
 
     def spawn_fds(self) -> tuple[list[int], int]:
-        """Close-on-exec descriptors for a new process to join with: files it writes "0" to, and a directory for
-        CLONE_INTO_CGROUP or -1. The caller closes them."""
+        """Close-on-exec descriptors for a new process to join with: files it writes "0" to, and a directory
+        for CLONE_INTO_CGROUP or -1. The caller closes them."""
         raise NotImplementedError
 
     def add(self, pid: int) -> None:
@@ -115,7 +119,8 @@ class Manager:
         raise NotImplementedError
 
     def oom(self) -> tuple[int, int, int]:
-        """Processes killed for lack of memory, the limit (-1 for none) and the peak in bytes; 0 for what is unknown."""
+        """Processes killed for lack of memory, the limit (-1 for none) and the peak in bytes; 0 for what is
+        unknown."""
         raise NotImplementedError
 
     def mount_facts(self) -> "dict[str, Any]":
@@ -163,7 +168,10 @@ class Manager:
         return True
 
     def destroy(self) -> None:
-        """Remove the cgroups with all below them. Kills nothing. Raises OciError when processes keep them busy."""
+        """Remove the cgroups with all below them.
+
+        Kills nothing. Raises OciError when processes keep them busy.
+        """
         deadline = time.monotonic() + REMOVE_SECONDS
         failure: OciError | None = None
         for path in self.paths():
@@ -184,7 +192,7 @@ def refuse_busy(manager: Manager, path: str) -> None:
             f"container's cgroup is not empty: {len(found)} process(es) found in {path}",
             pointer=POINTER,
             obj=path,
-            hint="another container or a leftover process uses it; each container needs a cgroupsPath of its own",
+            hint="another container or a leftover process uses it; give each container its own cgroupsPath",
         )
     if manager.frozen():
         message = f"container's cgroup {path} is unexpectedly frozen"
@@ -202,13 +210,20 @@ def not_made(path: str, error: OSError) -> OciError:
         errno.ENOSPC: "a cgroup above it has no CPUs or memory nodes to give (cpuset.cpus, cpuset.mems)",
     }
     return OciError(
-        "cgroup-create", f"cannot make cgroup {path}", pointer=POINTER, errno=number, obj=path, hint=hints.get(number, "")
+        "cgroup-create",
+        f"cannot make cgroup {path}",
+        pointer=POINTER,
+        errno=number,
+        obj=path,
+        hint=hints.get(number, ""),
     )
 
 
 def not_joined(path: str, error: OSError) -> OciError:
     """The error for a process that cannot go into a cgroup."""
-    return OciError("cgroup-join", f"cannot join cgroup {path}", pointer=POINTER, errno=error.errno or 0, obj=path)
+    return OciError(
+        "cgroup-join", f"cannot join cgroup {path}", pointer=POINTER, errno=error.errno or 0, obj=path
+    )
 
 
 def no_sub_cgroup(path: str) -> OciError:
@@ -257,4 +272,6 @@ def _not_removed(path: str, error: OSError) -> OciError:
     except OSError:
         left = 0
     hint = f"{left} process(es) are still in it" if left else ""
-    return OciError("cgroup-remove", f"cannot remove cgroup {path}", errno=error.errno or 0, obj=path, hint=hint)
+    return OciError(
+        "cgroup-remove", f"cannot remove cgroup {path}", errno=error.errno or 0, obj=path, hint=hint
+    )

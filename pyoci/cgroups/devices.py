@@ -1,8 +1,8 @@
 """Device rules: what `devices.deny` and `devices.allow` of cgroup v1 get, and the eBPF program for v2.
 
-runtime-spec config-linux.md, "Allowed Device list"; bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE. Rules count in their order: for
-each of read, write and mknod the last rule that matches decides, and what no rule matches is denied. Making lines and
-program is pure; only `attach` acts.
+runtime-spec config-linux.md, "Allowed Device list"; bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE. Rules count in their
+order: for each of read, write and mknod the last rule that matches decides, and what no rule matches is
+denied. Making lines and program is pure; only `attach` acts.
 """
 
 import posix
@@ -23,8 +23,8 @@ FULL = MKNOD | READ | WRITE
 _LETTERS = (("r", READ), ("w", WRITE), ("m", MKNOD))
 _DEVICE_TYPES = {"b": 1, "c": 2}  # BPF_DEVCG_DEV_*
 
-# What every container may use, as runc has it: mknod of everything, the devices of the specification's default list,
-# pseudo terminals, and /dev/net/tun, which VPN programs in containers came to rely on.
+# What every container may use, as runc has it: mknod of everything, the devices of the specification's
+# default list, pseudo terminals, and /dev/net/tun, which VPN programs in containers came to rely on.
 DEFAULT: "tuple[Rule, ...]" = (
     (True, "c", ANY, ANY, MKNOD),
     (True, "b", ANY, ANY, MKNOD),
@@ -46,7 +46,10 @@ def rules(resources: "dict[str, Any]") -> "list[Rule]":
 
 
 def parse(entries: "list[dict[str, Any]]") -> "list[Rule]":
-    """Rules of the configuration as tuples; those before the last one for everything are dropped. Raises OciError."""
+    """Rules of the configuration as tuples; those before the last one for everything are dropped.
+
+    Raises OciError.
+    """
     found: list[Rule] = []
     for index, entry in enumerate(entries):
         allow, access = bool(entry["allow"]), _access(entry.get("access"), index)
@@ -73,8 +76,8 @@ def allows_all(found: "list[Rule]") -> bool:
 def v1_lines(found: "list[Rule]") -> list[tuple[str, str]]:
     """`(file, line)` to write into a cgroup of v1.
 
-    v1 knows a default and exceptions from it. An exception from an exception it would silently ignore: that is
-    refused here. Raises OciError.
+    v1 knows a default and exceptions from it. An exception from an exception it would silently ignore: that
+    is refused here. Raises OciError.
     """
     default = bool(found) and found[0][1] == "a" and found[0][0]
     exceptions: dict[tuple[str, int, int], int] = {}
@@ -88,8 +91,12 @@ def v1_lines(found: "list[Rule]") -> list[tuple[str, str]]:
         _refuse_hole(exceptions, key, access, default)
         if key in exceptions:
             exceptions[key] &= ~access
-    everything, exception = ("devices.allow", "devices.deny") if default else ("devices.deny", "devices.allow")
-    return [(everything, "a *:* rwm")] + [(exception, line(*key, access)) for key, access in exceptions.items() if access]
+    everything, exception = (
+        ("devices.allow", "devices.deny") if default else ("devices.deny", "devices.allow")
+    )
+    return [(everything, "a *:* rwm")] + [
+        (exception, line(*key, access)) for key, access in exceptions.items() if access
+    ]
 
 
 def line(kind: str, major: int, minor: int, access: int) -> str:
@@ -134,7 +141,8 @@ def _rule_code(code: "_Assembler", allow: bool, kind: str, major: int, minor: in
 
 
 def attach(directory: str, found: "list[Rule]", *, fresh: bool) -> None:
-    """Make these rules the cgroup's; one of ours from before is replaced in one step, `fresh` says there is none.
+    """Make these rules the cgroup's; one of ours from before is replaced in one step, `fresh` says there is
+    none.
 
     Raises OciError with the kernel's errno: EPERM without CAP_BPF or CAP_SYS_ADMIN.
     """
@@ -162,8 +170,10 @@ def attach(directory: str, found: "list[Rule]", *, fresh: bool) -> None:
 def _failed(what: str, result: int, log: str) -> OciError:
     last = log.strip().rpartition("\n")[2]
     message = f"cgroup: cannot {what} the device program" + (f" ({last})" if last else "")
-    hint = "device rules on cgroup v2 need CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN, in the first user namespace"
-    return OciError("cgroup-devices", message, pointer=POINTER, errno=-result, hint=hint if result == -1 else "")
+    hint = "device rules on cgroup v2 need CAP_BPF and CAP_NET_ADMIN in the first user namespace"
+    return OciError(
+        "cgroup-devices", message, pointer=POINTER, errno=-result, hint=hint if result == -1 else ""
+    )
 
 
 def _access(text: str | None, index: int) -> int:
@@ -188,7 +198,9 @@ def _star(number: int) -> str:
     return "*" if number == ANY else str(number)
 
 
-def _refuse_hole(exceptions: dict[tuple[str, int, int], int], key: tuple[str, int, int], access: int, default: bool) -> None:
+def _refuse_hole(
+    exceptions: dict[tuple[str, int, int], int], key: tuple[str, int, int], access: int, default: bool
+) -> None:
     kind, major, minor = key
     for wider in ((kind, ANY, minor), (kind, major, ANY), (kind, ANY, ANY)):
         if wider != key and exceptions.get(wider, 0) & access:
@@ -201,7 +213,8 @@ def _refuse_hole(exceptions: dict[tuple[str, int, int], int], key: tuple[str, in
 
 
 def _without_covered(found: "list[Rule]") -> "list[Rule]":
-    """The rules without the first one for everything, and without those a later one for the same device replaces."""
+    """The rules without the first one for everything, and without those a later one for the same device
+    replaces."""
     kept: list[Rule] = []
     later: dict[tuple[str, int, int], int] = {}
     for rule in reversed(found):
@@ -251,7 +264,8 @@ class _Assembler:
         self._open[name] = []
 
     def finish(self, default: bool) -> bytes:
-        """The program, ended with the default and with those verdicts that are jumped to (unreachable code is refused)."""
+        """The program, ended with the default and with those verdicts that are jumped to (unreachable code is
+        refused)."""
         self._verdict(default)
         for name, verdict in (("allow", True), ("deny", False)):
             if self._open[name]:

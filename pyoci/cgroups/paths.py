@@ -1,7 +1,7 @@
 """Where cgroups are: the layout of /sys/fs/cgroup, this process's own place in it, and the container's.
 
-cgroups(7). Nothing here has side effects. The trees are the host's; only `linux.cgroupsPath` comes from the configuration,
-and no `..` in it leads out of the place it starts from.
+cgroups(7). Nothing here has side effects. The trees are the host's; only `linux.cgroupsPath` comes from the
+configuration, and no `..` in it leads out of the place it starts from.
 """
 
 import posix
@@ -12,8 +12,8 @@ from pyoci.errors import OciError
 MOUNT = "/sys/fs/cgroup"
 POINTER = "/linux/cgroupsPath"
 
-# Controllers of cgroup v1 that a container joins, in the order in which it does. cpuset is first: joining one without
-# CPUs fails, and then nothing else has been changed.
+# Controllers of cgroup v1 that a container joins, in the order in which it does. cpuset is first: joining one
+# without CPUs fails, and then nothing else has been changed.
 V1_CONTROLLERS = (
     "cpuset",
     "devices",
@@ -119,7 +119,10 @@ def _device(path: str) -> int | None:
 
 
 def of_process(pid: int | str = "self") -> dict[str, str]:
-    """Controller -> cgroup path of a process, from /proc/PID/cgroup; that of v2 has the key "". Raises OSError."""
+    """Controller -> cgroup path of a process, from /proc/PID/cgroup; that of v2 has the key "".
+
+    Raises OSError.
+    """
     found: dict[str, str] = {}
     for line in files.read(f"/proc/{pid}/cgroup").decode("utf-8", "surrogateescape").splitlines():
         _, names, path = line.split(":", 2)
@@ -131,8 +134,8 @@ def of_process(pid: int | str = "self") -> dict[str, str]:
 def own(mount: str, path: str) -> str:
     """The directory below `mount` that is the cgroup `path` of /proc/self/cgroup.
 
-    Inside a container without a cgroup namespace the mount shows only a part of the tree, and the path counts from
-    the tree's root: then mountinfo tells which part it is.
+    Inside a container without a cgroup namespace the mount shows only a part of the tree, and the path counts
+    from the tree's root: then mountinfo tells which part it is.
     """
     if path == "/":
         return mount

@@ -1,9 +1,10 @@
 """`linux.resources` as the files of cgroup v1 and v2: pure functions, no system call.
 
-runtime-spec config-linux.md, "Control groups"; the kernel's Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst. Each
-function gives `(file, value, pointer)` in the order of writing; `writer.py` repeats what the kernel refuses only until
-a later value is in place, such as a quota below the old burst. A value of zero leaves a limit alone, as the engines
-mean it when they send one; the exceptions are those of the specification, named where they are.
+runtime-spec config-linux.md, "Control groups"; the kernel's Documentation/admin-guide/cgroup-v1/ and
+cgroup-v2.rst. Each function gives `(file, value, pointer)` in the order of writing; `writer.py` repeats what
+the kernel refuses only until a later value is in place, such as a quota below the old burst. A value of zero
+leaves a limit alone, as the engines mean it when they send one; the exceptions are those of the
+specification, named where they are.
 """
 
 from pyoci.errors import OciError
@@ -81,7 +82,8 @@ def wants_bfq(resources: "dict[str, Any]") -> bool:
 
 
 def shares_to_weight(shares: int) -> int:
-    """cpu.shares (2..262144) as cpu.weight (1..10000), with 1024 becoming 100: the formula runc and crun agreed on."""
+    """cpu.shares (2..262144) as cpu.weight (1..10000), with 1024 becoming 100: the formula runc and crun
+    agreed on."""
     if shares <= _MIN_SHARES:
         return 1
     if shares >= _MAX_SHARES:
@@ -109,7 +111,11 @@ def swap_to_v2(limit: int, swap: int) -> int | None:
     if swap < 0:
         return UNLIMITED
     if limit == 0:
-        raise OciError("cgroup-limit", "memory.swap needs memory.limit: it counts memory and swap together", pointer=pointer)
+        raise OciError(
+            "cgroup-limit",
+            "memory.swap needs memory.limit: it counts memory and swap together",
+            pointer=pointer,
+        )
     if limit < 0:
         raise OciError("cgroup-limit", "memory.swap has a limit, memory.limit has none", pointer=pointer)
     if swap < limit:
@@ -160,7 +166,9 @@ def _v1_memory(memory: "dict[str, Any]") -> "list[Write]":
     if memory.get("disableOOMKiller"):
         writes.append(("memory.oom_control", "1", f"{base}/disableOOMKiller"))
     swappiness = memory.get("swappiness")
-    if swappiness is not None and int(swappiness) != 2**64 - 1:  # old engines send the largest number for "unset"
+    if (
+        swappiness is not None and int(swappiness) != 2**64 - 1
+    ):  # old engines send the largest number for "unset"
         if not 0 <= int(swappiness) <= 100:
             message = f"memory.swappiness {swappiness} is not within 0..100"
             raise OciError("cgroup-limit", message, pointer=f"{base}/swappiness")
@@ -245,7 +253,9 @@ def _v1_block(block: "dict[str, Any]", bfq: bool) -> "list[Write]":
     writes: list[Write] = []
     for file, name in (("weight", "weight"), ("leaf_weight", "leafWeight")):
         if value := _number(block, name):
-            writes.append((("blkio." if name == "leafWeight" else prefix) + file, str(value), f"{base}/{name}"))
+            writes.append(
+                (("blkio." if name == "leafWeight" else prefix) + file, str(value), f"{base}/{name}")
+            )
     for index, entry in enumerate(block.get("weightDevice") or []):
         pointer = f"{base}/weightDevice/{index}"
         if value := _number(entry, "weight"):
@@ -254,8 +264,8 @@ def _v1_block(block: "dict[str, Any]", bfq: bool) -> "list[Write]":
             writes.append(("blkio.leaf_weight_device", f"{_device(entry)} {value}", f"{pointer}/leafWeight"))
     for name, file, _ in _THROTTLES:
         for index, entry in enumerate(block.get(name) or []):
-            value = f"{_device(entry)} {_number(entry, 'rate')}"
-            writes.append((f"blkio.throttle.{file}", value, f"{base}/{name}/{index}"))
+            rate = f"{_device(entry)} {_number(entry, 'rate')}"
+            writes.append((f"blkio.throttle.{file}", rate, f"{base}/{name}/{index}"))
     return writes
 
 
@@ -322,12 +332,15 @@ def _rdma(devices: "dict[str, dict[str, Any]]") -> "list[Write]":
 
 
 def _unified(unified: dict[str, str]) -> "list[Write]":
-    """Last, so that it can correct what was derived from the other properties; each line is a write of its own."""
+    """Last, so that it can correct what was derived from the other properties; each line is a write of its
+    own."""
     writes = []
     for file, content in unified.items():
         pointer = f"{BASE}/unified/{_escape(file)}"
         if "/" in file or "." not in file or "\0" in file:
-            raise OciError("cgroup-unified", f'unified: "{file}" is no name of a cgroup file', pointer=pointer, obj=file)
+            raise OciError(
+                "cgroup-unified", f'unified: "{file}" is no name of a cgroup file', pointer=pointer, obj=file
+            )
         writes += [(file, line, pointer) for line in content.splitlines() or [""]]
     return writes
 

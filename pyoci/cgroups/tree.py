@@ -1,8 +1,8 @@
 """Walking and removing cgroup trees.
 
-Below a container's cgroup the names and the depth are the container's own when it has been delegated: so nothing here
-recurses, builds long paths or keeps a descriptor for each level. cgroup file systems have no links and no renames from
-one directory to another, so `..` leads back to where the walk came from.
+Below a container's cgroup the names and the depth are the container's own when it has been delegated: so
+nothing here recurses, builds long paths or keeps a descriptor for each level. cgroup file systems have no
+links and no renames from one directory to another, so `..` leads back to where the walk came from.
 """
 
 import errno
@@ -26,7 +26,8 @@ def has_children(path: str) -> bool:
 
 
 def walk(path: str, visit: "Visit") -> None:
-    """Call `visit(parent_fd, name, fd)` for every cgroup below `path`, the deepest first, not for `path` itself.
+    """Call `visit(parent_fd, name, fd)` for every cgroup below `path`, the deepest first, not for `path`
+    itself.
 
     A cgroup that vanishes meanwhile is skipped. Raises OSError of `visit`, or when `path` cannot be opened.
     """
@@ -105,7 +106,8 @@ def _procs(name: str, dir_fd: int | None = None) -> list[int]:
 def make(path: str, stop: str) -> list[str]:
     """Make a cgroup and what is missing above it, not above `stop`. Gives what was made, the topmost first.
 
-    Raises OSError; then nothing that was made is left. An existing cgroup is no error, and gives an empty list.
+    Raises OSError; then nothing that was made is left. An existing cgroup is no error, and gives an empty
+    list.
     """
     try:
         posix.mkdir(path, 0o755)
@@ -133,7 +135,8 @@ def unmake(made: list[str]) -> None:
 
 
 def remove(path: str, deadline: float) -> None:
-    """Remove a cgroup with all below it, trying again while the kernel says it is busy until `deadline` (monotonic).
+    """Remove a cgroup with all below it, trying again while the kernel says it is busy until `deadline`
+    (monotonic).
 
     A process that has ended keeps its cgroup busy for a moment. Raises OSError, EBUSY when the time is over.
     """

@@ -1,4 +1,5 @@
-"""cgroup v1, also beside a cgroup v2 tree without controllers ("hybrid"): one tree for each controller or group of them.
+"""cgroup v1, also beside a cgroup v2 tree without controllers ("hybrid"): one tree for each controller or
+group of them.
 
 cgroups(7); the kernel's Documentation/admin-guide/cgroup-v1/.
 """
@@ -30,24 +31,39 @@ class V1(base.Manager):
         """`directories`: controller -> directory; controllers mounted together have the same one."""
         self._directories = directories
         self._request = request
+        self._hierarchies: list[paths.Hierarchy] | None = None
+        self._shared = False  # systemd has made some of them, with the process in them
 
     @classmethod
     def plan(cls, request: "Request") -> "V1":
-        """Where the cgroups of a new container will be: as runc, an absolute path counts from each tree's root, a relative
-        one, or the id when there is none, from this process's own cgroup. Raises OciError."""
+        """Where the cgroups of a new container will be: as runc, an absolute path counts from each tree's
+        root, a relative one, or the id when there is none, from this process's own cgroup. Raises
+        OciError."""
         if request.path:
             paths.check(request.path)
         names = "/".join(paths.components(request.path or request.id))
         own = {} if request.path.startswith("/") else paths.of_process()
+        return cls._below(f"/{names}", own, request)
+
+    @classmethod
+    def at(cls, path: str, request: "Request") -> "V1":
+        """The same path in every tree, where systemd has put a unit into some of them. Raises OciError."""
+        return cls._below(path, {}, request)
+
+    @classmethod
+    def _below(cls, path: str, own: dict[str, str], request: "Request") -> "V1":
         found = {}
-        for hierarchy in paths.hierarchies():
+        hierarchies = paths.hierarchies()
+        for hierarchy in hierarchies:
             start = paths.own(hierarchy.mount, own.get(hierarchy.controllers[0], "/"))
-            found.update(dict.fromkeys(hierarchy.controllers, f"{start}/{names}"))
+            found.update(dict.fromkeys(hierarchy.controllers, start + path))
         if unified := paths.hybrid_mount():
-            found[UNIFIED] = f"{paths.own(unified, own.get('', '/'))}/{names}"
+            found[UNIFIED] = paths.own(unified, own.get("", "/")) + path
         if not found:
             raise _no_cgroups()
-        return cls(found, request)
+        manager = cls(found, request)
+        manager._hierarchies = hierarchies
+        return manager
 
     def record(self) -> "dict[str, Any]":
         return {"manager": "v1", "paths": self._directories}
@@ -70,6 +86,12 @@ class V1(base.Manager):
             tree.unmake(made)
             raise
 
+    def adopt(self, pid: int) -> None:
+        """Make the directories that systemd has not made, and put the process into all. Raises OciError."""
+        self._shared = True
+        self.create()
+        self.add(pid)
+
     def _make(self, path: str) -> list[str]:
         """Make one of the directories, ready to be joined. Raises OciError; then nothing is left."""
         mount = _mount_of(path)
@@ -81,7 +103,7 @@ class V1(base.Manager):
                 return []
             raise base.not_made(path, error) from None
         try:
-            if not made:
+            if not made and not self._shared:
                 self._refuse_busy(path)
             if path == self._directories.get("cpuset"):
                 _inherit_cpuset(path, mount)
@@ -96,7 +118,9 @@ class V1(base.Manager):
     def _forget(self, path: str) -> None:
         self._directories = {name: own for name, own in self._directories.items() if own != path}
 
-    def apply(self, resources_: "dict[str, Any]", *, update: bool = False, device_rules: "list[Rule] | None" = None) -> None:
+    def apply(
+        self, resources_: "dict[str, Any]", *, update: bool = False, device_rules: "list[Rule] | None" = None
+    ) -> None:
         if device_rules is None and not update:
             device_rules = devices.rules(resources_)
         if device_rules is not None:
@@ -210,7 +234,9 @@ class V1(base.Manager):
     def _freezer(self) -> str:
         path = self._directories.get("freezer")
         if path is None:
-            raise OciError("cgroup-controller-missing", "cgroup controller freezer is not available", obj="freezer")
+            raise OciError(
+                "cgroup-controller-missing", "cgroup controller freezer is not available", obj="freezer"
+            )
         return f"{path}/freezer.state"
 
     def oom(self) -> tuple[int, int, int]:
@@ -224,7 +250,7 @@ class V1(base.Manager):
     def mount_facts(self) -> "dict[str, Any]":
         controllers = []
         links = []
-        for hierarchy in paths.hierarchies():
+        for hierarchy in self._hierarchies or paths.hierarchies():
             host = self._directories.get(hierarchy.controllers[0])
             if host is None:
                 continue

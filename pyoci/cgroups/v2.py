@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pyoci.cgroups.devices import Rule
 
 _USUAL = ("cpu", "cpuset", "io", "memory", "pids")  # enabled also without limits, for the numbers they keep
-_KNOWN = (*_USUAL, "hugetlb", "rdma", "misc", "dmem")
 _DELEGATED = "/sys/kernel/cgroup/delegate"
 _SIGKILL = 9
 _MAY_NOT = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -36,9 +35,9 @@ class V2(base.Manager):
 
     @classmethod
     def plan(cls, request: "Request") -> "V2":
-        """Where the cgroup of a new container will be: as runc, an absolute path counts from the root, a relative one,
-        or the id when there is none, from the cgroup *above* this process's own, since a cgroup with processes cannot
-        give controllers to those below it. Raises OciError."""
+        """Where the cgroup of a new container will be: as runc, an absolute path counts from the root, a
+        relative one, or the id when there is none, from the cgroup *above* this process's own, since a
+        cgroup with processes cannot give controllers to those below it. Raises OciError."""
         if request.path:
             paths.check(request.path)
         start = paths.MOUNT
@@ -76,8 +75,21 @@ class V2(base.Manager):
             tree.unmake(self._made)
             raise
 
+    def adopt(self, pid: int) -> None:
+        """Take over a cgroup that systemd has made and put this process into: the rest of `create`.
+
+        Raises OciError.
+        """
+        request = self._request
+        self._provide(_controllers_of(request.resources) if request else set())
+        if request and request.owner >= 0:
+            delegate(self._path, request.owner)
+
     def _provide(self, needed: set[str]) -> None:
-        """Have the controllers enabled from above, and see that processes can be put here. Raises OciError."""
+        """Have the controllers enabled from above, and see that processes can be put here.
+
+        Raises OciError.
+        """
         present = _ensure(self._path, needed.union(_USUAL))
         missing = needed - present
         if not missing and "memory" in present:
@@ -95,7 +107,9 @@ class V2(base.Manager):
                 hint="a cgroup above it is threaded; choose another cgroupsPath",
             )
 
-    def apply(self, resources_: "dict[str, Any]", *, update: bool = False, device_rules: "list[Rule] | None" = None) -> None:
+    def apply(
+        self, resources_: "dict[str, Any]", *, update: bool = False, device_rules: "list[Rule] | None" = None
+    ) -> None:
         if not self._path:
             return  # create() has made sure that nothing is asked for
         if device_rules is None and not update:
@@ -125,8 +139,8 @@ class V2(base.Manager):
         try:
             devices.attach(self._path, rules, fresh=bool(self._made))
         except OciError as error:
-            # In a user namespace the kernel loads no programs. There, and for rules that deny nothing, it is no loss:
-            # what can be opened is what the host's own rules leave open.
+            # In a user namespace the kernel loads no programs. There, and for rules that deny nothing, it is
+            # no loss: what can be opened is what the host's own rules leave open.
             rootless = self._request is not None and self._request.rootless
             if rootless or devices.allows_all(rules) or (error.errno == errno.EPERM and in_user_namespace()):
                 return
@@ -140,7 +154,7 @@ class V2(base.Manager):
         if usage > limit:
             raise OciError(
                 "cgroup-limit",
-                f"memory.limit {limit} is below the {usage} bytes in use, and memory.checkBeforeUpdate is set",
+                f"memory.limit {limit} is below the {usage} bytes in use (memory.checkBeforeUpdate)",
                 pointer=f"{resources.BASE}/memory/limit",
                 obj="memory.max",
             )
@@ -176,8 +190,8 @@ class V2(base.Manager):
         return self._open(path)
 
     def _where_init_is(self, init_pid: int) -> str:
-        """The cgroup a further process goes to. When the container has given controllers to cgroups below its own, its own
-        takes no processes any more: then the one that its first process has moved to."""
+        """The cgroup a further process goes to. When the container has given controllers to cgroups below its
+        own, its own takes no processes any more: then the one that its first process has moved to."""
         if not self.exists():
             return ""
         if not _read(f"{self._path}/cgroup.subtree_control"):
@@ -197,7 +211,9 @@ class V2(base.Manager):
                 return False
             except OSError as error:
                 if error.errno != errno.EOPNOTSUPP:  # a threaded cgroup
-                    raise OciError("cgroup-kill", f"cannot kill cgroup {self._path}", errno=error.errno or 0) from None
+                    raise OciError(
+                        "cgroup-kill", f"cannot kill cgroup {self._path}", errno=error.errno or 0
+                    ) from None
         return super().signal_all(signal)
 
     def freeze(self) -> None:
@@ -250,11 +266,13 @@ def delegate(path: str, owner: int) -> None:
             except FileNotFoundError:
                 continue  # belongs to a controller that is not enabled here
     except OSError as error:
-        raise OciError("cgroup-delegate", f"cannot give cgroup {path} to uid {owner}", errno=error.errno or 0, obj=path) from None
+        raise OciError(
+            "cgroup-delegate", f"cannot give cgroup {path} to uid {owner}", errno=error.errno or 0, obj=path
+        ) from None
 
 
 def in_user_namespace() -> bool:
-    """Whether this process is outside the first user namespace: there alone all ids are mapped to themselves."""
+    """Whether this process is outside the first user namespace, where all ids are mapped to themselves."""
     return _read("/proc/self/uid_map").split() != ["0", "0", "4294967295"]
 
 
@@ -264,7 +282,8 @@ def _controllers_of(resources_: "dict[str, Any]") -> set[str]:
 
 
 def _ensure(path: str, wanted: set[str]) -> set[str]:
-    """Enable what is `wanted` of the controllers for a cgroup, from as far above as needed; the controllers it then has.
+    """Enable what is `wanted` of the controllers for a cgroup, from as far above as needed; the controllers
+    it then has.
 
     What cannot be had is not an error here: it is one when its limit is set.
     """

@@ -13,9 +13,15 @@ if TYPE_CHECKING:
     from pyoci.cgroups.resources import Write
 
 _HINTS = {
-    ("memory", errno.EBUSY): "the processes in the cgroup use more than this already and it cannot be reclaimed",
+    (
+        "memory",
+        errno.EBUSY,
+    ): "the processes in the cgroup use more than this already and it cannot be reclaimed",
     ("memory", errno.EINVAL): "a limit on memory must not be above the one on memory and swap together",
-    ("cpuset", errno.EINVAL): "the list must be a part of what the cgroup above has and of what the machine has",
+    (
+        "cpuset",
+        errno.EINVAL,
+    ): "the list must be a part of what the cgroup above has and of what the machine has",
     ("cpuset", errno.EACCES): "the list must be a part of what the cgroup above has",
     ("cpu", errno.EINVAL): "the quota must fit into that of the cgroup above, and the burst into the quota",
     ("devices", errno.EPERM): "the cgroup above denies this device, or this process lacks CAP_SYS_ADMIN",
@@ -34,9 +40,9 @@ def put(path: str, text: str) -> None:
 def write_limits(writes: "list[Write]", directory: "Callable[[str, str], str]") -> None:
     """Make all writes; `directory(controller, pointer)` gives the cgroup's directory or raises OciError.
 
-    Some files bound one another (limit and limit with swap, period, quota and burst), and which order is right depends
-    on the old values: so what is refused as invalid is tried again once others are in place. Raises OciError for the
-    first that the kernel refuses for good.
+    Some files bound one another (limit and limit with swap, period, quota and burst), and which order is
+    right depends on the old values: so what is refused as invalid is tried again once others are in place.
+    Raises OciError for the first that the kernel refuses for good.
     """
     waiting = writes
     while waiting:
@@ -52,8 +58,8 @@ def write_limits(writes: "list[Write]", directory: "Callable[[str, str], str]") 
                     raise refusal(file, value, pointer, error) from None
                 refused.append((write, error))
         if len(refused) == len(waiting):
-            (file, value, pointer), error = refused[0]
-            raise refusal(file, value, pointer, error) from None
+            first, why = refused[0]
+            raise refusal(*first, why) from None
         waiting = [write for write, _ in refused]
 
 

@@ -1,0 +1,272 @@
+"""systemd's cgroups: a transient scope for each container, delegated, with the limits set in the scope and in
+its files.
+
+runc and crun do the same; engines ask for it with --systemd-cgroup and a cgroupsPath slice:prefix:name.
+"""
+
+import errno
+import posix
+
+from pyoci.cgroups import base, devices, paths, resources, unit
+from pyoci.cgroups.bus import BusError, Connection
+from pyoci.cgroups.v1 import V1
+from pyoci.cgroups.v2 import V2
+from pyoci.errors import OciError, errno_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.cgroups.base import Request
+    from pyoci.cgroups.devices import Rule
+    from pyoci.cgroups.unit import Property, Unit
+
+_ERROR = "org.freedesktop.systemd1."
+_NO_UNIT = f"{_ERROR}NoSuchUnit"
+_EXISTS = f"{_ERROR}UnitExists"
+_LINGER_TRIES = 50  # a unit of the same name may be about to vanish
+
+
+class Systemd(base.Manager):
+    """The scope of one container, and below it cgroup v1 or v2 for what systemd does not do."""
+
+    late = True
+
+    def __init__(
+        self, unit_name: str, *, user: bool, inner: "V1 | V2", request: "Request | None" = None
+    ) -> None:
+        self._name = unit_name
+        self._user = user
+        self._inner = inner
+        self._request = request
+        self._unit: Unit | None = None
+        self._started = request is None
+        self._limits: tuple[dict[str, Any], list[Rule]] | None = None
+
+    @classmethod
+    def plan(cls, request: "Request") -> "Systemd":
+        """The scope of a new container; nothing is asked of systemd yet. Raises OciError."""
+        which = unit.unit(request.path, request.id, user=request.rootless)
+        start = _own_start() if request.rootless else ""
+        inner = _inner(start + which.path, request)
+        manager = cls(which.name, user=request.rootless, inner=inner, request=request)
+        manager._unit = which
+        return manager
+
+    @classmethod
+    def from_record(cls, record: "dict[str, Any]") -> "Systemd":
+        from pyoci import cgroups
+
+        inner = cgroups.from_record(record["inner"])
+        assert isinstance(inner, V1 | V2)
+        return cls(record["unit"], user=record["user"], inner=inner)
+
+    def record(self) -> "dict[str, Any]":
+        return {"manager": "systemd", "unit": self._name, "user": self._user, "inner": self._inner.record()}
+
+    def create(self) -> None:
+        if self.exists():
+            base.refuse_busy(self, self.main_path())
+
+    def apply(
+        self, resources_: "dict[str, Any]", *, update: bool = False, device_rules: "list[Rule] | None" = None
+    ) -> None:
+        """As in the base class; before the scope exists the limits are kept for `add`."""
+        if not self._started:
+            self._limits = (resources_, devices.rules(resources_) if device_rules is None else device_rules)
+            return
+        with Connection(user=self._user) as bus:
+            properties = self._limit_properties(resources_, bus)
+            if properties:
+                self._call(bus, "SetUnitProperties", "sba(sv)", self._name, True, properties)
+        self._inner.apply(resources_, update=update, device_rules=device_rules)
+
+    def spawn_fds(self) -> tuple[list[int], int]:
+        return self._inner.spawn_fds() if self._started else ([], -1)
+
+    def add(self, pid: int) -> None:
+        """For a new container: start the scope with this process and set the limits.
+
+        Later: move a process into it.
+        """
+        if self._started:
+            self._join(pid)
+            return
+        try:
+            self._start(pid)
+            self._find(pid)
+            self._inner.adopt(pid)
+            if self._limits:
+                self._inner.apply(self._limits[0], device_rules=self._limits[1])
+        except BaseException:
+            self._stop_after_failure()
+            raise
+
+    def _join(self, pid: int) -> None:
+        try:
+            self._inner.add(pid)
+        except OciError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM):
+                raise
+            # From another part of the tree a user may not move processes; systemd may.
+            with Connection(user=self._user) as bus:
+                self._call(bus, "AttachProcessesToUnit", "ssau", self._name, "", [pid])
+
+    def _start(self, pid: int) -> None:
+        assert self._unit and self._request
+        version = 2 if isinstance(self._inner, V2) else 1
+        properties = unit.base_properties(self._unit, self._request.id, pid, version=version)
+        with Connection(user=self._user) as bus:
+            if self._limits:
+                properties += self._limit_properties(self._limits[0], bus)
+                properties += unit.device_properties(self._limits[1]) if version == 1 else []
+            properties += unit.annotated(self._request.annotations)
+            result = self._start_unit(bus, properties)
+        if result != "done":
+            raise self._failure(f"job ended as {result}")
+        self._started = True
+        if self._unit.is_slice:
+            self._inner.add(pid)  # only scopes and services are started with processes
+
+    def _start_unit(self, bus: Connection, properties: "list[Property]") -> str:
+        """Start the unit and wait for it; one of the same name that has failed, or is just going, is out of
+        the way first."""
+        import time
+
+        for _ in range(_LINGER_TRIES):
+            try:
+                job = bus.call(
+                    "StartTransientUnit", "ssa(sv)a(sa(sv))", self._name, "replace", properties, []
+                )[0]
+                return bus.wait(job)
+            except BusError as error:
+                if error.name != _EXISTS or self.pids():
+                    raise self._failure(error.text) from None
+                refused = error
+            except OSError as error:
+                raise self._failure(errno_text(error.errno or 0)) from None
+            self._reset_failed(bus)
+            time.sleep(0.01)
+        raise self._failure(refused.text)
+
+    def _find(self, pid: int) -> None:
+        """Correct the path when systemd's own cgroup is not where we took it to be."""
+        if isinstance(self._inner, V1) or posix.access(f"{self.main_path()}/cgroup.procs", posix.F_OK):
+            return
+        place = paths.own(paths.MOUNT, paths.of_process(pid).get("", "/"))
+        self._inner = V2(place, self._request)
+
+    def _limit_properties(self, resources_: "dict[str, Any]", bus: Connection) -> "list[Property]":
+        if isinstance(self._inner, V1):
+            return unit.limits_v1(resources.v1(resources_))
+        writes = resources.v2(resources_)
+        if any(file == "cpu.idle" for file, _, _ in writes):
+            return unit.limits_v2(writes, systemd_version=_version(bus))
+        return unit.limits_v2(writes)
+
+    def exec_fds(self, sub: dict[str, str] | None, init_pid: int) -> tuple[list[int], int]:
+        return self._inner.exec_fds(sub, init_pid)
+
+    def main_path(self) -> str:
+        return self._inner.main_path()
+
+    def paths(self) -> list[str]:
+        return self._inner.paths()
+
+    def signal_all(self, signal: int) -> bool:
+        return self._inner.signal_all(signal)
+
+    def freeze(self) -> None:
+        self._inner.freeze()
+
+    def thaw(self) -> None:
+        self._inner.thaw()
+
+    def frozen(self) -> bool:
+        return self._inner.frozen()
+
+    def oom(self) -> tuple[int, int, int]:
+        return self._inner.oom()
+
+    def mount_facts(self) -> "dict[str, Any]":
+        return self._inner.mount_facts()
+
+    def destroy(self) -> None:
+        """Stop the unit, which is gone already when its processes are, and remove what is left."""
+        try:
+            self._stop()
+        except OciError:
+            if self.exists():
+                raise
+        self._inner.destroy()
+
+    def _stop(self) -> None:
+        with Connection(user=self._user) as bus:
+            try:
+                bus.wait(bus.call("StopUnit", "ss", self._name, "replace")[0])
+            except BusError as error:
+                if error.name != _NO_UNIT:
+                    raise self._failure(error.text) from None
+            except OSError as error:
+                raise self._failure(errno_text(error.errno or 0)) from None
+            self._reset_failed(bus)
+
+    def _stop_after_failure(self) -> None:
+        """Leave no unit behind; the failure itself is what counts."""
+        if not self._started:
+            return
+        try:
+            self._stop()
+        except OciError:
+            pass
+
+    def _reset_failed(self, bus: Connection) -> None:
+        try:
+            bus.call("ResetFailedUnit", "s", self._name)
+        except (BusError, OSError):
+            pass  # it is not there, or has not failed
+
+    def _call(self, bus: Connection, member: str, signature: str, *arguments: "Any") -> None:
+        try:
+            bus.call(member, signature, *arguments)
+        except BusError as error:
+            raise self._failure(error.text) from None
+        except OSError as error:
+            raise self._failure(errno_text(error.errno or 0)) from None
+
+    def _failure(self, text: str) -> OciError:
+        pointer = paths.POINTER if self._request and self._request.path else ""
+        return OciError("systemd", f"systemd: unit {self._name}: {text}", pointer=pointer, obj=self._name)
+
+
+def _inner(path: str, request: "Request") -> "V1 | V2":
+    if paths.is_v2():
+        return V2(paths.MOUNT + path, request)
+    return V1.at(path, request)
+
+
+def _own_start() -> str:
+    """The cgroup of the user's systemd: what we are in below, or where logind puts it."""
+    from pyoci.cgroups.bus import host_uid
+
+    name = f"user@{host_uid()}.service"
+    own = paths.of_process().get("", "")
+    before, found, _ = own.partition(f"/{name}")
+    if found:
+        return before + found
+    uid = host_uid()
+    return f"/user.slice/user-{uid}.slice/{name}"
+
+
+def _version(bus: Connection) -> int:
+    """The major version of systemd, from such as "252.39-1~deb12u1" or "v258.1"."""
+    try:
+        text = str(bus.manager_property("Version"))
+    except (BusError, OSError):
+        return 0
+    digits = ""
+    for character in text.lstrip("v"):
+        if not character.isdigit():
+            break
+        digits += character
+    return int(digits or 0)
