@@ -53,6 +53,7 @@ enum plan_opcode {
     OP_DOMAINNAME,       /* texts[0] */
     OP_LOOPBACK,         /* lo up */
     OP_PROC_OPEN,        /* -> REG_PROC */
+    OP_PROC_ADOPT,       /* fd -> REG_PROC: one that the runtime opened, before a mount namespace was joined */
     OP_PROC_WRITE,       /* texts[0]: path below procfs; texts[1]: content */
     OP_NULL_OPEN,        /* -> REG_NULL */
     OP_HOST_PROPAGATION, /* numbers[0]: MS_* for the whole tree before rootfs is known */
@@ -93,7 +94,8 @@ enum plan_opcode {
     OP_SECCOMP,          /* texts[0]: struct sock_filter[]; numbers: count, flags */
     OP_FIND_EXECUTABLE,  /* texts[0]: name; texts[1]: PATH */
     OP_HOME,             /* numbers[0]: uid whose home directory HOME shall be */
-    OP_WAIT_START,       /* fd: the start fifo; fd2: the failure fifo */
+    OP_READY,            /* all is set up: tell the runtime, and wait for one byte from it; fd2: the failure fifo, if any */
+    OP_WAIT_START,       /* fd: the start fifo */
     OP_EXEC,             /* texts: argument list, environment list; numbers: their counts */
     OP_COUNT,
 };
@@ -135,7 +137,7 @@ struct plan_op {
 /* What the init says. A reply is followed by `length` bytes of text. */
 enum plan_reply_kind {
     REPLY_DONE = 1,    /* every op of this plan is done; the next plan, please */
-    REPLY_READY = 2,   /* all is set up; waits for one byte before it waits for start */
+    REPLY_READY = 2,   /* all is set up; waits for one byte */
     REPLY_TERMINAL = 3, /* a descriptor comes along: the terminal's master; text: its name */
     REPLY_TIMES = 4,   /* text: uint64_t nanoseconds (CLOCK_MONOTONIC) at the end of each op */
     REPLY_ERROR = 5,   /* op, error; text: the step that failed, NUL, its object */

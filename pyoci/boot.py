@@ -5,6 +5,7 @@ import sys
 
 _EMBEDDED = "_pyoci_launcher" in sys.builtin_module_names
 _full = not sys.flags.no_site
+_argv: list[str] = []
 
 
 def kind() -> str:
@@ -54,11 +55,18 @@ def go_full(argv: list[str]) -> None:
         _full = True
 
 
+def explain() -> None:
+    """As go_full for the command line that runs: for a failure that only the full checker can put into words."""
+    go_full(_argv)
+
+
 def run(argv: list[str]) -> None:
     """Run a command line and end the process with its status. Does not return.
 
     The process ends by _exit: tearing an interpreter down costs more than a container's whole start.
     """
+    global _argv
+    _argv = argv
     status = 1
     try:
         from pyoci.cli.entry import main

@@ -76,13 +76,13 @@ int sys_pidfd_open(pid_t pid);
 
 /* the ops, by room */
 op_function op_unshare, op_join, op_time_offsets, op_cgroup_join, op_session, op_keyring, op_hostname, op_domainname, op_loopback;
-op_function op_proc_open, op_proc_write, op_null_open;
+op_function op_proc_open, op_proc_adopt, op_proc_write, op_null_open;
 op_function op_host_propagation, op_rootfs, op_root_joined, op_root_readonly, op_pivot_root, op_chroot, op_root_propagation;
 op_function op_mount_new, op_mount_bind, op_mount_attr, op_mount_idmap, op_target, op_attach, op_mount_old, op_copy_up;
 op_function op_mode_like, op_mknod, op_symlink, op_mask, op_readonly;
 op_function op_console, op_stdio_null, op_stdio_owner;
 op_function op_hook;
 op_function op_rlimit, op_scheduler, op_io_priority, op_personality, op_umask, op_cwd, op_bounding, op_user, op_capabilities,
-    op_no_new_privs, op_seccomp, op_find_executable, op_home, op_wait_start, op_exec;
+    op_no_new_privs, op_seccomp, op_find_executable, op_home, op_ready, op_wait_start, op_exec;
 
 #endif

@@ -23,6 +23,7 @@ static op_function *const operations[OP_COUNT] = {
     [OP_DOMAINNAME] = op_domainname,
     [OP_LOOPBACK] = op_loopback,
     [OP_PROC_OPEN] = op_proc_open,
+    [OP_PROC_ADOPT] = op_proc_adopt,
     [OP_PROC_WRITE] = op_proc_write,
     [OP_NULL_OPEN] = op_null_open,
     [OP_HOST_PROPAGATION] = op_host_propagation,
@@ -62,6 +63,7 @@ static op_function *const operations[OP_COUNT] = {
     [OP_SECCOMP] = op_seccomp,
     [OP_FIND_EXECUTABLE] = op_find_executable,
     [OP_HOME] = op_home,
+    [OP_READY] = op_ready,
     [OP_WAIT_START] = op_wait_start,
     [OP_EXEC] = op_exec,
 };

@@ -119,6 +119,11 @@ void op_proc_open(const struct plan_op *op) {
     put(REG_PROC, proc);
 }
 
+void op_proc_adopt(const struct plan_op *op) {
+    put(REG_PROC, get(op->fd));
+    init.registers[op->fd] = -1;
+}
+
 void op_proc_write(const struct plan_op *op) {
     int fd = openat(get(REG_PROC), op_text(op, 0), O_WRONLY | O_CLOEXEC);
 

@@ -266,34 +266,39 @@ static void end_by_signal(int number) {
     _exit(128 + number);
 }
 
-static void handle_signals(void (*handler)(int)) {
+static void heed_signals(void) {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE};
-    struct sigaction action = {.sa_handler = handler};
+    struct sigaction action = {.sa_handler = end_by_signal};
 
     for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
         sigaction(numbers[i], &action, NULL);
 }
 
-/* `create` ends here and `start` begins. The runtime is gone meanwhile: what fails from now on is told through the fifo that
- * `start` reads, and the fifo closing without a word, by execve(2), means success. */
+/* The runtime writes down what it has to before the container can do anything. */
+void op_ready(const struct plan_op *op) {
+    say_times();
+    heed_signals();
+    say(REPLY_READY, 0, NULL, 0, -1);
+    wait_for_go();
+    if (op->fd2) {
+        init.failures = get(op->fd2);
+        close(init.sync);
+        init.sync = -1;
+    }
+}
+
+/* `create` has ended and `start` is to come. What fails from now on is told through the fifo that `start` reads; that fifo
+ * closing without a word, by execve(2), means success. */
 void op_wait_start(const struct plan_op *op) {
     int start = get(op->fd);
     char byte;
     ssize_t got;
 
-    init.failures = get(op->fd2);
-    say_times();
-    say(REPLY_READY, 0, NULL, 0, -1);
-    handle_signals(end_by_signal);
-    wait_for_go();
-    close(init.sync);
-    init.sync = -1;
     do
         got = read(start, &byte, 1);
     while (got < 0 && errno == EINTR);
     if (got != 1)
         _exit(1);
-    handle_signals(SIG_DFL);
 }
 
 void op_exec(const struct plan_op *op) {

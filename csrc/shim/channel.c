@@ -1,5 +1,4 @@
 /* The parent's end of the sync socket, and descriptors that are handed to others. */
-#define _GNU_SOURCE
 #include "../plan.h"
 #include "shim.h"
 

@@ -1,5 +1,4 @@
 /* Single system calls for Python. */
-#define _GNU_SOURCE
 #include "shim.h"
 
 #include <errno.h>

@@ -10,7 +10,6 @@
  * What runs in the container afterwards is the static init, never this program: its memory, its files and the interpreter are
  * out of reach through /proc/PID (CVE-2019-5736 and its kin).
  */
-#define _GNU_SOURCE
 #include "shim.h"
 
 #include <errno.h>

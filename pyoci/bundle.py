@@ -1,0 +1,100 @@
+"""The bundle: a directory with config.json and the root file system (bundle.md)."""
+
+import errno
+import posix
+import stat
+
+from pyoci import boot, files, jsontext
+from pyoci.errors import OciError, from_os_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LARGEST = 64 << 20  # bytes; engines write some ten thousand
+
+
+class Bundle:
+    """A loaded and checked bundle.
+
+    path    the bundle's directory, absolute, links resolved
+    rootfs  the root file system's directory, absolute
+    raw     config.json as it was read
+    spec    the same as Python values
+    """
+
+    __slots__ = ("path", "rootfs", "raw", "spec")
+
+    def __init__(self, path: str, rootfs: str, raw: bytes, spec: "dict[str, Any]") -> None:
+        self.path = path
+        self.rootfs = rootfs
+        self.raw = raw
+        self.spec = spec
+
+
+def load(directory: str, name: str = "config.json", *, systemd: bool = False) -> Bundle:
+    """Read and check a bundle. Raises OciError that says what is wrong and where."""
+    path = _enter(directory)
+    raw = _read_config(path, name)
+    spec = parse(raw, name, systemd=systemd)
+    return Bundle(path, _find_rootfs(path, spec), raw, spec)
+
+
+def _enter(directory: str) -> str:
+    """Make the bundle the current directory, as runc does: paths in it may be relative to it. Gives its real path."""
+    try:
+        posix.chdir(directory)
+        return posix.getcwd()
+    except OSError as error:
+        hint = "name the bundle's directory with --bundle"
+        raise from_os_error("bundle", f"bundle {directory}", error, obj=directory, hint=hint) from None
+
+
+def _read_config(path: str, name: str) -> bytes:
+    try:
+        raw = files.read(name, limit=LARGEST)
+    except OSError as error:
+        hint = "make one with `pyoci spec`" if error.errno == errno.ENOENT else ""
+        where = name if name.startswith("/") else f"{path}/{name}"
+        raise from_os_error("bundle-config", f"configuration {where}", error, obj=where, hint=hint) from None
+    if len(raw) > LARGEST:
+        raise OciError("bundle-config", f"{name} is larger than {LARGEST >> 20} MiB", obj=name)
+    return raw
+
+
+def parse(raw: bytes, name: str, *, systemd: bool = False) -> "dict[str, Any]":
+    """The checked spec. A document that is refused is explained by the full checker. Raises OciError."""
+    from pyoci.check import fast, semantic
+
+    try:
+        spec = jsontext.loads(raw.decode("utf-8"))
+        accepted = fast.accepts(spec)
+    except (ValueError, RecursionError):
+        accepted = False
+    if accepted:
+        problems = semantic.problems(spec, first=True, systemd=systemd, rootless=posix.geteuid() != 0)
+        if not problems:
+            found: "dict[str, Any]" = spec
+            return found
+        problem = problems[0]
+        raise OciError("config", problem.message, pointer=problem.pointer, hint=problem.hint)
+    boot.explain()
+    from pyoci.check import explain
+
+    raise explain.refusal(raw, name)
+
+
+def _find_rootfs(path: str, spec: "dict[str, Any]") -> str:
+    """root.path, absolute; it must be a directory (config.md, Root)."""
+    root = spec.get("root")
+    if not root:
+        raise OciError("config", "root is missing", pointer="/root", hint="a Linux container needs a root file system")
+    given = root["path"]
+    rootfs: str = given if given.startswith("/") else f"{path}/{given}"
+    try:
+        mode = posix.stat(rootfs).st_mode
+    except OSError as error:
+        raise from_os_error("rootfs", f"rootfs {rootfs}", error, pointer="/root/path", obj=rootfs) from None
+    if not stat.S_ISDIR(mode):
+        raise OciError("rootfs", f"rootfs {rootfs}", errno=errno.ENOTDIR, pointer="/root/path", obj=rootfs)
+    return rootfs

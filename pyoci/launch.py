@@ -1,0 +1,249 @@
+"""launch: the container's init is started, fed with plans, listened to, and its failures become errors.
+
+One conversation at a time: a plan is sent, the init answers DONE (the next plan, please) or READY (set-up is complete) or
+ERROR, or it is gone.
+"""
+
+import posix
+
+from pyoci._shim import ffi, lib
+from pyoci.errors import OciError, from_os_error
+from pyoci.plan import namespaces
+from pyoci.plan.ops import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_REPLY_SIZE = ffi.sizeof("struct plan_reply")
+_ALL = 0xFFFFFFFF
+
+
+class Init:
+    """A container's init, from its birth until it has become the program.
+
+    pid, pidfd   the process; pidfd stays open until close()
+    terminal     the master of its terminal, or -1 until it came
+    times        for each plan that was timed: (name, plan, [nanoseconds at the end of each op])
+    """
+
+    def __init__(self, timed: bool = False) -> None:
+        self.pid = 0
+        self.pidfd = -1
+        self.terminal = -1
+        self.timed = timed
+        self.times: list[tuple[str, Plan, list[int]]] = []
+        self._sync = -1
+        self._plan: Plan | None = None
+        self._name = ""
+
+    def spawn(
+        self,
+        born: int,
+        joins: list[tuple[int, int]],
+        *,
+        cgroup_fd: int = -1,
+        wait_for_maps: bool = False,
+        become_root: bool = False,
+        preserved: int = 0,
+        die_with_parent: bool = False,
+    ) -> None:
+        """Start the init. `born` are CLONE_NEW* flags, `joins` pairs of (namespace descriptor, CLONE_NEW* flags).
+
+        Raises OciError.
+        """
+        wanted = ffi.new("struct spawn *")
+        wanted.clone_flags = born
+        wanted.joins = len(joins)
+        for index, (fd, flags) in enumerate(joins):
+            wanted.join_fds[index] = fd
+            wanted.join_flags[index] = flags
+        wanted.cgroup_fd = cgroup_fd
+        wanted.wait_for_maps = wait_for_maps
+        wanted.become_root = become_root
+        wanted.preserved = preserved
+        wanted.die_with_parent = die_with_parent
+        result = lib.pyoci_spawn(wanted)
+        if result < 0:
+            raise _not_born(-result, born, bool(joins))
+        self.pid, self.pidfd, self._sync = wanted.pid, wanted.pidfd, wanted.sync
+
+    def maps_written(self) -> None:
+        """Let an init that waits for its id maps go on."""
+        lib.pyoci_send_byte(self._sync)
+
+    def send(self, name: str, plan: Plan, fds: list[int]) -> None:
+        """Send a plan with its descriptors, which stay ours to close. Raises OciError when the init is gone."""
+        data = plan.encode(timed=self.timed)
+        self._name, self._plan = name, plan
+        result = lib.pyoci_send_plan(self._sync, data, len(data), fds, len(fds))
+        if result < 0:
+            self._receive()  # what it said before it went
+            raise self._died()
+
+    def finish(self, expected: int) -> None:
+        """Listen until the init says `expected` (REPLY_DONE, REPLY_READY). Raises OciError for all else."""
+        while True:
+            kind = self._receive()
+            if kind == expected:
+                return
+            if kind == 0:
+                raise self._died()
+
+    def go(self) -> None:
+        """Answer READY."""
+        lib.pyoci_send_byte(self._sync)
+
+    def wait_exec(self) -> None:
+        """Wait until the program runs, which closes the socket. Raises OciError when it can't."""
+        while self._receive():
+            pass
+
+    def close(self) -> None:
+        """Let go of the init; it lives on."""
+        for fd in (self._sync, self.pidfd, self.terminal):
+            if fd >= 0:
+                posix.close(fd)
+        self._sync = self.pidfd = self.terminal = -1
+
+    def kill(self) -> None:
+        """End the init and reap it."""
+        if self.pid and self.pidfd >= 0:
+            lib.pyoci_pidfd_signal(self.pidfd, 9)
+            self._reap()
+        self.close()
+
+    def _reap(self) -> int | None:
+        """The wait status, or None where the process is not our child any more."""
+        try:
+            return posix.waitpid(self.pid, 0)[1]
+        except ChildProcessError:
+            return None
+
+    def _receive(self) -> int:
+        """Take one reply in and return its kind, 0 at the end of file. Raises OciError for REPLY_ERROR."""
+        head = ffi.new("struct plan_reply *")
+        fd = ffi.new("int *")
+        got = lib.pyoci_receive(self._sync, head, _REPLY_SIZE, fd)
+        passed = fd[0]
+        text = b""
+        if got > 0 and head.length:
+            body = ffi.new("char[]", head.length)
+            got = lib.pyoci_receive(self._sync, body, head.length, fd)
+            text = ffi.buffer(body, head.length)[:]
+        if got <= 0:
+            return 0
+        kind: int = head.kind
+        if kind == lib.REPLY_ERROR:
+            raise self._explain(head.op, head.error, text)
+        if kind == lib.REPLY_TERMINAL:
+            self.terminal = passed
+        elif kind == lib.REPLY_TIMES and self._plan is not None:
+            values = [int.from_bytes(text[at : at + 8], "little") for at in range(0, len(text), 8)]
+            self.times.append((self._name, self._plan, values))
+        return kind
+
+    def _explain(self, index: int, error: int, text: bytes) -> OciError:
+        from pyoci.plan import failure
+
+        assert self._plan is not None
+        op = self._plan.ops[index]
+        return failure.explain(op.code, op.pointer, op.about, error, text)
+
+    def _died(self) -> OciError:
+        """The init went without a word: killed for lack of memory, by a signal, by the filter."""
+        from pyoci.plan import failure
+
+        status = self._reap()
+        self.pid = 0
+        return failure.died(self._name, status)
+
+
+def _not_born(error: int, born: int, joined: bool) -> OciError:
+    from pyoci.plan import failure
+
+    names = [name for name, flag in namespaces.FLAGS.items() if born & flag]
+    return failure.not_born(error, names, joined)
+
+
+def open_joined(joined: list[tuple[str, str, int]]) -> list[tuple[int, int]]:
+    """Open the namespaces to join, (type, path, index) each; a file of another type is refused.
+
+    Returns (descriptor, CLONE_NEW*) pairs. Raises OciError.
+    """
+    found: list[tuple[int, int]] = []
+    try:
+        for kind, path, index in joined:
+            fd = open_namespace(kind, path, f"/linux/namespaces/{index}/path")
+            found.append((fd, namespaces.FLAGS[kind]))
+    except OciError:
+        close_all([fd for fd, _ in found])
+        raise
+    return found
+
+
+def open_namespace(kind: str, path: str, pointer: str) -> int:
+    """A descriptor of a namespace file, whose type is checked (ioctl_ns(2)). Raises OciError."""
+    try:
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError as error:
+        raise from_os_error("namespace", f"{kind} namespace {path}", error, pointer=pointer, obj=path) from None
+    found = lib.pyoci_namespace_type(fd) & _ALL
+    if found != namespaces.FLAGS[kind]:
+        posix.close(fd)
+        names = [name for name, flag in namespaces.FLAGS.items() if flag == found]
+        what = f"a {names[0]} namespace" if names else "no namespace"
+        raise OciError("namespace", f"{kind} namespace {path} is {what}", pointer=pointer, obj=path)
+    return fd
+
+
+def open_passed(plan: Plan, ready: "dict[str, list[int]]") -> list[int]:
+    """The descriptors that travel with a plan, in their order; the ones of `ready` are taken from there, by (kind, index).
+
+    All of them are the caller's to close. Raises OciError; then none is left open.
+    """
+    found: list[int] = []
+    try:
+        for what in plan.passed:
+            if what[0] == "tree":
+                found.append(_open_tree(str(what[1]), bool(what[2]), str(what[3]), str(what[4])))
+            else:
+                known = ready[str(what[0])]
+                found.append(known.pop(0))
+    except OciError:
+        close_all(found)
+        raise
+    return found
+
+
+def _open_tree(path: str, recursive: bool, pointer: str, about: str) -> int:
+    fd: int = lib.pyoci_open_tree(path.encode("utf-8", "surrogateescape"), recursive)
+    if fd < 0:
+        raise OciError("mount", f"{about}: source {path}", errno=-fd, pointer=f"{pointer}/source", obj=path)
+    return fd
+
+
+def close_all(fds: list[int]) -> None:
+    """Close descriptors."""
+    for fd in fds:
+        posix.close(fd)
+
+
+def late_ops(plan: Plan) -> "list[list[Any]]":
+    """What `start` has to know of the ops behind the wait: [index, code, pointer, about] each."""
+    codes = [op.code for op in plan.ops]
+    first = codes.index(lib.OP_WAIT_START)
+    return [[index, op.code, op.pointer, op.about] for index, op in enumerate(plan.ops) if index >= first]
+
+
+def read_failure(data: bytes, late: "list[list[Any]]") -> OciError:
+    """What the init wrote into the failure fifo, as an error."""
+    from pyoci.plan import failure
+
+    head = ffi.new("struct plan_reply *")
+    ffi.memmove(head, data, _REPLY_SIZE)
+    for index, code, pointer, about in late:
+        if index == head.op:
+            return failure.explain(code, pointer, about, head.error, data[_REPLY_SIZE:])
+    return OciError("start", "the container's program did not start", errno=head.error)
+

@@ -1,0 +1,110 @@
+"""compile: a checked spec and the facts of the host become plans. Pure: the same input gives the same plans.
+
+Three plans, because the runtime has something to do between them:
+
+    early    new namespaces                                    while the rest is being compiled
+    prepare  cgroup, rootfs, mounts, devices, terminal         then prestart and createRuntime hooks run
+    finish   createContainer hooks, pivot, privileges, start, program
+"""
+
+from pyoci._shim import lib
+from pyoci.plan import devices, hooks, mounts, namespaces, process, rootfs
+from pyoci.plan.facts import Facts
+from pyoci.plan.ops import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Compiled:
+    """prepare, finish: the plans; warnings: what was left out and why, one line each."""
+
+    __slots__ = ("prepare", "finish", "warnings")
+
+    def __init__(self, prepare: Plan, finish: Plan, warnings: list[str]) -> None:
+        self.prepare = prepare
+        self.finish = finish
+        self.warnings = warnings
+
+
+def compile_container(spec: "dict[str, Any]", facts: Facts) -> Compiled:
+    """The plans of a container's first process, but for the early one (namespaces.early). Raises OciError."""
+    wanted = spec.get("process") or {}
+    privileges = process.Privileges(wanted, facts.capabilities)
+    return Compiled(_prepare(spec, wanted, facts), _finish(spec, wanted, privileges, facts), privileges.warnings)
+
+
+def _prepare(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts) -> Plan:
+    plan = Plan()
+    sysctls = (spec.get("linux") or {}).get("sysctl") or {}
+    if sysctls or process.needs_proc(wanted) or namespaces.is_new(spec, "time"):
+        plan.add(lib.OP_PROC_OPEN, "", "private procfs")
+    namespaces.add_late(plan, spec, facts)
+    plan.add(lib.OP_SESSION, "", "session")
+    if not facts.no_new_keyring:
+        plan.add(lib.OP_KEYRING, "", "session keyring", texts=(f"_ses.{facts.id}",))
+    if (spec.get("linux") or {}).get("maskedPaths"):
+        plan.add(lib.OP_NULL_OPEN, "/linux/maskedPaths", "/dev/null")
+    rootfs.add_root(plan, spec, facts)
+    mounts.add(plan, spec, facts)
+    devices.add(plan, spec, facts)
+    process.add_terminal(plan, wanted, joined=False)
+    _add_names(plan, spec)
+    for key, value in sysctls.items():
+        plan.add(lib.OP_PROC_WRITE, f"/linux/sysctl/{_escape(key)}", f"sysctl {key}", texts=(_sysctl_path(key), str(value)))
+    return plan
+
+
+def _finish(spec: "dict[str, Any]", wanted: "dict[str, Any]", privileges: process.Privileges, facts: Facts) -> Plan:
+    plan = Plan()
+    hooks.add(plan, spec, "createContainer", facts.state)
+    rootfs.add_pivot(plan, spec, facts)
+    plan.add(lib.OP_STDIO_NULL, "", "standard files")
+    rootfs.add_closing(plan, spec)
+    process.add_settings(plan, wanted)
+    process.add_personality(plan, spec)
+    process.add_identity(plan, wanted, privileges, can_set_groups=facts.can_set_groups)
+    process.add_program(plan, spec, wanted, privileges, facts, wait=facts.wait_start, first=True)
+    return plan
+
+
+def compile_exec(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts, *, join_time: bool) -> Compiled:
+    """The plan of a process that joins a running container; it comes in `finish`. `wanted` is its process object."""
+    plan = Plan()
+    privileges = process.Privileges(wanted, facts.capabilities)
+    if process.needs_proc(wanted):
+        plan.add(lib.OP_PROC_ADOPT, "", "the host's procfs", fd=plan.carry("proc"))
+    if join_time:
+        plan.add(lib.OP_JOIN, "", "time namespace", fd=plan.carry("time"), numbers=(namespaces.NEWTIME,))
+    plan.add(lib.OP_ROOT_JOINED, "", "container's root")
+    plan.add(lib.OP_SESSION, "", "session")
+    if not facts.no_new_keyring:
+        plan.add(lib.OP_KEYRING, "", "session keyring", texts=(f"_ses.{facts.id}",))
+    process.add_terminal(plan, wanted, joined=True)
+    plan.add(lib.OP_STDIO_NULL, "", "standard files")
+    process.add_settings(plan, wanted)
+    process.add_personality(plan, spec)
+    process.add_identity(plan, wanted, privileges, can_set_groups=facts.can_set_groups)
+    process.add_program(plan, spec, wanted, privileges, facts, wait=False, first=False)
+    return Compiled(Plan(), plan, privileges.warnings)
+
+
+def _add_names(plan: Plan, spec: "dict[str, Any]") -> None:
+    if spec.get("hostname"):
+        plan.add(lib.OP_HOSTNAME, "/hostname", f"hostname {spec['hostname']}", texts=(spec["hostname"],))
+    if spec.get("domainname"):
+        plan.add(lib.OP_DOMAINNAME, "/domainname", f"domainname {spec['domainname']}", texts=(spec["domainname"],))
+
+
+def _sysctl_path(key: str) -> str:
+    """sysctl(8): dots separate, unless the first separator is a slash; the other one then stands for itself."""
+    dot, slash = key.find("."), key.find("/")
+    if slash >= 0 and (dot < 0 or slash < dot):
+        return "sys/" + key
+    return "sys/" + "/".join([part.replace("/", ".") for part in key.split(".")])
+
+
+def _escape(key: str) -> str:
+    """A key as a part of a JSON pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,92 @@
+"""The devices a container finds in /dev: the default ones, those of linux.devices, and the links (config-linux.md)."""
+
+from pyoci._shim import lib
+from pyoci.errors import OciError
+from pyoci.plan import namespaces
+from pyoci.plan.facts import Facts
+from pyoci.plan.ops import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_S_IFCHR, _S_IFBLK, _S_IFIFO = 0o020000, 0o060000, 0o010000
+_TYPES: dict[str, int] = {"c": _S_IFCHR, "u": _S_IFCHR, "b": _S_IFBLK, "p": _S_IFIFO}
+
+# path: major, minor; all of them character devices that everybody may read and write
+DEFAULT: dict[str, tuple[int, int]] = {
+    "/dev/null": (1, 3),
+    "/dev/zero": (1, 5),
+    "/dev/full": (1, 7),
+    "/dev/random": (1, 8),
+    "/dev/urandom": (1, 9),
+    "/dev/tty": (5, 0),
+}
+LINKS = (
+    ("pts/ptmx", "/dev/ptmx"),
+    ("/proc/self/fd", "/dev/fd"),
+    ("/proc/self/fd/0", "/dev/stdin"),
+    ("/proc/self/fd/1", "/dev/stdout"),
+    ("/proc/self/fd/2", "/dev/stderr"),
+)
+
+
+def add(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
+    """The ops for all devices and links. With the host's own /dev bound in, nothing in it is touched."""
+    if _dev_is_bound(spec):
+        return
+    own = (spec.get("linux") or {}).get("devices") or []
+    listed = {_normal(device["path"]) for device in own}
+    for path, (major, minor) in DEFAULT.items():
+        if path not in listed:
+            _add(plan, spec, facts, path, _S_IFCHR | 0o666, _number(major, minor), 0, 0, "")
+    for index, device in enumerate(own):
+        _add_listed(plan, spec, facts, device, f"/linux/devices/{index}")
+    for content, path in LINKS:
+        plan.add(lib.OP_SYMLINK, "", f"link {path}", fd=lib.REG_ROOT, texts=(content, path))
+    if facts.kcore:
+        plan.add(lib.OP_SYMLINK, "", "link /dev/core", fd=lib.REG_ROOT, texts=("/proc/kcore", "/dev/core"))
+
+
+def _dev_is_bound(spec: "dict[str, Any]") -> bool:
+    for mount in spec.get("mounts") or ():
+        if _normal(mount["destination"]) == "/dev":
+            words = mount.get("options") or ()
+            if mount.get("type") == "bind" or "bind" in words or "rbind" in words:
+                return True
+    return False
+
+
+def _normal(path: str) -> str:
+    """A path without doubled and trailing slashes, and without "." components."""
+    return "/" + "/".join([part for part in path.split("/") if part not in ("", ".")])
+
+
+def _number(major: int, minor: int) -> int:
+    """A device number as the kernel's 64-bit dev_t of mknod(2) has it (makedev(3))."""
+    return (minor & 0xFF) | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12 | (major & ~0xFFF) << 32
+
+
+def _add_listed(plan: Plan, spec: "dict[str, Any]", facts: Facts, device: "dict[str, Any]", pointer: str) -> None:
+    kind = device.get("type") or ""
+    if kind not in _TYPES:
+        raise OciError("config", f"device {device['path']}: unknown type {kind!r}", pointer=f"{pointer}/type", hint="one of c, b, u, p")
+    mode = device.get("fileMode")
+    permissions = 0o666 if mode is None else mode & 0o7777
+    number = 0 if kind == "p" else _number(device.get("major", 0), device.get("minor", 0))
+    uid, gid = device.get("uid") or 0, device.get("gid") or 0
+    _add(plan, spec, facts, device["path"], _TYPES[kind] | permissions, number, uid, gid, pointer)
+
+
+def _add(
+    plan: Plan, spec: "dict[str, Any]", facts: Facts, path: str, mode: int, number: int, uid: int, gid: int, pointer: str
+) -> None:
+    """A device node; a user namespace may not make any, so it gets the host's by a bind mount."""
+    about = f"device {path}"
+    if not namespaces.has(spec, "user") or mode & 0o170000 == _S_IFIFO:
+        plan.add(lib.OP_MKNOD, pointer, about, texts=(path,), numbers=(mode, number, uid, gid))
+        return
+    plan.add(lib.OP_MOUNT_BIND, pointer, about, texts=(path,))
+    plan.add(lib.OP_TARGET, pointer, about, texts=(path,), numbers=(lib.TARGET_FILE, 0o666))
+    plan.add(lib.OP_ATTACH, pointer, about, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
+

@@ -1,0 +1,41 @@
+"""What the compiler has to know of the host: gathered before, so that compiling itself looks at nothing."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Facts:
+    """The host as far as a plan depends on it.
+
+    rootfs         absolute host path of the root file system
+    id             the container's id
+    open_sources   the runtime opens the sources of bind mounts: the init, in a user namespace, may not reach them
+    capabilities   bit mask of the capabilities the init will hold (all, in a user namespace of its own)
+    cgroup         `mount_facts()` of the cgroup manager, or None without cgroups
+    cgroup_fds     how many v1 `tasks` descriptors the init writes itself into
+    wait_start     the init waits for `start` (create), or goes on at once (run)
+    can_set_groups setgroups(2) is not denied in the user namespace
+    no_pivot, no_new_keyring   as the command line has it
+    listen_fds     LISTEN_FDS to hand on, 0 for none; listen_names its LISTEN_FDNAMES
+    kcore          the host has /proc/kcore
+    state          the state document for hooks inside, as (before the pid, behind the pid)
+    seccomp        the compiled filter and its flags, or None
+    """
+
+    def __init__(self, rootfs: str, id: str) -> None:
+        self.rootfs = rootfs
+        self.id = id
+        self.open_sources = False
+        self.capabilities = (1 << 41) - 1
+        self.cgroup: "dict[str, Any] | None" = None
+        self.cgroup_fds = 0
+        self.wait_start = True
+        self.can_set_groups = True
+        self.no_pivot = False
+        self.no_new_keyring = False
+        self.listen_fds = 0
+        self.listen_names = ""
+        self.kcore = True
+        self.state: tuple[bytes, bytes] = (b"", b"")
+        self.seccomp: tuple[bytes, int] | None = None

@@ -1,0 +1,165 @@
+"""Failures of the init in words: which op, for which part of config.json, why, and what to do about it."""
+
+import errno
+
+from pyoci._shim import lib
+from pyoci.errors import OciError, errno_text
+
+_OOM_HINT = "the memory limit may be too small to start the program: raise /linux/resources/memory/limit"
+
+_CODES: dict[str, str] = {
+    "OP_UNSHARE": "namespace",
+    "OP_JOIN": "namespace",
+    "OP_TIME_OFFSETS": "namespace",
+    "OP_CGROUP_JOIN": "cgroup-join",
+    "OP_KEYRING": "keyring",
+    "OP_PROC_WRITE": "proc-write",
+    "OP_ROOTFS": "rootfs",
+    "OP_PIVOT_ROOT": "rootfs",
+    "OP_CHROOT": "rootfs",
+    "OP_ROOT_READONLY": "rootfs",
+    "OP_HOST_PROPAGATION": "rootfs",
+    "OP_ROOT_PROPAGATION": "rootfs",
+    "OP_MOUNT_NEW": "mount",
+    "OP_MOUNT_OLD": "mount",
+    "OP_MOUNT_BIND": "mount",
+    "OP_MOUNT_ATTR": "mount",
+    "OP_MOUNT_IDMAP": "mount",
+    "OP_TARGET": "mount",
+    "OP_ATTACH": "mount",
+    "OP_COPY_UP": "mount",
+    "OP_MODE_LIKE": "mount",
+    "OP_MKNOD": "device",
+    "OP_SYMLINK": "device",
+    "OP_MASK": "masked-path",
+    "OP_READONLY": "readonly-path",
+    "OP_CONSOLE": "terminal",
+    "OP_HOOK": "hook",
+    "OP_RLIMIT": "rlimit",
+    "OP_CWD": "cwd",
+    "OP_USER": "user",
+    "OP_BOUNDING": "capabilities",
+    "OP_CAPABILITIES": "capabilities",
+    "OP_SECCOMP": "seccomp",
+    "OP_FIND_EXECUTABLE": "program",
+    "OP_EXEC": "program",
+}
+
+
+def op_name(code: int) -> str:
+    """An op's name, such as "mount new"."""
+    return symbol(code)[3:].lower().replace("_", " ")
+
+
+def symbol(code: int) -> str:
+    """An op's name in plan.h, such as "OP_MOUNT_NEW"."""
+    for name in dir(lib):
+        if name.startswith("OP_") and getattr(lib, name) == code:
+            return name
+    return f"OP_{code}"
+
+
+def explain(code: int, pointer: str, about: str, error: int, text: bytes) -> OciError:
+    """The error for a failed op. `text` is the step that failed, NUL, its object, as the init sent them."""
+    step, _, rest = text.partition(b"\0")
+    what = step.decode("utf-8", "replace")
+    obj = rest.partition(b"\0")[0].decode("utf-8", "replace")
+    name = symbol(code)
+    kind = _CODES.get(name, "setup")
+    if name in ("OP_FIND_EXECUTABLE", "OP_EXEC"):
+        return _program(what, obj, error, pointer, op_name(code))
+    if name == "OP_HOOK":
+        return _hook(about, obj, error, pointer)
+    if name == "OP_CWD":
+        message = f'chdir to cwd ("{about.partition(" ")[2]}") set in config.json failed'
+        if error == errno.EXDEV:
+            message += ": it is outside of the container"
+            error = errno.EPERM
+        return OciError(kind, message, errno=error, pointer=pointer, obj=obj, op=op_name(code))
+    detail = f"{about}: {what}" + (f" {obj}" if obj and obj not in about else "")
+    return OciError(kind, detail, errno=error, pointer=pointer, obj=obj, op=op_name(code), hint=_hint(name, error, what))
+
+
+def _program(step: str, obj: str, error: int, pointer: str, op: str) -> OciError:
+    """Why the program can't be executed, in the words that engines look for."""
+    hint = ""
+    if step == "interpreter":
+        path, _, interpreter = obj.partition(" needs the interpreter ")
+        message = f'exec: "{path}": its interpreter {interpreter}'
+        hint = f"{interpreter} is missing in the rootfs: add it, or use a statically linked program"
+    elif step == "path" and error == errno.ENOENT:
+        message, error = f'exec: "{obj}": executable file not found in $PATH', 0
+    elif step == "executable" and error == errno.EISDIR:
+        message, error = f'exec: "{obj}": is a directory: {errno_text(errno.EACCES)}', 0
+    elif step == "executable" and error == errno.ELOOP:
+        message, hint = f'exec: "{obj}"', "a magic link of /proc can't be the program"
+    elif step == "executable" and error == errno.ENOENT:
+        message = f'exec: "{obj}": stat {obj}'
+    else:
+        message = f'exec: "{obj}"'
+    if error == errno.ENOEXEC:
+        hint = "neither a program for this machine nor a script that starts with #!"
+    return OciError("program", message, errno=error, pointer=pointer, obj=obj, op=op, hint=hint)
+
+
+def _hook(about: str, words: str, error: int, pointer: str) -> OciError:
+    message = f"{about} failed"
+    if error == errno.ETIMEDOUT:
+        message, error = f"{about} did not end within its timeout", 0
+    words = " ".join(words.split())
+    if words:
+        message += f": {words}"
+    return OciError("hook", message, errno=error, pointer=pointer, op="hook")
+
+
+def _hint(name: str, error: int, step: str) -> str:
+    if error == errno.ENOSYS:
+        return f"this kernel has no {step}; pyoci needs Linux 5.14 or later"
+    if name == "OP_UNSHARE" and error == errno.ENOSPC:
+        return "the limit of namespaces is reached: see /proc/sys/user/max_*_namespaces"
+    if name == "OP_RLIMIT" and error == errno.EPERM:
+        return "a hard limit above the runtime's own needs CAP_SYS_RESOURCE (and for RLIMIT_NOFILE stays below fs.nr_open)"
+    if name == "OP_TARGET" and error == errno.ELOOP:
+        return "the mount point, or a directory before it, is a symbolic link in the rootfs"
+    if name == "OP_CONSOLE" and error == errno.ENOENT:
+        return "a terminal needs a devpts mounted on /dev/pts"
+    if name in ("OP_ATTACH", "OP_TARGET") and error == errno.ENOTDIR:
+        return "a directory can only be mounted onto a directory, a file onto a file"
+    if name == "OP_SECCOMP" and error == errno.EINVAL:
+        return "this kernel does not know a flag or an action of the filter"
+    if name == "OP_MOUNT_NEW" and error == errno.ENODEV:
+        return "the kernel does not know this file system type"
+    if name == "OP_PROC_WRITE" and error == errno.ENOENT:
+        return "this kernel, or this namespace, does not have it"
+    return ""
+
+
+def died(stage: str, status: int | None) -> OciError:
+    """The error for an init that ended without a word. `status` is its wait status, None when somebody else took it."""
+    if status is None:
+        return OciError("init-died", f"the container's init ended during {stage}")
+    signal = status & 0x7F
+    if signal == 9:
+        return OciError("init-killed", f"the container's init was killed during {stage}", hint=_OOM_HINT)
+    if signal == 31:
+        hint = "the profile forbids a system call that starting a program needs, such as execve"
+        return OciError("seccomp", f"the seccomp filter killed the container's init during {stage}", pointer="/linux/seccomp", hint=hint)
+    how = f"signal {signal}" if signal else f"exit status {status >> 8}"
+    return OciError("init-died", f"the container's init ended during {stage} by {how}")
+
+
+def not_born(error: int, names: list[str], joined: bool) -> OciError:
+    """The error for a clone that failed. `names` are the namespaces it was to be born in."""
+    what = "cannot start the container's process"
+    if names:
+        what += f" in new {' and '.join(names)} namespaces"
+    if joined:
+        what += " in the namespaces it joins"
+    hint = ""
+    if error == errno.ENOSPC:
+        hint = "the limit of namespaces is reached: see /proc/sys/user/max_*_namespaces"
+    elif error == errno.EPERM and "user" not in names:
+        hint = "without root a container needs a user namespace of its own"
+    elif error == errno.EAGAIN:
+        hint = "the limit of processes is reached: see RLIMIT_NPROC and the pids cgroup"
+    return OciError("namespace", what, errno=error, pointer="/linux/namespaces" if names or joined else "", hint=hint)

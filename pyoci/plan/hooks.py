@@ -1,0 +1,25 @@
+"""Hooks that the init runs itself: createContainer before the pivot, startContainer before the program (config.md, POSIX hooks)."""
+
+from pyoci._shim import lib
+from pyoci.plan.ops import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def add(plan: Plan, spec: "dict[str, Any]", name: str, state: tuple[bytes, bytes]) -> None:
+    """The ops of all hooks of one kind. `state` is the state document before and behind the pid, which the init fills in."""
+    before, behind = state
+    for index, hook in enumerate((spec.get("hooks") or {}).get(name) or ()):
+        path = hook["path"]
+        arguments = [path, *(hook.get("args") or ())]
+        environment = hook.get("env") or []
+        counts = len(arguments) << 32 | len(environment)
+        plan.add(
+            lib.OP_HOOK,
+            f"/hooks/{name}/{index}",
+            f"{name} hook {path}",
+            texts=(arguments, environment, before + behind),
+            numbers=(counts, hook.get("timeout") or 0, len(before), len(before) + len(behind)),
+        )

@@ -1,0 +1,161 @@
+"""mounts[] -> ops: a mount is made detached, set up while nobody sees it, and attached onto a descriptor."""
+
+from pyoci._shim import lib
+from pyoci.errors import OciError
+from pyoci.plan import cgroupfs, options
+from pyoci.plan.facts import Facts
+from pyoci.plan.ops import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# What the kernel itself fills: a link in the rootfs must not lead these elsewhere (CVE-2019-19921, CVE-2023-27561).
+_KERNEL_TYPES = ("proc", "sysfs")
+
+
+def add(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
+    """The ops of every mount, in the order of the list."""
+    for index, mount in enumerate(spec.get("mounts") or ()):
+        _add_mount(plan, spec, facts, mount, f"/mounts/{index}")
+
+
+def _add_mount(plan: Plan, spec: "dict[str, Any]", facts: Facts, mount: "dict[str, Any]", pointer: str) -> None:
+    destination = mount["destination"]
+    kind = mount.get("type") or ""
+    found = options.parse(mount.get("options") or [], pointer)
+    bind = found.bind or kind == "bind"
+    about = f"{'bind of ' + str(mount.get('source')) if bind else kind or 'none'} on {destination}"
+    if found.remount:
+        _remount(plan, found, pointer, about, destination)
+        return
+    if kind in ("cgroup", "cgroup2") and not bind:
+        cgroupfs.add(plan, spec, facts, found, pointer, about, destination)
+        return
+    if bind:
+        make_bind(plan, facts, mount.get("source") or "", found, pointer, about)
+    else:
+        make_new(plan, kind, mount.get("source") or "", found, pointer, about, label=_mount_label(spec))
+    if found.idmap or mount.get("uidMappings"):
+        _idmap(plan, found, mount, pointer, about, bind)
+    _place(plan, destination, kind, found, pointer, about, bind)
+    _finish(plan, spec, found, pointer, about, fresh=not bind)
+
+
+def _mount_label(spec: "dict[str, Any]") -> str:
+    return (spec.get("linux") or {}).get("mountLabel") or ""
+
+
+def make_bind(plan: Plan, facts: Facts, source: str, found: options.Options, pointer: str, about: str) -> None:
+    """A detached copy of a host tree in REG_MOUNT.
+
+    In a user namespace the init may be unable to walk to the source: then the runtime opens it, and the copy, which comes
+    from the host's own mount namespace, must stop hearing of and telling the host's mounts.
+    """
+    if not source:
+        raise OciError("config", f"{about}: a bind mount needs a source", pointer=f"{pointer}/source")
+    if found.data:
+        raise OciError(
+            "mount-option",
+            f"{about}: option {found.data[0]!r} is none of a bind mount",
+            pointer=f"{pointer}/options",
+            obj=found.data[0],
+            hint="a bind mount takes no file system options",
+        )
+    recursive = lib.OPF_RECURSIVE if found.recursive else 0
+    if facts.open_sources and plan.room() > 0:
+        register = plan.carry("tree", source, found.recursive, pointer, about)
+        plan.add(lib.OP_MOUNT_BIND, pointer, about, flags=recursive, fd=register, texts=(source,))
+        plan.add(
+            lib.OP_MOUNT_ATTR, pointer, about, flags=lib.OPF_RECURSIVE, fd=lib.REG_MOUNT, numbers=(0, 0, options.MS_SLAVE)
+        )
+    else:
+        plan.add(lib.OP_MOUNT_BIND, pointer, about, flags=recursive, texts=(source,))
+
+
+def make_new(
+    plan: Plan, kind: str, source: str, found: options.Options, pointer: str, about: str, *, register: int = 0, label: str = ""
+) -> None:
+    """A new file system in REG_MOUNT (or `register`), attributes included."""
+    if not kind:
+        raise OciError("config", f"{about}: a mount that is no bind needs a type", pointer=f"{pointer}/type")
+    data = list(found.data)
+    if label and kind not in ("proc", "sysfs", "cgroup", "cgroup2") and not found.has_data("context"):
+        data.append(f"context={label}")
+    if found.needs_old_mount():
+        flags = found.old_mount_flags()
+        words = ",".join([item for item in data if item not in options.FILESYSTEM_FLAGS])
+        plan.add(lib.OP_MOUNT_OLD, pointer, about, texts=(kind, source, words), numbers=(flags,))
+        if found.set:
+            plan.add(lib.OP_MOUNT_ATTR, pointer, about, fd=lib.REG_MOUNT, numbers=(found.set, found.clear, 0))
+        return
+    plan.add(
+        lib.OP_MOUNT_NEW, pointer, about, fd2=register, texts=(kind, source, data), numbers=(found.set, len(data))
+    )
+
+
+def _idmap(
+    plan: Plan, found: options.Options, mount: "dict[str, Any]", pointer: str, about: str, bind: bool
+) -> None:
+    """mounts[].uidMappings: the tree shows its files with other owners (mount_setattr(2), MOUNT_ATTR_IDMAP)."""
+    if not bind:
+        raise OciError("config", f"{about}: only bind mounts can be id-mapped", pointer=f"{pointer}/uidMappings")
+    userns = plan.carry("userns", pointer)
+    flags = lib.OPF_RECURSIVE if found.deep_idmap else 0
+    plan.add(lib.OP_MOUNT_IDMAP, f"{pointer}/uidMappings", about, flags=flags, fd=lib.REG_MOUNT, fd2=userns)
+
+
+def _place(
+    plan: Plan, destination: str, kind: str, found: options.Options, pointer: str, about: str, bind: bool
+) -> None:
+    """The target, made when it is missing, as a file for what is a file; then the mount goes onto it."""
+    kernel = kind in _KERNEL_TYPES and not bind
+    if bind and (found.set or found.clear):
+        numbers = (found.set, found.clear, 0)
+        plan.add(lib.OP_MOUNT_ATTR, pointer, about, fd=lib.REG_MOUNT, numbers=numbers)
+    plan.add(
+        lib.OP_TARGET,
+        pointer,
+        about,
+        flags=lib.OPF_NO_SYMLINKS if kernel else 0,
+        texts=(destination,),
+        numbers=(lib.TARGET_LIKE_MOUNT if bind else lib.TARGET_DIRECTORY, 0o755),
+    )
+    if kind == "tmpfs" and not bind:
+        if not found.has_data("mode"):
+            plan.add(lib.OP_MODE_LIKE, pointer, about, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
+        if found.copy_up:
+            plan.add(lib.OP_COPY_UP, pointer, about, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
+    plan.add(lib.OP_ATTACH, pointer, about, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
+
+
+def _finish(
+    plan: Plan, spec: "dict[str, Any]", found: options.Options, pointer: str, about: str, *, fresh: bool
+) -> None:
+    """What concerns the whole tree, and how it propagates: once it is in place, for the place has a say in that."""
+    if found.deep_set or found.deep_clear:
+        numbers = (found.deep_set, found.deep_clear, 0)
+        plan.add(lib.OP_MOUNT_ATTR, pointer, about, flags=lib.OPF_RECURSIVE, fd=lib.REG_MOUNT, numbers=numbers)
+    for flags in found.propagation:
+        kind = flags & ~options.MS_REC
+        if fresh and kind == options.MS_PRIVATE and not is_shared(spec):
+            continue  # a new mount below a private one is private
+        deep = lib.OPF_RECURSIVE if flags & options.MS_REC else 0
+        plan.add(lib.OP_MOUNT_ATTR, pointer, about, flags=deep, fd=lib.REG_MOUNT, numbers=(0, 0, kind))
+
+
+def is_shared(spec: "dict[str, Any]") -> bool:
+    """Whether the root mount itself is shared, so that what is attached below becomes shared too."""
+    return "shared" in ((spec.get("linux") or {}).get("rootfsPropagation") or "")
+
+
+def _remount(plan: Plan, found: options.Options, pointer: str, about: str, destination: str) -> None:
+    plan.add(lib.OP_TARGET, pointer, about, texts=(destination,), numbers=(lib.TARGET_EXISTS,))
+    plan.add(
+        lib.OP_MOUNT_ATTR,
+        pointer,
+        about,
+        flags=lib.OPF_RECURSIVE if found.recursive else 0,
+        fd=lib.REG_TARGET,
+        numbers=(found.set | found.deep_set, found.clear | found.deep_clear, 0),
+    )

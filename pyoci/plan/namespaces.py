@@ -1,0 +1,110 @@
+"""linux.namespaces -> how the init is born, and what it leaves behind first (namespaces(7))."""
+
+from pyoci._shim import lib
+from pyoci.plan.facts import Facts
+from pyoci.plan.ops import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
+    0x80,
+    0x20000,
+    0x2000000,
+    0x4000000,
+    0x8000000,
+    0x10000000,
+    0x20000000,
+    0x40000000,
+)
+FLAGS: dict[str, int] = {
+    "time": NEWTIME,
+    "mount": NEWNS,
+    "cgroup": NEWCGROUP,
+    "uts": NEWUTS,
+    "ipc": NEWIPC,
+    "user": NEWUSER,
+    "pid": NEWPID,
+    "network": NEWNET,
+}
+# Joined in this order: the user namespace gives the privilege to join what it owns, the mount namespace changes all paths.
+JOIN_ORDER = ("user", "pid", "uts", "ipc", "network", "cgroup", "mount")
+
+
+class Birth:
+    """How the init is started: what it is born in, what is joined before, what it unshares first thing.
+
+    born      CLONE_NEW* of the clone: a pid namespace holds children only, a user namespace must own the others
+    joined    (type, path, index in linux.namespaces) of what is joined by path, in the order of joining
+    unshared  CLONE_NEW* for the init itself: made while the runtime still compiles
+    """
+
+    __slots__ = ("born", "joined", "unshared")
+
+    def __init__(self) -> None:
+        self.born = 0
+        self.joined: list[tuple[str, str, int]] = []
+        self.unshared = 0
+
+
+def entries(spec: "dict[str, Any]") -> "list[dict[str, Any]]":
+    """linux.namespaces, or [] ."""
+    return (spec.get("linux") or {}).get("namespaces") or []
+
+
+def has(spec: "dict[str, Any]", kind: str) -> bool:
+    """Whether the container gets a namespace of this type other than the runtime's, be it new or joined."""
+    return any(entry["type"] == kind for entry in entries(spec))
+
+
+def is_new(spec: "dict[str, Any]", kind: str) -> bool:
+    """Whether a new namespace of this type is made."""
+    return any(entry["type"] == kind and not entry.get("path") for entry in entries(spec))
+
+
+def birth(spec: "dict[str, Any]") -> Birth:
+    """Sort the namespaces by the moment they are entered. cgroup and time come later, see add_late()."""
+    found = Birth()
+    for index, entry in enumerate(entries(spec)):
+        kind, path = entry["type"], entry.get("path")
+        if path:
+            if kind != "time":
+                found.joined.append((kind, path, index))
+        elif kind in ("pid", "user"):
+            found.born |= FLAGS[kind]
+        elif kind not in ("cgroup", "time"):
+            found.unshared |= FLAGS[kind]
+    found.joined.sort(key=lambda item: JOIN_ORDER.index(item[0]))
+    return found
+
+
+def early(spec: "dict[str, Any]") -> Plan:
+    """The first plan: what needs nothing but the list of namespaces and takes the kernel longest."""
+    plan = Plan()
+    flags = birth(spec).unshared
+    if flags:
+        names = ", ".join([name for name, flag in FLAGS.items() if flags & flag])
+        plan.add(lib.OP_UNSHARE, "/linux/namespaces", f"new namespaces: {names}", numbers=(flags,))
+    if flags & NEWNET:
+        plan.add(lib.OP_LOOPBACK, "/linux/namespaces", "loopback interface")
+    return plan
+
+
+def add_late(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
+    """What has to wait: the cgroup namespace starts where the init is then, the time namespace wants its offsets first."""
+    for index, entry in enumerate(entries(spec)):
+        if entry["type"] == "time" and entry.get("path"):
+            pointer = f"/linux/namespaces/{index}"
+            plan.add(lib.OP_JOIN, pointer, "time namespace", fd=plan.carry("namespace", index), numbers=(NEWTIME,))
+    if facts.cgroup_fds:
+        first = plan.carry("cgroup", 0)
+        for index in range(1, facts.cgroup_fds):
+            plan.carry("cgroup", index)
+        plan.add(lib.OP_CGROUP_JOIN, "/linux/cgroupsPath", "cgroup", fd=first, numbers=(facts.cgroup_fds,))
+    if is_new(spec, "cgroup"):
+        plan.add(lib.OP_UNSHARE, "/linux/namespaces", "new namespaces: cgroup", numbers=(NEWCGROUP,))
+    if is_new(spec, "time"):
+        offsets = (spec.get("linux") or {}).get("timeOffsets") or {}
+        lines = "".join([f"{clock} {value.get('secs', 0)} {value.get('nanosecs', 0)}\n" for clock, value in offsets.items()])
+        plan.add(lib.OP_TIME_OFFSETS, "/linux/timeOffsets", "time namespace", texts=(lines,))

@@ -1,0 +1,60 @@
+"""The root file system: made a mount, pivoted into, closed up (config.md Root; config-linux.md masked and read-only paths)."""
+
+from pyoci._shim import lib
+from pyoci.errors import OciError
+from pyoci.plan import namespaces, options
+from pyoci.plan.facts import Facts
+from pyoci.plan.ops import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def add_root(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
+    """The host's mounts stop propagating as configured, then the rootfs becomes a mount of the container's own."""
+    if not namespaces.has(spec, "mount"):
+        plan.add(lib.OP_ROOTFS, "/root/path", "rootfs", flags=lib.OPF_JOINED, texts=(facts.rootfs,))
+        return
+    name = (spec.get("linux") or {}).get("rootfsPropagation") or "rslave"
+    flags = options.PROPAGATION.get(name)
+    if flags is None:
+        raise OciError("config", f"rootfsPropagation {name!r} is unknown", pointer="/linux/rootfsPropagation")
+    # an unbindable tree could not be copied: it is made a slave, and unbindable when it is the root
+    kind = options.MS_SLAVE if flags & options.MS_UNBINDABLE else flags & ~options.MS_REC
+    plan.add(
+        lib.OP_HOST_PROPAGATION, "/linux/rootfsPropagation", "propagation of the host's mounts", numbers=(kind | options.MS_REC,)
+    )
+    if facts.open_sources:
+        register = plan.carry("tree", facts.rootfs, True, "/root/path", "rootfs")
+        plan.add(lib.OP_ROOTFS, "/root/path", "rootfs", fd=register, texts=(facts.rootfs,))
+        slave = (0, 0, options.MS_SLAVE)
+        plan.add(lib.OP_MOUNT_ATTR, "/root/path", "rootfs", flags=lib.OPF_RECURSIVE, fd=lib.REG_ROOT, numbers=slave)
+    else:
+        plan.add(lib.OP_ROOTFS, "/root/path", "rootfs", texts=(facts.rootfs,))
+
+
+def add_pivot(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
+    """The rootfs becomes "/"."""
+    if not namespaces.has(spec, "mount"):
+        plan.add(lib.OP_CHROOT, "/root/path", "rootfs", flags=lib.OPF_JOINED)
+    elif facts.no_pivot:
+        plan.add(lib.OP_CHROOT, "/root/path", "rootfs")
+    else:
+        plan.add(lib.OP_PIVOT_ROOT, "/root/path", "rootfs")
+
+
+def add_closing(plan: Plan, spec: "dict[str, Any]") -> None:
+    """Propagation of the root, read-only and masked paths, and at last the read-only root."""
+    linux = spec.get("linux") or {}
+    name = linux.get("rootfsPropagation")
+    if name:
+        plan.add(
+            lib.OP_ROOT_PROPAGATION, "/linux/rootfsPropagation", f"root {name}", numbers=(options.PROPAGATION[name],)
+        )
+    for index, path in enumerate(linux.get("readonlyPaths") or ()):
+        plan.add(lib.OP_READONLY, f"/linux/readonlyPaths/{index}", f"read-only path {path}", texts=(path,))
+    for index, path in enumerate(linux.get("maskedPaths") or ()):
+        plan.add(lib.OP_MASK, f"/linux/maskedPaths/{index}", f"masked path {path}", texts=(path,))
+    if (spec.get("root") or {}).get("readonly"):
+        plan.add(lib.OP_ROOT_READONLY, "/root/readonly", "read-only root")
