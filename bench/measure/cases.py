@@ -88,7 +88,7 @@ def version(bench: Bench, rounds: int) -> None:
     def sample(runtime: Runtime, counts: bool) -> None:
         outcome = runtime.stage.go([str(runtime.path), "--version"]).demand()
         if not outcome.out:
-            raise Failed(f"{' '.join(outcome.argv)}: said nothing")
+            raise outcome.failed("said nothing")
         if counts:
             bench.add_outcome("version", runtime, outcome)
 
@@ -114,9 +114,9 @@ def run(bench: Bench, rounds: int) -> None:
 def rested(bench: Bench, rounds: int) -> None:
     """The same, with a tenth of a second between runs.
 
-    Moving a process into a cgroup by its cgroup.procs waits for an RCU grace period, unless somebody did the same
-    a few milliseconds ago. In quick succession runtimes that do so pay for one another, and look faster than when a
-    single container is started on a quiet machine. This is that other case.
+    Moving a process into a cgroup by its cgroup.procs waits for an RCU grace period, unless somebody did
+    the same a few milliseconds ago. In quick succession runtimes that do so pay for one another, and look
+    faster than when a single container is started on a quiet machine. This is that other case.
     """
 
     def sample(runtime: Runtime, counts: bool) -> None:

@@ -112,22 +112,17 @@ def _works(bench: Bench, runtime: Runtime, step: int) -> bool:
 def sizes(bench: Bench, _rounds: int) -> None:
     """The executable and the runtime's own files; and these with the shared libraries linked to them."""
     for runtime in bench.runtimes:
-        own = own_files(runtime.path)
+        own = own_files(runtime)
         linked = {library for file in own for library in libraries(file)} - set(own)
         bench.add("size", runtime, _sum(own))
         bench.add("size-libraries", runtime, _sum([*own, *linked]))
 
 
-def own_files(path: Path) -> list[Path]:
-    """The executable, and the files of the package pyoci if the interpreter beside it knows that."""
-    files = [path.resolve()]
-    interpreter = path.parent / "python"
-    if interpreter.exists():
-        ask = [str(interpreter), "-I", "-c", "import pyoci; print(pyoci.__path__[0])"]
-        answer = subprocess.run(ask, capture_output=True, text=True, check=False)
-        if answer.returncode == 0:
-            files += [file for file in Path(answer.stdout.strip()).rglob("*") if file.is_file()]
-    return files
+def own_files(runtime: Runtime) -> list[Path]:
+    """The executable, and the files of the package if the runtime tells of one."""
+    package = runtime.details().get("package")
+    files = Path(package).rglob("*") if package else []
+    return [runtime.path.resolve(), *(file for file in files if file.is_file())]
 
 
 def libraries(file: Path) -> list[Path]:

@@ -46,12 +46,20 @@ class Runtime:
         """The command line for WORDS with our ROOT, or another one."""
         return [str(self.path), "--root", str(root or self.root), *words]
 
+    def details(self) -> dict[str, str]:
+        """What `--version --verbose` tells in lines of "name: value"; nothing from runtimes that refuse it."""
+        answer = self.stage.go([str(self.path), "--version", "--verbose"])
+        lines = [line.partition(": ") for line in answer.out.splitlines()] if answer.code == 0 else []
+        return {name: value for name, colon, value in lines if colon}
+
     def version(self) -> str:
-        """The first line of `--version`."""
+        """The first line of `--version`, and how the program is started where it tells."""
         answer = self.stage.go([str(self.path), "--version"])
         if answer.code != 0 or not answer.out:
-            raise Failed(f"{self.path} --version: exit status {answer.code}: {answer.err or 'no output'}")
-        return answer.out.splitlines()[0]
+            raise answer.failed(f"exit status {answer.code}: {answer.err or 'no output'}")
+        details = self.details()
+        more = [f"{name} {details[name]}" for name in ("launcher", "python") if name in details]
+        return ", ".join([answer.out.splitlines()[0], *more])
 
     def run(self, bundle: Path) -> Outcome:
         """`run` the bundle, whose program must say `SAYS`."""
@@ -81,7 +89,7 @@ class Runtime:
             pid = int(self._pid_file.read_text())
             os.kill(pid, 0)
         except (OSError, ValueError) as error:
-            raise Failed(f"{' '.join(outcome.argv)}: no living process: {error}") from error
+            raise outcome.failed(f"no living process: {error}") from error
         self._pid_file.unlink()
         self._processes.add(pid)
         return Created(name, pid), outcome
@@ -98,7 +106,7 @@ class Runtime:
             {} if status == "stopped" else {"pid": container.pid}
         )
         if not isinstance(told, dict) or any(told.get(key) != value for key, value in wanted.items()):
-            raise Failed(f"{' '.join(outcome.argv)}: told {outcome.out!r}, not {wanted}")
+            raise outcome.failed(f"told {outcome.out!r}, not {wanted}")
         return outcome
 
     def kill(self, name: str) -> Outcome:
@@ -109,7 +117,7 @@ class Runtime:
         """`delete` the stopped container NAME; nothing of it may stay in ROOT."""
         outcome = self.stage.go(self.argv("delete", name, root=root)).demand(out="")
         if ((root or self.root) / name).exists():
-            raise Failed(f"{' '.join(outcome.argv)}: {name} is still in ROOT")
+            raise outcome.failed(f"{name} is still in ROOT")
         return outcome
 
     def execute(self, name: str) -> Outcome:
@@ -121,7 +129,7 @@ class Runtime:
         outcome = self.stage.go(self.argv("list", "--format", "json", root=root)).demand()
         told = _parsed(outcome)
         if not isinstance(told, list) or len(told) != count:
-            raise Failed(f"{' '.join(outcome.argv)}: told {outcome.out[:200]!r}, not {count} containers")
+            raise outcome.failed(f"told {outcome.out[:200]!r}, not {count} containers")
         return outcome
 
     def bury(self, container: Created) -> int:
@@ -159,4 +167,4 @@ def _parsed(outcome: Outcome) -> Any:
     try:
         return json.loads(outcome.out)
     except ValueError as error:
-        raise Failed(f"{' '.join(outcome.argv)}: not JSON: {outcome.out[:200]!r}") from error
+        raise outcome.failed(f"not JSON: {outcome.out[:200]!r}") from error

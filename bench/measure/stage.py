@@ -41,6 +41,10 @@ class Outcome:
         """Nanoseconds from before the start of the command to after its end."""
         return self.ended - self.began
 
+    def failed(self, what: str) -> Failed:
+        """A failure that says WHAT is wrong, and with which command."""
+        return Failed(f"{what} [{' '.join(self.argv)}]")
+
     def demand(self, *, out: str | None = None) -> "Outcome":
         """This outcome if the status is 0, stderr empty and stdout is OUT (None: whatever), else `Failed`."""
         wrong = []
@@ -52,7 +56,7 @@ class Outcome:
         if self.err:
             wrong.append(f"stderr: {self.err[:500].strip()}")
         if wrong:
-            raise Failed(f"{' '.join(self.argv)}: {'; '.join(wrong)}")
+            raise self.failed("; ".join(wrong))
         return self
 
 
