@@ -167,9 +167,9 @@ def facts() -> dict[str, str]:
 
 
 def virtualisation() -> str:
-    """What systemd-detect-virt says, or "unknown" without it."""
+    """The virtual machine that systemd-detect-virt sees ("none" on metal), or "unknown" without it."""
     program = shutil.which("systemd-detect-virt")
     if program is None:
         return "unknown"
-    answer = subprocess.run([program], capture_output=True, text=True, check=False, timeout=10)
+    answer = subprocess.run([program, "--vm"], capture_output=True, text=True, check=False, timeout=10)
     return answer.stdout.strip() or "unknown"

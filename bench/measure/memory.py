@@ -113,7 +113,9 @@ def sizes(bench: Bench, _rounds: int) -> None:
     """The executable and the runtime's own files; and these with the shared libraries linked to them."""
     for runtime in bench.runtimes:
         own = own_files(runtime)
-        linked = {library for file in own for library in libraries(file)} - set(own)
+        linked = {library for file in own for library in libraries(file)}
+        linked |= interpreter(runtime)
+        linked -= set(own)
         bench.add("size", runtime, _sum(own))
         bench.add("size-libraries", runtime, _sum([*own, *linked]))
 
@@ -123,6 +125,15 @@ def own_files(runtime: Runtime) -> list[Path]:
     package = runtime.details().get("package")
     files = Path(package).rglob("*") if package else []
     return [runtime.path.resolve(), *(file for file in files if file.is_file())]
+
+
+def interpreter(runtime: Runtime) -> set[Path]:
+    """The interpreter and its libraries, if the runtime says that its launcher execs one."""
+    details = runtime.details()
+    if details.get("launcher") != "exec" or "interpreter" not in details:
+        return set()
+    program = Path(details["interpreter"]).resolve()
+    return {program, *libraries(program)}
 
 
 def libraries(file: Path) -> list[Path]:

@@ -47,7 +47,7 @@ class Runtime:
         return [str(self.path), "--root", str(root or self.root), *words]
 
     def details(self) -> dict[str, str]:
-        """What `--version --verbose` tells in lines of "name: value"; nothing from runtimes that refuse it."""
+        """What `--version --verbose` tells in lines of "name: value"; nothing where it is refused."""
         answer = self.stage.go([str(self.path), "--version", "--verbose"])
         lines = [line.partition(": ") for line in answer.out.splitlines()] if answer.code == 0 else []
         return {name: value for name, colon, value in lines if colon}
