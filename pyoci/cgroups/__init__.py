@@ -37,11 +37,11 @@ def from_record(record: "dict[str, Any]") -> "Manager":
     if record["manager"] == "v1":
         from pyoci.cgroups.v1 import V1
 
-        return V1(record["paths"])
+        return V1(record["paths"], rootless=record["rootless"])
     if record["manager"] == "v2":
         from pyoci.cgroups.v2 import V2
 
-        return V2(record["path"])
+        return V2(record["path"], rootless=record["rootless"])
     from pyoci.cgroups.systemd import Systemd
 
     return Systemd.from_record(record)

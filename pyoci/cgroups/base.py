@@ -5,7 +5,7 @@ import posix
 import time
 
 from pyoci import files
-from pyoci.cgroups import tree
+from pyoci.cgroups import tree, writer
 from pyoci.cgroups.paths import POINTER
 from pyoci.errors import OciError
 
@@ -49,6 +49,11 @@ class Request:
         self.rootless = rootless
         self.owner = owner
 
+    @property
+    def pointer(self) -> str:
+        """What in the configuration makes a cgroup necessary."""
+        return POINTER if self.path else "/linux/resources"
+
     def may_do_without(self, error: OSError) -> bool:
         """Whether this failure to make a cgroup may pass: rootless, no path asked for, and no permission."""
         return self.rootless and not self.path and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -62,6 +67,12 @@ class Manager:
     """
 
     late = False
+
+    def __init__(self, request: "Request | None" = None, *, rootless: bool = False) -> None:
+        """`request` for a new container; `rootless` for one that exists and was made by an ordinary user."""
+        self._request = request
+        self._rootless = request.rootless if request else rootless
+        self._made: list[str] = []  # what `create` has made, also above the container's own
 
     def record(self) -> "dict[str, Any]":
         """What `from_record` needs, made of JSON values; complete before `create`, and to be asked again
@@ -88,8 +99,22 @@ class Manager:
         raise NotImplementedError
 
     def add(self, pid: int) -> None:
-        """Move a process of one thread or more into the cgroups. Raises OciError."""
+        """Move a process, with all its threads, into the cgroups.
+
+        Raises OciError; but not when an ordinary user may not move a further process into an existing
+        container's.
+        """
         raise NotImplementedError
+
+    def _put(self, path: str, pid: int) -> bool:
+        """Write a pid into a cgroup's process list; whether it was allowed. Raises OciError."""
+        try:
+            writer.put(f"{path}/cgroup.procs", str(pid))
+            return True
+        except OSError as error:
+            if self._rootless and self._request is None and error.errno in (errno.EACCES, errno.EPERM):
+                return False
+            raise not_joined(path, error) from None
 
     def exec_fds(self, sub: dict[str, str] | None, init_pid: int) -> tuple[list[int], int]:
         """As `spawn_fds` for a further process; `sub` maps controllers ("" for all) to existing sub-cgroups.
@@ -168,9 +193,9 @@ class Manager:
         return True
 
     def destroy(self) -> None:
-        """Remove the cgroups with all below them.
+        """Remove the cgroups with all below them, and what this manager made above them. Kills nothing.
 
-        Kills nothing. Raises OciError when processes keep them busy.
+        Raises OciError when processes keep them busy.
         """
         deadline = time.monotonic() + REMOVE_SECONDS
         failure: OciError | None = None
@@ -179,12 +204,13 @@ class Manager:
                 tree.remove(path, deadline)
             except OSError as error:
                 failure = failure or _not_removed(path, error)
+        tree.unmake(self._made)
         if failure:
             raise failure
 
 
 def refuse_busy(manager: Manager, path: str) -> None:
-    """Raise OciError when a cgroup that was there already is used by others, or is stopped."""
+    """Raise OciError when a cgroup that was there already has processes."""
     found = manager.pids()
     if found:
         raise OciError(
@@ -194,12 +220,17 @@ def refuse_busy(manager: Manager, path: str) -> None:
             obj=path,
             hint="another container or a leftover process uses it; give each container its own cgroupsPath",
         )
+
+
+def refuse_frozen(manager: Manager, path: str) -> None:
+    """Raise OciError when a process would stop for ever as soon as it is in this cgroup."""
     if manager.frozen():
         message = f"container's cgroup {path} is unexpectedly frozen"
-        raise OciError("cgroup-frozen", message, pointer=POINTER, obj=path, hint="thaw or remove it")
+        hint = "thaw it, or the cgroup above it that is frozen"
+        raise OciError("cgroup-frozen", message, pointer=POINTER, obj=path, hint=hint)
 
 
-def not_made(path: str, error: OSError) -> OciError:
+def not_made(path: str, error: OSError, pointer: str = POINTER) -> OciError:
     """The error for a cgroup that could not be made."""
     number = error.errno or 0
     hints = {
@@ -212,7 +243,7 @@ def not_made(path: str, error: OSError) -> OciError:
     return OciError(
         "cgroup-create",
         f"cannot make cgroup {path}",
-        pointer=POINTER,
+        pointer=pointer,
         errno=number,
         obj=path,
         hint=hints.get(number, ""),

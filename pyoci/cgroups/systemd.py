@@ -4,7 +4,6 @@ its files.
 runc and crun do the same; engines ask for it with --systemd-cgroup and a cgroupsPath slice:prefix:name.
 """
 
-import errno
 import posix
 
 from pyoci.cgroups import base, devices, paths, resources, unit
@@ -35,10 +34,10 @@ class Systemd(base.Manager):
     def __init__(
         self, unit_name: str, *, user: bool, inner: "V1 | V2", request: "Request | None" = None
     ) -> None:
+        super().__init__(request, rootless=user)
         self._name = unit_name
         self._user = user
         self._inner = inner
-        self._request = request
         self._unit: Unit | None = None
         self._started = request is None
         self._limits: tuple[dict[str, Any], list[Rule]] | None = None
@@ -103,13 +102,11 @@ class Systemd(base.Manager):
             raise
 
     def _join(self, pid: int) -> None:
-        try:
+        if not self._user:
             self._inner.add(pid)
-        except OciError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM):
-                raise
+        elif not self._put(self.main_path(), pid):
             # From another part of the tree a user may not move processes; systemd may.
-            with Connection(user=self._user) as bus:
+            with Connection(user=True) as bus:
                 self._call(bus, "AttachProcessesToUnit", "ssau", self._name, "", [pid])
 
     def _start(self, pid: int) -> None:
@@ -212,12 +209,16 @@ class Systemd(base.Manager):
             self._reset_failed(bus)
 
     def _stop_after_failure(self) -> None:
-        """Leave no unit behind; the failure itself is what counts."""
+        """Leave no unit behind; the failure itself is what counts.
+
+        Killed, because stopping a unit asks first, and the container's first process would not answer.
+        """
         if not self._started:
             return
         try:
+            self.signal_all(9)
             self._stop()
-        except OciError:
+        except (OciError, OSError):
             pass
 
     def _reset_failed(self, bus: Connection) -> None:

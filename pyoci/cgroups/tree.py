@@ -117,12 +117,18 @@ def make(path: str, stop: str) -> list[str]:
     except FileNotFoundError:
         if path == stop:
             raise
-    made = make(path.rpartition("/")[0], stop)
-    try:
-        return made + make(path, path)
-    except OSError:
-        unmake(made)
-        raise
+    made: list[str] = []
+    tries = 4
+    while True:
+        tries -= 1
+        made += make(path.rpartition("/")[0], stop)
+        try:
+            return made + make(path, path)
+        except OSError as error:
+            # Another container that made the one above may just have removed it again.
+            if tries == 0 or error.errno != errno.ENOENT:
+                unmake(made)
+                raise
 
 
 def unmake(made: list[str]) -> None:
@@ -131,7 +137,7 @@ def unmake(made: list[str]) -> None:
         try:
             posix.rmdir(path)
         except OSError:
-            return
+            continue
 
 
 def remove(path: str, deadline: float) -> None:

@@ -27,10 +27,12 @@ _UNLIMITED = 1 << 62  # memory.limit_in_bytes without a limit is the largest pag
 class V1(base.Manager):
     """The cgroups of one container on cgroup v1."""
 
-    def __init__(self, directories: dict[str, str], request: "Request | None" = None) -> None:
+    def __init__(
+        self, directories: dict[str, str], request: "Request | None" = None, *, rootless: bool = False
+    ) -> None:
         """`directories`: controller -> directory; controllers mounted together have the same one."""
+        super().__init__(request, rootless=rootless)
         self._directories = directories
-        self._request = request
         self._hierarchies: list[paths.Hierarchy] | None = None
         self._shared = False  # systemd has made some of them, with the process in them
 
@@ -66,7 +68,7 @@ class V1(base.Manager):
         return manager
 
     def record(self) -> "dict[str, Any]":
-        return {"manager": "v1", "paths": self._directories}
+        return {"manager": "v1", "paths": self._directories, "rootless": self._rootless}
 
     def paths(self) -> list[str]:
         return list(dict.fromkeys(self._directories.values()))
@@ -78,12 +80,11 @@ class V1(base.Manager):
         return next(iter(self._directories.values()), "")
 
     def create(self) -> None:
-        made: list[str] = []
         try:
             for path in self.paths():
-                made += self._make(path)
+                self._made += self._make(path)
         except BaseException:
-            tree.unmake(made)
+            tree.unmake(self._made)
             raise
 
     def adopt(self, pid: int) -> None:
@@ -101,12 +102,16 @@ class V1(base.Manager):
             if self._request and self._request.may_do_without(error):
                 self._forget(path)
                 return []
-            raise base.not_made(path, error) from None
+            raise base.not_made(
+                path, error, self._request.pointer if self._request else paths.POINTER
+            ) from None
         try:
             if not made and not self._shared:
                 self._refuse_busy(path)
             if path == self._directories.get("cpuset"):
                 _inherit_cpuset(path, mount)
+            if path == self._directories.get("freezer") and not self._shared:
+                base.refuse_frozen(self, path)
         except BaseException:
             tree.unmake(made)
             raise
@@ -141,7 +146,7 @@ class V1(base.Manager):
     def _apply_devices(self, rules: "list[Rule]") -> None:
         path = self._directories.get("devices")
         if path is None:
-            if devices.allows_all(rules) or (self._request and self._request.rootless):
+            if devices.allows_all(rules) or self._rootless:
                 return
             raise writer.no_controller("devices", devices.POINTER, "on this machine")
         fds: dict[str, int] = {}
@@ -152,7 +157,7 @@ class V1(base.Manager):
                 try:
                     posix.write(fds[file], line.encode())
                 except OSError as error:
-                    if self._request and self._request.rootless:
+                    if self._rootless:
                         return
                     raise writer.refusal(file, line, devices.POINTER, error) from None
         finally:
@@ -179,10 +184,7 @@ class V1(base.Manager):
 
     def add(self, pid: int) -> None:
         for path in self.paths():
-            try:
-                writer.put(f"{path}/cgroup.procs", str(pid))
-            except OSError as error:
-                raise base.not_joined(path, error) from None
+            self._put(path, pid)
 
     def exec_fds(self, sub: dict[str, str] | None, init_pid: int) -> tuple[list[int], int]:
         directories = self._directories

@@ -28,10 +28,9 @@ _MAY_NOT = (errno.EACCES, errno.EPERM, errno.EROFS)
 class V2(base.Manager):
     """The cgroup of one container on cgroup v2."""
 
-    def __init__(self, path: str, request: "Request | None" = None) -> None:
+    def __init__(self, path: str, request: "Request | None" = None, *, rootless: bool = False) -> None:
+        super().__init__(request, rootless=rootless)
         self._path = path
-        self._request = request
-        self._made: list[str] = []
 
     @classmethod
     def plan(cls, request: "Request") -> "V2":
@@ -47,7 +46,7 @@ class V2(base.Manager):
         return cls("/".join([start, *paths.components(request.path or request.id)]), request)
 
     def record(self) -> "dict[str, Any]":
-        return {"manager": "v2", "path": self._path}
+        return {"manager": "v2", "path": self._path, "rootless": self._rootless}
 
     def paths(self) -> list[str]:
         return [self._path] if self._path else []
@@ -63,10 +62,11 @@ class V2(base.Manager):
             if request and request.may_do_without(error) and not resources.v2(request.resources):
                 self._path = ""
                 return
-            raise base.not_made(self._path, error) from None
+            raise base.not_made(self._path, error, request.pointer if request else paths.POINTER) from None
         try:
             if not self._made:
                 base.refuse_busy(self, self._path)
+            base.refuse_frozen(self, self._path)
             needed = _controllers_of(request.resources) if request else set()
             self._provide(needed)
             if request and request.owner >= 0:
@@ -141,8 +141,11 @@ class V2(base.Manager):
         except OciError as error:
             # In a user namespace the kernel loads no programs. There, and for rules that deny nothing, it is
             # no loss: what can be opened is what the host's own rules leave open.
-            rootless = self._request is not None and self._request.rootless
-            if rootless or devices.allows_all(rules) or (error.errno == errno.EPERM and in_user_namespace()):
+            if (
+                self._rootless
+                or devices.allows_all(rules)
+                or (error.errno == errno.EPERM and in_user_namespace())
+            ):
                 return
             raise
 
@@ -171,12 +174,8 @@ class V2(base.Manager):
             raise base.not_joined(path, error) from None
 
     def add(self, pid: int) -> None:
-        if not self._path:
-            return
-        try:
-            writer.put(f"{self._path}/cgroup.procs", str(pid))
-        except OSError as error:
-            raise base.not_joined(self._path, error) from None
+        if self._path:
+            self._put(self._path, pid)
 
     def exec_fds(self, sub: dict[str, str] | None, init_pid: int) -> tuple[list[int], int]:
         if not sub:
