@@ -34,8 +34,7 @@ class Init:
         self.timed = timed
         self.times: list[tuple[str, Plan, list[int]]] = []
         self._sync = -1
-        self._plan: Plan | None = None
-        self._name = ""
+        self._sent: list[tuple[str, Plan]] = []
 
     def spawn(
         self,
@@ -73,16 +72,19 @@ class Init:
         lib.pyoci_send_byte(self._sync)
 
     def send(self, name: str, plan: Plan, fds: list[int]) -> None:
-        """Send a plan with its descriptors, which stay ours to close. Raises OciError when the init is gone."""
+        """Send a plan with its descriptors, which stay ours to close; it may be sent before the one before is done.
+
+        Raises OciError when the init is gone.
+        """
         data = plan.encode(timed=self.timed)
-        self._name, self._plan = name, plan
+        self._sent.append((name, plan))
         result = lib.pyoci_send_plan(self._sync, data, len(data), fds, len(fds))
         if result < 0:
             self._receive()  # what it said before it went
             raise self._died()
 
-    def finish(self, expected: int) -> None:
-        """Listen until the init says `expected` (REPLY_DONE, REPLY_READY). Raises OciError for all else."""
+    def expect(self, expected: int) -> None:
+        """Listen until the init says `expected` (REPLY_DONE, REPLY_READY). Raises OciError for a failure."""
         while True:
             kind = self._receive()
             if kind == expected:
@@ -138,16 +140,17 @@ class Init:
             raise self._explain(head.op, head.error, text)
         if kind == lib.REPLY_TERMINAL:
             self.terminal = passed
-        elif kind == lib.REPLY_TIMES and self._plan is not None:
+        elif kind == lib.REPLY_TIMES:
             values = [int.from_bytes(text[at : at + 8], "little") for at in range(0, len(text), 8)]
-            self.times.append((self._name, self._plan, values))
+            self.times.append((*self._sent[0], values))
+        elif kind == lib.REPLY_DONE:
+            self._sent.pop(0)
         return kind
 
     def _explain(self, index: int, error: int, text: bytes) -> OciError:
         from pyoci.plan import failure
 
-        assert self._plan is not None
-        op = self._plan.ops[index]
+        op = self._sent[0][1].ops[index]
         return failure.explain(op.code, op.pointer, op.about, error, text)
 
     def _died(self) -> OciError:
@@ -156,7 +159,7 @@ class Init:
 
         status = self._reap()
         self.pid = 0
-        return failure.died(self._name, status)
+        return failure.died(self._sent[0][0] if self._sent else "its birth", status)
 
 
 def _not_born(error: int, born: int, joined: bool) -> OciError:

@@ -46,6 +46,7 @@ static int make_directory_mount(unsigned attributes) {
     int mount, context = sys_fsopen("tmpfs");
 
     check(context, "fsopen", "tmpfs");
+    check(sys_fsconfig(context, FSCONFIG_STRING, "source", "tmpfs"), "fsconfig", "source");
     check(sys_fsconfig(context, FSCONFIG_CREATE, NULL, NULL), "fsconfig", "tmpfs");
     mount = sys_fsmount(context, attributes);
     check(mount, "fsmount", "tmpfs");

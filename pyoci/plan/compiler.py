@@ -59,9 +59,9 @@ def _prepare(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts) -> 
 def _finish(spec: "dict[str, Any]", wanted: "dict[str, Any]", privileges: process.Privileges, facts: Facts) -> Plan:
     plan = Plan()
     hooks.add(plan, spec, "createContainer", facts.state)
+    rootfs.add_closing(plan, spec)
     rootfs.add_pivot(plan, spec, facts)
     plan.add(lib.OP_STDIO_NULL, "", "standard files")
-    rootfs.add_closing(plan, spec)
     process.add_settings(plan, wanted)
     process.add_personality(plan, spec)
     process.add_identity(plan, wanted, privileges, can_set_groups=facts.can_set_groups)

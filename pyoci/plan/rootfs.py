@@ -34,27 +34,27 @@ def add_root(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
         plan.add(lib.OP_ROOTFS, "/root/path", "rootfs", texts=(facts.rootfs,))
 
 
-def add_pivot(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
-    """The rootfs becomes "/"."""
-    if not namespaces.has(spec, "mount"):
-        plan.add(lib.OP_CHROOT, "/root/path", "rootfs", flags=lib.OPF_JOINED)
-    elif facts.no_pivot:
-        plan.add(lib.OP_CHROOT, "/root/path", "rootfs")
-    else:
-        plan.add(lib.OP_PIVOT_ROOT, "/root/path", "rootfs")
-
-
 def add_closing(plan: Plan, spec: "dict[str, Any]") -> None:
-    """Propagation of the root, read-only and masked paths, and at last the read-only root."""
+    """Read-only and masked paths, and at last the read-only root; before the pivot, while the host's /dev/null is a mount of ours."""
     linux = spec.get("linux") or {}
-    name = linux.get("rootfsPropagation")
-    if name:
-        plan.add(
-            lib.OP_ROOT_PROPAGATION, "/linux/rootfsPropagation", f"root {name}", numbers=(options.PROPAGATION[name],)
-        )
     for index, path in enumerate(linux.get("readonlyPaths") or ()):
         plan.add(lib.OP_READONLY, f"/linux/readonlyPaths/{index}", f"read-only path {path}", texts=(path,))
     for index, path in enumerate(linux.get("maskedPaths") or ()):
         plan.add(lib.OP_MASK, f"/linux/maskedPaths/{index}", f"masked path {path}", texts=(path,))
     if (spec.get("root") or {}).get("readonly"):
         plan.add(lib.OP_ROOT_READONLY, "/root/readonly", "read-only root")
+
+
+def add_pivot(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
+    """The rootfs becomes "/", and propagates as configured: pivot_root(2) takes no shared mount."""
+    if not namespaces.has(spec, "mount"):
+        plan.add(lib.OP_CHROOT, "/root/path", "rootfs", flags=lib.OPF_JOINED)
+    elif facts.no_pivot:
+        plan.add(lib.OP_CHROOT, "/root/path", "rootfs")
+    else:
+        plan.add(lib.OP_PIVOT_ROOT, "/root/path", "rootfs")
+    name = (spec.get("linux") or {}).get("rootfsPropagation")
+    if name:
+        plan.add(
+            lib.OP_ROOT_PROPAGATION, "/linux/rootfsPropagation", f"root {name}", numbers=(options.PROPAGATION[name],)
+        )

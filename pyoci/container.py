@@ -1,0 +1,281 @@
+"""The lifecycle of a container: the one place that knows the order of things (runtime.md, Lifecycle)."""
+
+import posix
+import select
+
+from pyoci import files, log
+from pyoci import state as store
+from pyoci.creation import Creation, poststop, send_terminal
+from pyoci.document import document, full
+from pyoci.errors import OciError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.request import CreateRequest
+
+_SIGKILL = 9
+_DEATH_SECONDS = 10
+
+
+def create(request: "CreateRequest") -> int:
+    """`create`: the container is set up and its init waits for `start`. Raises OciError; then nothing is left of it."""
+    creation = Creation(request, wait_start=True)
+    _check_terminal(creation, detached=True)
+    try:
+        creation.make()
+        if creation.init.terminal >= 0:
+            send_terminal(request.console_socket, creation.init.terminal)
+        creation.commit("created")
+    except BaseException:
+        creation.undo()
+        raise
+    _write_trace(creation)
+    creation.init.close()
+    creation.entry.close()
+    return 0
+
+
+def run(request: "CreateRequest") -> int:
+    """`run`: create and start; in the foreground also wait and delete. Returns the exit status. Raises OciError."""
+    creation = Creation(request, wait_start=False)
+    _check_terminal(creation, detached=request.detach)
+    try:
+        creation.make()
+        if creation.init.terminal >= 0 and request.console_socket:
+            send_terminal(request.console_socket, creation.init.terminal)
+        creation.commit("running")
+        creation.init.wait_exec()
+        _poststart(creation.entry, creation.init.pid)
+    except BaseException:
+        creation.undo()
+        raise
+    _write_trace(creation)
+    if request.detach:
+        creation.init.close()
+        creation.entry.close()
+        return 0
+    return _foreground(creation)
+
+
+def _foreground(creation: Creation) -> int:
+    """Stand in for the container's process until it ends: its terminal, its signals, its status."""
+    from pyoci import console
+
+    creation.entry.close()  # others may kill, pause, delete it meanwhile
+    init = creation.init
+    try:
+        master = None if creation.request.console_socket or init.terminal < 0 else init.terminal
+        status = console.foreground(init.pid, init.pidfd, master)
+    finally:
+        init.close()
+    if not creation.request.keep:
+        delete(creation.request.root, creation.request.id, True)
+    return status
+
+
+def _write_trace(creation: Creation) -> None:
+    if creation.request.trace:
+        from pyoci import trace
+
+        trace.write(creation.request.trace, creation.init.times)
+
+
+def _check_terminal(creation: Creation, *, detached: bool) -> None:
+    """A terminal needs somebody at its other end: the console socket when we go away, else ourselves."""
+    terminal = bool((creation.spec.get("process") or {}).get("terminal"))
+    check_terminal(terminal, creation.request.console_socket, detached=detached)
+
+
+def check_terminal(terminal: bool, console_socket: str, *, detached: bool) -> None:
+    """Raise OciError unless a console socket is given just when it is needed."""
+    if terminal and detached and not console_socket:
+        hint = "give --console-socket, or set process.terminal to false"
+        message = "cannot allocate tty if runc will detach without setting console socket"
+        raise OciError("console-socket", message, pointer="/process/terminal", hint=hint)
+    if console_socket and not (terminal and detached):
+        message = "cannot use console socket if runc will not detach or allocate tty"
+        raise OciError("console-socket", message, pointer="/process/terminal", obj=console_socket)
+
+
+def start(root: str, id: str) -> None:
+    """`start`: let the waiting init execute the program. Raises OciError."""
+    entry = store.open(root, id, lock=True)
+    status = entry.status()
+    if status == "stopped":
+        raise OciError("not-created", "cannot start a container that has stopped", obj=id)
+    if status != "created":
+        raise OciError("not-created", "cannot start an already running container", obj=id)
+    late = entry.record["late"]
+    answer = _let_go(entry)
+    if answer:
+        from pyoci import launch
+
+        raise launch.read_failure(answer, late)
+    _poststart_or_stop(entry)
+    entry.close()
+
+
+def _let_go(entry: store.Entry) -> bytes:
+    """Wake the init and hear what it says until its program runs: nothing, or a failure."""
+    directory = entry.directory
+    failure = posix.open("failure", posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC, dir_fd=directory)
+    posix.set_blocking(failure, True)
+    try:
+        go = posix.open("start", posix.O_WRONLY | posix.O_NONBLOCK | posix.O_CLOEXEC, dir_fd=directory)
+        posix.write(go, b"\0")
+        posix.close(go)
+        return files.read_fd(failure)
+    finally:
+        posix.close(failure)
+
+
+def _poststart(entry: store.Entry, pid: int) -> None:
+    hooks = entry.record["hooks"].get("poststart")
+    if hooks:
+        from pyoci import hooks as runner
+
+        runner.run(hooks, document(entry, "running", pid), name="poststart", pointer="/hooks/poststart")
+
+
+def _poststart_or_stop(entry: store.Entry) -> None:
+    """A poststart hook that fails stops the container, and then it is destroyed (runtime.md, Lifecycle, since 1.3)."""
+    try:
+        _poststart(entry, entry.record["pid"])
+    except OciError:
+        _kill_and_wait(entry)
+        _destroy(entry)
+        raise
+
+
+def kill(root: str, id: str, signal: int, all_: bool) -> None:
+    """`kill`: send a signal to the container's process, or to all of them. Raises OciError."""
+    entry = store.open(root, id, lock=False)
+    try:
+        if entry.status() in ("stopped", "creating"):
+            if all_:
+                _signal_all(entry, signal)
+                return
+            raise not_running(id)
+        if all_ or (signal == _SIGKILL and entry.record["flags"].get("host_pid")):
+            _signal_all(entry, signal)
+        if not _signal(entry, signal):
+            raise not_running(id)
+    finally:
+        entry.close()
+
+
+def not_running(id: str) -> OciError:
+    """The error for a container without a process; engines look for its words."""
+    return OciError("not-running", "container not running", obj=id)
+
+
+def _signal_all(entry: store.Entry, signal: int) -> None:
+    if entry.record["cgroup"]:
+        from pyoci import cgroups
+
+        cgroups.from_record(entry.record["cgroup"]).signal_all(signal)
+
+
+def _open_process(entry: store.Entry) -> int:
+    """A pidfd of the container's process, or -1 when it is gone: the pid alone may be somebody else's by now."""
+    try:
+        pidfd = posix.pidfd_open(entry.record["pid"])
+    except (OSError, ValueError):
+        return -1
+    if entry.alive():
+        return pidfd
+    posix.close(pidfd)
+    return -1
+
+
+def _signal(entry: store.Entry, signal: int) -> bool:
+    import _signal
+
+    pidfd = _open_process(entry)
+    if pidfd < 0:
+        return False
+    try:
+        _signal.pidfd_send_signal(pidfd, signal)
+        return True
+    except ProcessLookupError:
+        return False
+    except PermissionError as error:
+        raise OciError("kill", f"signal {signal}", errno=error.errno or 0, obj=entry.id) from None
+    finally:
+        posix.close(pidfd)
+
+
+def _kill_and_wait(entry: store.Entry) -> None:
+    """End the container's process and wait for its death. Raises OciError when it does not die."""
+    pidfd = _open_process(entry) if entry.record["pid"] else -1
+    if pidfd >= 0:
+        import _signal
+
+        try:
+            _signal.pidfd_send_signal(pidfd, _SIGKILL)
+        except ProcessLookupError:
+            pass
+    if entry.record["flags"].get("host_pid") or not entry.record["pid"]:
+        _signal_all(entry, _SIGKILL)
+    if pidfd < 0:
+        return
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    dead = poll.poll(_DEATH_SECONDS * 1000)
+    posix.close(pidfd)
+    if not dead:
+        hint = "a process in uninterruptible sleep, or a frozen cgroup, holds it up"
+        raise OciError("not-dying", f"container {entry.id} does not die", obj=entry.id, hint=hint)
+
+
+def delete(root: str, id: str, force: bool) -> None:
+    """`delete`: undo what create made. A running container is refused unless forced. Raises OciError."""
+    try:
+        entry = store.open(root, id, lock=True)
+    except OciError as error:
+        if force and error.code in ("not-found", "invalid-id"):
+            return
+        raise
+    status = entry.status()
+    if status == "running" and not force:
+        message = f"cannot delete container {id} that is not stopped: {status}"
+        raise OciError("not-stopped", message, obj=id, hint="`kill` it first, or use --force")
+    if status != "stopped" or not entry.record["pid"]:
+        _kill_and_wait(entry)
+    _destroy(entry)
+
+
+def _destroy(entry: store.Entry) -> None:
+    """Remove what is left of a container whose process is dead."""
+    if entry.record["cgroup"]:
+        from pyoci import cgroups
+
+        manager = cgroups.from_record(entry.record["cgroup"])
+        if entry.record["flags"].get("host_pid"):
+            manager.signal_all(_SIGKILL)
+        manager.destroy()
+    poststop(entry, entry.record["hooks"])
+    entry.remove()
+
+
+def state(root: str, id: str) -> "dict[str, Any]":
+    """`state`: the container's state document. Raises OciError."""
+    entry = store.open(root, id, lock=False)
+    try:
+        return full(entry)
+    finally:
+        entry.close()
+
+
+def list_states(root: str) -> "list[dict[str, Any]]":
+    """`list`: the state documents of all containers; one that can't be read is logged and left out."""
+    found = []
+    for id in store.ids(root):
+        try:
+            found.append(state(root, id))
+        except OciError as error:
+            if error.code not in ("not-found", "invalid-id"):
+                log.warning(error.text(), code=error.code)
+    return found

@@ -1,0 +1,317 @@
+"""creation: how a container comes to be, step by step, and how a failed attempt is taken back.
+
+    entry (intent record) -> cgroup -> init in new namespaces -> id maps -> plan "prepare" -> prestart, createRuntime hooks
+    -> plan "finish" -> READY -> record, pid file
+
+Whatever fails, `undo` leaves the machine as if nothing had been tried; after SIGKILL at any step, `delete` can do the same from
+the record, and the init, which notices the end of its socket, ends by itself.
+"""
+
+import posix
+import time
+
+from pyoci import bundle as bundles
+from pyoci import files, inherited, launch, log, state
+from pyoci.document import document, halves
+from pyoci.errors import OciError, from_os_error
+from pyoci.plan import compiler, namespaces
+from pyoci.plan.facts import Facts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.cgroups.base import Manager
+    from pyoci.request import CreateRequest
+
+_ALL_CAPABILITIES = (1 << 64) - 1
+
+
+class Creation:
+    """One attempt at `create` or `run`.
+
+    wait_start   the init shall wait for `start` (create) instead of going on (run)
+    """
+
+    def __init__(self, request: "CreateRequest", *, wait_start: bool) -> None:
+        self.request = request
+        self.wait_start = wait_start
+        self.inherited = inherited.take(request.preserve_fds)
+        self.rootless = posix.geteuid() != 0 if request.rootless is None else request.rootless
+        self.bundle = bundles.load(request.bundle, request.config, systemd=request.cgroup_manager == "systemd")
+        self.spec = self.bundle.spec
+        self.init = launch.Init(timed=bool(request.trace))
+        self.entry: state.Entry
+        self.manager: "Manager | None" = None
+        self._fds: list[int] = []
+        self._can_set_groups = True
+        self._early = False
+
+    def make(self) -> None:
+        """Everything up to READY. Raises OciError; the caller then calls undo()."""
+        self._write_intent()
+        self._make_cgroup()
+        self._start_init()
+        self._adjust_oom_score()
+        self._run_plans()
+
+    # -- the steps ---------------------------------------------------------------------------------------------------
+
+    def _write_intent(self) -> None:
+        """Before anything else is made, what is going to be made is written down."""
+        request = self.request
+        self.entry = state.create(request.root, request.id)
+        if request.cgroup_manager != "disabled":
+            from pyoci import cgroups
+
+            systemd = request.cgroup_manager == "systemd"
+            self.manager = cgroups.manager(self.spec, request.id, systemd=systemd, rootless=self.rootless)
+        record = state.new_record(request.id, self.bundle.path, self.bundle.rootfs, posix.getpid())
+        record["created"] = _now()
+        record["annotations"] = self.spec.get("annotations") or {}
+        record["cgroup"] = self.manager.record() if self.manager else None
+        hooks = self.spec.get("hooks") or {}
+        record["hooks"] = {name: hooks[name] for name in ("poststart", "poststop") if hooks.get(name)}
+        record["flags"] = {
+            "no_new_keyring": request.no_new_keyring,
+            "rootless": self.rootless,
+            "host_pid": not namespaces.is_new(self.spec, "pid"),
+        }
+        self.entry.record = record
+        try:
+            files.create("config.json", self.bundle.raw, dir_fd=self.entry.directory)
+        except OSError as error:
+            raise from_os_error("state-write", f"state of {request.id} in {request.root}", error, obj=request.root) from None
+        self.entry.save(sync=True)
+
+    def _make_cgroup(self) -> None:
+        if self.manager is None:
+            return
+        self.manager.create()
+        if not self.manager.late:
+            self.manager.apply((self.spec.get("linux") or {}).get("resources") or {})
+
+    def _start_init(self) -> None:
+        """The init is born; its first plan, the namespaces that take the kernel longest, runs while we go on."""
+        birth = namespaces.birth(self.spec)
+        joins = launch.open_joined(birth.joined)
+        cgroup_fd = -1
+        try:
+            if self.manager is not None and not self.manager.late:
+                self._fds, cgroup_fd = self.manager.spawn_fds()
+            user = namespaces.has(self.spec, "user")
+            new_user = bool(birth.born & namespaces.NEWUSER)
+            self.init.spawn(
+                birth.born,
+                joins,
+                cgroup_fd=cgroup_fd,
+                wait_for_maps=new_user,
+                become_root=user,
+                preserved=self.inherited.count,
+            )
+        finally:
+            launch.close_all([fd for fd, _ in joins])
+            if cgroup_fd >= 0:
+                posix.close(cgroup_fd)
+        if new_user:
+            self._write_maps()
+        if self.manager is not None and self.manager.late:
+            self.manager.add(self.init.pid)
+            self.manager.apply((self.spec.get("linux") or {}).get("resources") or {})
+            self.entry.record["cgroup"] = self.manager.record()
+        early = namespaces.early(self.spec)
+        self._early = bool(early.ops)
+        if self._early:
+            self.init.send("early", early, [])
+
+    def _write_maps(self) -> None:
+        from pyoci import idmap
+
+        linux = self.spec["linux"]
+        uids, gids = linux.get("uidMappings") or [], linux.get("gidMappings") or []
+        self._can_set_groups = idmap.write_maps(self.init.pid, uids, gids, rootless=self.rootless)
+        self.init.maps_written()
+
+    def _adjust_oom_score(self) -> None:
+        """process.oomScoreAdj; without privilege it can only be raised, and runc lets that pass."""
+        value = (self.spec.get("process") or {}).get("oomScoreAdj")
+        if value is None:
+            return
+        try:
+            files.write(f"/proc/{self.init.pid}/oom_score_adj", str(value).encode())
+        except OSError as error:
+            if not self.rootless:
+                message = f"oom_score_adj {value}"
+                raise from_os_error("oom-score", message, error, pointer="/process/oomScoreAdj") from None
+
+    def _run_plans(self) -> None:
+        from pyoci._shim import lib
+
+        facts = self._facts()
+        compiled = compiler.compile_container(self.spec, facts)
+        for warning in compiled.warnings:
+            log.warning(warning, pointer="/process/capabilities")
+        hooks = self.spec.get("hooks") or {}
+        between = hooks.get("prestart") or hooks.get("createRuntime")
+        self._send("prepare", compiled.prepare)
+        if not between:
+            self._send("finish", compiled.finish)
+        for _ in range(1 + self._early):
+            self.init.expect(lib.REPLY_DONE)
+        if between:
+            self._run_hooks(hooks)
+            self._send("finish", compiled.finish)
+        if self.wait_start:
+            self.entry.record["late"] = launch.late_ops(compiled.finish)
+        self.init.expect(lib.REPLY_READY)
+
+    def _send(self, name: str, plan: "compiler.Plan") -> None:
+        ready: dict[str, list[int]] = {"cgroup": self._fds}
+        if any(what[0] == "fifo" for what in plan.passed):
+            ready["fifo"] = _make_fifos(self.entry.directory, plan)
+        if any(what[0] == "namespace" for what in plan.passed):
+            ready["namespace"] = self._time_namespaces()
+        if any(what[0] == "userns" for what in plan.passed):
+            from pyoci import idmapped
+
+            ready["userns"] = idmapped.namespaces_of(self.spec, plan, self.init.pid, self.rootless)
+        fds = launch.open_passed(plan, ready)
+        try:
+            self.init.send(name, plan, fds)
+        finally:
+            launch.close_all(fds)
+
+    def _time_namespaces(self) -> list[int]:
+        return [
+            launch.open_namespace("time", entry["path"], f"/linux/namespaces/{index}/path")
+            for index, entry in enumerate(namespaces.entries(self.spec))
+            if entry["type"] == "time" and entry.get("path")
+        ]
+
+    def _facts(self) -> Facts:
+        from pyoci._shim import lib
+
+        facts = Facts(self.bundle.rootfs, self.request.id)
+        in_user_namespace = namespaces.has(self.spec, "user")
+        facts.open_sources = in_user_namespace and namespaces.has(self.spec, "mount") and posix.geteuid() == 0
+        facts.capabilities = _ALL_CAPABILITIES if in_user_namespace else lib.pyoci_permitted_capabilities()
+        facts.can_set_groups = self._can_set_groups
+        if self.manager is not None:
+            facts.cgroup = self.manager.mount_facts()
+        facts.cgroup_fds = len(self._fds)
+        facts.wait_start = self.wait_start
+        facts.no_pivot = self.request.no_pivot
+        facts.no_new_keyring = self.request.no_new_keyring
+        facts.listen_fds = self.inherited.listen_fds
+        facts.listen_names = self.inherited.listen_names
+        facts.kcore = posix.access("/proc/kcore", posix.F_OK)
+        hooks = self.spec.get("hooks") or {}
+        if hooks.get("createContainer") or hooks.get("startContainer"):
+            facts.state = halves(self.entry, "creating")
+        profile = (self.spec.get("linux") or {}).get("seccomp")
+        if profile:
+            from pyoci import seccomp
+
+            program, flags = seccomp.program(profile)
+            facts.seccomp = (program, flags) if program else None
+        return facts
+
+    def _run_hooks(self, hooks: "dict[str, Any]") -> None:
+        from pyoci import hooks as runner
+
+        text = document(self.entry, "creating", self.init.pid)
+        for name in ("prestart", "createRuntime"):
+            if hooks.get(name):
+                runner.run(hooks[name], text, name=name, pointer=f"/hooks/{name}")
+
+    # -- afterwards --------------------------------------------------------------------------------------------------
+
+    def commit(self, status: str) -> None:
+        """READY came: write down what is there now, and only then let the init go on. Raises OciError."""
+        record = self.entry.record
+        record["status"] = status
+        record["pid"] = self.init.pid
+        record["start"] = state.start_time(self.init.pid)
+        self.entry.save()
+        if self.request.pidfd_socket:
+            _send_descriptor("pidfd-socket", self.request.pidfd_socket, self.init.pidfd, "pidfd")
+        if self.request.pid_file:
+            write_pid_file(self.request.pid_file, self.init.pid)
+        self.init.go()
+
+    def undo(self) -> None:
+        """Take back whatever was made: the process, the cgroup, the entry. Raises nothing."""
+        self.init.kill()
+        launch.close_all(self._fds)
+        self._fds = []
+        if not hasattr(self, "entry"):
+            return
+        if self.manager is not None:
+            self._destroy_cgroup(self.manager)
+        poststop(self.entry, self.entry.record.get("hooks") or {})
+        try:
+            self.entry.remove()
+        except OciError as error:
+            log.warning(error.text(), code=error.code)
+
+    def _destroy_cgroup(self, manager: "Manager") -> None:
+        try:
+            manager.destroy()
+        except OciError as error:
+            log.warning(error.text(), code=error.code)
+
+
+def poststop(entry: state.Entry, hooks: "dict[str, Any]") -> None:
+    """Run the poststop hooks; their failures are only logged (config.md, POSIX-platform Hooks)."""
+    if not hooks.get("poststop"):
+        return
+    from pyoci import hooks as runner
+
+    text = document(entry, "stopped", 0)
+    for failure in runner.run_ignoring(hooks["poststop"], text, name="poststop", pointer="/hooks/poststop"):
+        log.warning(failure.text(), code=failure.code, pointer=failure.pointer)
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """Write a pid in decimal digits, atomically. Raises OciError."""
+    try:
+        files.replace(path, str(pid).encode(), 0o644)
+    except OSError as error:
+        raise from_os_error("pid-file", f"pid file {path}", error, obj=path) from None
+
+
+def send_terminal(socket_path: str, master: int) -> None:
+    """Hand the terminal's master to whoever listens at the console socket. Raises OciError."""
+    _send_descriptor("console-socket", socket_path, master, "/dev/ptmx")
+
+
+def _send_descriptor(kind: str, socket_path: str, fd: int, name: str) -> None:
+    from pyoci._shim import lib
+
+    text = name.encode()
+    result = lib.pyoci_send_fd(socket_path.encode("utf-8", "surrogateescape"), fd, text, len(text))
+    if result < 0:
+        hint = "a program must listen on it before the runtime is called"
+        raise OciError(kind, f"{kind.replace('-', ' ')} {socket_path}", errno=-result, obj=socket_path, hint=hint)
+
+
+def _make_fifos(directory: int, plan: "compiler.Plan") -> list[int]:
+    """The fifos that connect the waiting init with `start`, open in the order of the plan."""
+    found = []
+    try:
+        for what in plan.passed:
+            if what[0] == "fifo":
+                name = str(what[1])
+                posix.mkfifo(name, 0o600, dir_fd=directory)
+                found.append(posix.open(name, posix.O_RDWR | posix.O_CLOEXEC, dir_fd=directory))
+    except OSError as error:
+        launch.close_all(found)
+        raise from_os_error("state-write", "make the start fifo", error) from None
+    return found
+
+
+def _now() -> str:
+    """The time as RFC 3339 with nanoseconds, in UTC."""
+    nanoseconds = time.time_ns()
+    moment = time.gmtime(nanoseconds // 1_000_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", moment) + f".{nanoseconds % 1_000_000_000:09d}Z"
