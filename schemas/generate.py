@@ -8,6 +8,8 @@ Linux never holds (windows, vm, ..., and the features document) goes into a seco
 it, so that the first stays small enough to load in microseconds. Where that second module cannot be loaded
 the answer is no, and full Python, which asks again, can load it.
 
+OUT_schemas.py gets the schemas themselves, as Python literals, for `jsonschema` to explain what is wrong.
+
 Only the JSON-schema keywords that the schemas use are understood; any other stops the build, so that a new
 version of the specification cannot be taken over half. The generated code says no in two ways: it returns
 False, or it lets a TypeError out (`"".join(list)` is the fastest way to see that a list holds strings only),
@@ -15,8 +17,10 @@ which the entry points catch.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
+from pprint import pformat
 from typing import Any, NamedTuple
 
 Schema = dict[str, Any]
@@ -50,11 +54,9 @@ class Schemas:
     """The schema files of one directory, and the `$ref`s between them."""
 
     def __init__(self, directory: Path = HERE) -> None:
-        self.files: dict[str, Any] = {
-            path.name: json.loads(path.read_text("utf-8"))
-            for path in sorted(directory.glob("*.json"))
-            if path.name != "deviations.json"
-        }
+        found = {path.name: json.loads(path.read_text("utf-8")) for path in sorted(directory.glob("*.json"))}
+        self.deviations: list[dict[str, Any]] = found.pop("deviations.json", [])
+        self.files: dict[str, Any] = found
 
     def find(self, reference: str, base: str = "") -> tuple[str, Schema]:
         """The full address and the schema of a `$ref` that stands in file `base`."""
@@ -438,10 +440,27 @@ def features(doc: object) -> bool:
 """
 
 
-def generate(schemas: Schemas) -> tuple[str, str]:
-    """The sources of the main module and of the other one."""
-    main = Module(schemas, OTHER).text(MAIN) + _FEATURES
-    return main, Module(schemas, {}).text(OTHER)
+def generate(schemas: Schemas) -> dict[str, str]:
+    """The sources of the modules: what comes behind the first one's name -> text."""
+    literals = (
+        "from typing import Any\n\n"
+        f"DEVIATIONS: list[dict[str, Any]] = {pformat(schemas.deviations)}\n"
+        f"SCHEMAS: dict[str, dict[str, Any]] = {pformat(schemas.files, sort_dicts=False)}\n"
+    )
+    return {
+        "": Module(schemas, OTHER).text(MAIN) + _FEATURES,
+        "_other": Module(schemas, {}).text(OTHER),
+        "_schemas": _HEAD.rstrip("\n") + "\n" + literals,
+    }
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file in one step, and only when it changes: others may be running from it."""
+    if path.exists() and path.read_text("utf-8") == text:
+        return
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(text, "utf-8")
+    temporary.replace(path)
 
 
 def main(argv: list[str]) -> int:
@@ -455,8 +474,8 @@ def main(argv: list[str]) -> int:
     except Unsupported as error:
         print(f"generate.py: not supported: {error}", file=sys.stderr)
         return 1
-    out.write_text(texts[0], "utf-8")
-    out.with_name(out.stem + "_other.py").write_text(texts[1], "utf-8")
+    for suffix, text in texts.items():
+        _replace(out.with_name(f"{out.stem}{suffix}.py"), text)
     return 0
 
 

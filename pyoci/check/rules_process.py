@@ -25,12 +25,7 @@ def process(process: "dict[str, Any]", at: str, report: Report) -> None:
     """The process object; `at` is its pointer."""
     args = process.get("args")
     if not args:
-        report(
-            "process-args",
-            f"{at}/args" if args is not None else at,
-            "args must not be empty",
-            expected="the command",
-        )
+        report("process-args", f"{at}/args", "args must not be empty", expected="the command to run")
     else:
         report.nul(args, f"{at}/args")
     cwd = process["cwd"]

@@ -64,7 +64,7 @@ def _spec(spec: "dict[str, Any]", systemd: bool, rootless: bool, report: Report)
         rules_process.process(spec["process"], "/process", report)
     else:
         expected = '"process" with "args" and "cwd"'
-        report("process-missing", "", "there is no process to run", expected=expected)
+        report("process-missing", "/process", "there is no process to run", expected=expected)
     namespaces = rules_linux.namespaces(linux, report)
     rules_process.mounts(spec.get("mounts", ()), namespaces, report)
     _names(spec, namespaces, report)
@@ -116,7 +116,7 @@ def _version(version: str, report: Report) -> None:
 
 def _root(spec: "dict[str, Any]", report: Report) -> None:
     if "root" not in spec:
-        report("root-missing", "", "there is no root filesystem", expected='"root" with "path"')
+        report("root-missing", "/root", "there is no root filesystem", expected='"root" with "path"')
         return
     path = spec["root"]["path"]
     if not path or "\0" in path:

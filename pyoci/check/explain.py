@@ -1,0 +1,243 @@
+"""Everything that is wrong with a document, with line and column: the slow and thorough side of the check."""
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from pyoci.check import documents, locate, repair, schema, semantic
+from pyoci.check.fast import drop_nulls
+from pyoci.check.problem import Problem
+from pyoci.errors import OciError
+
+SEVERITIES = ("error", "warning", "advice")
+WIDTH = 100  # a source line is shown around the column: engines write the whole file in one line
+
+
+class Finding(NamedTuple):
+    """A problem and its place in the file; line and column are 0 where there is none."""
+
+    problem: Problem
+    line: int
+    column: int
+    source: str  # the part of the line that is shown
+    mark: int  # where in `source` the column is, from 0
+
+
+class Report(NamedTuple):
+    """What was found in one document, in the order of the file."""
+
+    name: str
+    findings: list[Finding]
+
+    def count(self, severity: str) -> int:
+        """How many problems of a severity there are."""
+        return sum(finding.problem.severity == severity for finding in self.findings)
+
+
+def examine(
+    data: bytes,
+    name: str,
+    *,
+    kind: str = "config",
+    systemd: bool = False,
+    strict: bool = False,
+    bundle: str | None = None,
+) -> Report:
+    """Find every problem of a document.
+
+    data     the bytes of the file
+    name     what the file is called in the report
+    kind     "config", "state", "features" or "process"
+    systemd  the cgroups are to be made by systemd
+    strict   add the advice of the security review (config only)
+    bundle   the bundle's directory, to look at what is around the file too (config only)
+    """
+    text, problems = locate.decode(data)
+    if not text and problems:
+        return Report(name, [Finding(problem, 0, 0, "", 0) for problem in problems])
+    source = locate.Text(text)
+    faults, _, deepest_at = locate.faults(text)
+    found = [_finding(source, problem, offset) for problem, offset in faults]
+    found += [_finding(source, problem, 0) for problem in problems]
+    if not any(problem.code == "json-syntax" for problem, _ in faults):
+        try:
+            value = json.loads(text)
+        except RecursionError:
+            problem = Problem("json-depth", "", "the document is nested too deeply to be read")
+            found.append(_finding(source, problem, deepest_at))
+        except ValueError as error:  # a number of thousands of digits
+            found.append(_finding(source, Problem("json-number", "", str(error).partition(";")[0]), 0))
+        else:
+            found += _placed(source, _judge(value, text, kind, systemd, strict, bundle))
+    return Report(name, sorted(found, key=lambda finding: (finding.line, finding.column)))
+
+
+def _judge(
+    value: Any, text: str, kind: str, systemd: bool, strict: bool, bundle: str | None
+) -> list[Problem]:
+    """Schema, then rules on what the schema leaves standing."""
+    found = schema.problems(value, kind)
+    if found:
+        nulls = _nulls(value)
+        if nulls and drop_nulls(value):
+            found = schema.problems(value, kind) + nulls
+    slips = [problem for problem in schema.unknown(value, kind) if problem.hint or strict]
+    for problem in slips:
+        problem.severity = "warning" if problem.hint else "advice"
+    broken = [problem for problem in found if problem.severity == "error"]
+    return found + slips + _rules(value, text, broken, kind, systemd, strict, bundle)
+
+
+def _rules(
+    value: Any, text: str, broken: list[Problem], kind: str, systemd: bool, strict: bool, bundle: str | None
+) -> list[Problem]:
+    """The rules, on what is left of the document when all that breaks its schema is taken out."""
+    if not broken:
+        return _apply(value, kind, systemd, strict, bundle)
+    rest = _repaired(text, broken, kind)
+    if rest is None:
+        return []
+    value, paths, original = rest
+    namespaces = any(path[:2] == ("linux", "namespaces") for path in paths)
+    result = []
+    for problem in _apply(value, kind, systemd, strict, bundle):
+        problem.pointer = original(problem.pointer)
+        follows = namespaces and (problem.severity == "advice" or problem.code.endswith("-namespace"))
+        if not follows and not repair.touches(problem.pointer, paths):
+            result.append(problem)
+    return result
+
+
+def _repaired(
+    text: str, broken: list[Problem], kind: str
+) -> tuple[Any, set[repair.Path], Callable[[str], str]] | None:
+    """The document without what breaks its schema, the places taken out, and the way back for pointers.
+
+    None when nothing worth looking at would be left. What goes may leave its holder incomplete, which then has
+    to go as well: hence the loop.
+    """
+    whole = json.loads(text)
+    drop_nulls(whole)
+    if not isinstance(whole, dict):
+        return None
+    required = {"ociVersion": "1.3.0"} if kind == "config" else {}
+    paths: set[repair.Path] = set()
+    while True:
+        for problem in broken:
+            path = repair.resolve(whole, problem.pointer)
+            if path is None and problem.pointer.removeprefix("/") not in required:
+                return None
+            if path:
+                paths.add(path)
+        value = json.loads(text)
+        drop_nulls(value)
+        original = repair.remove(value, paths)
+        for name, default in required.items():
+            value.setdefault(name, default)
+        broken = schema.problems(value, kind)
+        if not broken:
+            return value, paths, original
+        for problem in broken:
+            problem.pointer = original(problem.pointer.rpartition("/")[0])
+
+
+def _apply(value: Any, kind: str, systemd: bool, strict: bool, bundle: str | None) -> list[Problem]:
+    """The rules for a document that its schema accepts."""
+    if kind == "state":
+        return documents.state_problems(value)
+    if kind == "features":
+        return documents.features_problems(value)
+    if kind == "process":
+        return semantic.process_problems(value, first=False)
+    found = semantic.problems(value, first=False, systemd=systemd)
+    if bundle is not None:
+        from pyoci.check.surroundings import surroundings
+
+        found += surroundings(value, bundle)
+    if strict:
+        from pyoci.check.advice import advice
+
+        found += advice(value)
+    return found
+
+
+def _nulls(value: Any) -> list[Problem]:
+    """A warning for every member with value null."""
+    found = []
+    waiting = [("", value)]
+    while waiting:
+        at, node = waiting.pop()
+        if isinstance(node, dict):
+            for key, item in node.items():
+                below = at + locate.pointer([key])
+                if item is None:
+                    problem = Problem(
+                        "null-member", below, "null counts as absent", "", "leave it out", "warning"
+                    )
+                    found.append(problem)
+                waiting.append((below, item))
+        elif isinstance(node, list):
+            waiting.extend((f"{at}/{index}", item) for index, item in enumerate(node))
+    return found
+
+
+def _placed(source: locate.Text, problems: list[Problem]) -> list[Finding]:
+    """Look up where the problems are; what is missing is shown at the object that should have it."""
+    chains = {problem.pointer: _ancestors(problem.pointer) for problem in problems}
+    places = locate.places(source.text, {place for chain in chains.values() for place in chain})
+    found = []
+    for problem in problems:
+        at, (key, value) = next(
+            (place, places[place]) for place in chains[problem.pointer] if place in places
+        )
+        whole_member = at != problem.pointer or problem.code in ("property-unknown", "null-member")
+        found.append(_finding(source, problem, key if whole_member else value))
+    return found
+
+
+def _ancestors(at: str) -> list[str]:
+    """A pointer and those of all that contain it, the innermost first."""
+    found = [at]
+    while at:
+        at = at.rpartition("/")[0]
+        found.append(at)
+    return found
+
+
+def _finding(source: locate.Text, problem: Problem, offset: int) -> Finding:
+    line, column = source.place(offset)
+    text = source.line(line)
+    if len(text) <= WIDTH:
+        return Finding(problem, line, column, text, column - 1)
+    start = max(0, min(column - 1 - WIDTH // 3, len(text) - WIDTH))
+    shown = text[start : start + WIDTH]
+    head, tail = "..." if start else "", "..." if start + WIDTH < len(text) else ""
+    return Finding(problem, line, column, head + shown + tail, column - 1 - start + len(head))
+
+
+def refusal(data: bytes, name: str, *, kind: str = "config", systemd: bool = False) -> OciError:
+    """The error with which a document is refused: its first problem in one line, and how many more there are.
+
+    For documents that the quick check or a rule has refused.
+    """
+    errors = [
+        finding
+        for finding in examine(data, name, kind=kind, systemd=systemd).findings
+        if finding.problem.severity == "error"
+    ]
+    if not errors:
+        return OciError("config-invalid", f"{name} is refused, but no rule says why: this is a bug in pyoci")
+    problem, line, column = errors[0][:3]
+    place = f"{name}:{line}:{column}" if line else name
+    where = f"{problem.pointer}: " if problem.pointer else ""
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    hints = [problem.hint, f"expected {problem.expected}" if problem.expected else ""]
+    if more:
+        hints.append('"pyoci validate" shows all')
+    return OciError(
+        problem.code,
+        f"{place}: {where}{problem.message}{more}",
+        pointer=problem.pointer,
+        obj=name,
+        hint="; ".join(hint for hint in hints if hint),
+    )

@@ -1,0 +1,211 @@
+"""The schemas for `jsonschema`, which says what the generated checker only refuses."""
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+import jsonschema
+
+from pyoci.check._generated_schemas import SCHEMAS
+from pyoci.check.locate import pointer
+from pyoci.check.problem import Problem, step
+
+Schema = dict[str, Any]
+KINDS = {
+    "config": "#/files/config-schema.json",
+    "state": "#/files/state-schema.json",
+    "features": "#/files/features-schema.json",
+    "process": "#/files/config-schema.json/properties/process",
+}
+NOUNS = {
+    "object": "an object",
+    "array": "a list",
+    "string": "a text",
+    "integer": "a whole number",
+    "boolean": "true or false",
+}
+PATTERNS = {
+    "^RLIMIT_[A-Z]+$": "RLIMIT_ and capital letters",
+    "^[0-9, -]*$": "numbers and ranges, such as 0-3,7",
+    "^[1-9][0-9]*[KMG]B$": "a size such as 64KB, 2MB or 1GB",
+    "^MB:[^\\n]*$": "one line that starts with MB:",
+    "^[cbup]$": "c, b, u or p",
+    "^CAP_[A-Z_]+$": "CAP_ and capital letters",
+}
+
+
+@cache
+def whole() -> Schema:
+    """All schemas in one, each file below "/files", so that every `$ref` stays inside."""
+    return {"files": {name: _inside(name, schema) for name, schema in SCHEMAS.items()}}
+
+
+def _inside(file: str, node: Any) -> Any:
+    """A schema with its references to files turned into references into `whole`."""
+    if isinstance(node, list):
+        return [_inside(file, item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    found = {key: _inside(file, item) for key, item in node.items()}
+    if isinstance(node.get("$ref"), str):
+        target, _, place = node["$ref"].partition("#")
+        found["$ref"] = f"#/files/{target or file}{place}"
+    return found
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, schema: Schema) -> Iterator[Any]:
+    """The keyword "pattern" as ECMA 262 has it: `$` is the end, and not also before a last line break."""
+    if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
+        yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+_extend: Any = jsonschema.validators.extend
+_Validator = _extend(jsonschema.Draft4Validator, {"pattern": _pattern})
+
+
+@cache
+def validator(kind: str) -> Any:
+    """The `jsonschema` validator for a kind of document, see KINDS."""
+    return _Validator({**whole(), "$ref": KINDS[kind]})
+
+
+def accepts(value: Any, kind: str) -> bool:
+    """Whether the schema accepts a document."""
+    return bool(validator(kind).is_valid(value))
+
+
+def problems(value: Any, kind: str) -> list[Problem]:
+    """Every place where a document breaks its schema; [] when there is none."""
+    found: dict[tuple[str, str], Problem] = {}
+    for error in _leaves(validator(kind).iter_errors(value)):
+        for problem in _problems(error):
+            found.setdefault((problem.code, problem.pointer), problem)
+    return list(found.values())
+
+
+def _leaves(errors: Any) -> Iterator[Any]:
+    """The errors themselves where "anyOf" has one branch only."""
+    for error in errors:
+        if error.validator == "anyOf" and len(error.validator_value) == 1:
+            yield from _leaves(error.context)
+        else:
+            yield error
+
+
+def _problems(error: Any) -> Iterator[Problem]:
+    at, value, wanted = pointer(error.absolute_path), error.instance, error.validator_value
+    match error.validator:
+        case "type":
+            yield Problem(
+                "schema-type",
+                at,
+                f"{shown(value)} is not {NOUNS[wanted]}",
+                NOUNS[wanted],
+                _convert(value, wanted),
+            )
+        case "required":
+            for name in wanted:
+                if name not in value:
+                    yield Problem("schema-required", f"{at}/{step(name)}", f'"{name}" is missing')
+        case "enum":
+            hint = near(value, wanted) if isinstance(value, str) else ""
+            yield Problem(
+                "schema-enum", at, f"{shown(value)} is not one of the values known", ", ".join(wanted), hint
+            )
+        case "minimum" | "maximum":
+            low, high = error.schema.get("minimum", ""), error.schema.get("maximum", "")
+            yield Problem("schema-range", at, f"{shown(value)} is out of range", f"{low} to {high}".strip())
+        case "pattern":
+            yield Problem(
+                "schema-pattern", at, f"{shown(value)} has the wrong form", PATTERNS.get(wanted, wanted)
+            )
+        case "minItems":
+            yield Problem("schema-items", at, "the list is too short", f"{wanted} or more")
+        case _:
+            yield Problem("schema", at, error.message)
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: short."""
+    match value:
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+        case str():
+            return f'"{value}"' if len(value) < 60 else f'"{value[:57]}..."'
+        case None | bool():
+            return {None: "null", True: "true", False: "false"}[value]
+    text = str(value)
+    return text if len(text) < 60 else text[:57] + "..."
+
+
+def _convert(value: Any, wanted: str) -> str:
+    """What to write instead, where the value is right and its type is not."""
+    if wanted == "integer" and isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,20}", value):
+        return f"write {value} without quotes"
+    if wanted == "integer" and isinstance(value, str) and re.fullmatch(r"0o?[0-7]{1,6}", value):
+        return f"a mode in decimal: {int(value.replace('o', ''), 8)}"
+    if wanted == "integer" and isinstance(value, float) and value.is_integer() and abs(value) < 1e18:
+        return f"write {int(value)}"
+    if wanted == "boolean" and value in ("true", "false"):
+        return f"write {value} without quotes"
+    if wanted == "array" and not isinstance(value, (dict, list)):
+        return "write it as a list of one: [...]"
+    if wanted == "string" and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f'write "{value}" with quotes'
+    return ""
+
+
+def near(word: str, words: Any) -> str:
+    """A "did you mean" hint, or ""."""
+    same = [other for other in words if other.lower() == word.lower()]
+    longer = [other for other in words if len(word) > 3 and other.lower().startswith(word.lower())]
+    found = same or longer or get_close_matches(word, list(words), 1, 0.75)
+    return f'did you mean "{found[0]}"?' if found else ""
+
+
+def unknown(value: Any, kind: str) -> list[Problem]:
+    """Members that no schema names, as problems; with a hint where the name looks like a slip."""
+    found: list[Problem] = []
+    _unknown(value, {"$ref": KINDS[kind]}, "", found)
+    return found
+
+
+def _unknown(value: Any, schema: Schema, at: str, found: list[Problem]) -> None:
+    parts = list(_parts(schema))
+    if isinstance(value, list):
+        for part in parts:
+            if "items" in part:
+                for index, item in enumerate(value):
+                    _unknown(item, part["items"], f"{at}/{index}", found)
+    elif isinstance(value, dict) and parts:
+        known = {name: below for part in parts for name, below in part.get("properties", {}).items()}
+        free = any("additionalProperties" in part or "patternProperties" in part for part in parts)
+        for name, item in value.items():
+            if name in known:
+                _unknown(item, known[name], f"{at}/{step(name)}", found)
+            elif known and not free:
+                hint = near(name, known)
+                found.append(
+                    Problem(
+                        "property-unknown", f"{at}/{step(name)}", f'"{name}" is not known here', hint=hint
+                    )
+                )
+            for part in parts:
+                if "additionalProperties" in part:
+                    _unknown(item, part["additionalProperties"], f"{at}/{step(name)}", found)
+
+
+def _parts(schema: Schema) -> Iterator[Schema]:
+    """The schemas that speak of one value: references followed, allOf and anyOf opened."""
+    while "$ref" in schema:
+        node: Any = whole()
+        for key in schema["$ref"].split("/")[1:]:
+            node = node[key]
+        schema = node
+    yield schema
+    for branch in [*schema.get("allOf", []), *schema.get("anyOf", [])]:
+        yield from _parts(branch)

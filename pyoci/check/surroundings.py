@@ -1,0 +1,86 @@
+"""What a config.json relies on outside of itself: root filesystem, namespaces, bind sources, hooks."""
+
+import fcntl
+import os
+import stat
+from typing import Any
+
+from pyoci.check.problem import Problem, Report
+from pyoci.check.rules_process import is_bind
+from pyoci.check.semantic import HOOKS
+
+NS_GET_NSTYPE = 0xB703  # ioctl_ns(2)
+CLONE_FLAGS = {
+    "mount": 0x00020000,
+    "cgroup": 0x02000000,
+    "uts": 0x04000000,
+    "ipc": 0x08000000,
+    "user": 0x10000000,
+    "pid": 0x20000000,
+    "network": 0x40000000,
+    "time": 0x00000080,
+}
+
+
+def surroundings(spec: dict[str, Any], bundle: str) -> list[Problem]:
+    """Errors and warnings about files outside of config.json, for a document that the schema accepts.
+
+    bundle  the directory of the bundle, which relative paths start from
+    """
+    errors, warnings = Report(), Report(severity="warning")
+    _root(spec, bundle, errors)
+    for index, namespace in enumerate(spec.get("linux", {}).get("namespaces", [])):
+        if namespace.get("path"):
+            _namespace(namespace, f"/linux/namespaces/{index}/path", errors)
+    for index, mount in enumerate(spec.get("mounts", [])):
+        source = mount.get("source", "")
+        if is_bind(mount) and source and not _exists(os.path.join(bundle, source)):
+            warnings("mount-source-missing", f"/mounts/{index}/source", f"{source} is not on this machine")
+    for kind in HOOKS:
+        for index, hook in enumerate(spec.get("hooks", {}).get(kind, [])):
+            if os.path.isabs(hook["path"]) and not os.access(hook["path"], os.X_OK):
+                text = f"{hook['path']} is not on this machine, or cannot be executed"
+                warnings("hook-missing", f"/hooks/{kind}/{index}/path", text)
+    return errors.found + warnings.found
+
+
+def _exists(path: str) -> bool:
+    try:
+        return os.path.lexists(path)
+    except ValueError:
+        return False
+
+
+def _root(spec: dict[str, Any], bundle: str, report: Report) -> None:
+    path = spec.get("root", {}).get("path", "")
+    if not path or "\0" in path:
+        return  # the rules say so
+    full = os.path.join(bundle, path)
+    try:
+        mode = os.stat(full).st_mode
+    except OSError as error:
+        text = f"the root filesystem {full} cannot be reached: {(error.strerror or '').lower()}"
+        report("rootfs-missing", "/root/path", text, hint="a relative path starts at the bundle")
+        return
+    if not stat.S_ISDIR(mode):
+        report("rootfs-not-directory", "/root/path", f"the root filesystem {full} is not a directory")
+
+
+def _namespace(namespace: dict[str, str], at: str, report: Report) -> None:
+    kind, path = namespace["type"], namespace["path"]
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except (OSError, ValueError) as error:
+        text = getattr(error, "strerror", None) or str(error)
+        report("namespace-missing", at, f"the {kind} namespace {path} cannot be opened: {text.lower()}")
+        return
+    try:
+        found = fcntl.ioctl(fd, NS_GET_NSTYPE)
+    except OSError:
+        report("namespace-type", at, f"{path} is not a namespace", expected=f"a namespace of type {kind}")
+        return
+    finally:
+        os.close(fd)
+    if found != CLONE_FLAGS[kind]:
+        name = next((name for name, flag in CLONE_FLAGS.items() if flag == found), hex(found))
+        report("namespace-type", at, f"{path} is of type {name}", expected=f"a namespace of type {kind}")
