@@ -91,7 +91,8 @@ class BuildLauncher(build_scripts):
     def run(self) -> None:
         build = Path(self.get_finalized_command("build").build_temp).resolve()
         package = TREE / "pyoci" if self.editable_mode else None
-        launcher = build_launcher.build(build, package=package, werror=WERROR)
+        kind = os.environ.get("PYOCI_LAUNCHER") or ("exec" if package else "embed")
+        launcher = build_launcher.build(build, kind, package=package, werror=WERROR)
         self.mkpath(self.build_dir)
         self.copy_file(str(launcher), str(Path(self.build_dir) / "pyoci"))
 
@@ -120,7 +121,8 @@ class DevBuild(Command):
         extension.inplace = True
         extension.run()
         build = Path(extension.build_temp).resolve()
-        launcher = build_launcher.build(build, package=TREE / "pyoci", werror=WERROR)
+        kind = os.environ.get("PYOCI_LAUNCHER") or "exec"
+        launcher = build_launcher.build(build, kind, package=TREE / "pyoci", werror=WERROR)
         target = Path(self.bin_dir or build) / "pyoci"
         if target != launcher and build_shim.newer(target, [launcher]):
             temporary = target.with_name(f"pyoci.{os.getpid()}.new")

@@ -112,7 +112,7 @@ def build_init(build: Path, *, sanitize: str = "", werror: bool = False) -> Path
         command += ["-O1", f"-fsanitize={sanitize}", "-fno-sanitize-recover=all"]
         command += ["-static-libasan"] if "address" in sanitize else ["-static"]
     else:
-        # The image is copied into memory for each container, so every page counts: 72 kB without the second row.
+        # The image is copied into memory for each container, so pages count: 72 kB without the second row.
         command += ["-static", "-Os", "-fstack-protector-strong", "-ffunction-sections", "-fdata-sections"]
         command += ["-fno-asynchronous-unwind-tables", "-Wl,-z,noseparate-code,--build-id=none"]
         command += ["-Wl,--gc-sections", "-Wl,-z,relro,-z,now,-z,noexecstack", "-s"]

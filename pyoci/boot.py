@@ -4,7 +4,7 @@ import posix
 import sys
 
 _EMBEDDED = "_pyoci_launcher" in sys.builtin_module_names
-_full = not sys.flags.no_site
+_full = not _EMBEDDED and not sys.flags.no_site
 _argv: list[str] = []
 
 
@@ -41,12 +41,19 @@ def go_full(argv: list[str]) -> None:
     argv is the command line without the program's name. Call it before anything is done that must not be
     done twice: from the embedded launcher this starts the ordinary interpreter on the same command line and
     does not return. Otherwise it adds what `-S` left out, if it did, and returns.
-    Raises OSError when the interpreter cannot be started.
+    Raises OciError when the interpreter cannot be started.
     """
     if _EMBEDDED:
         python = interpreter()
         main = package_directory() + "/__main__.py"
-        posix.execv(python, [python, "-I", "-X", "utf8", main, *argv])
+        try:
+            posix.execv(python, [python, "-I", "-X", "utf8", main, *argv])
+        except OSError as error:
+            from pyoci.errors import from_os_error
+
+            hint = "was Python upgraded or removed? install pyoci again"
+            text = f"cannot start the interpreter {python}"
+            raise from_os_error("no-interpreter", text, error, obj=python, hint=hint) from None
     global _full
     if not _full:
         import site
@@ -56,7 +63,7 @@ def go_full(argv: list[str]) -> None:
 
 
 def explain() -> None:
-    """As go_full for the command line that runs: for a failure that only the full checker can put into words."""
+    """As go_full for the running command line: for a failure that only the full checker can word."""
     go_full(_argv)
 
 

@@ -4,7 +4,8 @@
 
 int main(int argc, char **argv) {
     static struct pyoci_places places;
+    pyoci_clean_library_path();
     if (pyoci_locate(&places))
         return 1;
-    return pyoci_exec_python(&places, "-S", argc > 0 ? argv + 1 : argv);
+    return pyoci_exec_python(&places, argc > 0 ? argv + 1 : argv);
 }

@@ -69,7 +69,7 @@ int pyoci_locate(struct pyoci_places *places) {
 
 /* An empty or relative element makes the dynamic linker search the current directory, which is a bundle when an
    engine calls; containerd sets such a LD_LIBRARY_PATH. Keeps the absolute elements only. */
-static void clean_library_path(void) {
+void pyoci_clean_library_path(void) {
     char *value = getenv("LD_LIBRARY_PATH");
     if (!value)
         return;
@@ -90,7 +90,7 @@ static void clean_library_path(void) {
         unsetenv("LD_LIBRARY_PATH");
 }
 
-int pyoci_exec_python(const struct pyoci_places *places, const char *option, char **arguments) {
+int pyoci_exec_python(const struct pyoci_places *places, char **arguments) {
     char main[PATH_MAX];
     size_t count = 0, at = 0;
     while (arguments[count])
@@ -104,11 +104,9 @@ int pyoci_exec_python(const struct pyoci_places *places, const char *option, cha
     argv[at++] = "-I";
     argv[at++] = "-X";
     argv[at++] = "utf8";
-    if (option)
-        argv[at++] = option;
+    argv[at++] = "-S";
     argv[at++] = main;
     memcpy(argv + at, arguments, count * sizeof *argv);
-    clean_library_path();
     execv(places->python, (char **)argv);
     fprintf(stderr, "pyoci: cannot start the interpreter %s: %s (was Python upgraded or removed? install pyoci again)\n",
             places->python, strerror(errno));

@@ -1,0 +1,169 @@
+"""Freezes the hot modules: what the embedded launcher carries instead of reading .pyc files.
+
+Hot is what the entry and the hot commands import, directly or in a function, as long as the module's own
+top level needs nothing but built-in modules and other hot ones (CONTRIBUTING.md, "Hot modules").
+"""
+
+from __future__ import annotations
+
+import ast
+import marshal
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import build_shim
+
+PACKAGE = build_shim.CSRC.parent / "pyoci"
+BUILTIN = (
+    "posix time errno fcntl select _stat _json _signal _posixsubprocess resource pwd grp mmap marshal gc "
+    "sys builtins _imp _thread _weakref _warnings _codecs"
+).split()
+Node = TypeVar("Node", ast.FunctionDef, ast.ClassDef, ast.Module)
+OUTSIDE = {*BUILTIN, "stat", "pyoci._shim", "_pyoci_launcher"}
+
+
+def hot_modules(package: Path = PACKAGE) -> dict[str, Path]:
+    """Name -> file of every hot module, found by following imports from the entry and the hot commands."""
+    table = runpy.run_path(str(package / "cli" / "table.py"))
+    verbs = [f"pyoci.cli.{row[table['NAME']]}" for row in table["COMMANDS"] if row[table["CORE"]]]
+    waiting = ["pyoci.boot", "pyoci.cli.entry", *verbs]
+    top: dict[str, set[str]] = {}
+    while waiting:
+        name = waiting.pop()
+        if name in top or _file(package, name) is None:
+            continue
+        tree = ast.parse(_source(package, name))
+        top[name] = set(_imports(tree, functions=False))
+        waiting += _imports(tree, functions=True)
+        waiting += _parents(name)
+    return {name: path for name in sorted(_without_cold(top)) if (path := _file(package, name))}
+
+
+def _without_cold(top: dict[str, set[str]]) -> set[str]:
+    """The modules whose top level needs no more than what is hot."""
+    hot = set(top)
+    while True:
+        cold = {
+            name
+            for name in hot
+            if any(_missing(wanted, hot, top) for wanted in top[name])
+            or any(parent not in hot for parent in _parents(name))
+        }
+        if not cold:
+            return hot
+        hot -= cold
+
+
+def _missing(wanted: str, hot: set[str], known: dict[str, set[str]]) -> bool:
+    """Whether an import needs what is not hot; `from module import name` yields module.name, too."""
+    if wanted in OUTSIDE or wanted in hot:
+        return False
+    parent = wanted.rpartition(".")[0]
+    return wanted in known or not (parent in OUTSIDE or parent in hot)
+
+
+def _parents(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _file(package: Path, name: str) -> Path | None:
+    """The file of a module of the package, or None for anything else."""
+    parts = name.split(".")
+    if parts[0] != "pyoci":
+        return None
+    base = package.joinpath(*parts[1:])
+    for path in (base / "__init__.py", base.with_suffix(".py")):
+        if path.is_file():
+            return path
+    return None
+
+
+def _source(package: Path, name: str) -> str:
+    path = _file(package, name)
+    assert path is not None
+    return path.read_text(encoding="utf-8")
+
+
+def _imports(tree: ast.AST, *, functions: bool) -> Iterator[str]:
+    """The modules that a tree imports (absolute names); without `functions`, only what runs at import."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                raise build_shim.BuildError("relative imports are not followed: write them absolute")
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.If) and _is_typing(node.test):
+            continue
+        elif functions or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from _imports(node, functions=functions)
+
+
+def _is_typing(test: ast.expr) -> bool:
+    return isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
+
+
+class _Strip(ast.NodeTransformer):
+    """Takes out annotations, docstrings and typing: running needs them not, and line numbers stay."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        node.returns = None
+        arguments = node.args
+        for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]:
+            argument.annotation = None
+        for extra in (arguments.vararg, arguments.kwarg):
+            if extra is not None:
+                extra.annotation = None
+        return self._body(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
+        return self._body(node)
+
+    def visit_Module(self, node: ast.Module) -> ast.Module:
+        return self._body(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:
+        if node.value is None:
+            return ast.copy_location(ast.Pass(), node)
+        return ast.copy_location(ast.Assign(targets=[node.target], value=node.value), node)
+
+    def visit_If(self, node: ast.If) -> ast.stmt:
+        if _is_typing(node.test) and not node.orelse:
+            return ast.copy_location(ast.Pass(), node)
+        self.generic_visit(node)
+        return node
+
+    def _body(self, node: Node) -> Node:
+        if ast.get_docstring(node, clean=False) is not None:
+            node.body[0] = ast.copy_location(ast.Pass(), node.body[0])
+        self.generic_visit(node)
+        return node
+
+
+def code(name: str, path: Path, package: Path = PACKAGE) -> bytes:
+    """The marshalled code of a module; its file name begins at the package, which boot.report knows."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    stripped = ast.fix_missing_locations(_Strip().visit(tree))
+    filename = str(path.relative_to(package.parent))
+    return marshal.dumps(compile(stripped, filename, "exec", dont_inherit=True))
+
+
+def write(blob: Path, table: Path, package: Path = PACKAGE) -> None:
+    """Write the modules' code into `blob`, and a C table of them, sorted by name, into `table`."""
+    parts: list[bytes] = []
+    rows: list[str] = []
+    at = 0
+    for name, path in hot_modules(package).items():
+        data = code(name, path, package)
+        is_package = int(path.name == "__init__.py")
+        rows.append(f'    {{"{name}", {at}, {len(data)}, {is_package}}},\n')
+        parts.append(data)
+        at += len(data)
+    if not blob.exists() or blob.read_bytes() != b"".join(parts):
+        blob.write_bytes(b"".join(parts))
+    head = "/* Generated: name, offset, size, whether a package. */\n"
+    build_shim.write_if_changed(table, head + "".join(rows))

@@ -1,0 +1,59 @@
+/* Opens a shared libpython and looks its functions up; nothing to do where Python is linked in. */
+#include "api.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+#ifdef PYOCI_LIBPYTHON
+
+struct pyoci_python pyoci_python;
+static struct _inittab **inittab;
+
+int pyoci_open_python(void) {
+    void *library = dlopen(PYOCI_LIBPYTHON, RTLD_LAZY | RTLD_GLOBAL);
+    if (!library)
+        return -1;
+#define X(name)                                                                                                             \
+    if (!(*(void **)&pyoci_python.name##_ = dlsym(library, #name)))                                                         \
+        return -1;
+    PYOCI_PYTHON_FUNCTIONS(X)
+#undef X
+    inittab = dlsym(library, "PyImport_Inittab");
+    /* the frozen code is made for one minor version */
+    size_t length = strlen(PYOCI_PYTHON_MINOR);
+    const char *version = PY(Py_GetVersion)();
+    if (!inittab || strncmp(version, PYOCI_PYTHON_MINOR, length) != 0 || version[length] != '.')
+        return -1;
+    return PY(PyImport_AppendInittab)("_pyoci_launcher", pyoci_launcher_module);
+}
+
+struct _inittab *pyoci_inittab(void) {
+    return *inittab;
+}
+
+#else
+
+#define MODULE(name, start) extern PyObject *start(void);
+#include "builtin_table.h"
+#undef MODULE
+
+/* In the place of Python's own table (config.c), which would pull in all its modules. */
+struct _inittab _PyImport_Inittab[] = {
+#define MODULE(name, start) {name, start},
+#include "builtin_table.h"
+#undef MODULE
+    {"_pyoci_launcher", pyoci_launcher_module},
+    {"builtins", NULL},
+    {"sys", NULL},
+    {NULL, NULL},
+};
+
+int pyoci_open_python(void) {
+    return 0;
+}
+
+struct _inittab *pyoci_inittab(void) {
+    return _PyImport_Inittab;
+}
+
+#endif

@@ -1,0 +1,102 @@
+/* The embedded launcher: Python's core inside this program, the hot modules as frozen code.
+ *
+ * Only the core is initialised: no site, no import path, no io, no codecs beyond UTF-8. That is all the hot commands need;
+ * the cold ones exec the environment's interpreter (pyoci.boot.go_full). Python is linked in, or libpython is opened at run
+ * time (api.h). When a file this needs is gone, this program does what the simple launcher does.
+ */
+#include "imports.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct pyoci_places places;
+static long long started; /* CLOCK_MONOTONIC nanoseconds */
+
+/* The module _pyoci_launcher: what pyoci.boot asks about this program. */
+PyObject *pyoci_launcher_module(void) {
+    static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_pyoci_launcher", .m_size = -1};
+    PyObject *module = PY(PyModule_Create2)(&definition, PYTHON_API_VERSION);
+    PyObject *time = PY(PyLong_FromLongLong)(started);
+    if (!module || !time || PY(PyModule_AddStringConstant)(module, "linkage", PYOCI_LINKAGE) ||
+        PY(PyModule_AddStringConstant)(module, "python", places.python) ||
+        PY(PyModule_AddStringConstant)(module, "package", places.package) ||
+        PY(PyObject_SetAttrString)(module, "started", time))
+        return NULL;
+    return module;
+}
+
+static void stop_on(const char *step, PyStatus status) {
+    if (!PY(PyStatus_Exception)(status))
+        return;
+    fprintf(stderr, "pyoci: Python does not start: %s: %s\n", step, status.err_msg ? status.err_msg : "no reason given");
+    _exit(1);
+}
+
+/* Every path is given, so that Python searches for none; the core uses none of them. */
+static void set_paths(PyConfig *config) {
+    wchar_t **paths[] = {
+        &config->executable,  &config->base_executable, &config->program_name,
+        &config->home,        &config->platlibdir,      &config->prefix,
+        &config->base_prefix, &config->exec_prefix,     &config->base_exec_prefix,
+    };
+    config->module_search_paths_set = 1;
+    for (size_t at = 0; at < sizeof(paths) / sizeof(*paths); at++)
+        stop_on("paths", PY(PyConfig_SetString)(config, paths[at], L"/"));
+}
+
+static void start_python(void) {
+    PyPreConfig before;
+    PY(PyPreConfig_InitIsolatedConfig)(&before);
+    before.utf8_mode = 1;
+    before.configure_locale = 0;
+    stop_on("before the core", PY(Py_PreInitialize)(&before));
+
+    PyConfig config;
+    PY(PyConfig_InitIsolatedConfig)(&config);
+    config._init_main = 0;
+    config.site_import = 0;
+    config.install_signal_handlers = 0;
+    config.pathconfig_warnings = 0;
+    set_paths(&config);
+    stop_on("the core", PY(Py_InitializeFromConfig)(&config));
+    PY(PyGC_Disable)(); /* a command ends long before collecting would pay */
+}
+
+static PyObject *argument_list(int argc, char **argv) {
+    PyObject *list = PY(PyList_New)(argc > 0 ? argc - 1 : 0);
+    for (int at = 1; list && at < argc; at++) {
+        PyObject *text = PY(PyUnicode_DecodeUTF8)(argv[at], (Py_ssize_t)strlen(argv[at]), "surrogateescape");
+        if (!text)
+            return NULL;
+        PY(PyList_SetItem)(list, at - 1, text);
+    }
+    return list;
+}
+
+int main(int argc, char **argv) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    started = now.tv_sec * 1000000000LL + now.tv_nsec;
+
+    pyoci_clean_library_path();
+    if (pyoci_locate(&places))
+        return 1;
+    if (!pyoci_extensions_present(&places) || pyoci_open_python())
+        return pyoci_exec_python(&places, argc > 0 ? argv + 1 : argv);
+
+    /* as an ordinary interpreter does in the part of its start that is left out here */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    start_python();
+    PyObject *arguments = pyoci_install_imports() ? NULL : argument_list(argc, argv);
+    PyObject *boot = arguments ? PY(PyImport_ImportModule)("pyoci.boot") : NULL;
+    if (boot)
+        PY(PyObject_CallMethod)(boot, "run", "(O)", arguments);
+    /* pyoci.boot.run ends the process: coming here means that it could not even begin */
+    PY(PyErr_Print)();
+    fprintf(stderr, "pyoci: the launcher's own modules do not load\n");
+    _exit(1);
+}
