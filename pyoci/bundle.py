@@ -9,7 +9,7 @@ from pyoci.errors import OciError, from_os_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
 LARGEST = 64 << 20  # bytes; engines write some ten thousand
 
@@ -78,10 +78,15 @@ def parse(raw: bytes, name: str, *, systemd: bool = False) -> "dict[str, Any]":
             return found
         problem = problems[0]
         raise OciError("config", problem.message, pointer=problem.pointer, hint=problem.hint)
+    refuse(raw, name, "config")
+
+
+def refuse(raw: bytes, name: str, kind: str) -> "NoReturn":
+    """Say what is wrong with a document that the quick check refused. Raises OciError."""
     boot.explain()
     from pyoci.check import explain
 
-    raise explain.refusal(raw, name)
+    raise explain.refusal(raw, name, kind=kind)
 
 
 def _find_rootfs(path: str, spec: "dict[str, Any]") -> str:

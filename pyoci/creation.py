@@ -133,16 +133,9 @@ class Creation:
         self.init.maps_written()
 
     def _adjust_oom_score(self) -> None:
-        """process.oomScoreAdj; without privilege it can only be raised, and runc lets that pass."""
         value = (self.spec.get("process") or {}).get("oomScoreAdj")
-        if value is None:
-            return
-        try:
-            files.write(f"/proc/{self.init.pid}/oom_score_adj", str(value).encode())
-        except OSError as error:
-            if not self.rootless:
-                message = f"oom_score_adj {value}"
-                raise from_os_error("oom-score", message, error, pointer="/process/oomScoreAdj") from None
+        if value is not None:
+            set_oom_score(self.init.pid, value, self.rootless)
 
     def _run_plans(self) -> None:
         from pyoci._shim import lib
@@ -234,7 +227,7 @@ class Creation:
         record["start"] = state.start_time(self.init.pid)
         self.entry.save()
         if self.request.pidfd_socket:
-            _send_descriptor("pidfd-socket", self.request.pidfd_socket, self.init.pidfd, "pidfd")
+            send_descriptor("pidfd-socket", self.request.pidfd_socket, self.init.pidfd, "pidfd")
         if self.request.pid_file:
             write_pid_file(self.request.pid_file, self.init.pid)
         self.init.go()
@@ -261,6 +254,17 @@ class Creation:
             log.warning(error.text(), code=error.code)
 
 
+def set_oom_score(pid: int, value: int, rootless: bool) -> None:
+    """process.oomScoreAdj; without privilege it can only be raised, and runc lets that pass. Raises OciError."""
+    try:
+        files.write(f"/proc/{pid}/oom_score_adj", str(value).encode())
+    except OSError as error:
+        if not rootless:
+            hint = "values below the runtime's own need CAP_SYS_RESOURCE"
+            pointer = "/process/oomScoreAdj"
+            raise from_os_error("oom-score", f"oom_score_adj {value}", error, pointer=pointer, hint=hint) from None
+
+
 def poststop(entry: state.Entry, hooks: "dict[str, Any]") -> None:
     """Run the poststop hooks; their failures are only logged (config.md, POSIX-platform Hooks)."""
     if not hooks.get("poststop"):
@@ -282,10 +286,11 @@ def write_pid_file(path: str, pid: int) -> None:
 
 def send_terminal(socket_path: str, master: int) -> None:
     """Hand the terminal's master to whoever listens at the console socket. Raises OciError."""
-    _send_descriptor("console-socket", socket_path, master, "/dev/ptmx")
+    send_descriptor("console-socket", socket_path, master, "/dev/ptmx")
 
 
-def _send_descriptor(kind: str, socket_path: str, fd: int, name: str) -> None:
+def send_descriptor(kind: str, socket_path: str, fd: int, name: str) -> None:
+    """Hand a descriptor to whoever listens at a socket; `kind` is the error code and what it is called. Raises OciError."""
     from pyoci._shim import lib
 
     text = name.encode()

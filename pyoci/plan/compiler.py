@@ -69,14 +69,20 @@ def _finish(spec: "dict[str, Any]", wanted: "dict[str, Any]", privileges: proces
     return plan
 
 
-def compile_exec(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts, *, join_time: bool) -> Compiled:
-    """The plan of a process that joins a running container; it comes in `finish`. `wanted` is its process object."""
+def compile_exec(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts, late: list[str]) -> Compiled:
+    """The plan of a process that joins a running container; it comes in `finish`.
+
+    wanted   its process object
+    late     types of the namespaces that the init enters itself
+    """
     plan = Plan()
     privileges = process.Privileges(wanted, facts.capabilities)
     if process.needs_proc(wanted):
         plan.add(lib.OP_PROC_ADOPT, "", "the host's procfs", fd=plan.carry("proc"))
-    if join_time:
-        plan.add(lib.OP_JOIN, "", "time namespace", fd=plan.carry("time"), numbers=(namespaces.NEWTIME,))
+    namespaces.add_cgroup(plan, facts)
+    for kind in late:
+        flag = namespaces.FLAGS[kind]
+        plan.add(lib.OP_JOIN, "", f"{kind} namespace", fd=plan.carry("namespace", kind), numbers=(flag,))
     plan.add(lib.OP_ROOT_JOINED, "", "container's root")
     plan.add(lib.OP_SESSION, "", "session")
     if not facts.no_new_keyring:

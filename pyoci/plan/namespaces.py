@@ -97,14 +97,18 @@ def add_late(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
         if entry["type"] == "time" and entry.get("path"):
             pointer = f"/linux/namespaces/{index}"
             plan.add(lib.OP_JOIN, pointer, "time namespace", fd=plan.carry("namespace", index), numbers=(NEWTIME,))
-    if facts.cgroup_fds:
-        first = plan.carry("cgroup", 0)
-        for index in range(1, facts.cgroup_fds):
-            plan.carry("cgroup", index)
-        plan.add(lib.OP_CGROUP_JOIN, "/linux/cgroupsPath", "cgroup", fd=first, numbers=(facts.cgroup_fds,))
+    add_cgroup(plan, facts)
     if is_new(spec, "cgroup"):
         plan.add(lib.OP_UNSHARE, "/linux/namespaces", "new namespaces: cgroup", numbers=(NEWCGROUP,))
     if is_new(spec, "time"):
         offsets = (spec.get("linux") or {}).get("timeOffsets") or {}
         lines = "".join([f"{clock} {value.get('secs', 0)} {value.get('nanosecs', 0)}\n" for clock, value in offsets.items()])
         plan.add(lib.OP_TIME_OFFSETS, "/linux/timeOffsets", "time namespace", texts=(lines,))
+
+
+def add_cgroup(plan: Plan, facts: Facts) -> None:
+    """cgroup v1: the init moves itself; in v2 it was born in its cgroup."""
+    if not facts.cgroup_fds:
+        return
+    registers = [plan.carry("cgroup", index) for index in range(facts.cgroup_fds)]
+    plan.add(lib.OP_CGROUP_JOIN, "/linux/cgroupsPath", "cgroup", fd=registers[0], numbers=(len(registers),))

@@ -1,0 +1,248 @@
+"""exec: one more process in a running container; the same ops as for its first one, in joined namespaces."""
+
+import posix
+
+from pyoci import bundle, container, creation, files, inherited, jsontext, launch, log
+from pyoci import state as store
+from pyoci.errors import OciError, from_os_error
+from pyoci.plan import compiler, namespaces
+from pyoci.plan.facts import Facts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.request import ExecRequest
+
+_ALL_CAPABILITIES = (1 << 64) - 1
+_LARGEST = 16 << 20
+# Entered by the init itself: cgroup so that its birth in a cgroup is seen from outside, time because setns(2) wants a process
+# that shares its memory with nobody.
+_LATE = ("cgroup", "time")
+
+
+def execute(request: "ExecRequest") -> int:
+    """`exec`: returns the exit status of the process, 0 when detached. Raises OciError; then no process is left."""
+    kept = inherited.take(request.preserve_fds)
+    entry = store.open(request.root, request.id, lock=False)
+    status = entry.status()
+    if status not in ("created", "running"):
+        raise OciError("not-running", f"cannot exec in a {status} container", obj=request.id)
+    spec = entry.config()
+    process = _process(request, spec)
+    container.check_terminal(bool(process.get("terminal")), request.console_socket, detached=request.detach)
+    init = launch.Init(timed=bool(request.trace))
+    try:
+        _launch(request, entry, spec, process, init, kept)
+    except BaseException:
+        init.kill()
+        raise
+    finally:
+        entry.close()
+    if request.trace:
+        from pyoci import trace
+
+        trace.write(request.trace, init.times)
+    if request.detach:
+        init.close()
+        return 0
+    from pyoci import console
+
+    master = None if request.console_socket or init.terminal < 0 else init.terminal
+    try:
+        return console.foreground(init.pid, init.pidfd, master)
+    finally:
+        init.close()
+
+
+def _launch(
+    request: "ExecRequest",
+    entry: store.Entry,
+    spec: "dict[str, Any]",
+    process: "dict[str, Any]",
+    init: launch.Init,
+    kept: inherited.Inherited,
+) -> None:
+    """From the spawn to the program's execve."""
+    from pyoci._shim import lib
+
+    pid = entry.record["pid"]
+    facts = _facts(entry, spec, pid, kept)
+    tasks, cgroup_fd = _cgroup_fds(request, entry, pid)
+    facts.cgroup_fds = len(tasks)
+    late = [kind for kind in _LATE if namespaces.has(spec, kind)]
+    compiled = compiler.compile_exec(spec, process, facts, late)
+    for warning in compiled.warnings:
+        log.warning(warning, pointer="/process/capabilities")
+    _spawn(init, entry, spec, kept, cgroup_fd)
+    score = process.get("oomScoreAdj")
+    if score is not None:
+        creation.set_oom_score(init.pid, score, entry.record["flags"].get("rootless", False))
+    ready = {"cgroup": tasks, "proc": [], "namespace": []}
+    for what in compiled.finish.passed:
+        if what[0] == "proc":
+            ready["proc"] = [posix.open("/proc", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)]
+        elif what[0] == "namespace":
+            ready["namespace"].append(posix.open(f"/proc/{pid}/ns/{what[1]}", posix.O_RDONLY | posix.O_CLOEXEC))
+    fds = launch.open_passed(compiled.finish, ready)
+    try:
+        init.send("exec", compiled.finish, fds)
+    finally:
+        launch.close_all(fds)
+    init.expect(lib.REPLY_READY)
+    if init.terminal >= 0 and request.console_socket:
+        creation.send_terminal(request.console_socket, init.terminal)
+    if request.pidfd_socket:
+        creation.send_descriptor("pidfd-socket", request.pidfd_socket, init.pidfd, "pidfd")
+    if request.pid_file:
+        creation.write_pid_file(request.pid_file, init.pid)
+    init.go()
+    init.wait_exec()
+
+
+def _spawn(init: launch.Init, entry: store.Entry, spec: "dict[str, Any]", kept: inherited.Inherited, cgroup_fd: int) -> None:
+    """The init is born in the container's namespaces. We must not be open to its processes meanwhile: CVE-2016-9962."""
+    from pyoci._shim import lib
+
+    pid = entry.record["pid"]
+    try:
+        pidfd = posix.pidfd_open(pid)
+    except OSError:
+        raise container.not_running(entry.id) from None
+    try:
+        if not entry.alive():
+            raise container.not_running(entry.id)
+        flags = 0
+        for item in namespaces.entries(spec):
+            if item["type"] not in _LATE and not (item["type"] == "user" and _is_ours("user", pid)):
+                flags |= namespaces.FLAGS[item["type"]]
+        lib.pyoci_set_dumpable(0)
+        init.spawn(
+            0,
+            [(pidfd, flags)] if flags else [],
+            cgroup_fd=cgroup_fd,
+            become_root=namespaces.has(spec, "user"),
+            preserved=kept.count,
+        )
+    finally:
+        posix.close(pidfd)
+        if cgroup_fd >= 0:
+            posix.close(cgroup_fd)
+
+
+def _is_ours(kind: str, pid: int) -> bool:
+    """Whether a process shares a namespace with us."""
+    try:
+        return posix.stat(f"/proc/{pid}/ns/{kind}").st_ino == posix.stat(f"/proc/self/ns/{kind}").st_ino
+    except OSError as error:
+        raise from_os_error("namespace", f"{kind} namespace of process {pid}", error) from None
+
+
+def _facts(entry: store.Entry, spec: "dict[str, Any]", pid: int, kept: inherited.Inherited) -> Facts:
+    from pyoci._shim import lib
+
+    facts = Facts(entry.record["rootfs"], entry.id)
+    if namespaces.has(spec, "user"):
+        facts.capabilities = _ALL_CAPABILITIES
+        facts.can_set_groups = files.read(f"/proc/{pid}/setgroups").strip() == b"allow"
+    else:
+        facts.capabilities = lib.pyoci_permitted_capabilities()
+    facts.no_new_keyring = entry.record["flags"].get("no_new_keyring", False)
+    facts.listen_fds = kept.listen_fds
+    facts.listen_names = kept.listen_names
+    profile = (spec.get("linux") or {}).get("seccomp")
+    if profile:
+        from pyoci import seccomp
+
+        program, flags = seccomp.program(profile)
+        facts.seccomp = (program, flags) if program else None
+    return facts
+
+
+def _cgroup_fds(request: "ExecRequest", entry: store.Entry, pid: int) -> tuple[list[int], int]:
+    if not entry.record["cgroup"]:
+        return [], -1
+    from pyoci import cgroups
+
+    sub: dict[str, str] = {}
+    for text in request.cgroups:
+        names, colon, path = text.partition(":")
+        for name in names.split(",") if colon else [""]:
+            sub[name] = path if colon else text
+    return cgroups.from_record(entry.record["cgroup"]).exec_fds(sub or None, pid)
+
+
+def _process(request: "ExecRequest", spec: "dict[str, Any]") -> "dict[str, Any]":
+    """The process object: from the file, or the container's own with the options laid over it. Raises OciError."""
+    own = spec.get("process") or {}
+    if request.process:
+        process = _read_process(request.process)
+        for name in ("capabilities", "rlimits", "apparmorProfile", "selinuxLabel"):
+            if not process.get(name) and own.get(name):
+                process[name] = own[name]
+        return process
+    process = dict(own)
+    process["args"] = request.args
+    process["terminal"] = request.tty
+    process["env"] = [*(own.get("env") or []), *request.env]
+    if request.cwd:
+        process["cwd"] = request.cwd
+    if request.apparmor:
+        process["apparmorProfile"] = request.apparmor
+    if request.process_label:
+        process["selinuxLabel"] = request.process_label
+    if request.no_new_privs:
+        process["noNewPrivileges"] = True
+    _override_user(process, request)
+    _add_capabilities(process, request.caps)
+    return process
+
+
+def _read_process(path: str) -> "dict[str, Any]":
+    from pyoci.check import fast, semantic
+
+    try:
+        raw = files.read(path, limit=_LARGEST)
+    except OSError as error:
+        raise from_os_error("process-file", f"process file {path}", error, obj=path) from None
+    try:
+        process: "dict[str, Any]" = jsontext.loads(raw.decode())
+        accepted = len(raw) <= _LARGEST and fast.accepts_process(process)
+    except (ValueError, RecursionError):
+        accepted = False
+    if not accepted:
+        bundle.refuse(raw, path, "process")
+    problems = semantic.process_problems(process, first=True)
+    if problems:
+        raise OciError("config", f"{path}: {problems[0].message}", pointer=problems[0].pointer, hint=problems[0].hint)
+    return process
+
+
+def _override_user(process: "dict[str, Any]", request: "ExecRequest") -> None:
+    """--user UID[:GID], --additional-gids."""
+    user = dict(process.get("user") or {})
+    if request.user:
+        uid, colon, gid = request.user.partition(":")
+        user["uid"] = _id(uid, request.user)
+        if colon:
+            user["gid"] = _id(gid, request.user)
+    if request.additional_gids:
+        user["additionalGids"] = [*(user.get("additionalGids") or []), *request.additional_gids]
+    process["user"] = user
+
+
+def _id(text: str, given: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) < (1 << 32) - 1:
+        return int(text)
+    hint = "UID or UID:GID in decimal digits; names are not looked up"
+    raise OciError("user", f"--user {given!r} is no user id", obj=given, hint=hint)
+
+
+def _add_capabilities(process: "dict[str, Any]", names: list[str]) -> None:
+    """--cap: into bounding, effective and permitted, never into inheritable or ambient (CVE-2022-29162 and its kin)."""
+    if not names:
+        return
+    sets = dict(process.get("capabilities") or {})
+    for kind in ("bounding", "effective", "permitted"):
+        sets[kind] = [*(sets.get(kind) or []), *names]
+    process["capabilities"] = sets
