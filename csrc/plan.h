@@ -62,7 +62,6 @@ enum plan_opcode {
     OP_MOUNT_NEW,        /* texts: type, source, numbers[1] options; numbers[0]: MOUNT_ATTR_* -> fd2, else REG_MOUNT */
     OP_MOUNT_BIND,       /* texts[0]: host path, or fd: a detached tree; OPF_RECURSIVE -> REG_MOUNT */
     OP_MOUNT_ATTR,       /* fd; numbers[0]: set, [1]: clear (MOUNT_ATTR_*); [2]: propagation MS_*; OPF_RECURSIVE */
-    OP_MOUNT_IDMAP,      /* fd; fd2: user namespace; OPF_RECURSIVE */
     OP_TARGET,           /* texts[0]: path below fd, else REG_ROOT; numbers: enum plan_target, mode -> REG_TARGET */
     OP_ATTACH,           /* fd (a mount) onto fd2 (a target) */
     OP_MOUNT_OLD,        /* the same by mount(2); texts: type, source, data; numbers[0]: MS_* -> REG_MOUNT */

@@ -164,7 +164,7 @@ class Creation:
             ready["fifo"] = _make_fifos(self.entry.directory, plan)
         if any(what[0] == "namespace" for what in plan.passed):
             ready["namespace"] = self._time_namespaces()
-        if any(what[0] == "userns" for what in plan.passed):
+        if any(str(what[0]).endswith("idmapped-tree") for what in plan.passed):
             from pyoci import idmapped
 
             ready["userns"] = idmapped.namespaces_of(self.spec, plan, self.init.pid, self.rootless)

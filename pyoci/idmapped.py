@@ -21,8 +21,8 @@ def namespaces_of(spec: "dict[str, Any]", plan: "Plan", pid: int, rootless: bool
     found: list[int] = []
     try:
         for what in plan.passed:
-            if what[0] == "userns":
-                pointer = str(what[1])
+            if str(what[0]).endswith("idmapped-tree"):
+                pointer = str(what[3])
                 mount = spec["mounts"][int(pointer.rpartition("/")[2])]
                 found.append(_namespace_of(spec, mount, pointer, pid, rootless))
     except OciError:

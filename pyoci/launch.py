@@ -208,8 +208,10 @@ def open_passed(plan: Plan, ready: "dict[str, list[int]]") -> list[int]:
     found: list[int] = []
     try:
         for what in plan.passed:
-            if what[0] == "tree":
-                found.append(_open_tree(str(what[1]), bool(what[2]), str(what[3]), str(what[4])))
+            if str(what[0]).endswith("tree"):
+                found.append(_open_tree(what))
+                if what[0] != "tree":
+                    _map_ids(found[-1], ready["userns"].pop(0), what)
             else:
                 known = ready[str(what[0])]
                 found.append(known.pop(0))
@@ -219,11 +221,21 @@ def open_passed(plan: Plan, ready: "dict[str, list[int]]") -> list[int]:
     return found
 
 
-def _open_tree(path: str, recursive: bool, pointer: str, about: str) -> int:
-    fd: int = lib.pyoci_open_tree(path.encode("utf-8", "surrogateescape"), recursive)
+def _open_tree(what: tuple[str | int | bool, ...]) -> int:
+    _, path, recursive, pointer, about = what
+    fd: int = lib.pyoci_open_tree(str(path).encode("utf-8", "surrogateescape"), recursive)
     if fd < 0:
-        raise OciError("mount", f"{about}: source {path}", errno=-fd, pointer=f"{pointer}/source", obj=path)
+        raise OciError("mount", f"{about}: source {path}", errno=-fd, pointer=f"{pointer}/source", obj=str(path))
     return fd
+
+
+def _map_ids(tree: int, user_namespace: int, what: tuple[str | int | bool, ...]) -> None:
+    kind, path, _, pointer, about = what
+    result = lib.pyoci_idmap_mount(tree, user_namespace, kind == "deep-idmapped-tree")
+    posix.close(user_namespace)
+    if result < 0:
+        hint = "the file system may not support id-mapped mounts" if result == -22 else ""
+        raise OciError("mount", f"{about}: id map", errno=-result, pointer=f"{pointer}/uidMappings", obj=str(path), hint=hint)
 
 
 def close_all(fds: list[int]) -> None:

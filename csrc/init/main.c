@@ -32,7 +32,6 @@ static op_function *const operations[OP_COUNT] = {
     [OP_MOUNT_NEW] = op_mount_new,
     [OP_MOUNT_BIND] = op_mount_bind,
     [OP_MOUNT_ATTR] = op_mount_attr,
-    [OP_MOUNT_IDMAP] = op_mount_idmap,
     [OP_TARGET] = op_target,
     [OP_ATTACH] = op_attach,
     [OP_MOUNT_OLD] = op_mount_old,

@@ -91,13 +91,7 @@ void op_mount_bind(const struct plan_op *op) {
 void op_mount_attr(const struct plan_op *op) {
     unsigned flags = op->flags & OPF_RECURSIVE ? TREE_RECURSIVE : 0;
 
-    check(sys_mount_setattr(get(op->fd), flags, op->numbers[0], op->numbers[1], op->numbers[2], 0), "mount_setattr", NULL);
-}
-
-void op_mount_idmap(const struct plan_op *op) {
-    unsigned flags = op->flags & OPF_RECURSIVE ? TREE_RECURSIVE : 0;
-
-    check(sys_mount_setattr(get(op->fd), flags, ATTRIBUTE_IDMAP, 0, 0, (uint64_t)get(op->fd2)), "mount_setattr", "idmap");
+    check(sys_mount_setattr(get(op->fd), flags, op->numbers[0], op->numbers[1], op->numbers[2]), "mount_setattr", NULL);
 }
 
 void op_target(const struct plan_op *op) {
@@ -154,7 +148,7 @@ static void bind_over(int source, unsigned flags, int target, uint64_t attribute
 
     check(tree, "open_tree", NULL);
     if (attributes)
-        check(sys_mount_setattr(tree, 0, attributes, 0, 0, 0), "mount_setattr", NULL);
+        check(sys_mount_setattr(tree, 0, attributes, 0, 0), "mount_setattr", NULL);
     check(sys_move_mount(tree, target), "move_mount", NULL);
     close(tree);
 }

@@ -11,7 +11,7 @@
 static void set_propagation(int fd, uint64_t flags, const char *what) {
     unsigned recursive = flags & MS_REC ? TREE_RECURSIVE : 0;
 
-    check(sys_mount_setattr(fd, recursive, 0, 0, flags & ~(uint64_t)MS_REC, 0), "mount_setattr", what);
+    check(sys_mount_setattr(fd, recursive, 0, 0, flags & ~(uint64_t)MS_REC), "mount_setattr", what);
 }
 
 static int open_host_root(void) {
@@ -59,7 +59,7 @@ void op_root_joined(const struct plan_op *op) {
 
 void op_root_readonly(const struct plan_op *op) {
     (void)op;
-    check(sys_mount_setattr(get(REG_ROOT), 0, ATTRIBUTE_READONLY, 0, 0, 0), "mount_setattr", "/");
+    check(sys_mount_setattr(get(REG_ROOT), 0, ATTRIBUTE_READONLY, 0, 0), "mount_setattr", "/");
 }
 
 /* pivot_root(2), "pivot_root(".", ".")": the old root ends up below the new one and is let go from there. */
@@ -70,7 +70,7 @@ void op_pivot_root(const struct plan_op *op) {
     check(fchdir(get(REG_ROOT)), "fchdir", "rootfs");
     check(sys_pivot_root(".", "."), "pivot_root", NULL);
     check(fchdir(old), "fchdir", "/");
-    check(sys_mount_setattr(old, TREE_RECURSIVE, 0, 0, MS_SLAVE, 0), "mount_setattr", "old root");
+    check(sys_mount_setattr(old, TREE_RECURSIVE, 0, 0, MS_SLAVE), "mount_setattr", "old root");
     check(umount2(".", MNT_DETACH), "umount", "old root");
     close(old);
     check(fchdir(get(REG_ROOT)), "fchdir", "/");

@@ -54,10 +54,10 @@ int sys_fsmount(int fd, unsigned attributes) {
     return (int)syscall(SYS_fsmount, fd, CLOEXEC_MOUNT, attributes);
 }
 
-int sys_mount_setattr(int fd, unsigned flags, uint64_t set, uint64_t clear, uint64_t propagation, uint64_t userns) {
+int sys_mount_setattr(int fd, unsigned flags, uint64_t set, uint64_t clear, uint64_t propagation) {
     struct {
         uint64_t set, clear, propagation, userns;
-    } attributes = {set, clear, propagation, userns};
+    } attributes = {set, clear, propagation, 0};
 
     return (int)syscall(SYS_mount_setattr, fd, "", EMPTY_PATH | flags, &attributes, sizeof(attributes));
 }

@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { TREE_CLONE = 1, TREE_RECURSIVE = 0x8000 };
+enum { TREE_CLONE = 1, TREE_RECURSIVE = 0x8000, MOUNT_IDMAP = 0x100000 };
 
 static int result_of(long result) {
     return result < 0 ? -errno : (int)result;
@@ -21,6 +21,17 @@ int pyoci_open_tree(const char *path, int recursive) {
     unsigned flags = TREE_CLONE | O_CLOEXEC | (recursive ? TREE_RECURSIVE : 0);
 
     return result_of(syscall(SYS_open_tree, AT_FDCWD, path, flags));
+}
+
+/* Show the files of a detached mount (tree) with the owners that a user namespace maps them to (mount_setattr(2)). It takes
+ * privilege over the file system itself, which an init in a user namespace has not. */
+int pyoci_idmap_mount(int mount, int user_namespace, int recursive) {
+    struct {
+        uint64_t set, clear, propagation, user_namespace;
+    } attributes = {MOUNT_IDMAP, 0, 0, (uint64_t)user_namespace};
+
+    return result_of(syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH | (recursive ? TREE_RECURSIVE : 0), &attributes,
+                             sizeof(attributes)));
 }
 
 int pyoci_pidfd_signal(int pidfd, int signal) {

@@ -33,11 +33,10 @@ def _add_mount(plan: Plan, spec: "dict[str, Any]", facts: Facts, mount: "dict[st
         cgroupfs.add(plan, spec, facts, found, pointer, about, destination)
         return
     if bind:
-        make_bind(plan, facts, mount.get("source") or "", found, pointer, about)
+        idmapped = found.idmap or bool(mount.get("uidMappings"))
+        make_bind(plan, facts, mount.get("source") or "", found, pointer, about, idmapped=idmapped)
     else:
         make_new(plan, kind, mount.get("source") or "", found, pointer, about, label=_mount_label(spec))
-    if found.idmap or mount.get("uidMappings"):
-        _idmap(plan, found, mount, pointer, about, bind)
     _place(plan, destination, kind, found, pointer, about, bind)
     _finish(plan, spec, found, pointer, about, fresh=not bind)
 
@@ -46,11 +45,14 @@ def _mount_label(spec: "dict[str, Any]") -> str:
     return (spec.get("linux") or {}).get("mountLabel") or ""
 
 
-def make_bind(plan: Plan, facts: Facts, source: str, found: options.Options, pointer: str, about: str) -> None:
+def make_bind(
+    plan: Plan, facts: Facts, source: str, found: options.Options, pointer: str, about: str, *, idmapped: bool
+) -> None:
     """A detached copy of a host tree in REG_MOUNT.
 
-    In a user namespace the init may be unable to walk to the source: then the runtime opens it, and the copy, which comes
-    from the host's own mount namespace, must stop hearing of and telling the host's mounts.
+    In a user namespace the init may be unable to walk to the source, and an id map takes privilege over the file system: then
+    the runtime opens it, and the copy, which comes from the host's own mount namespace, must stop hearing of and telling the
+    host's mounts.
     """
     if not source:
         raise OciError("config", f"{about}: a bind mount needs a source", pointer=f"{pointer}/source")
@@ -63,8 +65,9 @@ def make_bind(plan: Plan, facts: Facts, source: str, found: options.Options, poi
             hint="a bind mount takes no file system options",
         )
     recursive = lib.OPF_RECURSIVE if found.recursive else 0
-    if facts.open_sources and plan.room() > 0:
-        register = plan.carry("tree", source, found.recursive, pointer, about)
+    if idmapped or (facts.open_sources and plan.room() > 0):
+        kind = "tree" if not idmapped else "deep-idmapped-tree" if found.deep_idmap else "idmapped-tree"
+        register = plan.carry(kind, source, found.recursive, pointer, about)
         plan.add(lib.OP_MOUNT_BIND, pointer, about, flags=recursive, fd=register, texts=(source,))
         plan.add(
             lib.OP_MOUNT_ATTR, pointer, about, flags=lib.OPF_RECURSIVE, fd=lib.REG_MOUNT, numbers=(0, 0, options.MS_SLAVE)
@@ -92,17 +95,6 @@ def make_new(
     plan.add(
         lib.OP_MOUNT_NEW, pointer, about, fd2=register, texts=(kind, source, data), numbers=(found.set, len(data))
     )
-
-
-def _idmap(
-    plan: Plan, found: options.Options, mount: "dict[str, Any]", pointer: str, about: str, bind: bool
-) -> None:
-    """mounts[].uidMappings: the tree shows its files with other owners (mount_setattr(2), MOUNT_ATTR_IDMAP)."""
-    if not bind:
-        raise OciError("config", f"{about}: only bind mounts can be id-mapped", pointer=f"{pointer}/uidMappings")
-    userns = plan.carry("userns", pointer)
-    flags = lib.OPF_RECURSIVE if found.deep_idmap else 0
-    plan.add(lib.OP_MOUNT_IDMAP, f"{pointer}/uidMappings", about, flags=flags, fd=lib.REG_MOUNT, fd2=userns)
 
 
 def _place(

@@ -46,7 +46,8 @@ class Plan:
     """Ops in the order of their execution, and what has to travel with them as descriptors.
 
     passed   a description of each descriptor that goes along, in the order of the registers from REG_PASSED up:
-             ("tree", host path, recursive), ("cgroup", index), ("fifo", name), ("userns", index), ("proc",), ("time", index)
+             (kind, what it is of ...): a "tree" (host path, recursive, pointer, about), an "idmapped-tree", a
+             "deep-idmapped-tree", a "cgroup" file, a "fifo", the "proc" of the host, a "namespace"
     """
 
     def __init__(self) -> None:
