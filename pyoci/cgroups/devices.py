@@ -87,10 +87,8 @@ def v1_lines(found: "list[Rule]") -> list[tuple[str, str]]:
         key = (kind, major, minor)
         if allow != default:
             exceptions[key] = exceptions.get(key, 0) | access
-            continue
-        _refuse_hole(exceptions, key, access, default)
-        if key in exceptions:
-            exceptions[key] &= ~access
+        else:
+            _take_back(exceptions, key, access, default)
     everything, exception = (
         ("devices.allow", "devices.deny") if default else ("devices.deny", "devices.allow")
     )
@@ -198,18 +196,25 @@ def _star(number: int) -> str:
     return "*" if number == ANY else str(number)
 
 
-def _refuse_hole(
+def _take_back(
     exceptions: dict[tuple[str, int, int], int], key: tuple[str, int, int], access: int, default: bool
 ) -> None:
+    """Remove what a rule covers from the exceptions; refuse where it covers a part of one."""
     kind, major, minor = key
-    for wider in ((kind, ANY, minor), (kind, major, ANY), (kind, ANY, ANY)):
-        if wider != key and exceptions.get(wider, 0) & access:
+    for other, bits in exceptions.items():
+        if other[0] != kind or not bits & access:
+            continue
+        if major in (ANY, other[1]) and minor in (ANY, other[2]):
+            exceptions[other] &= ~access
+        elif _overlap(major, other[1]) and _overlap(minor, other[2]):
             word = "allow" if default else "deny"
-            message = (
-                f"devices: cgroup v1 cannot {word} {line(*key, access)} as an exception from "
-                f"{line(*wider, exceptions[wider])}"
-            )
+            what = line(*key, access)
+            message = f"devices: cgroup v1 cannot {word} {what} as an exception from {line(*other, bits)}"
             raise OciError("cgroup-devices", message, pointer=POINTER, hint="name the single devices instead")
+
+
+def _overlap(one: int, other: int) -> bool:
+    return ANY in (one, other) or one == other
 
 
 def _without_covered(found: "list[Rule]") -> "list[Rule]":

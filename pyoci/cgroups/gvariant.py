@@ -4,6 +4,8 @@ GLib, "GVariant Text Format", without dictionaries, maybe types and format strin
 unit needs.
 """
 
+from pyoci.cgroups import wire
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -33,6 +35,7 @@ def parse(text: str) -> "tuple[str, Any]":
     scanner.space()
     if scanner.at != len(text):
         raise ValueError(f"text behind the value: {text[scanner.at :]}")
+    wire.check(*found)
     return found
 
 
@@ -63,6 +66,8 @@ class _Scanner:
         """The next value; `wanted` is its signature where something before has said it."""
         first = self.peek()
         if first in ("'", '"'):
+            if wanted not in ("", "s", "o", "g"):
+                raise ValueError(f'a string is not of type "{wanted}"')
             return (wanted or "s"), self.string()
         if first == "[":
             return self.array(wanted)
@@ -126,8 +131,6 @@ class _Scanner:
         return f"a{kind}", [value for _, value in found]
 
     def struct(self, wanted: str) -> "tuple[str, Any]":
-        from pyoci.cgroups import wire
-
         found = self.items(")", wire.split(wanted[1:-1]) if wanted else [])
         return f"({''.join(signature for signature, _ in found)})", tuple(value for _, value in found)
 
@@ -135,6 +138,8 @@ class _Scanner:
 def _number(word: str, wanted: str) -> "tuple[str, Any]":
     if not word or not (word[0].isdigit() or word[0] in "+-."):
         raise ValueError(f'"{word}" is no value')
+    if wanted and wanted not in "ynqiuxthd":
+        raise ValueError(f'a number is not of type "{wanted}"')
     hexadecimal = "x" in word.lower()
     if wanted == "d" or (not wanted and not hexadecimal and any(mark in word for mark in ".eE")):
         return "d", float(word)

@@ -115,13 +115,14 @@ def make(path: str, stop: str) -> list[str]:
     except FileExistsError:
         return []
     except FileNotFoundError:
-        if path == stop:
+        above = path.rpartition("/")[0]
+        if stop in (path, above):
             raise
     made: list[str] = []
     tries = 4
     while True:
         tries -= 1
-        made += make(path.rpartition("/")[0], stop)
+        made += make(above, stop)
         try:
             return made + make(path, path)
         except OSError as error:

@@ -213,8 +213,8 @@ def bits(text: str, pointer: str) -> bytes:
     mask = 0
     try:
         for part in text.replace("\n", "").split(","):
-            first, _, last = part.partition("-")
-            low, high = int(first), int(last or first)
+            first, dash, last = part.partition("-")
+            low, high = int(first), int(last if dash else first)
             if not 0 <= low <= high < 1 << 16:
                 raise ValueError
             mask |= (1 << (high + 1)) - (1 << low)

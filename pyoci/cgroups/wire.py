@@ -30,7 +30,7 @@ _NUMBERS |= {"x": (8, True), "t": (8, False), "h": (4, False)}
 _ALIGNMENT = {"s": 4, "o": 4, "g": 1, "v": 1, "a": 4, "(": 8, "{": 8, "d": 8}
 
 
-class WireError(Exception):
+class WireError(ValueError):
     """A message that does not follow the protocol, or a value that does not fit its signature."""
 
 
@@ -77,6 +77,13 @@ def call(serial: int, signature: str, body: "list[Any]", **fields: str) -> bytes
     )
     head.align(8)
     return bytes(head.data + content.data)
+
+
+def check(signature: str, value: "Any") -> None:
+    """See that a value can be sent as this one type. Raises WireError, ValueError."""
+    if len(split(signature)) != 1:
+        raise WireError(f'"{signature}" is not one type')
+    _Writer().put(signature, value)
 
 
 def size_of(start: bytes) -> int:
