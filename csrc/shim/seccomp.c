@@ -3,7 +3,6 @@
  * The library is not linked but loaded on first use: most calls of the runtime find their filter in the cache
  * or have none. Its own declarations are repeated here (they are a stable ABI), so no header of it is needed.
  */
-#define _GNU_SOURCE
 #include "seccomp.h"
 
 #include <dlfcn.h>
