@@ -24,7 +24,8 @@ MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 EXTENSION_SUFFIX = str(sysconfig.get_config_var("EXT_SUFFIX"))
 _EXEC = ["exec.c", "locate.c"]
 _EMBED = ["embed.c", "imports.c", "api.c", "locate.c"]
-_OTHER_INITS = {"marshal": "PyMarshal_Init", "_warnings": "_PyWarnings_Init"}
+# stat.py is a wrapper of _stat, which has all of it that is used here
+_OTHER_INITS = {"marshal": "PyMarshal_Init", "_warnings": "_PyWarnings_Init", "stat": "PyInit__stat"}
 
 
 def sources() -> list[Path]:
@@ -100,7 +101,7 @@ def build_static(target: Path, flags: list[str]) -> None:
     if not archive.is_file():
         raise BuildError(f"{archive} is missing (Debian: python3-dev)")
     symbols = defined_symbols(archive, ["-g", "--defined-only"])
-    extensions = write_tables(target.parent, symbols)
+    extensions = write_tables(target.parent, symbols, {})
     # Extension modules take Python's functions from this program: all of the API is linked in and exported.
     wanted = {name for name in symbols if name.startswith("Py") and not name.startswith("PyInit_")}
     for extension in extensions:
@@ -126,7 +127,7 @@ def build_shared(target: Path, flags: list[str]) -> None:
     library = Path(str(sysconfig.get_config_var("LIBDIR")), str(sysconfig.get_config_var("INSTSONAME")))
     if not sysconfig.get_config_var("Py_ENABLE_SHARED") or not library.is_file():
         raise BuildError(f"{library} is missing")
-    write_tables(target.parent, defined_symbols(library, ["-D", "--defined-only"]))
+    write_tables(target.parent, defined_symbols(library, ["-D", "--defined-only"]), freeze.encodings())
     command = [*compiler(), *flags, *embed_flags(target.parent, "shared")]
     command += defines(PYOCI_LIBPYTHON=str(library), PYOCI_PYTHON_MINOR=MINOR)
     command += [*(str(LAUNCHER / name) for name in _EMBED), "-ldl"]
@@ -152,19 +153,20 @@ def embedded_files(directory: Path) -> list[Path]:
     return [directory / name for name in names]
 
 
-def write_tables(directory: Path, symbols: set[str]) -> list[Path]:
-    """Write the frozen code and the tables of imports.c; `symbols` are what libpython defines.
+def write_tables(directory: Path, symbols: set[str], more: dict[str, Path]) -> list[Path]:
+    """Write the frozen code, of `more` modules too, and the tables of imports.c.
 
-    Returns the files of the extension modules that Python and cffi have now. Raises BuildError.
+    `symbols` are what libpython defines. Returns the files of the extension modules that Python and cffi
+    have now. Raises BuildError.
     """
-    freeze.write(directory / "frozen_code", directory / "frozen_table.h")
+    freeze.write(directory / "frozen_code", directory / "frozen_table.h", more)
     package_places = ["", ".", *dict.fromkeys([sysconfig.get_path("platlib"), sysconfig.get_path("purelib")])]
     cffi = extension_file("_cffi_backend")
     found = [cffi]
     rows = [extension_row("pyoci._shim", f"_shim{EXTENSION_SUFFIX}", [""])]
     rows += [extension_row("_cffi_backend", cffi.name, package_places[1:])]
     built_in = []
-    for name in freeze.BUILTIN:
+    for name in freeze.built_in_modules():
         function = _OTHER_INITS.get(name, f"PyInit_{name}")
         if function in symbols:
             built_in.append(f'MODULE("{name}", {function})\n')

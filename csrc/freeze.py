@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import marshal
 import runpy
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -17,15 +18,38 @@ import build_shim
 
 PACKAGE = build_shim.CSRC.parent / "pyoci"
 BUILTIN = (
-    "posix time errno fcntl select _stat _json _signal _posixsubprocess resource pwd grp mmap marshal gc "
-    "sys builtins _imp _thread _weakref _warnings _codecs"
+    "posix time errno fcntl select stat _json _signal _posixsubprocess _struct resource pwd grp mmap marshal "
+    "gc sys builtins"
 ).split()
+# what starting the core imports, and _cffi_backend
+CORE = ["_imp", "_io", "_thread", "_warnings", "_weakref", "marshal", "posix"]
 Node = TypeVar("Node", ast.FunctionDef, ast.ClassDef, ast.Module)
-OUTSIDE = {*BUILTIN, "stat", "pyoci._shim", "_pyoci_launcher"}
+OUTSIDE = {*BUILTIN, "pyoci._shim", "_pyoci_launcher"}
 
 
 def hot_modules(package: Path = PACKAGE) -> dict[str, Path]:
     """Name -> file of every hot module, found by following imports from the entry and the hot commands."""
+    top = reachable(package)
+    return {
+        name: path for name in sorted(top) if not cold_reasons(name, top) and (path := _file(package, name))
+    }
+
+
+def built_in_modules(package: Path = PACKAGE) -> list[str]:
+    """The names of the built-in modules that the core and the hot modules import."""
+    used = {
+        name
+        for module in hot_modules(package)
+        for name in _imports(ast.parse(_source(package, module)), functions=True)
+    }
+    return sorted({*CORE, *(used & set(BUILTIN))})
+
+
+def reachable(package: Path = PACKAGE) -> dict[str, set[str]]:
+    """Every module of the package that the hot commands may import, with what its top level imports.
+
+    Modules that are not hot are among them: those that functions import after pyoci.boot.go_full().
+    """
     table = runpy.run_path(str(package / "cli" / "table.py"))
     verbs = [f"pyoci.cli.{row[table['NAME']]}" for row in table["COMMANDS"] if row[table["CORE"]]]
     waiting = ["pyoci.boot", "pyoci.cli.entry", *verbs]
@@ -38,30 +62,24 @@ def hot_modules(package: Path = PACKAGE) -> dict[str, Path]:
         top[name] = set(_imports(tree, functions=False))
         waiting += _imports(tree, functions=True)
         waiting += _parents(name)
-    return {name: path for name in sorted(_without_cold(top)) if (path := _file(package, name))}
+    return top
 
 
-def _without_cold(top: dict[str, set[str]]) -> set[str]:
-    """The modules whose top level needs no more than what is hot."""
-    hot = set(top)
-    while True:
-        cold = {
-            name
-            for name in hot
-            if any(_missing(wanted, hot, top) for wanted in top[name])
-            or any(parent not in hot for parent in _parents(name))
-        }
-        if not cold:
-            return hot
-        hot -= cold
-
-
-def _missing(wanted: str, hot: set[str], known: dict[str, set[str]]) -> bool:
-    """Whether an import needs what is not hot; `from module import name` yields module.name, too."""
-    if wanted in OUTSIDE or wanted in hot:
-        return False
-    parent = wanted.rpartition(".")[0]
-    return wanted in known or not (parent in OUTSIDE or parent in hot)
+def cold_reasons(name: str, top: dict[str, set[str]]) -> list[str]:
+    """The modules outside of the package that make a module cold, through its own top level or another's."""
+    found: set[str] = set()
+    seen = {name}
+    waiting = [name]
+    while waiting:
+        for wanted in [*top[(current := waiting.pop())], *_parents(current)]:
+            parent = wanted.rpartition(".")[0]
+            inner = wanted if wanted in top else parent if parent in top else ""
+            if inner and inner not in seen:
+                seen.add(inner)
+                waiting.append(inner)
+            elif not inner and wanted not in OUTSIDE and parent not in OUTSIDE:
+                found.add(wanted)
+    return sorted(found)
 
 
 def _parents(name: str) -> list[str]:
@@ -144,21 +162,28 @@ class _Strip(ast.NodeTransformer):
         return node
 
 
-def code(name: str, path: Path, package: Path = PACKAGE) -> bytes:
+def code(path: Path) -> bytes:
     """The marshalled code of a module; its file name begins at the package, which boot.report knows."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     stripped = ast.fix_missing_locations(_Strip().visit(tree))
-    filename = str(path.relative_to(package.parent))
+    filename = str(path.relative_to(PACKAGE.parent)) if path.is_relative_to(PACKAGE) else str(path)
     return marshal.dumps(compile(stripped, filename, "exec", dont_inherit=True))
 
 
-def write(blob: Path, table: Path, package: Path = PACKAGE) -> None:
-    """Write the modules' code into `blob`, and a C table of them, sorted by name, into `table`."""
+def encodings() -> dict[str, Path]:
+    """What Python's main initialisation needs of the standard library and has not frozen itself."""
+    directory = Path(sysconfig.get_path("stdlib"), "encodings")
+    files = {"encodings": "__init__.py", "encodings.aliases": "aliases.py", "encodings.utf_8": "utf_8.py"}
+    return {name: directory / file for name, file in files.items()}
+
+
+def write(blob: Path, table: Path, more: dict[str, Path]) -> None:
+    """Write the code of the hot modules and of `more` into `blob`, and a sorted C table into `table`."""
     parts: list[bytes] = []
     rows: list[str] = []
     at = 0
-    for name, path in hot_modules(package).items():
-        data = code(name, path, package)
+    for name, path in sorted({**hot_modules(), **more}.items()):
+        data = code(path)
         is_package = int(path.name == "__init__.py")
         rows.append(f'    {{"{name}", {at}, {len(data)}, {is_package}}},\n')
         parts.append(data)
@@ -167,3 +192,15 @@ def write(blob: Path, table: Path, package: Path = PACKAGE) -> None:
         blob.write_bytes(b"".join(parts))
     head = "/* Generated: name, offset, size, whether a package. */\n"
     build_shim.write_if_changed(table, head + "".join(rows))
+
+
+def main() -> None:
+    """Print the modules that are hot, and why the others that can be reached are not."""
+    top = reachable()
+    for name in sorted(top):
+        reasons = cold_reasons(name, top)
+        print(name, f"cold: {', '.join(reasons)}" if reasons else "hot")
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 #include "api.h"
 
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <string.h>
 
 #ifdef PYOCI_LIBPYTHON
@@ -29,6 +30,18 @@ int pyoci_open_python(void) {
 
 struct _inittab *pyoci_inittab(void) {
     return *inittab;
+}
+
+/* The function for signals alone is not exported: the whole main initialisation has it in it (2 ms). */
+int pyoci_prepare_signals(void) {
+    static bool done;
+    if (!done && PY(PyStatus_Exception)(PY(_Py_InitializeMain)())) {
+        PY(PyErr_SetString)
+        (PY(PyDict_GetItemString)(PY(PyEval_GetBuiltins)(), "ImportError"), "Python's main initialisation");
+        return -1;
+    }
+    done = true;
+    return 0;
 }
 
 #else

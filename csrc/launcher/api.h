@@ -17,6 +17,9 @@ int pyoci_open_python(void);
 /* Python's table of built-in modules. */
 struct _inittab *pyoci_inittab(void);
 
+/* Prepares what importing the module _signal relies on, and the core's start leaves out. 0, or -1 with an exception set. */
+int pyoci_prepare_signals(void);
+
 /* The module _pyoci_launcher (embed.c), one of the built-in ones. */
 PyObject *pyoci_launcher_module(void);
 
@@ -61,7 +64,8 @@ PyObject *pyoci_launcher_module(void);
     X(Py_GetVersion)                                                                                                        \
     X(Py_IncRef)                                                                                                            \
     X(Py_InitializeFromConfig)                                                                                              \
-    X(Py_PreInitialize)
+    X(Py_PreInitialize)                                                                                                     \
+    X(_Py_InitializeMain)
 
 struct pyoci_python {
 #define X(name) __typeof__(&name) name##_;

@@ -130,6 +130,8 @@ static PyObject *load(const char *name) {
     for (size_t at = 0; at < COUNT(extensions); at++)
         if (strcmp(name, extensions[at].name) == 0)
             return load_extension(&extensions[at]);
+    if (strcmp(name, "_signal") == 0 && pyoci_prepare_signals())
+        return NULL;
     for (struct _inittab *built_in = pyoci_inittab(); built_in && built_in->name; built_in++)
         if (strcmp(name, built_in->name) == 0 && built_in->initfunc)
             return finish(name, built_in->initfunc());
