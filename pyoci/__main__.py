@@ -8,11 +8,27 @@ def _paths() -> None:
     parent = __file__.rpartition("/")[0].rpartition("/")[0]
     if parent not in sys.path:
         sys.path.insert(0, parent)
-    if sys.flags.no_site:
-        prefix = sys.executable.rpartition("/")[0].rpartition("/")[0]
-        packages = f"{prefix}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
-        if packages not in sys.path:
-            sys.path.append(packages)
+    if not sys.flags.no_site:
+        return
+    prefix = sys.executable.rpartition("/")[0].rpartition("/")[0]
+    packages = f"{prefix}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    if packages not in sys.path:
+        sys.path.append(packages)
+    if not (_has_cffi(parent) or _has_cffi(packages)):
+        from pyoci import boot
+
+        boot.go_full([])  # site knows of more places, such as Debian's dist-packages
+
+
+def _has_cffi(directory: str) -> bool:
+    import _imp
+    import posix
+
+    try:
+        posix.stat(f"{directory}/_cffi_backend{_imp.extension_suffixes()[0]}")
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":
