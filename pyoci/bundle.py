@@ -74,7 +74,7 @@ def parse(raw: bytes, name: str, *, systemd: bool = False) -> "dict[str, Any]":
     if accepted:
         problems = semantic.problems(spec, first=True, systemd=systemd, rootless=posix.geteuid() != 0)
         if not problems:
-            found: "dict[str, Any]" = spec
+            found: dict[str, Any] = spec
             return found
         problem = problems[0]
         raise OciError("config", problem.message, pointer=problem.pointer, hint=problem.hint)
@@ -93,7 +93,9 @@ def _find_rootfs(path: str, spec: "dict[str, Any]") -> str:
     """root.path, absolute; it must be a directory (config.md, Root)."""
     root = spec.get("root")
     if not root:
-        raise OciError("config", "root is missing", pointer="/root", hint="a Linux container needs a root file system")
+        raise OciError(
+            "config", "root is missing", pointer="/root", hint="a Linux container needs a root file system"
+        )
     given = root["path"]
     rootfs: str = given if given.startswith("/") else f"{path}/{given}"
     try:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyoci.cgroups.base import Manager
+    from pyoci.plan.ops import Plan
     from pyoci.request import CreateRequest
 
 _ALL_CAPABILITIES = (1 << 64) - 1
@@ -38,11 +39,13 @@ class Creation:
         self.wait_start = wait_start
         self.inherited = inherited.take(request.preserve_fds)
         self.rootless = posix.geteuid() != 0 if request.rootless is None else request.rootless
-        self.bundle = bundles.load(request.bundle, request.config, systemd=request.cgroup_manager == "systemd")
+        self.bundle = bundles.load(
+            request.bundle, request.config, systemd=request.cgroup_manager == "systemd"
+        )
         self.spec = self.bundle.spec
         self.init = launch.Init(timed=bool(request.trace))
         self.entry: state.Entry
-        self.manager: "Manager | None" = None
+        self.manager: Manager | None = None
         self._fds: list[int] = []
         self._can_set_groups = True
         self._early = False
@@ -81,7 +84,9 @@ class Creation:
         try:
             files.create("config.json", self.bundle.raw, dir_fd=self.entry.directory)
         except OSError as error:
-            raise from_os_error("state-write", f"state of {request.id} in {request.root}", error, obj=request.root) from None
+            raise from_os_error(
+                "state-write", f"state of {request.id} in {request.root}", error, obj=request.root
+            ) from None
         self.entry.save(sync=True)
 
     def _make_cgroup(self) -> None:
@@ -158,7 +163,7 @@ class Creation:
             self.entry.record["late"] = launch.late_ops(compiled.finish)
         self.init.expect(lib.REPLY_READY)
 
-    def _send(self, name: str, plan: "compiler.Plan") -> None:
+    def _send(self, name: str, plan: "Plan") -> None:
         ready: dict[str, list[int]] = {"cgroup": self._fds}
         if any(what[0] == "fifo" for what in plan.passed):
             ready["fifo"] = _make_fifos(self.entry.directory, plan)
@@ -262,7 +267,9 @@ def set_oom_score(pid: int, value: int, rootless: bool) -> None:
         if not rootless:
             hint = "values below the runtime's own need CAP_SYS_RESOURCE"
             pointer = "/process/oomScoreAdj"
-            raise from_os_error("oom-score", f"oom_score_adj {value}", error, pointer=pointer, hint=hint) from None
+            raise from_os_error(
+                "oom-score", f"oom_score_adj {value}", error, pointer=pointer, hint=hint
+            ) from None
 
 
 def poststop(entry: state.Entry, hooks: "dict[str, Any]") -> None:
@@ -297,10 +304,12 @@ def send_descriptor(kind: str, socket_path: str, fd: int, name: str) -> None:
     result = lib.pyoci_send_fd(socket_path.encode("utf-8", "surrogateescape"), fd, text, len(text))
     if result < 0:
         hint = "a program must listen on it before the runtime is called"
-        raise OciError(kind, f"{kind.replace('-', ' ')} {socket_path}", errno=-result, obj=socket_path, hint=hint)
+        raise OciError(
+            kind, f"{kind.replace('-', ' ')} {socket_path}", errno=-result, obj=socket_path, hint=hint
+        )
 
 
-def _make_fifos(directory: int, plan: "compiler.Plan") -> list[int]:
+def _make_fifos(directory: int, plan: "Plan") -> list[int]:
     """The fifos that connect the waiting init with `start`, open in the order of the plan."""
     found = []
     try:

@@ -25,7 +25,7 @@ def halves(entry: "Entry", status: str) -> tuple[bytes, bytes]:
 
 def _values(entry: "Entry", status: str, pid: int | str) -> "dict[str, Any]":
     record = entry.record
-    values: "dict[str, Any]" = {"ociVersion": OCI_VERSION, "id": record["id"], "status": status}
+    values: dict[str, Any] = {"ociVersion": OCI_VERSION, "id": record["id"], "status": status}
     if pid:
         values["pid"] = pid
     values["bundle"] = record["bundle"]
@@ -37,7 +37,7 @@ def full(entry: "Entry") -> "dict[str, Any]":
     """What `state` prints: the specification's members and those that runc adds; pid is 0 for a stopped container."""
     record = entry.record
     status = entry.status()
-    values: "dict[str, Any]" = {
+    values: dict[str, Any] = {
         "ociVersion": OCI_VERSION,
         "id": entry.id,
         "pid": 0 if status in ("stopped", "creating") else record["pid"],

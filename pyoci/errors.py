@@ -77,6 +77,8 @@ def errno_name(number: int) -> str:
     return errno.errorcode.get(number, str(number))
 
 
-def from_os_error(code: str, message: str, error: OSError, *, pointer: str = "", obj: str = "", hint: str = "") -> OciError:
+def from_os_error(
+    code: str, message: str, error: OSError, *, pointer: str = "", obj: str = "", hint: str = ""
+) -> OciError:
     """An `OciError` that carries the errno of an `OSError`."""
     return OciError(code, message, pointer=pointer, errno=error.errno or 0, obj=obj, hint=hint)

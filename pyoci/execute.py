@@ -83,7 +83,9 @@ def _launch(
         if what[0] == "proc":
             ready["proc"] = [posix.open("/proc", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)]
         elif what[0] == "namespace":
-            ready["namespace"].append(posix.open(f"/proc/{pid}/ns/{what[1]}", posix.O_RDONLY | posix.O_CLOEXEC))
+            ready["namespace"].append(
+                posix.open(f"/proc/{pid}/ns/{what[1]}", posix.O_RDONLY | posix.O_CLOEXEC)
+            )
     fds = launch.open_passed(compiled.finish, ready)
     try:
         init.send("exec", compiled.finish, fds)
@@ -100,7 +102,9 @@ def _launch(
     init.wait_exec()
 
 
-def _spawn(init: launch.Init, entry: store.Entry, spec: "dict[str, Any]", kept: inherited.Inherited, cgroup_fd: int) -> None:
+def _spawn(
+    init: launch.Init, entry: store.Entry, spec: "dict[str, Any]", kept: inherited.Inherited, cgroup_fd: int
+) -> None:
     """The init is born in the container's namespaces. We must not be open to its processes meanwhile: CVE-2016-9962."""
     from pyoci._shim import lib
 
@@ -206,7 +210,7 @@ def _read_process(path: str) -> "dict[str, Any]":
     except OSError as error:
         raise from_os_error("process-file", f"process file {path}", error, obj=path) from None
     try:
-        process: "dict[str, Any]" = jsontext.loads(raw.decode())
+        process: dict[str, Any] = jsontext.loads(raw.decode())
         accepted = len(raw) <= _LARGEST and fast.accepts_process(process)
     except (ValueError, RecursionError):
         accepted = False
@@ -214,7 +218,9 @@ def _read_process(path: str) -> "dict[str, Any]":
         bundle.refuse(raw, path, "process")
     problems = semantic.process_problems(process, first=True)
     if problems:
-        raise OciError("config", f"{path}: {problems[0].message}", pointer=problems[0].pointer, hint=problems[0].hint)
+        raise OciError(
+            "config", f"{path}: {problems[0].message}", pointer=problems[0].pointer, hint=problems[0].hint
+        )
     return process
 
 

@@ -46,7 +46,9 @@ def write(path: str, data: bytes, *, dir_fd: int | None = None) -> None:
         posix.close(fd)
 
 
-def create(path: str, data: bytes, mode: int = 0o600, *, dir_fd: int | None = None, sync: bool = False) -> None:
+def create(
+    path: str, data: bytes, mode: int = 0o600, *, dir_fd: int | None = None, sync: bool = False
+) -> None:
     """Make a new file; it must not exist. Raises OSError."""
     flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC | posix.O_NOFOLLOW
     fd = posix.open(path, flags, mode, dir_fd=dir_fd)
@@ -58,7 +60,9 @@ def create(path: str, data: bytes, mode: int = 0o600, *, dir_fd: int | None = No
         posix.close(fd)
 
 
-def replace(name: str, data: bytes, mode: int = 0o600, *, dir_fd: int | None = None, sync: bool = False) -> None:
+def replace(
+    name: str, data: bytes, mode: int = 0o600, *, dir_fd: int | None = None, sync: bool = False
+) -> None:
     """Put a file in place atomically: a reader sees the old content or the new one. Raises OSError."""
     temporary = f"{name}.{posix.getpid()}.tmp"
     try:

@@ -31,7 +31,9 @@ def namespaces_of(spec: "dict[str, Any]", plan: "Plan", pid: int, rootless: bool
     return found
 
 
-def _namespace_of(spec: "dict[str, Any]", mount: "dict[str, Any]", pointer: str, pid: int, rootless: bool) -> int:
+def _namespace_of(
+    spec: "dict[str, Any]", mount: "dict[str, Any]", pointer: str, pid: int, rootless: bool
+) -> int:
     uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
     if uids and gids:
         return _make(uids, gids, pointer, rootless)
@@ -60,4 +62,6 @@ def _open(pid: int, pointer: str) -> int:
     try:
         return posix.open(f"/proc/{pid}/ns/user", posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as error:
-        raise from_os_error("namespace", "user namespace for an id-mapped mount", error, pointer=pointer) from None
+        raise from_os_error(
+            "namespace", "user namespace for an id-mapped mount", error, pointer=pointer
+        ) from None

@@ -28,7 +28,7 @@ _Context.parse_constant = staticmethod(_no_constant)  # type: ignore[assignment]
 
 def loads(text: str) -> "Any":
     """The value of a JSON text. Raises ValueError, without a position: the full reader explains it."""
-    scan = _json.make_scanner(_Context)
+    scan = _json.make_scanner(_Context)  # type: ignore[arg-type]
     start = _skip_space(text, 0)
     try:
         value, end = scan(text, start)
@@ -41,7 +41,9 @@ def loads(text: str) -> "Any":
 
 def dumps(value: "Any") -> str:
     """The shortest JSON text of a value made of dict, list, str, int, float, bool and None."""
-    encode = _json.make_encoder(None, _refuse, _json.encode_basestring_ascii, None, ":", ",", False, False, False)
+    encode = _json.make_encoder(
+        None, _refuse, _json.encode_basestring_ascii, None, ":", ",", False, False, False
+    )
     return "".join(encode(value, 0))
 
 

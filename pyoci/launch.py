@@ -190,7 +190,9 @@ def open_namespace(kind: str, path: str, pointer: str) -> int:
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as error:
-        raise from_os_error("namespace", f"{kind} namespace {path}", error, pointer=pointer, obj=path) from None
+        raise from_os_error(
+            "namespace", f"{kind} namespace {path}", error, pointer=pointer, obj=path
+        ) from None
     found = lib.pyoci_namespace_type(fd) & _ALL
     if found != namespaces.FLAGS[kind]:
         posix.close(fd)
@@ -225,7 +227,9 @@ def _open_tree(what: tuple[str | int | bool, ...]) -> int:
     _, path, recursive, pointer, about = what
     fd: int = lib.pyoci_open_tree(str(path).encode("utf-8", "surrogateescape"), recursive)
     if fd < 0:
-        raise OciError("mount", f"{about}: source {path}", errno=-fd, pointer=f"{pointer}/source", obj=str(path))
+        raise OciError(
+            "mount", f"{about}: source {path}", errno=-fd, pointer=f"{pointer}/source", obj=str(path)
+        )
     return fd
 
 
@@ -235,7 +239,14 @@ def _map_ids(tree: int, user_namespace: int, what: tuple[str | int | bool, ...])
     posix.close(user_namespace)
     if result < 0:
         hint = "the file system may not support id-mapped mounts" if result == -22 else ""
-        raise OciError("mount", f"{about}: id map", errno=-result, pointer=f"{pointer}/uidMappings", obj=str(path), hint=hint)
+        raise OciError(
+            "mount",
+            f"{about}: id map",
+            errno=-result,
+            pointer=f"{pointer}/uidMappings",
+            obj=str(path),
+            hint=hint,
+        )
 
 
 def close_all(fds: list[int]) -> None:
@@ -261,4 +272,3 @@ def read_failure(data: bytes, late: "list[list[Any]]") -> OciError:
         if index == head.op:
             return failure.explain(code, pointer, about, head.error, data[_REPLY_SIZE:])
     return OciError("start", "the container's program did not start", errno=head.error)
-

@@ -43,17 +43,23 @@ class Entry:
     def save(self, *, sync: bool = False) -> None:
         """Write the record. Raises OciError."""
         try:
-            files.replace("state.json", jsontext.dumps(self.record).encode(), dir_fd=self.directory, sync=sync)
+            files.replace(
+                "state.json", jsontext.dumps(self.record).encode(), dir_fd=self.directory, sync=sync
+            )
         except OSError as error:
-            raise from_os_error("state-write", f"state of {self.id} in {self.root}", error, obj=self.root) from None
+            raise from_os_error(
+                "state-write", f"state of {self.id} in {self.root}", error, obj=self.root
+            ) from None
 
     def config(self) -> "dict[str, Any]":
         """The configuration as it was at create. Raises OciError."""
         try:
-            spec: "dict[str, Any]" = jsontext.loads(files.read("config.json", dir_fd=self.directory).decode())
+            spec: dict[str, Any] = jsontext.loads(files.read("config.json", dir_fd=self.directory).decode())
             return spec
         except (OSError, ValueError) as error:
-            raise OciError("state-damaged", f"the saved configuration of {self.id} can't be read: {error}") from None
+            raise OciError(
+                "state-damaged", f"the saved configuration of {self.id} can't be read: {error}"
+            ) from None
 
     def close(self) -> None:
         """Give up the lock."""
@@ -70,7 +76,9 @@ class Entry:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise from_os_error("state-remove", f"remove {self.root}/{self.id}", error, obj=self.root) from None
+            raise from_os_error(
+                "state-remove", f"remove {self.root}/{self.id}", error, obj=self.root
+            ) from None
         self.close()
 
     def alive(self) -> bool:
@@ -89,7 +97,9 @@ class Entry:
     def waits(self) -> bool:
         """Whether the init still reads the start fifo."""
         try:
-            fifo = posix.open("start", posix.O_WRONLY | posix.O_NONBLOCK | posix.O_CLOEXEC, dir_fd=self.directory)
+            fifo = posix.open(
+                "start", posix.O_WRONLY | posix.O_NONBLOCK | posix.O_CLOEXEC, dir_fd=self.directory
+            )
         except OSError:
             return False
         posix.close(fifo)
@@ -113,7 +123,9 @@ def create(root: str, id: str) -> Entry:
         fcntl.flock(directory, fcntl.LOCK_EX)
     except FileExistsError:
         hint = f"`pyoci delete {id}` removes it"
-        raise OciError("id-taken", f"container with given ID already exists: {id}", obj=id, hint=hint) from None
+        raise OciError(
+            "id-taken", f"container with given ID already exists: {id}", obj=id, hint=hint
+        ) from None
     except OSError as error:
         raise from_os_error("state-write", f"make {path}", error, obj=path) from None
     return Entry(root, id, directory, {})
@@ -139,7 +151,9 @@ def open(root: str, id: str, *, lock: bool) -> Entry:
 
 def unknown(root: str, id: str) -> OciError:
     """The error for an id that is not there; engines look for its words."""
-    return OciError("not-found", f"container does not exist: {id}", obj=id, hint=f"`pyoci list` shows those below {root}")
+    return OciError(
+        "not-found", f"container does not exist: {id}", obj=id, hint=f"`pyoci list` shows those below {root}"
+    )
 
 
 def _read_record(root: str, id: str, directory: int) -> "dict[str, Any]":
@@ -152,7 +166,7 @@ def _read_record(root: str, id: str, directory: int) -> "dict[str, Any]":
     except OSError as error:
         raise from_os_error("state-read", f"state of {id}", error, obj=id) from None
     try:
-        record: "dict[str, Any]" = jsontext.loads(raw.decode())
+        record: dict[str, Any] = jsontext.loads(raw.decode())
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']}")
         return record

@@ -30,11 +30,23 @@ def add(
 
 
 def _unified(
-    plan: Plan, facts: Facts, own_namespace: bool, found: options.Options, pointer: str, about: str, destination: str
+    plan: Plan,
+    facts: Facts,
+    own_namespace: bool,
+    found: options.Options,
+    pointer: str,
+    about: str,
+    destination: str,
 ) -> None:
     assert facts.cgroup is not None
     if own_namespace:
-        plan.add(lib.OP_MOUNT_NEW, pointer, about, texts=("cgroup2", "cgroup", found.data), numbers=(found.set, len(found.data)))
+        plan.add(
+            lib.OP_MOUNT_NEW,
+            pointer,
+            about,
+            texts=("cgroup2", "cgroup", found.data),
+            numbers=(found.set, len(found.data)),
+        )
     else:
         plan.add(lib.OP_MOUNT_BIND, pointer, about, texts=(facts.cgroup["path"],))
         plan.add(lib.OP_MOUNT_ATTR, pointer, about, fd=lib.REG_MOUNT, numbers=(found.set, found.clear, 0))
@@ -48,13 +60,26 @@ def _attach(plan: Plan, pointer: str, about: str, destination: str, register: in
 
 
 def _hierarchies(
-    plan: Plan, facts: Facts, own_namespace: bool, found: options.Options, pointer: str, about: str, destination: str
+    plan: Plan,
+    facts: Facts,
+    own_namespace: bool,
+    found: options.Options,
+    pointer: str,
+    about: str,
+    destination: str,
 ) -> None:
     """v1: a tmpfs with one directory for each hierarchy. It becomes read-only last, and each of them with it."""
     assert facts.cgroup is not None
     writable = found.set & ~options.RDONLY
     numbers = (writable, 1)
-    plan.add(lib.OP_MOUNT_NEW, pointer, about, fd2=lib.REG_CGROUP, texts=("tmpfs", "tmpfs", ["mode=755"]), numbers=numbers)
+    plan.add(
+        lib.OP_MOUNT_NEW,
+        pointer,
+        about,
+        fd2=lib.REG_CGROUP,
+        texts=("tmpfs", "tmpfs", ["mode=755"]),
+        numbers=numbers,
+    )
     _attach(plan, pointer, about, destination, lib.REG_CGROUP)
     for controller in facts.cgroup["controllers"]:
         what = f"cgroup {controller['name']} on {destination}/{controller['dir']}"

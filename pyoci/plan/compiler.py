@@ -32,7 +32,9 @@ def compile_container(spec: "dict[str, Any]", facts: Facts) -> Compiled:
     """The plans of a container's first process, but for the early one (namespaces.early). Raises OciError."""
     wanted = spec.get("process") or {}
     privileges = process.Privileges(wanted, facts.capabilities)
-    return Compiled(_prepare(spec, wanted, facts), _finish(spec, wanted, privileges, facts), privileges.warnings)
+    return Compiled(
+        _prepare(spec, wanted, facts), _finish(spec, wanted, privileges, facts), privileges.warnings
+    )
 
 
 def _prepare(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts) -> Plan:
@@ -52,11 +54,18 @@ def _prepare(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts) -> 
     process.add_terminal(plan, wanted, joined=False)
     _add_names(plan, spec)
     for key, value in sysctls.items():
-        plan.add(lib.OP_PROC_WRITE, f"/linux/sysctl/{_escape(key)}", f"sysctl {key}", texts=(_sysctl_path(key), str(value)))
+        plan.add(
+            lib.OP_PROC_WRITE,
+            f"/linux/sysctl/{_escape(key)}",
+            f"sysctl {key}",
+            texts=(_sysctl_path(key), str(value)),
+        )
     return plan
 
 
-def _finish(spec: "dict[str, Any]", wanted: "dict[str, Any]", privileges: process.Privileges, facts: Facts) -> Plan:
+def _finish(
+    spec: "dict[str, Any]", wanted: "dict[str, Any]", privileges: process.Privileges, facts: Facts
+) -> Plan:
     plan = Plan()
     hooks.add(plan, spec, "createContainer", facts.state)
     rootfs.add_closing(plan, spec)
@@ -100,7 +109,9 @@ def _add_names(plan: Plan, spec: "dict[str, Any]") -> None:
     if spec.get("hostname"):
         plan.add(lib.OP_HOSTNAME, "/hostname", f"hostname {spec['hostname']}", texts=(spec["hostname"],))
     if spec.get("domainname"):
-        plan.add(lib.OP_DOMAINNAME, "/domainname", f"domainname {spec['domainname']}", texts=(spec["domainname"],))
+        plan.add(
+            lib.OP_DOMAINNAME, "/domainname", f"domainname {spec['domainname']}", texts=(spec["domainname"],)
+        )
 
 
 def _sysctl_path(key: str) -> str:

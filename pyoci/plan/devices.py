@@ -67,10 +67,17 @@ def _number(major: int, minor: int) -> int:
     return (minor & 0xFF) | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12 | (major & ~0xFFF) << 32
 
 
-def _add_listed(plan: Plan, spec: "dict[str, Any]", facts: Facts, device: "dict[str, Any]", pointer: str) -> None:
+def _add_listed(
+    plan: Plan, spec: "dict[str, Any]", facts: Facts, device: "dict[str, Any]", pointer: str
+) -> None:
     kind = device.get("type") or ""
     if kind not in _TYPES:
-        raise OciError("config", f"device {device['path']}: unknown type {kind!r}", pointer=f"{pointer}/type", hint="one of c, b, u, p")
+        raise OciError(
+            "config",
+            f"device {device['path']}: unknown type {kind!r}",
+            pointer=f"{pointer}/type",
+            hint="one of c, b, u, p",
+        )
     mode = device.get("fileMode")
     permissions = 0o666 if mode is None else mode & 0o7777
     number = 0 if kind == "p" else _number(device.get("major", 0), device.get("minor", 0))
@@ -79,7 +86,15 @@ def _add_listed(plan: Plan, spec: "dict[str, Any]", facts: Facts, device: "dict[
 
 
 def _add(
-    plan: Plan, spec: "dict[str, Any]", facts: Facts, path: str, mode: int, number: int, uid: int, gid: int, pointer: str
+    plan: Plan,
+    spec: "dict[str, Any]",
+    facts: Facts,
+    path: str,
+    mode: int,
+    number: int,
+    uid: int,
+    gid: int,
+    pointer: str,
 ) -> None:
     """A device node; a user namespace may not make any, so it gets the host's by a bind mount."""
     about = f"device {path}"
@@ -89,4 +104,3 @@ def _add(
     plan.add(lib.OP_MOUNT_BIND, pointer, about, texts=(path,))
     plan.add(lib.OP_TARGET, pointer, about, texts=(path,), numbers=(lib.TARGET_FILE, 0o666))
     plan.add(lib.OP_ATTACH, pointer, about, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
-

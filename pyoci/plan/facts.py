@@ -28,7 +28,7 @@ class Facts:
         self.id = id
         self.open_sources = False
         self.capabilities = (1 << 41) - 1
-        self.cgroup: "dict[str, Any] | None" = None
+        self.cgroup: dict[str, Any] | None = None
         self.cgroup_fds = 0
         self.wait_start = True
         self.can_set_groups = True

@@ -77,7 +77,9 @@ def explain(code: int, pointer: str, about: str, error: int, text: bytes) -> Oci
             error = errno.EPERM
         return OciError(kind, message, errno=error, pointer=pointer, obj=obj, op=op_name(code))
     detail = f"{about}: {what}" + (f" {obj}" if obj and obj not in about else "")
-    return OciError(kind, detail, errno=error, pointer=pointer, obj=obj, op=op_name(code), hint=_hint(name, error, what))
+    return OciError(
+        kind, detail, errno=error, pointer=pointer, obj=obj, op=op_name(code), hint=_hint(name, error, what)
+    )
 
 
 def _program(step: str, obj: str, error: int, pointer: str, op: str) -> OciError:
@@ -143,7 +145,12 @@ def died(stage: str, status: int | None) -> OciError:
         return OciError("init-killed", f"the container's init was killed during {stage}", hint=_OOM_HINT)
     if signal == 31:
         hint = "the profile forbids a system call that starting a program needs, such as execve"
-        return OciError("seccomp", f"the seccomp filter killed the container's init during {stage}", pointer="/linux/seccomp", hint=hint)
+        return OciError(
+            "seccomp",
+            f"the seccomp filter killed the container's init during {stage}",
+            pointer="/linux/seccomp",
+            hint=hint,
+        )
     how = f"signal {signal}" if signal else f"exit status {status >> 8}"
     return OciError("init-died", f"the container's init ended during {stage} by {how}")
 
@@ -162,4 +169,6 @@ def not_born(error: int, names: list[str], joined: bool) -> OciError:
         hint = "without root a container needs a user namespace of its own"
     elif error == errno.EAGAIN:
         hint = "the limit of processes is reached: see RLIMIT_NPROC and the pids cgroup"
-    return OciError("namespace", what, errno=error, pointer="/linux/namespaces" if names or joined else "", hint=hint)
+    return OciError(
+        "namespace", what, errno=error, pointer="/linux/namespaces" if names or joined else "", hint=hint
+    )

@@ -20,7 +20,9 @@ def add(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
         _add_mount(plan, spec, facts, mount, f"/mounts/{index}")
 
 
-def _add_mount(plan: Plan, spec: "dict[str, Any]", facts: Facts, mount: "dict[str, Any]", pointer: str) -> None:
+def _add_mount(
+    plan: Plan, spec: "dict[str, Any]", facts: Facts, mount: "dict[str, Any]", pointer: str
+) -> None:
     destination = mount["destination"]
     kind = mount.get("type") or ""
     found = options.parse(mount.get("options") or [], pointer)
@@ -70,14 +72,27 @@ def make_bind(
         register = plan.carry(kind, source, found.recursive, pointer, about)
         plan.add(lib.OP_MOUNT_BIND, pointer, about, flags=recursive, fd=register, texts=(source,))
         plan.add(
-            lib.OP_MOUNT_ATTR, pointer, about, flags=lib.OPF_RECURSIVE, fd=lib.REG_MOUNT, numbers=(0, 0, options.MS_SLAVE)
+            lib.OP_MOUNT_ATTR,
+            pointer,
+            about,
+            flags=lib.OPF_RECURSIVE,
+            fd=lib.REG_MOUNT,
+            numbers=(0, 0, options.MS_SLAVE),
         )
     else:
         plan.add(lib.OP_MOUNT_BIND, pointer, about, flags=recursive, texts=(source,))
 
 
 def make_new(
-    plan: Plan, kind: str, source: str, found: options.Options, pointer: str, about: str, *, register: int = 0, label: str = ""
+    plan: Plan,
+    kind: str,
+    source: str,
+    found: options.Options,
+    pointer: str,
+    about: str,
+    *,
+    register: int = 0,
+    label: str = "",
 ) -> None:
     """A new file system in REG_MOUNT (or `register`), attributes included."""
     if not kind:
@@ -93,7 +108,12 @@ def make_new(
             plan.add(lib.OP_MOUNT_ATTR, pointer, about, fd=lib.REG_MOUNT, numbers=(found.set, found.clear, 0))
         return
     plan.add(
-        lib.OP_MOUNT_NEW, pointer, about, fd2=register, texts=(kind, source, data), numbers=(found.set, len(data))
+        lib.OP_MOUNT_NEW,
+        pointer,
+        about,
+        fd2=register,
+        texts=(kind, source, data),
+        numbers=(found.set, len(data)),
     )
 
 
@@ -127,7 +147,9 @@ def _finish(
     """What concerns the whole tree, and how it propagates: once it is in place, for the place has a say in that."""
     if found.deep_set or found.deep_clear:
         numbers = (found.deep_set, found.deep_clear, 0)
-        plan.add(lib.OP_MOUNT_ATTR, pointer, about, flags=lib.OPF_RECURSIVE, fd=lib.REG_MOUNT, numbers=numbers)
+        plan.add(
+            lib.OP_MOUNT_ATTR, pointer, about, flags=lib.OPF_RECURSIVE, fd=lib.REG_MOUNT, numbers=numbers
+        )
     for flags in found.propagation:
         kind = flags & ~options.MS_REC
         if fresh and kind == options.MS_PRIVATE and not is_shared(spec):

@@ -96,13 +96,20 @@ def add_late(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
     for index, entry in enumerate(entries(spec)):
         if entry["type"] == "time" and entry.get("path"):
             pointer = f"/linux/namespaces/{index}"
-            plan.add(lib.OP_JOIN, pointer, "time namespace", fd=plan.carry("namespace", index), numbers=(NEWTIME,))
+            plan.add(
+                lib.OP_JOIN, pointer, "time namespace", fd=plan.carry("namespace", index), numbers=(NEWTIME,)
+            )
     add_cgroup(plan, facts)
     if is_new(spec, "cgroup"):
         plan.add(lib.OP_UNSHARE, "/linux/namespaces", "new namespaces: cgroup", numbers=(NEWCGROUP,))
     if is_new(spec, "time"):
         offsets = (spec.get("linux") or {}).get("timeOffsets") or {}
-        lines = "".join([f"{clock} {value.get('secs', 0)} {value.get('nanosecs', 0)}\n" for clock, value in offsets.items()])
+        lines = "".join(
+            [
+                f"{clock} {value.get('secs', 0)} {value.get('nanosecs', 0)}\n"
+                for clock, value in offsets.items()
+            ]
+        )
         plan.add(lib.OP_TIME_OFFSETS, "/linux/timeOffsets", "time namespace", texts=(lines,))
 
 

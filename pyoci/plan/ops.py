@@ -72,11 +72,13 @@ class Plan:
     def carry(self, *what: str | int | bool) -> int:
         """Ask for a descriptor to travel with the plan; returns its register."""
         self.passed.append(what)
-        return lib.REG_PASSED + len(self.passed) - 1
+        register: int = lib.REG_PASSED + len(self.passed) - 1
+        return register
 
     def room(self) -> int:
         """How many more descriptors may travel with this plan."""
-        return lib.PLAN_MAX_FDS - len(self.passed)
+        room: int = lib.PLAN_MAX_FDS - len(self.passed)
+        return room
 
     def encode(self, *, timed: bool = False) -> bytes:
         """The bytes that the init reads."""

@@ -88,7 +88,9 @@ class Options:
 
     def needs_old_mount(self) -> bool:
         """Whether only mount(2) can take these options: fsconfig(2) refuses values of 256 bytes and more."""
-        return self.old_flags >= 0 or any(len(item.partition("=")[2]) > _FSCONFIG_VALUE_LIMIT for item in self.data)
+        return self.old_flags >= 0 or any(
+            len(item.partition("=")[2]) > _FSCONFIG_VALUE_LIMIT for item in self.data
+        )
 
     def old_mount_flags(self) -> int:
         """The flags of the file system as mount(2) takes them."""
@@ -135,7 +137,9 @@ def _special(found: Options, word: str, pointer: str) -> bool:
         found.old_flags = max(found.old_flags, 0) | OLD_FLAGS[word]
     elif word in ("", "defaults", "nofail", "auto", "noauto", "user", "nouser", "_netdev"):
         if word not in ("", "defaults"):
-            raise OciError("config", f"mount option {word!r} belongs to fstab(5), not to a container", pointer=pointer)
+            raise OciError(
+                "config", f"mount option {word!r} belongs to fstab(5), not to a container", pointer=pointer
+            )
     else:
         return False
     return True

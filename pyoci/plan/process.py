@@ -79,7 +79,9 @@ def add_settings(plan: Plan, process: "dict[str, Any]") -> None:
     if priority:
         name = priority["class"]
         if name not in _IO_CLASSES:
-            raise OciError("config", f"io priority class {name!r} is unknown", pointer="/process/ioPriority/class")
+            raise OciError(
+                "config", f"io priority class {name!r} is unknown", pointer="/process/ioPriority/class"
+            )
         number = _IO_CLASSES[name] << 13 | priority.get("priority", 0)
         plan.add(lib.OP_IO_PRIORITY, "/process/ioPriority", f"io priority {name}", numbers=(number,))
 
@@ -91,8 +93,15 @@ def add_personality(plan: Plan, spec: "dict[str, Any]") -> None:
         return
     domain = wanted.get("domain")
     if domain not in _PERSONALITIES:
-        raise OciError("config", f"personality {domain!r} is unknown", pointer="/linux/personality/domain", hint="LINUX or LINUX32")
-    plan.add(lib.OP_PERSONALITY, "/linux/personality", f"personality {domain}", numbers=(_PERSONALITIES[domain],))
+        raise OciError(
+            "config",
+            f"personality {domain!r} is unknown",
+            pointer="/linux/personality/domain",
+            hint="LINUX or LINUX32",
+        )
+    plan.add(
+        lib.OP_PERSONALITY, "/linux/personality", f"personality {domain}", numbers=(_PERSONALITIES[domain],)
+    )
 
 
 def _add_rlimit(plan: Plan, limit: "dict[str, Any]", pointer: str, flags: int) -> None:
@@ -110,11 +119,15 @@ def _add_scheduler(plan: Plan, wanted: "dict[str, Any] | None") -> None:
         return
     policy = wanted["policy"]
     if policy not in _POLICIES:
-        raise OciError("config", f"scheduler policy {policy!r} is unknown", pointer="/process/scheduler/policy")
+        raise OciError(
+            "config", f"scheduler policy {policy!r} is unknown", pointer="/process/scheduler/policy"
+        )
     flags = 0
     for index, name in enumerate(wanted.get("flags") or ()):
         if name not in _SCHEDULER_FLAGS:
-            raise OciError("config", f"scheduler flag {name!r} is unknown", pointer=f"/process/scheduler/flags/{index}")
+            raise OciError(
+                "config", f"scheduler flag {name!r} is unknown", pointer=f"/process/scheduler/flags/{index}"
+            )
         flags |= _SCHEDULER_FLAGS[name]
     attributes = _struct.pack(
         "=IIQiIQQQ",
@@ -127,7 +140,13 @@ def _add_scheduler(plan: Plan, wanted: "dict[str, Any] | None") -> None:
         wanted.get("deadline") or 0,
         wanted.get("period") or 0,
     )
-    plan.add(lib.OP_SCHEDULER, "/process/scheduler", f"scheduler {policy}", texts=(attributes,), numbers=(len(attributes),))
+    plan.add(
+        lib.OP_SCHEDULER,
+        "/process/scheduler",
+        f"scheduler {policy}",
+        texts=(attributes,),
+        numbers=(len(attributes),),
+    )
 
 
 class Privileges:
@@ -143,9 +162,13 @@ class Privileges:
             mask, unknown = capability.mask(sets.get(name) or [])
             missing = mask & ~available
             if unknown:
-                self.warnings.append(f"{name} capabilities that this version does not know: {', '.join(unknown)}")
+                self.warnings.append(
+                    f"{name} capabilities that this version does not know: {', '.join(unknown)}"
+                )
             if missing:
-                self.warnings.append(f"{name} capabilities that the runtime can't grant: {', '.join(capability.names(missing))}")
+                self.warnings.append(
+                    f"{name} capabilities that the runtime can't grant: {', '.join(capability.names(missing))}"
+                )
             masks[name] = mask & available
         self.bounding: int = masks["bounding"]
         self.permitted: int = masks["permitted"]
@@ -154,7 +177,9 @@ class Privileges:
         self.ambient: int = masks["ambient"] & self.permitted & self.inheritable
 
 
-def add_identity(plan: Plan, process: "dict[str, Any]", privileges: Privileges, *, can_set_groups: bool) -> None:
+def add_identity(
+    plan: Plan, process: "dict[str, Any]", privileges: Privileges, *, can_set_groups: bool
+) -> None:
     """User, groups, umask, directory, capabilities; the order is the kernel's: each step needs what a later one gives up."""
     user = process.get("user") or {}
     uid, gid = user.get("uid", 0), user.get("gid", 0)
@@ -162,7 +187,9 @@ def add_identity(plan: Plan, process: "dict[str, Any]", privileges: Privileges, 
     cwd = process.get("cwd") or "/"
     plan.add(lib.OP_CWD, "/process/cwd", f"directory {cwd}", flags=lib.OPF_EARLY, texts=(cwd,))
     plan.add(lib.OP_STDIO_OWNER, "/process/user", "owner of the standard files", numbers=(uid,))
-    plan.add(lib.OP_BOUNDING, "/process/capabilities/bounding", "bounding set", numbers=(privileges.bounding,))
+    plan.add(
+        lib.OP_BOUNDING, "/process/capabilities/bounding", "bounding set", numbers=(privileges.bounding,)
+    )
     if groups and not can_set_groups:
         raise OciError(
             "groups",
@@ -189,7 +216,12 @@ def add_capabilities(plan: Plan, privileges: Privileges, more: int = 0) -> None:
         lib.OP_CAPABILITIES,
         "/process/capabilities",
         "capabilities",
-        numbers=(privileges.effective | more, privileges.permitted | more, privileges.inheritable, privileges.ambient),
+        numbers=(
+            privileges.effective | more,
+            privileges.permitted | more,
+            privileges.inheritable,
+            privileges.ambient,
+        ),
     )
 
 
@@ -225,14 +257,26 @@ def add_program(
     if facts.seccomp is not None:
         program, flags = facts.seccomp
         count = len(program) // 8
-        plan.add(lib.OP_SECCOMP, "/linux/seccomp", f"filter of {count} instructions", texts=(program,), numbers=(count, flags))
+        plan.add(
+            lib.OP_SECCOMP,
+            "/linux/seccomp",
+            f"filter of {count} instructions",
+            texts=(program,),
+            numbers=(count, flags),
+        )
     if more:
         add_capabilities(plan, privileges)
     if facts.listen_fds:
         environment += [f"LISTEN_FDS={facts.listen_fds}", "LISTEN_PID=1"]
         if facts.listen_names:
             environment.append(f"LISTEN_FDNAMES={facts.listen_names}")
-    plan.add(lib.OP_EXEC, "/process/args", f"exec {args[0]}", texts=(args, environment), numbers=(len(args), len(environment)))
+    plan.add(
+        lib.OP_EXEC,
+        "/process/args",
+        f"exec {args[0]}",
+        texts=(args, environment),
+        numbers=(len(args), len(environment)),
+    )
 
 
 def _add_lookup(plan: Plan, process: "dict[str, Any]", args: list[str], environment: list[str]) -> None:
@@ -244,7 +288,9 @@ def _add_lookup(plan: Plan, process: "dict[str, Any]", args: list[str], environm
         elif entry.startswith("HOME=") and len(entry) > 5:
             home = True
     if not args:
-        raise OciError("config", "process.args is empty", pointer="/process/args", hint="name a program to run")
+        raise OciError(
+            "config", "process.args is empty", pointer="/process/args", hint="name a program to run"
+        )
     if not home:
         plan.add(lib.OP_HOME, "/process/user", "HOME", numbers=((process.get("user") or {}).get("uid", 0),))
     plan.add(lib.OP_FIND_EXECUTABLE, "/process/args/0", f"program {args[0]}", texts=(args[0], path))
@@ -257,7 +303,12 @@ def _add_labels(plan: Plan, process: "dict[str, Any]") -> None:
         texts = ("self/attr/apparmor/exec", f"exec {profile}")
         plan.add(lib.OP_PROC_WRITE, "/process/apparmorProfile", f"AppArmor profile {profile}", texts=texts)
     if label:
-        plan.add(lib.OP_PROC_WRITE, "/process/selinuxLabel", f"SELinux label {label}", texts=("self/attr/exec", label))
+        plan.add(
+            lib.OP_PROC_WRITE,
+            "/process/selinuxLabel",
+            f"SELinux label {label}",
+            texts=("self/attr/exec", label),
+        )
 
 
 def needs_proc(process: "dict[str, Any]") -> bool:

@@ -23,13 +23,18 @@ def add_root(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
     # an unbindable tree could not be copied: it is made a slave, and unbindable when it is the root
     kind = options.MS_SLAVE if flags & options.MS_UNBINDABLE else flags & ~options.MS_REC
     plan.add(
-        lib.OP_HOST_PROPAGATION, "/linux/rootfsPropagation", "propagation of the host's mounts", numbers=(kind | options.MS_REC,)
+        lib.OP_HOST_PROPAGATION,
+        "/linux/rootfsPropagation",
+        "propagation of the host's mounts",
+        numbers=(kind | options.MS_REC,),
     )
     if facts.open_sources:
         register = plan.carry("tree", facts.rootfs, True, "/root/path", "rootfs")
         plan.add(lib.OP_ROOTFS, "/root/path", "rootfs", fd=register, texts=(facts.rootfs,))
         slave = (0, 0, options.MS_SLAVE)
-        plan.add(lib.OP_MOUNT_ATTR, "/root/path", "rootfs", flags=lib.OPF_RECURSIVE, fd=lib.REG_ROOT, numbers=slave)
+        plan.add(
+            lib.OP_MOUNT_ATTR, "/root/path", "rootfs", flags=lib.OPF_RECURSIVE, fd=lib.REG_ROOT, numbers=slave
+        )
     else:
         plan.add(lib.OP_ROOTFS, "/root/path", "rootfs", texts=(facts.rootfs,))
 
@@ -56,5 +61,8 @@ def add_pivot(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
     name = (spec.get("linux") or {}).get("rootfsPropagation")
     if name:
         plan.add(
-            lib.OP_ROOT_PROPAGATION, "/linux/rootfsPropagation", f"root {name}", numbers=(options.PROPAGATION[name],)
+            lib.OP_ROOT_PROPAGATION,
+            "/linux/rootfsPropagation",
+            f"root {name}",
+            numbers=(options.PROPAGATION[name],),
         )

@@ -40,7 +40,9 @@ def show(bundle: str, fmt: str) -> int:
     loaded = bundles.load(bundle)
     plans = compile_bundle(loaded)
     if fmt == "json":
-        document = {name: [_as_json(index, op) for index, op in enumerate(plan.ops)] for name, plan in plans.items()}
+        document = {
+            name: [_as_json(index, op) for index, op in enumerate(plan.ops)] for name, plan in plans.items()
+        }
         files.out(json.dumps({"bundle": loaded.path, "plans": document}, indent=2) + "\n")
     else:
         files.out("".join(_as_text(loaded, plans)))
@@ -56,7 +58,9 @@ def compile_bundle(loaded: bundles.Bundle) -> dict[str, Plan]:
     try:
         facts.cgroup = cgroups.manager(loaded.spec, facts.id).mount_facts()
     except OciError:
-        facts.cgroup = None  # a host without cgroups, or a path of another manager's form: the rest can still be shown
+        facts.cgroup = (
+            None  # a host without cgroups, or a path of another manager's form: the rest can still be shown
+        )
     facts.kcore = os.path.exists("/proc/kcore")
     profile = (loaded.spec.get("linux") or {}).get("seccomp")
     if profile:
@@ -132,12 +136,22 @@ def _capabilities(op: Op) -> str:
         return " ".join(capability.names(op.numbers[0] & capability.all_of_kernel())) or "none"
     kinds = ("effective", "permitted", "inheritable", "ambient")
     known = capability.all_of_kernel()
-    return "; ".join([f"{kind}: {' '.join(capability.names(bits & known)) or 'none'}" for kind, bits in zip(kinds, op.numbers)])
+    return "; ".join(
+        [
+            f"{kind}: {' '.join(capability.names(bits & known)) or 'none'}"
+            for kind, bits in zip(kinds, op.numbers, strict=True)
+        ]
+    )
 
 
 def _as_json(index: int, op: Op) -> dict[str, Any]:
     texts = [text if not isinstance(text, bytes) else {"bytes": len(text)} for text in op.texts]
-    found: dict[str, Any] = {"index": index, "op": failure.op_name(op.code), "about": op.about, "pointer": op.pointer}
+    found: dict[str, Any] = {
+        "index": index,
+        "op": failure.op_name(op.code),
+        "about": op.about,
+        "pointer": op.pointer,
+    }
     found["flags"] = [word for flag, word in _FLAGS.items() if op.flags & flag]
     for key, register in (("fd", op.fd), ("fd2", op.fd2)):
         if register:
