@@ -211,7 +211,10 @@ class Manager:
 
 def refuse_busy(manager: Manager, path: str) -> None:
     """Raise OciError when a cgroup that was there already has processes."""
-    found = manager.pids()
+    try:
+        found = manager.pids()
+    except OSError as error:
+        raise not_made(path, error) from None
     if found:
         raise OciError(
             "cgroup-not-empty",

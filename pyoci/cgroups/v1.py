@@ -106,7 +106,7 @@ class V1(base.Manager):
                 path, error, self._request.pointer if self._request else paths.POINTER
             ) from None
         try:
-            if not made and not self._shared:
+            if path not in made and not self._shared:
                 self._refuse_busy(path)
             if path == self._directories.get("cpuset"):
                 _inherit_cpuset(path, mount)

@@ -64,7 +64,7 @@ class V2(base.Manager):
                 return
             raise base.not_made(self._path, error, request.pointer if request else paths.POINTER) from None
         try:
-            if not self._made:
+            if not self._is_new():
                 base.refuse_busy(self, self._path)
             base.refuse_frozen(self, self._path)
             needed = _controllers_of(request.resources) if request else set()
@@ -74,6 +74,9 @@ class V2(base.Manager):
         except BaseException:
             tree.unmake(self._made)
             raise
+
+    def _is_new(self) -> bool:
+        return self._path in self._made
 
     def adopt(self, pid: int) -> None:
         """Take over a cgroup that systemd has made and put this process into: the rest of `create`.
@@ -137,7 +140,7 @@ class V2(base.Manager):
 
     def _apply_devices(self, rules: "list[Rule]") -> None:
         try:
-            devices.attach(self._path, rules, fresh=bool(self._made))
+            devices.attach(self._path, rules, fresh=self._is_new())
         except OciError as error:
             # In a user namespace the kernel loads no programs. There, and for rules that deny nothing, it is
             # no loss: what can be opened is what the host's own rules leave open.
