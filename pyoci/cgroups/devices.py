@@ -154,7 +154,7 @@ def attach(directory: str, found: "list[Rule]", *, fresh: bool) -> None:
         log = ffi.new("char[]", 4096)
         loaded = lib.pyoci_bpf_load(code, len(code), log, 4096)
         if loaded < 0:
-            raise _failed("load", loaded, ffi.string(log).decode("ascii", "replace"))
+            raise _failed("load", loaded, ffi.string(log).decode("utf-8", "replace"))
         try:
             result = lib.pyoci_bpf_attach(cgroup, loaded, 1 if fresh else 0)
         finally:
