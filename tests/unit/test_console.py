@@ -63,6 +63,12 @@ def in_runtime(job: Callable[[], int]) -> int:
     return pid
 
 
+def stay(script: str) -> int:
+    """A runtime in the foreground of a process without a terminal."""
+    signals = console.Signals()
+    return console.foreground(*start(shell(script)), signals=signals)
+
+
 def ended(pid: int) -> int:
     """The exit status of a process, which must end soon."""
     deadline = time.monotonic() + PATIENCE
@@ -89,13 +95,13 @@ def until(condition: Callable[[], object]) -> None:
 
 @pytest.mark.parametrize(("script", "expected"), [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137)])
 def test_exit_status(script: str, expected: int) -> None:
-    assert ended(in_runtime(lambda: console.foreground(*start(shell(script))))) == expected
+    assert ended(in_runtime(lambda: stay(script))) == expected
 
 
 @pytest.mark.parametrize("name", "HUP INT QUIT TERM USR1 USR2 WINCH ALRM TSTP ABRT".split())
 def test_signals_are_passed_on(name: str, tmp_path: Path) -> None:
     script = f"trap 'exit 42' {name}; touch {tmp_path}/ready; while :; do sleep 0.01; done"
-    runtime = in_runtime(lambda: console.foreground(*start(shell(script))))
+    runtime = in_runtime(lambda: stay(script))
     until((tmp_path / "ready").exists)
     os.kill(runtime, getattr(signal, f"SIG{name}"))
     assert ended(runtime) == 42
@@ -104,7 +110,7 @@ def test_signals_are_passed_on(name: str, tmp_path: Path) -> None:
 def test_real_time_signals_are_passed_on(tmp_path: Path) -> None:
     pidfile = tmp_path / "pid"
     script = f"echo $$ > {pidfile}.new; mv {pidfile}.new {pidfile}; exec sleep 60"
-    runtime = in_runtime(lambda: console.foreground(*start(shell(script))))
+    runtime = in_runtime(lambda: stay(script))
     until(pidfile.exists)
     os.kill(runtime, signal.SIGRTMIN + 3)
     assert ended(runtime) == 128 + signal.SIGRTMIN + 3
@@ -128,7 +134,7 @@ def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
 
     def job() -> int:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        return console.foreground(*start(shell(script)))
+        return stay(script)
 
     runtime = in_runtime(job)
     until((tmp_path / "ready").exists)
@@ -143,7 +149,7 @@ def test_orphans_are_reaped(tmp_path: Path) -> None:
 
     def job() -> int:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        return console.foreground(*start(shell(script)))
+        return stay(script)
 
     runtime = in_runtime(job)
     until((tmp_path / "ready").exists)
@@ -260,6 +266,7 @@ class Session:
                 continue
             if name in links and int(process) not in (os.getpid(), self.pid):
                 found.append(process)
+                print(process, links, Path(f"/proc/{process}/stat").read_text())
         return found
 
     def end(self) -> int:

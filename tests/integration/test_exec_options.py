@@ -1,0 +1,522 @@
+"""exec: namespaces, options, process files, statuses, terminals, descriptors."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import machine
+from harness.box import Container
+from harness.leaks import children
+from harness.programs import Programs
+from harness.runtime import PATIENCE, Result
+from harness.terminal import ConsoleSocket, Seat, set_window_size
+
+from conftest import Boxes
+
+
+@pytest.fixture
+def running(box: Boxes, programs: Programs) -> Container:
+    """A running container that has the probe in /bin."""
+    made = box("/bin/sleep", "1000")
+    made.put(programs.path("probe"))
+    return made.launch()
+
+
+@pytest.fixture
+def console(folder: Path) -> Iterator[ConsoleSocket]:
+    """A listening console socket."""
+    made = ConsoleSocket(folder / "console.sock")
+    yield made
+    made.close()
+
+
+def process_file(folder: Path, *args: str, **more: Any) -> str:
+    """A process object in a file, as engines write it."""
+    entry = {"user": {"uid": 0, "gid": 0}, "args": list(args), "env": ["PATH=/bin"], "cwd": "/", **more}
+    path = folder / "process.json"
+    path.write_text(json.dumps(entry))
+    return str(path)
+
+
+def detached(made: Container, folder: Path, *words: str, options: tuple[str, ...] = (), **call: Any) -> int:
+    """A detached exec; returns its pid from the pid file."""
+    made.exec(*words, options=("--detach", "--pid-file", str(folder / "pid"), *options), **call)
+    text = (folder / "pid").read_text()
+    assert text.isdigit()
+    return int(text)
+
+
+# -- what the process gets
+
+
+def test_it_is_in_all_namespaces(running: Container) -> None:
+    kinds = ("ipc", "mnt", "net", "pid", "uts", "cgroup")
+    found = running.exec("/bin/sh", "-c", f"for i in {' '.join(kinds)}; do readlink /proc/self/ns/$i; done").lines()
+    pid = running.pid
+    assert found == [os.readlink(f"/proc/{pid}/ns/{kind}") for kind in kinds]
+
+
+def test_it_is_in_the_user_namespace(box: Boxes) -> None:
+    made = box("/bin/sleep", "1000")
+    made.user_namespace()
+    made.launch()
+    found = made.exec("/bin/sh", "-c", "readlink /proc/self/ns/user; id -u; cat /proc/self/setgroups").lines()
+    assert found == [os.readlink(f"/proc/{made.pid}/ns/user"), "0", "allow"]
+
+
+def test_it_sees_the_root_filesystem_and_the_processes(running: Container) -> None:
+    found = running.exec("/bin/sh", "-c", "ls /; ps; hostname").out
+    assert "sleep 1000" in found
+    assert found.endswith("box\n")
+    assert sorted(found.split("PID")[0].split()) == sorted(os.listdir(running.rootfs))
+
+
+def test_it_is_in_the_cgroup(running: Container, folder: Path) -> None:
+    pid = detached(running, folder, "/bin/sleep", "1000")
+    ours = Path(f"/proc/{running.pid}/cgroup").read_text()
+    assert Path(f"/proc/{pid}/cgroup").read_text() == ours
+    assert running.cgroup in ours
+
+
+def test_it_has_the_containers_process_as_model(box: Boxes) -> None:
+    made = box("/bin/sleep", "1000")
+    made.process.update(cwd="/tmp", noNewPrivileges=True, user={"uid": 1000, "gid": 1001, "umask": 0o027})
+    made.process["env"] += ["A=1"]
+    made.process["rlimits"] = [{"type": "RLIMIT_CORE", "soft": 1, "hard": 2}]
+    made.launch()
+    script = "pwd; id -u; id -g; echo $A; ulimit -c; grep NoNewPrivs /proc/self/status"
+    found = made.exec("/bin/sh", "-c", script).lines()
+    assert found[:4] == ["/tmp", "1000", "1001", "1"]
+    assert found[-1].split() == ["NoNewPrivs:", "1"]
+
+
+def test_it_has_the_containers_capabilities(box: Boxes) -> None:
+    made = box("/bin/sleep", "1000")
+    made.capabilities("CAP_CHOWN", "CAP_KILL")
+    made.launch()
+    text = made.exec("/bin/grep", "Cap", "/proc/self/status").out
+    found = {line.split(":")[0]: int(line.split(":")[1], 16) for line in text.splitlines()}
+    assert found == {"CapInh": 0, "CapPrm": 0x21, "CapEff": 0x21, "CapBnd": 0x21, "CapAmb": 0}
+
+
+def test_only_the_standard_streams_are_open(running: Container) -> None:
+    with open("/dev/null") as one:
+        lines = running.exec("/bin/probe", "fds", pass_fds=[one.fileno()]).lines()
+    assert [int(line.split()[0]) for line in lines] == [0, 1, 2]
+
+
+def test_signals_are_the_default(running: Container) -> None:
+    assert running.exec("/bin/probe", "signals").out == ""
+
+
+def test_the_flags_of_the_process(running: Container) -> None:
+    found = running.exec("/bin/probe", "flags").lines()
+    assert found[0] == "dumpable 1"
+    assert "pdeathsig 0" in found
+
+
+def test_streams(running: Container) -> None:
+    found = running.exec("/bin/sh", "-c", "cat; echo err >&2", stdin=b"in\n")
+    assert (found.out, found.err) == ("in\n", "err\n")
+
+
+def test_the_environment_of_the_caller_stays_outside(running: Container) -> None:
+    text = running.exec("/bin/env", env={"SECRET": "x", "_OCI_SYNCPIPE": "3"}).out
+    assert sorted(line.split("=")[0] for line in text.splitlines()) == ["HOME", "PATH", "TERM"]
+
+
+# -- options
+
+
+@pytest.mark.parametrize("option", [("--cwd", "/tmp"), ("--cwd=/tmp",)])
+def test_cwd(running: Container, option: tuple[str, ...]) -> None:
+    assert running.exec("/bin/pwd", options=option).out == "/tmp\n"
+
+
+def test_a_cwd_that_does_not_exist_is_made_or_refused(running: Container) -> None:
+    found = running.exec("/bin/pwd", options=("--cwd", "/new/folder"), check=False)
+    assert found.out == "/new/folder\n" or found.rc == 255
+
+
+@pytest.mark.parametrize("option", [("-e", "A=1", "-e", "B=x y"), ("--env=A=1", "--env=B=x y"), ("--env", "A=1", "--env", "B=x y")])
+def test_env(running: Container, option: tuple[str, ...]) -> None:
+    lines = running.exec("/bin/env", options=option).lines()
+    assert "A=1" in lines and "B=x y" in lines and "PATH=/bin" in lines
+
+
+def test_env_overrides(running: Container) -> None:
+    assert running.exec("/bin/sh", "-c", "echo $TERM", options=("-e", "TERM=other")).out == "other\n"
+
+
+USERS = [
+    ("0", "0", "0"),
+    ("1", "1", "0"),
+    ("1000", "1000", "0"),
+    ("1000:50", "1000", "50"),
+    ("0:1000", "0", "1000"),
+    ("4321:1234", "4321", "1234"),
+]
+
+
+@pytest.mark.parametrize(("user", "uid", "gid"), USERS)
+@pytest.mark.parametrize("option", ["--user", "-u"])
+def test_user(running: Container, option: str, user: str, uid: str, gid: str) -> None:
+    assert running.exec("/bin/sh", "-c", "id -u; id -g", options=(option, user)).lines() == [uid, gid]
+
+
+NO_USERS = ["", ":", "abc", "1:", ":1", "-1", "1:2:3", "1x", " 1", "0x1"]
+HUGE = pytest.param("4294967296", marks=pytest.mark.differs(runc="runc 1.1.5 takes 2 to the 32nd for root"))
+
+
+@pytest.mark.parametrize("user", [*NO_USERS, HUGE])
+def test_a_user_that_is_no_number_is_never_root(running: Container, user: str) -> None:
+    found = running.exec("/bin/id", "-u", options=("--user", user), check=False)
+    if found.rc == 0:
+        assert user == "" and found.out == "0\n", found
+    else:
+        assert found.out == ""
+
+
+@pytest.mark.parametrize("option", [("--additional-gids", "5", "--additional-gids", "7"), ("-g", "5", "-g", "7")])
+def test_additional_gids(running: Container, option: tuple[str, ...]) -> None:
+    found = running.exec("/bin/id", "-G", options=("-u", "1000:1000", *option)).out.split()
+    assert set(found) == {"1000", "5", "7"}
+
+
+def caps(found: Result) -> dict[str, int]:
+    """The sets in the output of grep Cap /proc/self/status."""
+    return {line.split(":")[0]: int(line.split(":")[1], 16) for line in found.lines()}
+
+
+@pytest.mark.parametrize("option", [("--cap", "CAP_NET_ADMIN"), ("-c", "CAP_NET_ADMIN")])
+def test_cap_adds_to_three_sets_only(box: Boxes, option: tuple[str, ...]) -> None:
+    made = box("/bin/sleep", "1000")
+    made.capabilities("CAP_CHOWN")
+    made.launch()
+    found = caps(made.exec("/bin/grep", "Cap", "/proc/self/status", options=option))
+    assert found == {"CapInh": 0, "CapPrm": 0x1001, "CapEff": 0x1001, "CapBnd": 0x1001, "CapAmb": 0}
+
+
+def test_no_new_privs(running: Container) -> None:
+    found = running.exec("/bin/grep", "NoNewPrivs", "/proc/self/status", options=("--no-new-privs",)).out
+    assert found.split()[1] == "1"
+    assert running.exec("/bin/grep", "NoNewPrivs", "/proc/self/status").out.split()[1] == "0"
+
+
+def test_options_end_with_the_id(running: Container) -> None:
+    assert running.exec("/bin/echo", "--cwd", "-e", "x").out == "--cwd -e x\n"
+
+
+def test_two_dashes_before_the_id(running: Container) -> None:
+    assert running.runtime.call("exec", "--", running.id, "/bin/echo", "hi").ok().out == "hi\n"
+
+
+def test_without_a_command_it_is_refused(running: Container) -> None:
+    found = running.exec(check=False).failed()
+    assert found.rc == 255 or running.runtime.kind != "pyoci"
+
+
+def test_preserve_fds(running: Container, folder: Path) -> None:
+    (folder / "three").write_text("through three\n")
+    argv = running.runtime.argv("exec", "--preserve-fds", "1", running.id, "/bin/sh", "-c", "cat <&3; /bin/probe fds")
+    quoted = " ".join(f"'{word}'" for word in argv)
+    command = f"exec 3<'{folder}/three' 4</dev/null; exec {quoted}"
+    found = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, timeout=PATIENCE)
+    lines = found.stdout.splitlines()
+    assert lines[0] == "through three", found
+    assert [int(line.split()[0]) for line in lines[1:]] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("option", ["--apparmor", "--process-label"])
+def test_labels_of_a_security_module_that_is_off(running: Container, option: str) -> None:
+    if Path("/sys/kernel/security/apparmor").exists() or Path("/sys/fs/selinux").exists():
+        pytest.skip("the kernel has a security module")
+    found = running.exec("/bin/true", options=(option, "label"), check=False)
+    assert found.rc == 255
+    assert re.search("apparmor|selinux", found.err, re.I)
+
+
+# -- statuses
+
+
+@pytest.mark.parametrize("status", [0, 1, 5, 126, 255])
+def test_the_status_of_the_command(running: Container, status: int) -> None:
+    assert running.exec("/bin/sh", "-c", f"exit {status}", check=False).rc == status
+
+
+def test_death_by_signal(running: Container) -> None:
+    assert running.exec("/bin/sh", "-c", "kill -9 $$", check=False).rc == 137
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("/no/such/program", "no such file or directory"),
+        ("nosuchprogram", "executable file not found in $PATH"),
+        ("/etc/passwd", "permission denied"),
+    ],
+)
+def test_what_the_runtime_can_not_start_is_255(running: Container, command: str, words: str) -> None:
+    found = running.exec(command, check=False).failed(command, words)
+    assert found.rc == 255
+    assert found.out == ""
+
+
+def test_exec_in_a_stopped_container_is_255(box: Boxes) -> None:
+    made = box("/bin/true").launch()
+    made.wait()
+    found = made.exec("/bin/true", check=False).failed("stopped" if made.runtime.kind == "runc" else "running")
+    assert found.rc == 255
+
+
+def test_exec_in_a_created_container(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.create()
+    assert made.exec("/bin/echo", "hi").out == "hi\n"
+    assert made.status == "created"
+
+
+def test_signals_are_forwarded(running: Container) -> None:
+    said = running.stream()
+    process = running.runtime.spawn("exec", running.id, "/bin/probe", "catch", stdout=said.write_end)
+    said.close_write()
+    said.until("ready")
+    process.send_signal(signal.SIGUSR1)
+    said.until("got 10\n")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+
+
+def test_it_ends_with_the_container(running: Container) -> None:
+    said = running.stream()
+    process = running.runtime.spawn("exec", running.id, "/bin/probe", "catch", stdout=said.write_end)
+    said.close_write()
+    said.until("ready")
+    running.kill("KILL")
+    assert process.wait(PATIENCE) == 137
+
+
+def test_many_short_ones(running: Container) -> None:
+    assert [running.exec("/bin/sh", "-c", "exit 7", check=False).rc for _ in range(10)] == [7] * 10
+
+
+# -- process files
+
+
+@pytest.mark.parametrize("option", ["--process", "-p"])
+def test_a_process_file(running: Container, folder: Path, option: str) -> None:
+    script = "pwd; id -u; id -g; env | sort | grep -v -E '^(HOME|PWD|SHLVL)'; grep CapEff /proc/self/status"
+    path = process_file(
+        folder,
+        "/bin/sh",
+        "-c",
+        script,
+        cwd="/tmp",
+        user={"uid": 0, "gid": 7, "additionalGids": [8]},
+        env=["PATH=/bin", "A=1"],
+        capabilities={name: ["CAP_KILL"] for name in ("bounding", "effective", "permitted")},
+    )
+    found = running.exec(options=(option, path)).lines()
+    assert found == ["/tmp", "0", "7", "A=1", "PATH=/bin", "CapEff:\t0000000000000020"]
+
+
+def test_a_process_file_with_limits(running: Container, folder: Path) -> None:
+    path = process_file(
+        folder,
+        "/bin/sh",
+        "-c",
+        "ulimit -n",
+        rlimits=[{"type": "RLIMIT_NOFILE", "soft": 50, "hard": 60}],
+    )
+    assert running.exec(options=("--process", path)).lines() == ["50"]
+
+
+@pytest.mark.differs(runc="runc 1.1.5 takes neither from a process file")
+def test_a_process_file_with_umask_and_score(running: Container, folder: Path) -> None:
+    script = "cat /proc/self/oom_score_adj; umask"
+    user = {"uid": 0, "gid": 0, "umask": 0o077}
+    path = process_file(folder, "/bin/sh", "-c", script, oomScoreAdj=300, user=user)
+    score, umask = running.exec(options=("--process", path)).lines()
+    assert score == "300"
+    assert int(umask, 8) == 0o077
+
+
+def test_without_capabilities_in_the_file_there_are_none(running: Container, folder: Path) -> None:
+    path = process_file(folder, "/bin/grep", "Cap", "/proc/self/status")
+    found = running.exec(options=("--process", path), check=False)
+    if running.runtime.kind == "pyoci":
+        assert set(caps(found.ok()).values()) == {0}
+
+
+def test_a_process_file_that_does_not_exist(running: Container) -> None:
+    found = running.exec(options=("--process", "/no/such/file"), check=False).failed("/no/such/file")
+    assert found.rc == 255
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"args": []}', '{"args": "x", "cwd": "/"}'])
+def test_a_process_file_that_is_none(running: Container, folder: Path, text: str) -> None:
+    (folder / "broken").write_text(text)
+    found = running.exec(options=("--process", str(folder / "broken")), check=False).failed()
+    assert found.rc == 255 or running.runtime.kind != "pyoci"
+
+
+# -- detached
+
+
+def test_detach_returns_at_once(running: Container, folder: Path) -> None:
+    pid = detached(running, folder, "/bin/sleep", "1000")
+    assert pid in children(os.getpid())
+    assert b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    os.kill(pid, signal.SIGKILL)
+    assert running.wait_for(pid) == 137
+
+
+def test_the_status_of_a_detached_one_is_for_its_new_parent(running: Container, folder: Path) -> None:
+    pid = detached(running, folder, "/bin/sh", "-c", "exit 9")
+    assert running.wait_for(pid) == 9
+
+
+def test_a_detached_one_has_the_streams_of_the_caller(running: Container, folder: Path) -> None:
+    said = running.stream()
+    pid = detached(running, folder, "/bin/sh", "-c", "echo out; echo err >&2", stdout=said, stderr=said)
+    assert said.rest() == "out\nerr\n"
+    running.wait_for(pid)
+
+
+def test_a_detached_process_file(running: Container, folder: Path) -> None:
+    path = process_file(folder, "/bin/sh", "-c", "echo $$ > /tmp/said")
+    pid_file = str(folder / "pid")
+    running.exec(options=("--process", path, "--detach", "--pid-file", pid_file))
+    running.wait_for(int((folder / "pid").read_text()))
+    assert (running.rootfs / "tmp/said").read_text().strip().isdigit()
+
+
+def test_a_detached_one_that_can_not_start_fails(running: Container, folder: Path) -> None:
+    pid_file = folder / "pid"
+    found = running.exec("/no/such", options=("-d", "--pid-file", str(pid_file)), check=False).failed("no such file")
+    assert found.rc == 255
+    assert not pid_file.exists()
+
+
+def test_the_kill_of_all_reaches_a_detached_one(box: Boxes, folder: Path) -> None:
+    made = box("/bin/sleep", "1000")
+    made.no_namespace("pid")
+    made.launch()
+    pid = detached(made, folder, "/bin/sleep", "1001")
+    made.kill("--all", "KILL")
+    assert made.wait_for(pid) == 137
+    made.wait()
+
+
+# -- terminals
+
+
+@pytest.fixture
+def seat() -> Iterator[Seat]:
+    """A pseudo terminal to run a foreground call on."""
+    made = Seat(33, 99)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("option", ["--tty", "-t"])
+def test_a_foreground_terminal(running: Container, seat: Seat, option: str) -> None:
+    script = "test -t 0 && test -t 2 && echo terminal; stty size; read line; echo got $line; exit 5"
+    process = seat.run(running.runtime.argv("exec", option, running.id, "/bin/sh", "-c", script))
+    seat.master.until("33 99")
+    assert seat.is_raw()
+    seat.master.type("text\n")
+    seat.master.until("got text")
+    assert process.wait(PATIENCE) == 5
+    assert seat.attributes() == seat.before
+
+
+def test_a_window_change_is_passed_on(running: Container, seat: Seat) -> None:
+    script = "trap 'stty size; exit 0' WINCH; echo ready; sleep 1000 & wait"
+    process = seat.run(running.runtime.argv("exec", "-t", running.id, "/bin/sh", "-c", script))
+    seat.master.until("ready")
+    set_window_size(seat.master.fd, 12, 34)
+    seat.master.until("12 34")
+    assert process.wait(PATIENCE) == 0
+
+
+def test_a_detached_terminal(running: Container, folder: Path, console: ConsoleSocket) -> None:
+    options = ("--tty", "--console-socket", str(console.path))
+    pid = detached(running, folder, "/bin/sh", "-c", "test -t 0 && echo terminal; read line", options=options)
+    master = console.receive()
+    master.until("terminal")
+    master.type("x\n")
+    running.wait_for(pid)
+    master.close()
+
+
+def test_a_terminal_asked_for_in_the_process_file(running: Container, folder: Path, console: ConsoleSocket) -> None:
+    """As containerd and newer podman call: no --tty, the file says it."""
+    path = process_file(folder, "/bin/sh", "-c", "test -t 0 && echo terminal; stty size", terminal=True)
+    options = ("--process", path, "--console-socket", str(console.path), "--detach", "--pid-file", str(folder / "pid"))
+    running.exec(options=options)
+    master = console.receive()
+    set_window_size(master.fd, 5, 6)
+    master.until("terminal")
+    running.wait_for(int((folder / "pid").read_text()))
+    master.close()
+
+
+def test_a_detached_terminal_needs_a_console_socket(running: Container) -> None:
+    running.exec("/bin/true", options=("-d", "-t"), check=False).failed("console")
+
+
+def test_a_stalled_reader_stops_nobody_else(running: Container, seat: Seat) -> None:
+    """One exec whose terminal nobody reads, and another that works meanwhile."""
+    stalled = seat.run(running.runtime.argv("exec", "-t", running.id, "/bin/sh", "-c", "yes"))
+    seat.master.until("y")
+    assert running.exec("/bin/echo", "hi").out == "hi\n"
+    running.kill("KILL")
+    while seat.master.fd >= 0 and stalled.poll() is None:
+        os.read(seat.master.fd, 1 << 16)
+    assert stalled.wait(PATIENCE) == 137
+
+
+# -- cgroups
+
+
+def test_exec_into_a_cgroup_below(box: Boxes) -> None:
+    made = box("/bin/sleep", "1000")
+    made.launch()
+    v1 = machine.cgroup_version() == 1
+    top = machine.CGROUPS / ("pids" if v1 else "") / made.cgroup.strip("/")
+    (top / "below").mkdir()
+    option = "pids:below" if v1 else "below"
+    found = made.exec("/bin/cat", "/proc/self/cgroup", options=("--cgroup", option)).out
+    assert "below" in found
+    (top / "below").rmdir()
+
+
+@pytest.mark.differs(runc="runc 1.1.5 compares paths by their beginning (runc#5351) and takes '..'")
+@pytest.mark.parametrize("path", ["../{}x", "/../{}x", "below/../../{}x"])
+def test_exec_does_not_leave_the_containers_cgroup(box: Boxes, path: str) -> None:
+    made = box("/bin/sleep", "1000")
+    made.launch()
+    v1 = machine.cgroup_version() == 1
+    sibling = machine.CGROUPS / ("pids" if v1 else "") / (made.cgroup.strip("/") + "x")
+    sibling.mkdir()
+    try:
+        option = ("pids:" if v1 else "") + path.format(made.cgroup.strip("/"))
+        found = made.exec("/bin/cat", "/proc/self/cgroup", options=("--cgroup", option), check=False)
+        assert found.rc == 255
+        assert found.out == ""
+    finally:
+        sibling.rmdir()
+
+
+def test_exec_into_a_cgroup_that_does_not_exist(running: Container) -> None:
+    found = running.exec("/bin/true", options=("--cgroup", "no-such-cgroup"), check=False).failed()
+    assert found.rc == 255

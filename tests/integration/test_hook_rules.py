@@ -1,0 +1,362 @@
+"""The six hooks: order, state, namespaces, environment, time limits, and what a failing one does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness.box import Container
+
+from conftest import Boxes
+
+CREATE = ("prestart", "createRuntime", "createContainer")
+START = ("startContainer", "poststart")
+ORDER = (*CREATE, *START, "poststop")
+RUNC_POSTSTART = pytest.mark.differs(runc="runc 1.1.5 runs poststart hooks at the end of create")
+
+
+class Log:
+    """A container whose hooks write into a folder that is also its /log."""
+
+    def __init__(self, made: Container, folder: Path) -> None:
+        self.made = made
+        self.folder = folder / "log"
+        self.folder.mkdir()
+        self.folder.chmod(0o777)
+        made.mount("/log", "bind", str(self.folder), "rbind")
+        made.config["hooks"] = {}
+
+    def add(self, kind: str, script: str, **more: Any) -> None:
+        """Append a hook that runs a shell script with $log set; the script has its state on stdin."""
+        inside = "/log" if kind == "startContainer" else str(self.folder)
+        hook = {"path": "/bin/sh", "args": ["sh", "-c", f"log={inside}; {script}"], "env": ["PATH=/usr/bin:/bin"], **more}
+        self.made.config["hooks"].setdefault(kind, []).append(hook)
+
+    def add_all(self) -> None:
+        """One hook of each kind that adds its name to $log/order and keeps its state as $log/KIND."""
+        for kind in ORDER:
+            self.add(kind, f"cat > $log/{kind}; echo {kind} >> $log/order")
+
+    def read(self, name: str) -> str:
+        """A file of the folder, "" without it."""
+        path = self.folder / name
+        return path.read_text() if path.exists() else ""
+
+    def order(self) -> list[str]:
+        """The names in $log/order."""
+        return self.read("order").split()
+
+    def state(self, kind: str) -> dict[str, Any]:
+        """The state one hook had on standard input."""
+        found: dict[str, Any] = json.loads(self.read(kind))
+        return found
+
+
+@pytest.fixture
+def log(box: Boxes, folder: Path) -> Log:
+    """A container with hooks to be added."""
+    return Log(box.sh("echo program >> /log/order"), folder)
+
+
+@RUNC_POSTSTART
+def test_all_six_run_in_order(log: Log) -> None:
+    log.add_all()
+    log.made.create()
+    assert log.order() == list(CREATE)
+    log.made.start()
+    assert log.made.wait() == 0
+    assert sorted(log.order()) == sorted([*CREATE, "startContainer", "program", "poststart"])
+    assert log.order().index("startContainer") == 3
+    log.made.delete()
+    assert log.order()[-1] == "poststop"
+
+
+def test_run_runs_all_six(log: Log) -> None:
+    log.add_all()
+    log.made.run()
+    assert sorted(log.order()) == sorted([*ORDER, "program"])
+    assert log.order()[-1] == "poststop"
+
+
+def test_hooks_of_one_kind_run_in_the_listed_order(log: Log) -> None:
+    for number in range(4):
+        log.add("createRuntime", f"echo {number} >> $log/order")
+    log.made.create()
+    assert log.order() == ["0", "1", "2", "3"]
+
+
+def test_the_program_starts_after_start_container_hooks(log: Log) -> None:
+    log.add("startContainer", "test ! -e $log/order && echo hook >> $log/order")
+    log.made.run()
+    assert log.order() == ["hook", "program"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("prestart", "creating"),
+        ("createRuntime", "creating"),
+        ("createContainer", "creating"),
+        ("startContainer", "created"),
+        pytest.param("poststart", "running", marks=RUNC_POSTSTART),
+        ("poststop", "stopped"),
+    ],
+)
+def test_the_state_on_standard_input(log: Log, kind: str, status: str) -> None:
+    log.add_all()
+    log.made.config["annotations"] = {"org.example.key": "value"}
+    log.made.create()
+    pid = log.made.pid
+    log.made.start()
+    log.made.wait()
+    log.made.delete()
+    state = log.state(kind)
+    assert state["ociVersion"].startswith("1.")
+    assert state["id"] == log.made.id
+    assert state["bundle"] == str(log.made.directory)
+    assert state["annotations"] == {"org.example.key": "value"}
+    assert state["status"] == status
+    if kind not in ("poststop", "startContainer", "createContainer"):
+        assert state["pid"] == pid
+
+
+def test_the_pid_in_the_state_is_in_the_new_namespaces(log: Log) -> None:
+    """Engines set the network up from a prestart or createRuntime hook through /proc/PID/ns/net."""
+    for kind in ("prestart", "createRuntime"):
+        script = f"pid=$(tr , '\\n' | sed -n 's/.*\"pid\": *\\([0-9]*\\).*/\\1/p'); readlink /proc/$pid/ns/net > $log/{kind}"
+        log.add(kind, script)
+    log.made.create()
+    expected = os.readlink(f"/proc/{log.made.pid}/ns/net") + "\n"
+    assert (log.read("prestart"), log.read("createRuntime")) == (expected, expected)
+
+
+@pytest.mark.parametrize("kind", ORDER)
+def test_the_namespaces_of_a_hook(log: Log, kind: str) -> None:
+    log.add(kind, f"cat > $log/state; readlink /proc/self/ns/mnt > $log/{kind}; hostname >> $log/{kind}")
+    log.made.create()
+    inside = os.readlink(f"/proc/{log.made.pid}/ns/mnt")
+    log.made.start()
+    log.made.wait()
+    log.made.delete()
+    expected = inside if kind in ("createContainer", "startContainer") else os.readlink("/proc/self/ns/mnt")
+    assert log.read(kind).splitlines()[0] == expected
+
+
+def test_a_start_container_hook_is_looked_up_inside(log: Log) -> None:
+    log.made.file("hook", "#!/bin/sh\npwd > /log/cwd; echo inside > /log/said\n", 0o755)
+    log.made.config["hooks"]["startContainer"] = [{"path": "/hook"}]
+    log.made.run()
+    assert log.read("said") == "inside\n"
+
+
+@pytest.mark.parametrize("kind", CREATE)
+def test_hooks_of_create_run_before_the_root_changes(log: Log, kind: str) -> None:
+    log.add(kind, f"test -e {log.made.rootfs}/bin/busybox && echo host > $log/said")
+    log.made.create()
+    assert log.read("said") == "host\n"
+
+
+def test_create_container_hooks_see_the_mounts(log: Log) -> None:
+    log.add("createContainer", f"cat /proc/self/mountinfo > $log/table; ls {log.made.rootfs}/proc/self > $log/proc")
+    log.made.create()
+    assert f" {log.made.rootfs} " in log.read("table")
+    assert "status" in log.read("proc")
+
+
+# -- arguments and environment
+
+
+@pytest.mark.parametrize("kind", ORDER)
+def test_arguments_and_environment_are_exact(log: Log, kind: str) -> None:
+    inside = "/log" if kind == "startContainer" else str(log.folder)
+    script = f"echo \"$0 $1\" > {inside}/args; /usr/bin/env > {inside}/env || /bin/env > {inside}/env"
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", script, "zero", "one"], "env": ["A=1", "B=x y"]}
+    log.made.config["hooks"][kind] = [hook]
+    log.made.run()
+    assert log.read("args") == "zero one\n"
+    shell = ("PWD=", "SHLVL=", "_=", "OLDPWD=", "PATH=")  # what shells add
+    assert sorted(line for line in log.read("env").splitlines() if not line.startswith(shell)) == ["A=1", "B=x y"]
+
+
+@pytest.mark.differs(runc="runc passes its own environment to a hook without one")
+def test_without_env_the_environment_is_empty(log: Log) -> None:
+    script = f"/usr/bin/env > {log.folder}/env"
+    log.made.config["hooks"]["createRuntime"] = [{"path": "/bin/sh", "args": ["sh", "-c", script]}]
+    log.made.create(env={"SECRET": "x", "PATH": "/bin"})
+    assert "SECRET" not in log.read("env")
+
+
+def test_without_args_a_hook_gets_its_path(log: Log) -> None:
+    path = log.folder / "hook"
+    path.write_text(f"#!/bin/sh\necho $# $0 > {log.folder}/said\n")
+    path.chmod(0o755)
+    log.made.config["hooks"]["createRuntime"] = [{"path": str(path)}]
+    log.made.create()
+    assert log.read("said") == f"0 {path}\n"
+
+
+@pytest.mark.differs(runc="runc 1.1.5 leaks descriptors of its init into createContainer hooks")
+def test_a_hook_has_no_descriptors_of_the_runtime(log: Log) -> None:
+    for kind in (*CREATE, "poststart", "poststop"):
+        log.add(kind, f"ls /proc/self/fd > $log/{kind}")
+    log.made.run()
+    for kind in (*CREATE, "poststart", "poststop"):
+        numbers = {int(name) for name in log.read(kind).split()}
+        assert numbers <= {0, 1, 2, 3}, kind  # 3 is the directory that ls reads
+
+
+def test_a_hook_has_default_signals(log: Log) -> None:
+    log.add("createRuntime", "grep -E 'Sig(Ign|Blk)' /proc/self/status > $log/said")
+    log.made.create()
+    assert [int(line.split()[1], 16) for line in log.read("said").splitlines()] == [0, 0]
+
+
+def test_a_hook_does_not_disturb_the_output(log: Log) -> None:
+    log.add("createRuntime", "echo noise; echo noise >&2")
+    found = log.made.create()
+    assert found.out == ""
+
+
+def test_a_hook_that_ignores_its_input_succeeds(log: Log) -> None:
+    log.made.config["annotations"] = {f"key{number}": "x" * 1000 for number in range(200)}
+    log.add("createRuntime", "exit 0")
+    log.made.create()
+    assert log.made.status == "created"
+
+
+# -- failures
+
+
+@pytest.mark.parametrize("kind", CREATE)
+def test_a_failing_hook_of_create_fails_it(log: Log, kind: str) -> None:
+    log.add(kind, "echo one >> $log/order")
+    log.add(kind, "echo two >> $log/order; echo the reason >&2; exit 3")
+    log.add(kind, "echo three >> $log/order")
+    found = log.made.create(check=False).failed()
+    assert log.order() == ["one", "two"]
+    assert not log.made.runtime.exists(log.made.id)
+    assert "the reason" in found.err
+    assert "3" in found.err
+
+
+@pytest.mark.parametrize("kind", CREATE)
+def test_after_a_failing_hook_of_create_poststop_runs(log: Log, kind: str) -> None:
+    log.add(kind, "exit 1")
+    log.add("poststop", "echo poststop >> $log/order")
+    log.made.create(check=False).failed()
+    assert log.order() == ["poststop"]
+
+
+@pytest.mark.differs(runc="runc 1.1.5 leaves the container stopped, as the specification before 1.0.2 had it")
+def test_a_failing_start_container_hook_stops_and_removes_the_container(log: Log) -> None:
+    log.add("startContainer", "exit 1")
+    log.add("poststop", "echo poststop >> $log/order")
+    log.made.create()
+    log.made.start(check=False).failed()
+    assert log.order() == ["poststop"]
+    assert not log.made.runtime.exists(log.made.id)
+    log.made.expected = False
+
+
+def test_after_a_failing_start_container_hook_the_program_does_not_run(log: Log) -> None:
+    log.add("startContainer", "exit 1")
+    log.made.run(check=False).failed()
+    assert "program" not in log.order()
+
+
+@pytest.mark.differs(runc="runc 1.1.5 leaves the container, as the specification before 1.3 had it")
+def test_a_failing_poststart_hook_stops_and_removes_the_container(log: Log) -> None:
+    log.made.args("/bin/sleep", "1000")
+    log.add("poststart", "echo first >> $log/order; exit 1")
+    log.add("poststart", "echo second >> $log/order")
+    log.add("poststop", "echo poststop >> $log/order")
+    log.made.create()
+    log.made.start(check=False).failed()
+    log.made.expected = False
+    assert log.order() == ["first", "poststop"]
+    assert not log.made.runtime.exists(log.made.id)
+    assert log.made.wait() == 128 + signal.SIGKILL
+
+
+@pytest.mark.differs(runc="runc 1.1.5 stops at the first failing poststop hook")
+def test_a_failing_poststop_hook_is_only_a_warning(log: Log) -> None:
+    log.add("poststop", "echo one >> $log/order; exit 1")
+    log.add("poststop", "echo two >> $log/order")
+    log.made.create()
+    log.made.delete("--force")
+    assert log.order() == ["one", "two"]
+    assert not log.made.runtime.exists(log.made.id)
+
+
+def test_a_failing_poststop_hook_does_not_change_the_status_of_run(log: Log) -> None:
+    log.made.sh("exit 5")
+    log.add("poststop", "exit 1")
+    assert log.made.run(check=False).rc == 5
+
+
+def test_a_hook_killed_by_a_signal_fails(log: Log) -> None:
+    log.add("createRuntime", "kill -9 $$")
+    log.made.create(check=False).failed("createRuntime" if log.made.runtime.kind == "pyoci" else "signal")
+
+
+def test_a_hook_that_does_not_exist_fails(log: Log) -> None:
+    log.made.config["hooks"]["createRuntime"] = [{"path": "/no/such/hook"}]
+    log.made.create(check=False).failed("/no/such/hook", "no such file")
+
+
+def test_a_relative_hook_path_is_refused(log: Log) -> None:
+    log.made.config["hooks"]["createRuntime"] = [{"path": "bin/true"}]
+    log.made.create(check=False).failed()
+
+
+def test_a_hook_beyond_its_time_limit_fails_and_is_killed(log: Log) -> None:
+    log.add("createRuntime", "echo $$ > $log/pid; exec sleep 1000", timeout=1)
+    log.made.create(check=False).failed()
+    assert not Path(f"/proc/{log.read('pid').strip()}").exists()
+
+
+def test_a_hook_within_its_time_limit_succeeds(log: Log) -> None:
+    log.add("createRuntime", "echo done > $log/said", timeout=60)
+    log.made.create()
+    assert log.read("said") == "done\n"
+
+
+@pytest.mark.only("pyoci")  # runc starts the hook and ends it at once
+@pytest.mark.parametrize("timeout", [0, -1])
+def test_a_time_limit_must_be_positive(log: Log, timeout: int) -> None:
+    log.add("createRuntime", "echo ran > $log/said", timeout=timeout)
+    log.made.create(check=False).failed("timeout")
+    assert log.read("said") == ""
+
+
+@pytest.mark.only("pyoci")
+def test_the_error_names_the_hook_by_its_place_in_the_config(log: Log) -> None:
+    log.add("createRuntime", "exit 0")
+    log.add("createRuntime", "exit 1")
+    options = log.made.runtime.global_options
+    options += ["--log", str(log.folder / "json"), "--log-format", "json"]
+    log.made.create(check=False).failed()
+    entry = json.loads(log.read("json"))
+    assert entry["pointer"] == "/hooks/createRuntime/1"
+
+
+def test_a_hook_may_leave_a_process_behind_that_keeps_nothing_open(log: Log) -> None:
+    log.add("createRuntime", "sleep 1000 > /dev/null 2>&1 < /dev/null & echo $! > $log/pid")
+    watched = log.made.stream()
+    log.made.create(stdout=watched)
+    pid = int(log.read("pid"))
+    os.kill(pid, signal.SIGKILL)
+    log.made.delete("--force")
+    assert watched.rest() == ""
+
+
+def test_a_failed_create_is_as_if_never_tried(log: Log) -> None:
+    log.add("createContainer", "exit 1")
+    log.made.create(check=False).failed()
+    log.made.config["hooks"] = {}
+    log.made.run()
+    assert log.order() == ["program"]

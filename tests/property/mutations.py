@@ -1,0 +1,117 @@
+"""Documents for the differential test: small forms of real ones, full ones, and changes to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from pyoci.check import schema
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+SLIPS: list[Any] = [
+    *(None, True, False, 0, 1, -1, 1.0, 0.5, 1e30, -1e-9, float("1e400")),
+    *(
+        "",
+        "x",
+        "0",
+        "true",
+        "\n",
+        "RLIMIT_CORE\n",
+        "2MB\n",
+        "MB:0=1\n",
+        "RLIMIT_",
+        "RLIMIT_COR\u00e9",
+        "0-3\n",
+    ),
+    *("CAP_X", "c", "cb", "\u2028", [], ["x"], [1], [None], [["x"]], [{}], {}, [["a"], {"b": 1}]),
+    *({"": 1}, {"\n": 1}, {"x": 1}, {"x": "y"}, {"x": None}),
+    *(511, 512, 65535, 65536, 2**31 - 1, 2**31, -(2**31), -(2**31) - 1, 2**32 - 1, 2**32),
+    *(2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 2**64 - 1, 2**64, 10**40),
+]
+
+
+def load() -> list[tuple[str, Any]]:
+    """The base documents, with the kind of each."""
+    found = [("config", shorten(json.loads(path.read_text()))) for path in sorted(DATA.glob("**/*.json"))]
+    found = [(kind, value) for kind, value in found if isinstance(value, dict) and "ociVersion" in value]
+    return [*found, *((kind, full({"$ref": place})) for kind, place in schema.KINDS.items())]
+
+
+def shorten(value: Any) -> Any:
+    """The same document with three items of each list: forms matter here, not amounts."""
+    if isinstance(value, dict):
+        return {key: shorten(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shorten(item) for item in value[:3]]
+    return value
+
+
+def full(node: dict[str, Any]) -> Any:
+    """A document with every member that a schema names."""
+    parts = list(schema._parts(node))
+    kinds = {part.get("type") for part in parts}
+    if any("enum" in part for part in parts):
+        return next(part["enum"][0] for part in parts if "enum" in part)
+    if "object" in kinds or any("properties" in part for part in parts):
+        found: dict[str, Any] = {}
+        for part in parts:
+            found.update({key: full(below) for key, below in part.get("properties", {}).items()})
+            for key in ("additionalProperties", "patternProperties"):
+                for below in (
+                    [part[key]]
+                    if key == "additionalProperties" and key in part
+                    else part.get(key, {}).values()
+                ):
+                    found["free"] = full(below)
+        return found
+    if "array" in kinds:
+        return [full(next(part["items"] for part in parts if "items" in part))] * 2
+    if "integer" in kinds:
+        return max(0, *(part.get("minimum", 0) for part in parts))
+    if "boolean" in kinds:
+        return True
+    examples = {"^RLIMIT_[A-Z]+$": "RLIMIT_CORE", "^[1-9][0-9]*[KMG]B$": "2MB", "^MB:[^\\n]*$": "MB:0=1"}
+    examples |= {"^[cbup]$": "c", "^[0-9, -]*$": "0-3", "^CAP_[A-Z_]+$": "CAP_KILL"}
+    return next((examples[part["pattern"]] for part in parts if "pattern" in part), "text")
+
+
+def holders(value: Any) -> Iterator[Any]:
+    """Every object and list of a document."""
+    if isinstance(value, (dict, list)):
+        yield value
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from holders(item)
+
+
+def mutate(value: Any, random: Random) -> Any:
+    """A copy with one to three changes."""
+    result = json.loads(json.dumps(value))
+    for _ in range(random.choice((1, 1, 1, 2, 3))):
+        if random.random() < 0.01 or not isinstance(result, (dict, list)):
+            return random.choice(SLIPS)
+        _change(random.choice([holder for holder in holders(result) if holder]), random)
+    return result
+
+
+def _change(holder: Any, random: Random) -> None:
+    key = random.choice(list(holder)) if isinstance(holder, dict) else random.randrange(len(holder))
+    match random.randrange(6):
+        case 0:
+            del holder[key]
+        case 1 if isinstance(holder, dict):
+            holder[random.choice((key + "x", key.upper(), "", "\n", "unknown"))] = holder.pop(key)
+        case 1:
+            holder.append(random.choice(SLIPS))
+        case 2 if isinstance(holder[key], str):
+            holder[key] = random.choice(
+                (holder[key] + "\n", holder[key][1:], holder[key].lower(), holder[key] + "X")
+            )
+        case 2 if isinstance(holder[key], int):
+            holder[key] = random.choice(
+                (-holder[key], holder[key] - 1, holder[key] * 1.0, str(holder[key]), 2**64)
+            )
+        case _:
+            holder[key] = random.choice(SLIPS)

@@ -1,0 +1,144 @@
+"""Positions in a JSON text, and what is wrong with the text itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pyoci.check import locate
+
+CONFIGS = sorted((Path(__file__).resolve().parents[1] / "data" / "engine-configs").glob("*.json"))
+BROKEN = [
+    ('{"a": [1,2,],}', "a comma before the end", (1, 11)),
+    ('{"a":1\n "b":2}', 'expected "," or "}"', (2, 2)),
+    ("{a:1}", "a name in double quotes", (1, 2)),
+    ("{'a':1}", "double quotes", (1, 2)),
+    ('{"a":NaN}', "not a number", (1, 6)),
+    ('{"a":-Infinity}', "not a number", (1, 6)),
+    ('{"a":01}', "leading zero", (1, 6)),
+    ('{"a":0x1}', "decimal", (1, 6)),
+    ('{"a":+1}', "starts with a digit", (1, 6)),
+    ('{"a":1.}', "a value", (1, 6)),
+    ('{"a":.5}', "starts with a digit", (1, 6)),
+    ('{"a":1e}', "a value", (1, 6)),
+    ('{"a":"x\ny"}', "control character (0x0a)", (1, 8)),
+    ('{"a":"\\q"}', "\\q is no escape", (1, 7)),
+    ('{"a":"\\u12"}', "\\u is no escape", (1, 7)),
+    ('{"a":"xyz', "without closing quote", (1, 6)),
+    ("[1,2", "opened in line 1", (1, 5)),
+    ('{\n"a":[\n1,\n2\n', "opened in line 2", (5, 1)),
+    ('{"a":1}}', "more text behind", (1, 8)),
+    ("", "the text ends", (1, 1)),
+    ("  \n ", "the text ends", (2, 2)),
+    ('{"a":tru}', "a value", (1, 6)),
+    ('{"a":True}', "lower case", (1, 6)),
+    ('{"a":nullx}', "a value", (1, 6)),
+    ("// x\n{}", "no comments", (1, 1)),
+    ('{"a" 1}', 'expected ":"', (1, 6)),
+    ('{"a"', 'where ":" should be', (1, 5)),
+    ('{"a":1,', "where a name in double quotes", (1, 8)),
+    ("{,}", "a name in double quotes", (1, 2)),
+    ("[,]", "a value", (1, 2)),
+    ("]", "a value", (1, 1)),
+    ('{"a":}', "a value", (1, 6)),
+    ("\ufeff{}", "a value", (1, 1)),
+    ("[1\u00a0]", 'expected "," or "]"', (1, 3)),
+]
+
+
+@pytest.mark.parametrize(("text", "message", "place"), BROKEN, ids=repr)
+def test_broken(text: str, message: str, place: tuple[int, int]) -> None:
+    faults, _, _ = locate.faults(text)
+    (problem, offset) = faults[-1]
+    assert problem.code == "json-syntax" and message in problem.message
+    assert locate.Text(text).place(offset) == place
+    with pytest.raises(ValueError):
+        json.loads(text, parse_constant=lambda name: int(name))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1", '"x"', "[]", "{}", " [ ] ", '{"a":[{},[],{"b":null}],"c":-0.5e+7}', '"\\u00e9\\/"', "[1,[2,[3]]]"],
+)
+def test_sound(text: str) -> None:
+    json.loads(text)
+    assert locate.faults(text)[0] == []
+
+
+def walk(value: object, at: str = "") -> list[tuple[str, object]]:
+    found = [(at, value)]
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        found += walk(item, at + locate.pointer([key]))
+    return found
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("path", CONFIGS[:6], ids=lambda path: path.stem)
+def test_every_place_of_a_config(path: Path, indent: int | None) -> None:
+    """Reading on from the place that is told gives the value that is there."""
+    text = json.dumps(json.loads(path.read_text()), indent=indent)
+    every = dict(walk(json.loads(text)))
+    places = locate.places(text, every)
+    assert set(places) == set(every)
+    decoder = json.JSONDecoder()
+    for at, (key, value) in places.items():
+        assert decoder.raw_decode(text, value)[0] == every[at]
+        last = at.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+        assert key == value or decoder.raw_decode(text, key)[0] == last
+
+
+def test_names_with_slashes_and_escapes() -> None:
+    text = '{"a/b": {"c~d": 1, "\\u00e9": 2, "": 3}}'
+    places = locate.places(text, ["/a~1b/c~0d", "/a~1b/\u00e9", "/a~1b/", "/nothing"])
+    assert {at: text[value] for at, (_, value) in places.items()} == {
+        "/a~1b/c~0d": "1",
+        "/a~1b/\u00e9": "2",
+        "/a~1b/": "3",
+    }
+
+
+def test_the_same_name_twice() -> None:
+    text = '{"a": 1,\n "b": {"c": 1, "\\u0063": 2},\n "a": {"a": 3}}'
+    faults, _, _ = locate.faults(text)
+    source = locate.Text(text)
+    found = [(problem.code, problem.pointer, source.place(offset)) for problem, offset in faults]
+    assert found == [("json-duplicate", "/b/c", (2, 16)), ("json-duplicate", "/a", (3, 2))]
+    assert text[locate.places(text, ["/a"])["/a"][1]] == "{", "the last one counts, as for json"
+
+
+def test_halves_of_pairs() -> None:
+    text = '["\\ud83d\\ude00", "\\\\ud83d", "\\ud83d", "\\uDE00x"]'
+    found = [(problem.code, text[offset : offset + 6]) for problem, offset in locate.faults(text)[0]]
+    assert found == [("json-surrogate", "\\ud83d"), ("json-surrogate", "\\uDE00")]
+
+
+def test_depth_is_no_trouble() -> None:
+    text = "[" * 200_000 + "]" * 200_000
+    faults, deepest, at = locate.faults(text)
+    assert (faults, deepest, at) == ([], 200_000, 199_999)
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "words"),
+    [
+        (b"\xef\xbb\xbf{}", "json-bom", "byte order mark"),
+        ("{}".encode("utf-16"), "json-encoding", "UTF-16"),
+        (b'{"a":\n "\xff"}', "json-encoding", "0xff in line 2, byte 3"),
+        (b'{"a": "\xed\xa0\x80"}', "json-encoding", "0xed in line 1, byte 8"),
+        (b" " * (locate.LARGEST + 1), "json-size", "bytes"),
+    ],
+    ids=["bom", "utf16", "latin1", "surrogate", "large"],
+)
+def test_encoding(data: bytes, code: str, words: str) -> None:
+    _, problems = locate.decode(data)
+    assert [problem.code for problem in problems] == [code]
+    assert words in problems[0].message
+
+
+def test_lines() -> None:
+    source = locate.Text("ab\r\n\ncd")
+    assert [source.line(number) for number in (1, 2, 3)] == ["ab", "", "cd"]
+    assert [source.place(offset) for offset in (0, 3, 4, 5, 7)] == [(1, 1), (1, 4), (2, 1), (3, 1), (3, 3)]
