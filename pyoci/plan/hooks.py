@@ -1,4 +1,4 @@
-"""Hooks that the init runs itself: createContainer before the pivot, startContainer before the program (config.md, POSIX hooks)."""
+"""Hooks that the init runs: createContainer before the pivot, startContainer before the program (config.md, POSIX hooks)."""
 
 from pyoci._shim import lib
 from pyoci.plan.ops import Plan

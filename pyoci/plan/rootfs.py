@@ -40,7 +40,7 @@ def add_root(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
 
 
 def add_closing(plan: Plan, spec: "dict[str, Any]") -> None:
-    """Read-only and masked paths, and at last the read-only root; before the pivot, while the host's /dev/null is a mount of ours."""
+    """Read-only and masked paths, at last the read-only root; before the pivot, while the host's /dev/null is still ours."""
     linux = spec.get("linux") or {}
     for index, path in enumerate(linux.get("readonlyPaths") or ()):
         plan.add(lib.OP_READONLY, f"/linux/readonlyPaths/{index}", f"read-only path {path}", texts=(path,))
