@@ -266,7 +266,6 @@ class Session:
                 continue
             if name in links and int(process) not in (os.getpid(), self.pid):
                 found.append(process)
-                print(process, links, Path(f"/proc/{process}/stat").read_text())
         return found
 
     def end(self) -> int:
