@@ -11,6 +11,7 @@ from pyoci.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pyoci.cgroups.devices import Rule
@@ -133,10 +134,26 @@ class Manager:
 
     def freeze(self) -> None:
         """Stop every process; returns when all have stopped. Raises OciError."""
-        raise NotImplementedError
+        self._freezer(True)
 
     def thaw(self) -> None:
         """Let the processes run again. Raises OciError."""
+        self._freezer(False)
+
+    def _freezer(self, wanted: bool) -> None:
+        try:
+            done = self._set_frozen(wanted)
+        except OSError as error:
+            word = "freeze" if wanted else "thaw"
+            message = f"cannot {word} cgroup {self.main_path()}"
+            raise OciError("cgroup-freeze", message, errno=error.errno or 0, obj=self.main_path()) from None
+        if not done:
+            message = f"cannot freeze cgroup {self.main_path()}: a process is still running"
+            hint = "a process in uninterruptible sleep may hold it up"
+            raise OciError("cgroup-freeze", message, obj=self.main_path(), hint=hint)
+
+    def _set_frozen(self, wanted: bool) -> bool:
+        """Freeze or thaw and wait for it; False when it takes too long, then all run. Raises OSError, OciError."""
         raise NotImplementedError
 
     def frozen(self) -> bool:
@@ -168,7 +185,7 @@ class Manager:
         if not path or not posix.access(path, posix.F_OK):
             return False
         stopped = self.frozen()
-        held = stopped or self._try_freeze()
+        held = stopped or self._try(self.freeze)
         try:
             # Without the freezer new processes can appear meanwhile, so look again until there is nobody new.
             seen: set[int] = set()
@@ -182,13 +199,13 @@ class Manager:
         finally:
             # In a frozen cgroup of v1 even SIGKILL waits.
             if held and (not stopped or signal == _SIGKILL):
-                self.thaw()
+                self._try(self.thaw)
         return True
 
-    def _try_freeze(self) -> bool:
+    def _try(self, action: "Callable[[], None]") -> bool:
         try:
-            self.freeze()
-        except (OciError, OSError):
+            action()
+        except OciError:
             return False
         return True
 
@@ -263,12 +280,6 @@ def not_joined(path: str, error: OSError) -> OciError:
 def no_sub_cgroup(path: str) -> OciError:
     """The error for `exec --cgroup` with a cgroup that is not there."""
     return OciError("cgroup-sub", f"the sub-cgroup {path} does not exist in the container's cgroup", obj=path)
-
-
-def not_frozen(path: str) -> OciError:
-    """The error for a cgroup that will not stop in time."""
-    hint = "a process in uninterruptible sleep may hold it up"
-    return OciError("cgroup-freeze", f"cannot freeze cgroup {path}: it is still running", obj=path, hint=hint)
 
 
 def keyed(path: str) -> dict[str, int]:

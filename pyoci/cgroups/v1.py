@@ -136,7 +136,7 @@ class V1(base.Manager):
     def _directory(self, controller: str, pointer: str) -> str:
         path = self._directories.get(controller)
         if path is None:
-            raise writer.no_controller(controller, pointer, "on this machine or to this user")
+            raise writer.no_controller(controller, pointer, joined=not self._rootless)
         return path
 
     def _has_bfq(self) -> bool:
@@ -148,7 +148,7 @@ class V1(base.Manager):
         if path is None:
             if devices.allows_all(rules) or self._rootless:
                 return
-            raise writer.no_controller("devices", devices.POINTER, "on this machine")
+            raise writer.no_controller("devices", devices.POINTER)
         fds: dict[str, int] = {}
         try:
             for file, line in devices.v1_lines(rules):
@@ -206,25 +206,21 @@ class V1(base.Manager):
                 raise base.no_sub_cgroup(chosen[name])
         return self._open(chosen)
 
-    def freeze(self) -> None:
-        path = self._freezer()
+    def _set_frozen(self, wanted: bool) -> bool:
+        path = self._freezer_state()
         deadline = time.monotonic() + base.FREEZE_SECONDS
         tries = 0
-        while True:
+        while wanted and time.monotonic() < deadline:
             # A process forked meanwhile is missed: thaw and freeze again catches it.
             if tries and tries % 25 == 0:
                 writer.put(path, "THAWED")
             writer.put(path, "FROZEN")
             if files.read(path) == b"FROZEN\n":
-                return
-            if time.monotonic() > deadline:
-                writer.put(path, "THAWED")
-                raise base.not_frozen(path.rpartition("/")[0])
+                return True
             tries += 1
             time.sleep(0.0001 if tries < 25 else 0.01)
-
-    def thaw(self) -> None:
-        writer.put(self._freezer(), "THAWED")
+        writer.put(path, "THAWED")
+        return not wanted
 
     def frozen(self) -> bool:
         path = self._directories.get("freezer")
@@ -233,7 +229,7 @@ class V1(base.Manager):
         except OSError:
             return False
 
-    def _freezer(self) -> str:
+    def _freezer_state(self) -> str:
         path = self._directories.get("freezer")
         if path is None:
             raise OciError(
@@ -252,10 +248,12 @@ class V1(base.Manager):
     def mount_facts(self) -> "dict[str, Any]":
         controllers = []
         links = []
+        own: dict[str, str] = {}
         for hierarchy in self._hierarchies or paths.hierarchies():
             host = self._directories.get(hierarchy.controllers[0])
-            if host is None:
-                continue
+            if host is None:  # not made: the container stays where this process is
+                own = own or paths.of_process()
+                host = paths.own(hierarchy.mount, own.get(hierarchy.controllers[0], "/"))
             controllers.append(
                 {
                     "name": hierarchy.options,

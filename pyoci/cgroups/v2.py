@@ -59,7 +59,9 @@ class V2(base.Manager):
         try:
             self._made = tree.make(self._path, paths.MOUNT)
         except OSError as error:
-            if request and request.may_do_without(error) and not resources.v2(request.resources):
+            if request and request.may_do_without(error):
+                if resources.v2(request.resources):
+                    raise _needs_permission(self._path, error) from None
                 self._path = ""
                 return
             raise base.not_made(self._path, error, request.pointer if request else paths.POINTER) from None
@@ -132,7 +134,7 @@ class V2(base.Manager):
         """A missing file is a missing controller, if that is missing too."""
         controller = error.obj.partition(".")[0]
         if error.code == "cgroup-file-missing" and controller not in ("cgroup", *self._present()):
-            return writer.no_controller(controller, error.pointer, f"in {self._path}")
+            return writer.no_controller(controller, error.pointer)
         return error
 
     def _present(self) -> set[str]:
@@ -218,17 +220,11 @@ class V2(base.Manager):
                     ) from None
         return super().signal_all(signal)
 
-    def freeze(self) -> None:
-        self._set_frozen(True)
-
-    def thaw(self) -> None:
-        self._set_frozen(False)
-
     def frozen(self) -> bool:
         return base.keyed(f"{self._path}/cgroup.events").get("frozen") == 1
 
-    def _set_frozen(self, wanted: bool) -> None:
-        """Write the state and wait until the kernel reports it: it wakes those who poll cgroup.events."""
+    def _set_frozen(self, wanted: bool) -> bool:
+        """The kernel wakes those who poll cgroup.events when the state has been reached."""
         fd = posix.open(f"{self._path}/cgroup.events", posix.O_RDONLY | posix.O_CLOEXEC)
         try:
             poll = select.poll()
@@ -238,10 +234,10 @@ class V2(base.Manager):
             while (b"frozen 1" in posix.pread(fd, 4096, 0)) != wanted:
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    if wanted:
-                        writer.put(f"{self._path}/cgroup.freeze", "0")
-                    raise base.not_frozen(self._path)
+                    writer.put(f"{self._path}/cgroup.freeze", "0")
+                    return not wanted
                 poll.poll(left * 1000)
+            return True
         finally:
             posix.close(fd)
 
@@ -252,7 +248,8 @@ class V2(base.Manager):
         return kills, base.number(f"{self._path}/memory.max"), base.number(f"{self._path}/memory.peak")
 
     def mount_facts(self) -> "dict[str, Any]":
-        return {"version": 2, "path": self._path, "controllers": [], "links": []}
+        path = self._path or paths.own(paths.MOUNT, paths.of_process().get("", "/"))
+        return {"version": 2, "path": path, "controllers": [], "links": []}
 
 
 def delegate(path: str, owner: int) -> None:
@@ -276,6 +273,17 @@ def delegate(path: str, owner: int) -> None:
 def in_user_namespace() -> bool:
     """Whether this process is outside the first user namespace, where all ids are mapped to themselves."""
     return _read("/proc/self/uid_map").split() != ["0", "0", "4294967295"]
+
+
+def _needs_permission(path: str, error: OSError) -> OciError:
+    return OciError(
+        "cgroup-create",
+        f"rootless needs no limits + no cgrouppath when no permission is granted for cgroups: cannot make {path}",
+        pointer=resources.BASE,
+        errno=error.errno or 0,
+        obj=path,
+        hint="have the cgroup delegated to this user, use --systemd-cgroup, or leave out linux.resources",
+    )
 
 
 def _controllers_of(resources_: "dict[str, Any]") -> set[str]:

@@ -75,15 +75,15 @@ def refusal(file: str, value: str, pointer: str, error: OSError) -> OciError:
     return OciError("cgroup-limit", message, pointer=pointer, errno=number, obj=file, hint=hint)
 
 
-def no_controller(name: str, pointer: str, where: str) -> OciError:
-    """The error for a limit whose controller the container's cgroup does not have."""
-    return OciError(
-        "cgroup-controller-missing",
-        f"cgroup controller {name} is not available {where}, {_property(pointer)} needs it",
-        pointer=pointer,
-        obj=name,
-        hint=f"enable or delegate the controller {name}, or leave the property out",
-    )
+def no_controller(name: str, pointer: str, *, joined: bool = True) -> OciError:
+    """The error for a limit whose controller the container's cgroup does not have; with `joined` false
+    because this user could not make a cgroup."""
+    message = f"cgroup controller {name} is not available, {_property(pointer)} needs it"
+    hint = f"enable or delegate the controller {name}, or leave the property out"
+    if not joined:
+        message = f"cannot set {name} limit: container could not join or create cgroup"
+        hint = f"have a cgroup delegated to this user, or leave out {_property(pointer)}"
+    return OciError("cgroup-controller-missing", message, pointer=pointer, obj=name, hint=hint)
 
 
 def _property(pointer: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -421,3 +422,61 @@ def test_v2_update_that_would_kill(make: Make, inside: Any) -> None:
         manager.apply({"memory": {"limit": 1 << 20, "checkBeforeUpdate": True}}, update=True)
     assert caught.value.pointer == "/linux/resources/memory/limit"
     assert process.poll() is None
+
+
+def as_nobody(job: Callable[[], Any]) -> Any:
+    """The JSON-able result of a job in a child without privileges, or the fields of its OciError."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            try:
+                result = job()
+            except OciError as error:
+                result = error.fields() | {"text": error.text()}
+            os.write(writer, json.dumps(result).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader) as pipe:
+        text = pipe.read()
+    os.waitpid(pid, 0)
+    return json.loads(text)
+
+
+def rootless_create(path: str | None, resources: dict[str, Any]) -> Any:
+    manager = cgroups.manager(spec(path, **resources), name(), rootless=True)
+    manager.create()
+    manager.apply(resources)
+    facts = manager.mount_facts()
+    again = cgroups.from_record(manager.record())
+    assert again.exec_fds(None, 1) == manager.spawn_fds() == ([], -1)
+    assert not again.exists() and again.pids() == [] and not again.signal_all(9) and not again.frozen()
+    again.destroy()
+    return [facts["path"] or [entry["host"] for entry in facts["controllers"]]]
+
+
+@pytest.mark.parametrize("resources", [{}, {"devices": [DENY_ALL]}])
+def test_rootless_without_limits_needs_no_cgroup(resources: dict[str, Any]) -> None:
+    [places] = as_nobody(lambda: rootless_create(None, resources))
+    for place in places if isinstance(places, list) else [places]:
+        assert os.path.isdir(place)  # the caller's own, for mounts of type cgroup
+
+
+def test_rootless_limits_need_permission() -> None:
+    error = as_nobody(lambda: rootless_create(None, {"pids": {"limit": 5}}))
+    assert error["pointer"].startswith("/linux/resources") and error["hint"]
+    words = [
+        "rootless needs no limits + no cgrouppath",
+        "cannot set pids limit: container could not join or create cgroup",
+    ]
+    assert any(word in error["text"] for word in words)
+
+
+def test_rootless_with_a_path_needs_permission() -> None:
+    error = as_nobody(lambda: rootless_create(f"/{name()}", {}))
+    assert error["code"] == "cgroup-create" and "permission denied" in error["text"]
+    assert error["pointer"] == "/linux/cgroupsPath"
