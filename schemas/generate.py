@@ -265,20 +265,21 @@ class Module:
         self.schemas = schemas
         self.elsewhere = {address: name for name, address in elsewhere.items()}
         self.entries: dict[int, str] = {}
+        self.names: dict[str, str] = {}
         self.done: dict[str, Function] = {}
 
     def function(self, name: str, base: str, schema: Schema) -> str:
-        """Make sure that the checker function of a settled schema exists; its name."""
+        """Make sure that the checker function of a schema exists; its name."""
         if name not in self.done:
             function = self.done[name] = Function(f"def {name}(doc: object) -> bool:")
-            self._structure(function, base, schema, "doc")
+            base, schema, _ = self.schemas.settle(base, schema)
+            self._write(function, base, schema, "doc")
             function.add("return True")
         return name
 
     def check(self, out: Function, base: str, schema: Schema, name: str) -> None:
         """Add the lines that return False when the variable `name` breaks the schema."""
         base, schema, address = self.schemas.settle(base, schema)
-        test = scalar(schema)
         if address in self.elsewhere:
             other = self.elsewhere[address]
             with out.open("try:"):
@@ -286,13 +287,27 @@ class Module:
             with out.open("except ImportError:"):
                 out.add("return False")
             self._refuse(out, f"not {other}({name})")
-        elif test:
-            self._refuse(out, test.fails.format(first=name, again=name))
         elif id(schema) in self.entries or (address and self._shared(schema)):
-            called = self.entries.get(id(schema)) or "_" + address.rpartition("/")[2]
+            called = self.entries.get(id(schema)) or self._name(address)
             self._refuse(out, f"not {self.function(called, base, schema)}({name})")
         else:
+            self._write(out, base, schema, name)
+
+    def _write(self, out: Function, base: str, schema: Schema, name: str) -> None:
+        test = scalar(schema)
+        if test:
+            self._refuse(out, test.fails.format(first=name, again=name))
+        else:
             self._structure(out, base, schema, name)
+
+    def _name(self, address: str) -> str:
+        """The name of a definition's function; two files may define the same name."""
+        if address not in self.names:
+            file, _, pointer = address.partition("#")
+            short = "_" + pointer.rpartition("/")[2]
+            stem = file.removesuffix(".json").replace("-", "_")
+            self.names[address] = f"{short}_{stem}" if short in self.names.values() else short
+        return self.names[address]
 
     @staticmethod
     def _refuse(out: Function, condition: str) -> None:

@@ -3,9 +3,9 @@
 import os
 import sys
 
+from pyoci.bundle import LARGEST
 from pyoci.check.explain import examine
 from pyoci.check.formats import FORMATS
-from pyoci.check.locate import MAX_BYTES
 from pyoci.errors import OciError, from_os_error
 
 
@@ -29,7 +29,7 @@ def _read(target: str, kind: str) -> tuple[bytes, str, str | None]:
     """The bytes, the name to show and, for a config.json in its bundle, the bundle's directory."""
     try:
         if target == "-":
-            return sys.stdin.buffer.read(MAX_BYTES + 1), "standard input", None
+            return sys.stdin.buffer.read(LARGEST + 1), "standard input", None
         if os.path.isdir(target):
             if kind != "config":
                 raise OciError(
@@ -37,7 +37,7 @@ def _read(target: str, kind: str) -> tuple[bytes, str, str | None]:
                 )
             target = os.path.join(target, "config.json")
         with open(target, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(LARGEST + 1)
     except OSError as error:
         hint = "name a bundle's directory, a file, or - for standard input"
         raise from_os_error(

@@ -113,8 +113,8 @@ def _repaired(
 ) -> tuple[Any, set[repair.Path], Callable[[str], str]] | None:
     """The document without what breaks its schema, the places taken out, and the way back for pointers.
 
-    None when nothing worth looking at would be left. What goes may leave its holder incomplete, which then has
-    to go as well: hence the loop.
+    None when nothing worth looking at would be left. What goes may leave its holder incomplete, which then
+    has to go as well: hence the loop.
     """
     whole = json.loads(text)
     drop_nulls(whole)

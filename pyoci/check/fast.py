@@ -35,3 +35,26 @@ def drop_nulls(value: "Any") -> bool:
         elif type(node) is list:
             waiting.extend(node)
     return found
+
+
+def is_text(raw: bytes, spec: "Any") -> bool:
+    """Whether all texts of a document can be written as UTF-8: JSON can escape halves of surrogate pairs.
+
+    raw is the document as it was read; only where it has such escapes are the texts looked at.
+    """
+    if b"\\ud" not in raw and b"\\uD" not in raw:
+        return True
+    waiting = [spec]
+    try:
+        while waiting:
+            node = waiting.pop()
+            if type(node) is str:
+                node.encode()
+            elif type(node) is dict:
+                waiting.extend(node)
+                waiting.extend(node.values())
+            elif type(node) is list:
+                waiting.extend(node)
+    except UnicodeEncodeError:
+        return False
+    return True

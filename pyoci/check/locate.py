@@ -10,9 +10,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from pyoci.bundle import LARGEST
 from pyoci.check.problem import Problem, step
 
-MAX_BYTES = 16 << 20  # far above any real config.json, whose mounts and rules take some kilobytes
 _EOL = "\n"
 _SPACE = re.compile(r"[ \t\n\r]*")
 _TOKEN = re.compile(
@@ -70,8 +70,8 @@ class Text:
 
 def decode(data: bytes) -> tuple[str, list[Problem]]:
     """The text of a file, and what is wrong with its encoding; an unreadable one gives "" and a problem."""
-    if len(data) > MAX_BYTES:
-        limit = f"{MAX_BYTES >> 20} MiB at most"
+    if len(data) > LARGEST:
+        limit = f"{LARGEST >> 20} MiB at most"
         return "", [Problem("json-size", "", f"the file has {len(data)} bytes", expected=limit)]
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "", [Problem("json-encoding", "", "the file is UTF-16", expected="UTF-8")]

@@ -48,7 +48,8 @@ def _inside(file: str, node: Any) -> Any:
         return [_inside(file, item) for item in node]
     if not isinstance(node, dict):
         return node
-    found = {key: _inside(file, item) for key, item in node.items()}
+    # "$schema" would make jsonschema change over to a validator that knows nothing of `_pattern`
+    found = {key: _inside(file, item) for key, item in node.items() if key != "$schema"}
     if isinstance(node.get("$ref"), str):
         target, _, place = node["$ref"].partition("#")
         found["$ref"] = f"#/files/{target or file}{place}"

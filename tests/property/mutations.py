@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,7 +92,7 @@ def mutate(value: Any, random: Random) -> Any:
     result = json.loads(json.dumps(value))
     for _ in range(random.choice((1, 1, 1, 2, 3))):
         if random.random() < 0.01 or not isinstance(result, (dict, list)):
-            return random.choice(SLIPS)
+            return _slip(random)
         _change(random.choice([holder for holder in holders(result) if holder]), random)
     return result
 
@@ -104,7 +105,7 @@ def _change(holder: Any, random: Random) -> None:
         case 1 if isinstance(holder, dict):
             holder[random.choice((key + "x", key.upper(), "", "\n", "unknown"))] = holder.pop(key)
         case 1:
-            holder.append(random.choice(SLIPS))
+            holder.append(_slip(random))
         case 2 if isinstance(holder[key], str):
             holder[key] = random.choice(
                 (holder[key] + "\n", holder[key][1:], holder[key].lower(), holder[key] + "X")
@@ -114,4 +115,9 @@ def _change(holder: Any, random: Random) -> None:
                 (-holder[key], holder[key] - 1, holder[key] * 1.0, str(holder[key]), 2**64)
             )
         case _:
-            holder[key] = random.choice(SLIPS)
+            holder[key] = _slip(random)
+
+
+def _slip(random: Random) -> Any:
+    """A value from the list; a copy, for the next change may go into it."""
+    return copy.deepcopy(random.choice(SLIPS))

@@ -1,0 +1,167 @@
+"""The forms of a report and the verb `validate`."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from check_cases import BASE, spoil
+
+from pyoci.check import formats
+from pyoci.check.command import validate
+from pyoci.check.explain import examine
+from pyoci.errors import OciError
+
+TEXT = b"""{
+  "ociVersion": "1.3.0",
+  "root": {"path": "rootfs"},
+  "process": {"cwd": "/", "args": ["sh"], "terminal": "yes\x1b[31m", "umask": 5},
+  "mount": []
+}
+"""
+
+
+def test_text() -> None:
+    assert formats.text(
+        examine(b'{"ociVersion": "1.3.0",\n "root": {"path": 5}}', "c.json")
+    ).splitlines() == [
+        "c.json:1:1: error: /process: there is no process to run [process-missing]",
+        '     1 | {"ociVersion": "1.3.0",',
+        "       | ^",
+        '       expected: "process" with "args" and "cwd"',
+        "",
+        "c.json:2:19: error: /root/path: 5 is not a text [schema-type]",
+        '     2 |  "root": {"path": 5}}',
+        "       |                   ^",
+        "       expected: a text",
+        '       hint: write "5" with quotes',
+        "",
+        "c.json: 2 errors",
+    ]
+
+
+def test_text_obeys_no_terminal_sequences() -> None:
+    shown = formats.text(
+        examine(json.dumps(spoil({"/process/cwd": "\x1b[31m\u202e\ud83d\ude00"})).encode(), "x")
+    )
+    assert all(char.isprintable() or char == "\n" for char in shown)
+    assert "\\x1b[31m\\u202e" in shown
+
+
+def test_the_mark_stands_below_the_place() -> None:
+    rows = formats.text(
+        examine(b'{"ociVersion": "1.3.0",\t"\\u001b\x7f": 1, "hostname": 5}', "x")
+    ).splitlines()
+    at = next(index for index, row in enumerate(rows) if "/hostname" in row)
+    assert rows[at + 2].index("^") == rows[at + 1].index("5}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "strict", "words"),
+    [
+        ({}, False, "no problems"),
+        ({"/process/cwd": "x"}, False, "1 error"),
+        ({"/process/cwd": "x", "/process/env/-": "x", "/mount": 1}, False, "2 errors, 1 warning"),
+        ({"/process/apparmorProfile": "x", "/process/user/uid": 1}, True, "pieces of advice"),
+    ],
+)
+def test_sum(changes: dict[str, Any], strict: bool, words: str) -> None:
+    report = examine(json.dumps(spoil(changes)).encode(), "x", strict=strict)
+    assert words in formats.text(report).splitlines()[-1]
+
+
+def test_json() -> None:
+    found = json.loads(formats.as_json(examine(TEXT.replace(b"\x1b", b"!"), "c.json")))
+    assert found["file"] == "c.json" and found["valid"] is False
+    assert found["problems"][0] == {
+        "severity": "error",
+        "code": "schema-type",
+        "pointer": "/process/terminal",
+        "line": 4,
+        "column": 55,
+        "message": '"yes![31m" is not true or false',
+        "expected": "true or false",
+        "hint": "",
+    }
+    clean = json.loads(formats.as_json(examine(json.dumps(BASE).encode(), "x")))
+    assert clean == {"file": "x", "valid": True, "problems": []}
+
+
+def test_github() -> None:
+    report = examine(json.dumps(spoil({"/process/cwd": "100%\n::x"})).encode(), "a,b:c.json")
+    (row,) = formats.github(report).splitlines()
+    assert row.startswith("::error file=a%2Cb%3Ac.json,line=1,col=")
+    assert ',title=process-cwd::/process/cwd: cwd "100%25%0A::x" is not an absolute path; expected' in row
+    assert formats.github(examine(b"\xff", "x")).startswith("::error file=x,title=json-encoding::")
+
+
+def test_sarif() -> None:
+    report = examine(json.dumps(spoil({"/process/cwd": "x", "/mount": 1})).encode(), "c.json", strict=True)
+    log = json.loads(formats.sarif(report))
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert rules == sorted(set(rules))
+    assert len(run["results"]) == len(report.findings)
+    levels = {result["ruleId"]: result["level"] for result in run["results"]}
+    assert (levels["process-cwd"], levels["property-unknown"], levels["no-lsm"]) == (
+        "error",
+        "warning",
+        "note",
+    )
+    for result in run["results"]:
+        assert rules[result["ruleIndex"]] == result["ruleId"] and result["message"]["text"]
+        location = result["locations"][0]["physicalLocation"]
+        assert location["artifactLocation"]["uri"] == "c.json" and location["region"]["startLine"] == 1
+    assert (
+        "region"
+        not in json.loads(formats.sarif(examine(b"\xff", "x")))["runs"][0]["results"][0]["locations"][0][
+            "physicalLocation"
+        ]
+    )
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    (tmp_path / "rootfs").mkdir()
+    (tmp_path / "config.json").write_text(json.dumps(BASE))
+    return tmp_path
+
+
+def test_validate(bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert validate(str(bundle), kind="config", fmt="text", strict=False) == 0
+    assert capsys.readouterr().out == f"{bundle}/config.json: no problems\n"
+    assert validate(str(bundle / "config.json"), kind="config", fmt="json", strict=True) == 0
+    assert json.loads(capsys.readouterr().out)["valid"]
+    monkeypatch.chdir(bundle)
+    assert validate(".", kind="config", fmt="text", strict=False) == 0
+    assert capsys.readouterr().out == "config.json: no problems\n"
+    (bundle / "rootfs").rmdir()
+    assert validate("config.json", kind="config", fmt="github", strict=False) == 1
+    assert "rootfs-missing" in capsys.readouterr().out
+    (bundle / "config.json").rename(bundle / "other.json")
+    assert validate("other.json", kind="config", fmt="text", strict=False) == 0, (
+        "no bundle, no root filesystem"
+    )
+
+
+def test_validate_standard_input(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"ociVersion": "1.3.0"}')))
+    assert validate("-", kind="state", fmt="text", strict=False) == 1
+    assert "standard input:1:1: error: /id" in capsys.readouterr().out
+
+
+def test_validate_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(OciError) as raised:
+        validate(str(tmp_path), kind="config", fmt="text", strict=False)
+    assert (
+        raised.value.code == "config-missing"
+        and "config.json: no such file or directory" in raised.value.text()
+    )
+    with pytest.raises(OciError) as raised:
+        validate(str(tmp_path), kind="state", fmt="text", strict=False)
+    assert raised.value.code == "not-a-file"
