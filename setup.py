@@ -15,6 +15,7 @@ from typing import ClassVar
 from setuptools import Command, Extension, setup  # isort: skip  (it brings distutils where Python has none)
 from distutils.command.build_scripts import build_scripts
 
+from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
@@ -36,6 +37,23 @@ def generate_checker() -> None:
         subprocess.run(command, check=True)
 
 
+def put(file: Path, target: Path) -> None:
+    """Copy a program into its place in one step: others may be running it."""
+    new = target.with_name(f"{target.name}.{os.getpid()}.new")
+    new.write_bytes(file.read_bytes())
+    new.chmod(0o755)
+    os.replace(new, target)
+
+
+class Build(build):
+    """Keeps what is compiled with sanitizers apart."""
+
+    def initialize_options(self) -> None:
+        super().initialize_options()
+        if SANITIZE:
+            self.build_base = "build/sanitize"
+
+
 class BuildPython(build_py):
     """Adds the generated checker to the package."""
 
@@ -48,8 +66,8 @@ class BuildShim(build_ext):
     """Makes the generated sources first, compiles our own C strictly and the generated C as it is."""
 
     def build_extension(self, ext: Extension) -> None:
-        build = Path(self.build_temp).resolve()
-        module, image = build_shim.generate(build, sanitize=SANITIZE, werror=WERROR)
+        temporary = Path(self.build_temp).resolve()
+        module, image = build_shim.generate(temporary, sanitize=SANITIZE, werror=WERROR)
         ours = [str(path) for path in build_shim.shim_sources()]
         flags = [*build_shim.STRICT, *(["-Werror"] if WERROR else [])]
         sanitize = ["-O1", f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"] if SANITIZE else []
@@ -73,14 +91,11 @@ class BuildShim(build_ext):
         super().build_extension(ext)
 
     def copy_extensions_to_source(self) -> None:
-        """Put the module into the tree in one step: others may be running from it."""
+        """Put the module into the tree."""
         name = str(self.get_ext_filename(build_shim.MODULE))  # type: ignore[no-untyped-call]
         target, built = TREE / name, Path(self.build_lib) / name
         if built.exists() and build_shim.newer(target, [built]):
-            temporary = target.with_suffix(".new")
-            temporary.write_bytes(built.read_bytes())
-            temporary.chmod(0o755)
-            os.replace(temporary, target)
+            put(built, target)
 
 
 class BuildLauncher(build_scripts):
@@ -89,10 +104,10 @@ class BuildLauncher(build_scripts):
     editable_mode = False
 
     def run(self) -> None:
-        build = Path(self.get_finalized_command("build").build_temp).resolve()
+        temporary = Path(self.get_finalized_command("build").build_temp).resolve()
         package = TREE / "pyoci" if self.editable_mode else None
         kind = os.environ.get("PYOCI_LAUNCHER") or ("exec" if package else "embed")
-        launcher = build_launcher.build(build, kind, package=package, werror=WERROR)
+        launcher = build_launcher.build(temporary, kind, package=package, werror=WERROR)
         self.mkpath(self.build_dir)
         self.copy_file(str(launcher), str(Path(self.build_dir) / "pyoci"))
 
@@ -120,21 +135,19 @@ class DevBuild(Command):
         extension = self.get_finalized_command("build_ext")
         extension.inplace = True
         extension.run()
-        build = Path(extension.build_temp).resolve()
+        temporary = Path(extension.build_temp).resolve()
         kind = os.environ.get("PYOCI_LAUNCHER") or "exec"
-        launcher = build_launcher.build(build, kind, package=TREE / "pyoci", werror=WERROR)
-        target = Path(self.bin_dir or build) / "pyoci"
+        launcher = build_launcher.build(temporary, kind, package=TREE / "pyoci", werror=WERROR)
+        target = Path(self.bin_dir or temporary) / "pyoci"
         if target != launcher and build_shim.newer(target, [launcher]):
-            temporary = target.with_name(f"pyoci.{os.getpid()}.new")
-            temporary.write_bytes(launcher.read_bytes())
-            temporary.chmod(0o755)
-            os.replace(temporary, target)
+            put(launcher, target)
 
 
 setup(
     ext_modules=[Extension(build_shim.MODULE, sources=[])],
     scripts=["csrc/launcher"],
     cmdclass={
+        "build": Build,
         "build_py": BuildPython,
         "build_ext": BuildShim,
         "build_scripts": BuildLauncher,
