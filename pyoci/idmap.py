@@ -15,8 +15,14 @@ _TOOL_PLACES = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin", "/usr
 _TIMEOUT = 60  # seconds: the tools may ask a name service
 
 
-class _Kind:
-    """What differs between the map of users and that of groups."""
+class Kind:
+    """What differs between the map of users and that of groups.
+
+    name    "uid" or "gid"                      own     our own id of this kind
+    tool    the program that writes such a map for users
+    ranges  the file that says which ids it may give out
+    member  of linux in config.json
+    """
 
     def __init__(self, name: str, own: int, tool: str, ranges: str, member: str) -> None:
         self.name = name
@@ -24,6 +30,14 @@ class _Kind:
         self.tool = tool
         self.ranges = ranges
         self.member = member
+
+
+def kinds() -> tuple[Kind, Kind]:
+    """Users and groups, as this process sees them."""
+    return (
+        Kind("uid", posix.geteuid(), "newuidmap", "/etc/subuid", "uidMappings"),
+        Kind("gid", posix.getegid(), "newgidmap", "/etc/subgid", "gidMappings"),
+    )
 
 
 def write_maps(
@@ -38,8 +52,7 @@ def write_maps(
     For a caller without privilege the process must be dumpable, or its files in /proc belong to root.
     Raises OciError "idmap" whose pointer names the map.
     """
-    users = _Kind("uid", posix.geteuid(), "newuidmap", "/etc/subuid", "uidMappings")
-    groups = _Kind("gid", posix.getegid(), "newgidmap", "/etc/subgid", "gidMappings")
+    users, groups = kinds()
     if not rootless:
         _write_direct(pid, users, uid_maps)
         _write_direct(pid, groups, gid_maps)
@@ -51,7 +64,7 @@ def write_maps(
     return files.read(f"/proc/{pid}/setgroups").strip() == b"allow"
 
 
-def _write_rootless(pid: int, kind: _Kind, maps: "list[dict[str, Any]]") -> None:
+def _write_rootless(pid: int, kind: Kind, maps: "list[dict[str, Any]]") -> None:
     """Write a map ourselves where the kernel allows it, else through the setuid tool."""
     if kind.own == 0 or _only_own(kind, maps):
         try:
@@ -64,19 +77,19 @@ def _write_rootless(pid: int, kind: _Kind, maps: "list[dict[str, Any]]") -> None
     _write_by_tool(pid, kind, maps)
 
 
-def _only_own(kind: _Kind, maps: "list[dict[str, Any]]") -> bool:
+def _only_own(kind: Kind, maps: "list[dict[str, Any]]") -> bool:
     """Whether a map has nothing but our own id, which needs no privilege."""
     return len(maps) == 1 and maps[0]["size"] == 1 and maps[0]["hostID"] == kind.own
 
 
-def _write_direct(pid: int, kind: _Kind, maps: "list[dict[str, Any]]") -> None:
+def _write_direct(pid: int, kind: Kind, maps: "list[dict[str, Any]]") -> None:
     try:
         _write(pid, kind, maps)
     except OSError as error:
         raise _refused(kind, maps, error) from None
 
 
-def _write(pid: int, kind: _Kind, maps: "list[dict[str, Any]]") -> None:
+def _write(pid: int, kind: Kind, maps: "list[dict[str, Any]]") -> None:
     """The kernel takes a map in a single write. Raises OSError."""
     lines = (f"{entry['containerID']} {entry['hostID']} {entry['size']}\n" for entry in maps)
     files.write(f"/proc/{pid}/{kind.name}_map", "".join(lines).encode())
@@ -90,7 +103,7 @@ def _forbid_setgroups(pid: int) -> None:
         raise from_os_error("idmap", message, error, pointer="/linux/gidMappings") from None
 
 
-def _refused(kind: _Kind, maps: "list[dict[str, Any]]", error: OSError) -> OciError:
+def _refused(kind: Kind, maps: "list[dict[str, Any]]", error: OSError) -> OciError:
     """The kernel did not take a map: why it may be."""
     hint = ""
     if error.errno == errno.EINVAL:
@@ -109,7 +122,7 @@ def _text(maps: "list[dict[str, Any]]") -> str:
     return ", ".join(shown) + (", ..." if len(maps) > 5 else "")
 
 
-def _not_mapped(kind: _Kind, maps: "list[dict[str, Any]]") -> str:
+def _not_mapped(kind: Kind, maps: "list[dict[str, Any]]") -> str:
     """The first host range of a map that our own user namespace lacks, or ""."""
     rows = files.read(f"/proc/self/{kind.name}_map").decode().splitlines()
     ranges = [(int(first), int(size)) for first, _, size in (row.split() for row in rows)]
@@ -125,9 +138,9 @@ def _uncovered(maps: "list[dict[str, Any]]", ranges: list[tuple[int, int]]) -> s
     return ""
 
 
-def _write_by_tool(pid: int, kind: _Kind, maps: "list[dict[str, Any]]") -> None:
+def _write_by_tool(pid: int, kind: Kind, maps: "list[dict[str, Any]]") -> None:
     pointer = f"/linux/{kind.member}"
-    path = _find_tool(kind.tool)
+    path = find_tool(kind.tool)
     if not path:
         message = f"{kind.tool} is missing: without privilege only it can map more than one's own {kind.name}"
         hint = "install it (Debian: uidmap)"
@@ -145,7 +158,8 @@ def _write_by_tool(pid: int, kind: _Kind, maps: "list[dict[str, Any]]") -> None:
     raise OciError("idmap", message, pointer=pointer, obj=path, hint=_tool_hint(kind, maps, path))
 
 
-def _find_tool(name: str) -> str:
+def find_tool(name: str) -> str:
+    """The path of newuidmap or newgidmap, or ""."""
     for place in _TOOL_PLACES:
         path = f"{place}/{name}"
         if posix.access(path, posix.X_OK):
@@ -153,10 +167,10 @@ def _find_tool(name: str) -> str:
     return ""
 
 
-def _tool_hint(kind: _Kind, maps: "list[dict[str, Any]]", path: str) -> str:
+def _tool_hint(kind: Kind, maps: "list[dict[str, Any]]", path: str) -> str:
     """Why a tool may have refused."""
-    user = _user_name()
-    missing = _uncovered(maps, [*_granted(kind, user), (kind.own, 1)])
+    user = user_name()
+    missing = _uncovered(maps, [*granted(kind, user), (kind.own, 1)])
     if missing:
         return f"{kind.ranges} does not give {user} the host {kind.name} {missing}"
     if not posix.stat(path).st_mode & 0o6000:
@@ -164,7 +178,8 @@ def _tool_hint(kind: _Kind, maps: "list[dict[str, Any]]", path: str) -> str:
     return "no_new_privs, a nosuid mount, or a process that is not dumpable keep the tool from working"
 
 
-def _user_name() -> str:
+def user_name() -> str:
+    """Our name in the user database, else the uid in digits."""
     import pwd
 
     uid = posix.getuid()
@@ -174,7 +189,7 @@ def _user_name() -> str:
         return str(uid)
 
 
-def _granted(kind: _Kind, user: str) -> list[tuple[int, int]]:
+def granted(kind: Kind, user: str) -> list[tuple[int, int]]:
     """The ranges that subuid(5) or subgid(5) gives to us, each (first, count)."""
     try:
         rows = files.read(kind.ranges).decode("utf-8", "replace").splitlines()

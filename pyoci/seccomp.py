@@ -130,7 +130,7 @@ def _ours(facts: posix.stat_result) -> bool:
     return facts.st_uid == posix.geteuid() and not facts.st_mode & 0o022
 
 
-def _places() -> list[tuple[str, str]]:
+def places() -> list[tuple[str, str]]:
     """Where the cache may be, best first: a directory that must be there, and ours below it."""
     places = [("/var/cache", "pyoci/seccomp")] if posix.geteuid() == 0 else []
     for variable, below in ((b"XDG_CACHE_HOME", ""), (b"HOME", ".cache/"), (b"XDG_RUNTIME_DIR", "")):
@@ -143,7 +143,7 @@ def _places() -> list[tuple[str, str]]:
 def _open_directory(make: bool) -> int:
     """The first place of the cache that is there, or can be made. Raises OSError when there is none."""
     flags = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
-    for base, below in _places():
+    for base, below in places():
         try:
             if make:
                 _make_directory(base, below)

@@ -12,7 +12,7 @@ import time
 
 from pyoci import files
 from pyoci.cgroups import wire
-from pyoci.errors import OciError
+from pyoci.errors import OciError, errno_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class Connection:
                 return
             except (OSError, wire.WireError, BusError) as error:
                 self.close()
-                tried.append(f"{name.replace(chr(0), '@')}: {error}")
+                why = errno_text(error.errno) if isinstance(error, OSError) and error.errno else error
+                tried.append(f"{name.replace(chr(0), '@')}: {why}")
         raise _unreachable(user, tried)
 
     def close(self) -> None:

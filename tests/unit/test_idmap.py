@@ -15,8 +15,8 @@ def entry(container: int, host: int, size: int) -> dict[str, Any]:
     return {"containerID": container, "hostID": host, "size": size}
 
 
-def users(own: int = 1000, ranges: str = "/etc/subuid") -> idmap._Kind:
-    return idmap._Kind("uid", own, "newuidmap", ranges, "uidMappings")
+def users(own: int = 1000, ranges: str = "/etc/subuid") -> idmap.Kind:
+    return idmap.Kind("uid", own, "newuidmap", ranges, "uidMappings")
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_uncovered(maps: list[dict[str, Any]], expected: str) -> None:
 def test_granted_ranges(tmp_path: Path) -> None:
     table = tmp_path / "subuid"
     table.write_text(f"someone:1:2\nme:100000:65536\n# me:1:1\nme:x:1\nme\n{os.getuid()}:7:8\n")
-    assert idmap._granted(users(ranges=str(table)), "me") == [(100000, 65536), (7, 8)]
-    assert idmap._granted(users(ranges=str(tmp_path / "none")), "me") == []
+    assert idmap.granted(users(ranges=str(table)), "me") == [(100000, 65536), (7, 8)]
+    assert idmap.granted(users(ranges=str(tmp_path / "none")), "me") == []
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def script(path: Path, text: str, mode: int = 0o755) -> None:
 MAPS = [entry(0, 1000, 1), entry(1, 100000, 65536)]
 
 
-def refusal(kind: idmap._Kind) -> OciError:
+def refusal(kind: idmap.Kind) -> OciError:
     with pytest.raises(OciError) as caught:
         idmap._write_by_tool(4711, kind, MAPS)
     assert caught.value.code == "idmap"

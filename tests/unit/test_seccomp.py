@@ -248,7 +248,7 @@ def test_every_profile_of_the_engines_compiles() -> None:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(seccomp, "_places", lambda: [(str(tmp_path), "pyoci/seccomp")])
+    monkeypatch.setattr(seccomp, "places", lambda: [(str(tmp_path), "pyoci/seccomp")])
     yield tmp_path / "pyoci/seccomp"
 
 
@@ -367,10 +367,10 @@ def test_places_of_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     unusable = {b"XDG_RUNTIME_DIR": b"", b"XDG_CACHE_HOME": b"relative"}
     monkeypatch.setattr(posix, "environ", {b"HOME": b"/home/u", **unusable})
     monkeypatch.setattr(posix, "geteuid", lambda: 1000)
-    assert seccomp._places() == [("/home/u", ".cache/pyoci/seccomp")]
+    assert seccomp.places() == [("/home/u", ".cache/pyoci/seccomp")]
     monkeypatch.setattr(posix, "environ", {b"XDG_RUNTIME_DIR": b"/run/user/0"})
     monkeypatch.setattr(posix, "geteuid", lambda: 0)
-    assert seccomp._places() == [("/var/cache", "pyoci/seccomp"), ("/run/user/0", "pyoci/seccomp")]
+    assert seccomp.places() == [("/var/cache", "pyoci/seccomp"), ("/run/user/0", "pyoci/seccomp")]
 
 
 def test_library_is_where_it_says() -> None:

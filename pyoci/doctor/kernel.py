@@ -1,0 +1,213 @@
+"""What the kernel can do, found out by doing it."""
+
+import posix
+import struct
+
+from pyoci._shim import ffi, lib
+from pyoci.doctor.check import NO, UNKNOWN, YES, Check, answer, read
+from pyoci.doctor.trial import Trial, own_id, reason, user_namespace
+from pyoci.errors import OciError
+
+AREA = "kernel"
+FLOOR = (5, 14)
+_ALLOW_ALL = struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000)
+_DEVICE_PROGRAM = struct.pack("=BBhi", 0xB7, 0, 0, 1) + struct.pack("=BBhi", 0x95, 0, 0, 0)  # r0 = 1; exit
+
+# type of namespace: since which Linux, and what can't be had without
+_NAMESPACES = {
+    "user": ("3.8", "containers without root, and containers whose root is nobody on the host"),
+    "mount": ("2.4", "no container can have a root file system of its own"),
+    "pid": ("3.8", "containers see and number the host's processes"),
+    "network": ("3.0", "containers share the host's network"),
+    "ipc": ("3.0", "containers share the host's System V IPC and message queues"),
+    "uts": ("3.0", "containers can't have a host name"),
+    "cgroup": ("4.6", "containers see where their cgroup is on the host"),
+    "time": ("5.6", "linux.timeOffsets"),
+}
+_FILES = {"mount": "mnt", "network": "net"}  # in /proc/self/ns, where the name is another
+_ORDINARY = ("mount", "pid", "network", "ipc", "uts", "cgroup")
+# type of file system: the namespace it belongs to
+_FILE_SYSTEMS = {"proc": "pid", "sysfs": "network", "mqueue": "ipc", "devpts": "", "tmpfs": ""}
+
+
+def checks() -> list[Check]:
+    """All checks of the kernel."""
+    found = [_version(), _start()]
+    if found[-1].result == NO:
+        return found
+    found += [_namespace(kind) for kind in _NAMESPACES]
+    found += _mounts()
+    found += [_file_system(kind, owner) for kind, owner in _FILE_SYSTEMS.items()]
+    found.append(_id_mapped_mounts())
+    found += _seccomp()
+    return [*found, _keyrings(), _resctrl()]
+
+
+def _version() -> Check:
+    system = posix.uname()
+    numbers = system.release.split("-")[0].split(".")
+    try:
+        enough = (int(numbers[0]), int(numbers[1])) >= FLOOR
+    except (ValueError, IndexError):
+        return Check(AREA, "Linux 5.14 or later", UNKNOWN, system.release)
+    cost = "" if enough else "whatever is answered with no below; nothing is done in a weaker way instead"
+    return Check(AREA, "Linux 5.14 or later", answer(enough), f"{system.release} {system.machine}", cost)
+
+
+def _start() -> Check:
+    """The container's init itself: memfd_create, clone3, execveat, close_range, a pidfd."""
+    why = Trial().run()
+    hint = ""
+    if why and read("/proc/sys/vm/memfd_noexec") == "2":
+        hint = "sysctl vm.memfd_noexec=1: with 2 no program can run from memory"
+    elif why and posix.geteuid() != 0:
+        hint = _user_namespace_hint()
+    return _checked("a container's init starts", why, "no container can be started", hint, needed=True)
+
+
+def _namespace(kind: str) -> Check:
+    since, cost = _NAMESPACES[kind]
+    trial = Trial(kind)
+    if kind == "network":
+        trial.add(lib.OP_LOOPBACK)
+    if kind == "time":
+        trial.add(lib.OP_PROC_OPEN).add(lib.OP_TIME_OFFSETS, "boottime 1 0\n")
+    why = trial.run()
+    hint = ""
+    if why and not posix.access(f"/proc/self/ns/{_FILES.get(kind, kind)}", posix.F_OK):
+        hint = f"a kernel since Linux {since} has them, unless they were left out when it was built"
+    elif why and kind == "user":
+        hint = _user_namespace_hint()
+    needed = kind in _ORDINARY or (kind == "user" and posix.geteuid() != 0)
+    return _checked(f"{kind} namespaces", why, cost, hint, needed=needed)
+
+
+def _user_namespace_hint() -> str:
+    """Which of the switches is off."""
+    if read("/proc/sys/user/max_user_namespaces") == "0":
+        return "sysctl user.max_user_namespaces=15000"
+    if posix.geteuid() != 0 and read("/proc/sys/kernel/unprivileged_userns_clone") == "0":
+        return "sysctl kernel.unprivileged_userns_clone=1"
+    if posix.geteuid() != 0 and read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return "AppArmor forbids them to users: give pyoci a profile with userns, or run it as root"
+    return ""
+
+
+def _mounts() -> list[Check]:
+    """The calls that mounts are made with; all of them are needed, so one by one for the name of what is missing."""
+    steps = {
+        "fsopen, fsmount (Linux 5.2)": Trial("mount").file_system("tmpfs"),
+        "open_tree (Linux 5.2)": Trial("mount").add(lib.OP_MOUNT_BIND, "/", flags=lib.OPF_RECURSIVE),
+        "openat2 (Linux 5.6)": _looked_up(Trial("mount")),
+        "move_mount (Linux 5.2)": _looked_up(Trial("mount").file_system("tmpfs")).add(
+            lib.OP_ATTACH, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET
+        ),
+        "mount_setattr (Linux 5.12)": Trial("mount")
+        .file_system("tmpfs")
+        .add(lib.OP_MOUNT_ATTR, fd=lib.REG_MOUNT, numbers=(1, 0, 0)),
+    }
+    found = [
+        _checked(name, trial.run(), "no container can be set up", needed=True)
+        for name, trial in steps.items()
+    ]
+    root = Trial("mount").add(lib.OP_ROOTFS, "/").add(lib.OP_PIVOT_ROOT)
+    hint = "use create and run with --no-pivot; it is the rule where the host's root is a ramdisk"
+    return [*found, _checked("pivot_root", root.run(), "the root file system can't be exchanged", hint)]
+
+
+def _looked_up(trial: Trial) -> Trial:
+    return trial.add(lib.OP_ROOT_JOINED).add(lib.OP_TARGET, "/proc", numbers=(lib.TARGET_EXISTS, 0))
+
+
+def _file_system(kind: str, owner: str) -> Check:
+    why = Trial("mount", *([owner] if owner else [])).file_system(kind).run()
+    hint = ""
+    if why and kind in ("proc", "sysfs"):
+        hint = "a part of it is hidden here, as in a container: bind the one that is there instead"
+    return _checked(f"mounts of type {kind}", why, f"bundles that mount {kind}", hint, needed=True)
+
+
+def _id_mapped_mounts() -> Check:
+    """On the file system of "/": each type has to support them for itself."""
+    name, cost = "id-mapped mounts of / (Linux 5.12)", "uidMappings and gidMappings of mounts, option idmap"
+    if posix.geteuid() != 0:
+        return Check(AREA, name, NO, "only root can make them", cost)
+    tree = lib.pyoci_open_tree(b"/", 0)
+    if tree < 0:
+        return _checked(name, posix.strerror(-tree).lower(), cost)
+    try:
+        user = user_namespace(own_id(1), own_id(1))
+        result = lib.pyoci_idmap_mount(tree, user, 0)
+        posix.close(user)
+        why = posix.strerror(-result).lower() if result < 0 else ""
+    except OciError as error:
+        why = reason(error)
+    finally:
+        posix.close(tree)
+    return _checked(name, why, cost, "other file systems may have them")
+
+
+def _seccomp() -> list[Check]:
+    loaded = Trial().add(lib.OP_NO_NEW_PRIVS).add(lib.OP_SECCOMP, _ALLOW_ALL, numbers=(1, 0)).run()
+    found = [_checked("seccomp filters", loaded, "linux.seccomp: containers reach every system call")]
+    if loaded:
+        return found
+    actions = read("/proc/sys/kernel/seccomp/actions_avail").split()
+    for flag, value, since in (
+        ("LOG", 2, "4.14"),
+        ("SPEC_ALLOW", 4, "4.17"),
+        ("WAIT_KILLABLE_RECV", 40, "5.19"),
+    ):
+        known = bool(lib.pyoci_seccomp_flags_known(value))
+        name = f"seccomp flag {flag} (Linux {since})"
+        found.append(Check(AREA, name, answer(known), "", "" if known else f"SECCOMP_FILTER_FLAG_{flag}"))
+    notify = "user_notif" in actions
+    cost = "" if notify else "SCMP_ACT_NOTIFY"
+    return [*found, Check(AREA, "seccomp notification (Linux 5.0)", answer(notify), "", cost)]
+
+
+def born_in_cgroup(area: str, directory: str) -> Check:
+    """clone3 with CLONE_INTO_CGROUP, into the cgroup we are in anyway."""
+    why = Trial(cgroup=directory).run()
+    cost = "containers with a cgroup can't be started"
+    return _checked("birth in a cgroup (Linux 5.7)", why, cost, area=area, needed=True)
+
+
+def device_programs(area: str) -> Check:
+    """The program that guards devices in cgroup v2: loaded, attached to nothing."""
+    log = ffi.new("char[]", 256)
+    result = lib.pyoci_bpf_load(_DEVICE_PROGRAM, len(_DEVICE_PROGRAM), log, 256)
+    why = "" if result >= 0 else posix.strerror(-result).lower()
+    if result >= 0:
+        posix.close(result)
+    name, cost = "device programs (eBPF)", "linux.resources.devices: only root may load the program"
+    if posix.geteuid() == 0:
+        cost = "linux.resources.devices, which every container has"
+    return _checked(name, why, cost, area=area, needed=posix.geteuid() == 0)
+
+
+def _keyrings() -> Check:
+    there = posix.access("/proc/keys", posix.F_OK)
+    why = Trial().add(lib.OP_KEYRING, "doctor").run() if there else "this kernel has none"
+    hint = "see /proc/sys/kernel/keys/maxkeys" if there else ""
+    cost = (
+        "containers share the caller's session keyring"
+        if not there
+        else "containers, but for --no-new-keyring"
+    )
+    return _checked("keyrings", why, cost, hint, needed=there)
+
+
+def _resctrl() -> Check:
+    there = posix.access("/sys/fs/resctrl/schemata", posix.F_OK)
+    why = "" if there else "resctrl is not mounted at /sys/fs/resctrl"
+    return Check(AREA, "Intel RDT", answer(there), why, "" if there else "linux.intelRdt")
+
+
+def _checked(
+    name: str, why: str, cost: str, hint: str = "", *, area: str = AREA, needed: bool = False
+) -> Check:
+    """A check from the reason why a trial failed, "" when it did not."""
+    if not why:
+        return Check(area, name, YES, needed=needed)
+    return Check(area, name, NO, why, cost, hint, needed)

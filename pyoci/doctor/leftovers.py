@@ -1,0 +1,124 @@
+"""What dead containers left behind, and its removal.
+
+A container is dead when no process of it runs: its creator was killed half-way, its program ended and nobody has deleted it,
+or the machine has been booted since. Its entry holds on to cgroups, which `delete` removes with it. A process is left over when
+it still waits for the `start` of a container whose entry is gone.
+"""
+
+import fcntl
+import os
+import signal
+
+from pyoci import container, state
+from pyoci.doctor.check import Leftover
+from pyoci.errors import OciError
+
+_IMAGE = "/memfd:pyoci-init (deleted)"
+
+
+def find(root: str) -> list[Leftover]:
+    """All leftovers of this root, and of the whole machine as far as we may look. Removes nothing."""
+    return [*_containers(root), *_processes()]
+
+
+def remove(root: str, leftover: Leftover) -> None:
+    """Remove one, if it is still what it was; the outcome goes into `removed` and `failure`."""
+    try:
+        if leftover.kind == "process":
+            _end(int(leftover.name))
+        else:
+            _delete(root, leftover.name)
+        leftover.removed = True
+    except (OciError, OSError) as error:
+        leftover.failure = error.text() if isinstance(error, OciError) else str(error.strerror).lower()
+
+
+def _containers(root: str) -> list[Leftover]:
+    found = []
+    for id in state.ids(root):
+        why = _why_dead(root, id)
+        if why:
+            found.append(Leftover("container", id, why))
+    return found
+
+
+def _why_dead(root: str, id: str) -> str:
+    """Why a container counts as dead, "" when it does not, or somebody is at work on it."""
+    try:
+        entry = state.open(root, id, lock=False)
+    except OciError as error:
+        return error.message if error.code == "state-damaged" else ""
+    try:
+        if _locked(entry.directory) or entry.status() != "stopped":
+            return ""
+        record = entry.record
+        if record["status"] == "creating":
+            return "its creation was never finished"
+        if not os.path.isdir(record["bundle"]):
+            return f"it has stopped, and its bundle {record['bundle']} is gone"
+        return "it has stopped and was never deleted"
+    finally:
+        entry.close()
+
+
+def _locked(directory: int) -> bool:
+    """Whether somebody works on an entry right now."""
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(directory, fcntl.LOCK_UN)
+    return False
+
+
+def _delete(root: str, id: str) -> None:
+    """As `pyoci delete`; --force only where the record is damaged, so that nobody's process is killed. Raises OciError."""
+    try:
+        container.delete(root, id, False)
+    except OciError as error:
+        if error.code == "not-found":
+            return
+        if error.code != "state-damaged":
+            raise
+        container.delete(root, id, True)
+
+
+def _processes() -> list[Leftover]:
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            fifo = _lost_fifo(int(name))
+            if fifo:
+                found.append(
+                    Leftover("process", name, f"it waits for {fifo}, which is gone: nobody can start it")
+                )
+    return found
+
+
+def _lost_fifo(pid: int) -> str:
+    """The start fifo that a waiting init holds open though its entry was removed; "" for every other process."""
+    try:
+        if os.readlink(f"/proc/{pid}/exe") != _IMAGE:
+            return ""
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            path, _, gone = os.readlink(f"/proc/{pid}/fd/{fd}").rpartition(" ")
+            if gone == "(deleted)" and path.endswith("/start"):
+                return path
+    except OSError:  # it has ended, or is none of ours
+        pass
+    return ""
+
+
+def _end(pid: int) -> None:
+    """Kill a process if it is still left over. Raises OSError."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if _lost_fifo(pid):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(pidfd)

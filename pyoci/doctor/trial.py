@@ -1,0 +1,110 @@
+"""Trying things out: a throw-away init executes a plan in namespaces of its own and is killed.
+
+What works here works for a container, for it is the same program that does it. The machine itself is left as it is: all that
+a trial makes ends with its process.
+"""
+
+import posix
+
+from pyoci import idmap, launch
+from pyoci._shim import lib
+from pyoci.errors import OciError
+from pyoci.plan import namespaces, options
+from pyoci.plan.ops import Plan
+
+
+class Trial:
+    """A plan under construction, and the process it shall run in.
+
+    kinds   types of new namespaces, as linux.namespaces names them; without root a user namespace is always among them
+    """
+
+    def __init__(self, *kinds: str, cgroup: str = "") -> None:
+        """`cgroup`: a directory of cgroup v2 that the process shall be born in."""
+        self.plan = Plan()
+        self._kinds = set(kinds)
+        self._cgroup = cgroup
+        self._maps: tuple[list[dict[str, int]], list[dict[str, int]]] | None = None
+        if posix.geteuid() != 0:
+            self._kinds.add("user")
+        unshared = self._flags("mount", "uts", "ipc", "network", "cgroup")
+        if unshared:
+            self.plan.add(lib.OP_UNSHARE, "", "", numbers=(unshared,))
+        if "mount" in kinds:
+            private = options.MS_PRIVATE | options.MS_REC
+            self.plan.add(lib.OP_HOST_PROPAGATION, "", "", numbers=(private,))
+
+    def maps(self, uids: list[dict[str, int]], gids: list[dict[str, int]]) -> "Trial":
+        """Use these id maps for the user namespace instead of the caller's own id alone."""
+        self._maps = uids, gids
+        return self
+
+    def add(
+        self,
+        code: int,
+        *texts: str | bytes | list[str],
+        numbers: tuple[int, ...] = (),
+        flags: int = 0,
+        fd: int = 0,
+        fd2: int = 0,
+    ) -> "Trial":
+        """Append an op."""
+        self.plan.add(code, "", "", texts=texts, numbers=numbers, flags=flags, fd=fd, fd2=fd2)
+        return self
+
+    def file_system(self, kind: str) -> "Trial":
+        """A new file system, mounted nowhere."""
+        return self.add(lib.OP_MOUNT_NEW, kind, kind, [], numbers=(0, 0))
+
+    def run(self) -> str:
+        """Execute the plan. Gives "" when all of it worked, else why not."""
+        init = launch.Init()
+        cgroup_fd = -1
+        try:
+            if self._cgroup:
+                cgroup_fd = posix.open(self._cgroup, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+            self._spawn(init, cgroup_fd)
+            init.send("trial", self.plan, [])
+            init.expect(lib.REPLY_DONE)
+            return ""
+        except (OciError, OSError) as error:
+            return reason(error)
+        finally:
+            init.kill()
+            if cgroup_fd >= 0:
+                posix.close(cgroup_fd)
+
+    def _spawn(self, init: launch.Init, cgroup_fd: int) -> None:
+        user = "user" in self._kinds
+        born = self._flags("pid", "user")
+        init.spawn(born, [], cgroup_fd=cgroup_fd, wait_for_maps=user, become_root=user, die_with_parent=True)
+        if user:
+            uids, gids = self._maps or (own_id(posix.geteuid()), own_id(posix.getegid()))
+            idmap.write_maps(init.pid, uids, gids, rootless=posix.geteuid() != 0)
+            init.maps_written()
+
+    def _flags(self, *kinds: str) -> int:
+        return sum(namespaces.FLAGS[kind] for kind in kinds if kind in self._kinds)
+
+
+def own_id(number: int) -> list[dict[str, int]]:
+    """An id map of one id: root inside is us outside."""
+    return [{"containerID": 0, "hostID": number, "size": 1}]
+
+
+def user_namespace(uids: list[dict[str, int]], gids: list[dict[str, int]]) -> int:
+    """A descriptor of a new user namespace with these maps, which the caller closes. Raises OciError, OSError."""
+    helper = launch.Init()
+    helper.spawn(namespaces.NEWUSER, [], wait_for_maps=True, die_with_parent=True)
+    try:
+        idmap.write_maps(helper.pid, uids, gids, rootless=posix.geteuid() != 0)
+        return posix.open(f"/proc/{helper.pid}/ns/user", posix.O_RDONLY | posix.O_CLOEXEC)
+    finally:
+        helper.kill()
+
+
+def reason(error: OciError | OSError) -> str:
+    """An error in words, without the part that only names the trial."""
+    if isinstance(error, OSError):
+        return str(error.strerror or error).lower()
+    return error.text().removeprefix(": ")
