@@ -3,7 +3,7 @@
 import posix
 import select
 
-from pyoci import files, log
+from pyoci import files, interrupt, log
 from pyoci import state as store
 from pyoci.creation import Creation, poststop, send_terminal
 from pyoci.document import document, full
@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyoci.console import Signals
     from pyoci.request import CreateRequest
 
 _SIGKILL = 9
@@ -21,6 +22,7 @@ _DEATH_SECONDS = 10
 
 def create(request: "CreateRequest") -> int:
     """`create`: the container is set up and its init waits for `start`. Raises OciError; then nothing is left of it."""
+    interrupt.heed()
     creation = Creation(request, wait_start=True)
     _check_terminal(creation, detached=True)
     try:
@@ -39,12 +41,16 @@ def create(request: "CreateRequest") -> int:
 
 def run(request: "CreateRequest") -> int:
     """`run`: create and start; in the foreground also wait and delete. Returns the exit status. Raises OciError."""
+    interrupt.heed()
     creation = Creation(request, wait_start=False)
     _check_terminal(creation, detached=request.detach)
+    signals = None
     try:
         creation.make()
         if creation.init.terminal >= 0 and request.console_socket:
             send_terminal(request.console_socket, creation.init.terminal)
+        if not request.detach:
+            signals = stand_in(creation.init.terminal)
         creation.commit("running")
         creation.init.wait_exec()
         _poststart(creation.entry, creation.init.pid)
@@ -56,18 +62,27 @@ def run(request: "CreateRequest") -> int:
         creation.init.close()
         creation.entry.close()
         return 0
-    return _foreground(creation)
+    return _foreground(creation, signals)
 
 
-def _foreground(creation: Creation) -> int:
-    """Stand in for the container's process until it ends: its terminal, its signals, its status."""
+def stand_in(master: int) -> "Signals":
+    """From now on signals are the container's; its terminal has the size of ours before its program can look."""
+    from pyoci import console
+
+    if master >= 0:
+        console.match_size(master)
+    return console.Signals()
+
+
+def _foreground(creation: Creation, signals: "Signals | None") -> int:
+    """Stay with the container's process until it ends: its terminal, its signals, its status."""
     from pyoci import console
 
     creation.entry.close()  # others may kill, pause, delete it meanwhile
     init = creation.init
     try:
         master = None if creation.request.console_socket or init.terminal < 0 else init.terminal
-        status = console.foreground(init.pid, init.pidfd, master)
+        status = console.foreground(init.pid, init.pidfd, master, signals=signals)
     finally:
         init.close()
     if not creation.request.keep:

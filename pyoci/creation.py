@@ -293,7 +293,9 @@ def write_pid_file(path: str, pid: int) -> None:
 
 def send_terminal(socket_path: str, master: int) -> None:
     """Hand the terminal's master to whoever listens at the console socket. Raises OciError."""
-    send_descriptor("console-socket", socket_path, master, "/dev/ptmx")
+    from pyoci import console
+
+    console.send_master(socket_path, master, "/dev/ptmx")
 
 
 def send_descriptor(kind: str, socket_path: str, fd: int, name: str) -> None:

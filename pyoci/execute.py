@@ -2,7 +2,7 @@
 
 import posix
 
-from pyoci import bundle, container, creation, files, inherited, jsontext, launch, log
+from pyoci import bundle, container, creation, files, inherited, interrupt, jsontext, launch, log
 from pyoci import state as store
 from pyoci.errors import OciError, from_os_error
 from pyoci.plan import compiler, namespaces
@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyoci.console import Signals
     from pyoci.request import ExecRequest
 
 _ALL_CAPABILITIES = (1 << 64) - 1
@@ -23,6 +24,7 @@ _LATE = ("cgroup", "time")
 
 def execute(request: "ExecRequest") -> int:
     """`exec`: returns the exit status of the process, 0 when detached. Raises OciError; then no process is left."""
+    interrupt.heed()
     kept = inherited.take(request.preserve_fds)
     entry = store.open(request.root, request.id, lock=False)
     status = entry.status()
@@ -33,7 +35,7 @@ def execute(request: "ExecRequest") -> int:
     container.check_terminal(bool(process.get("terminal")), request.console_socket, detached=request.detach)
     init = launch.Init(timed=bool(request.trace))
     try:
-        _launch(request, entry, spec, process, init, kept)
+        signals = _launch(request, entry, spec, process, init, kept)
     except BaseException:
         init.kill()
         raise
@@ -50,7 +52,7 @@ def execute(request: "ExecRequest") -> int:
 
     master = None if request.console_socket or init.terminal < 0 else init.terminal
     try:
-        return console.foreground(init.pid, init.pidfd, master)
+        return console.foreground(init.pid, init.pidfd, master, signals=signals)
     finally:
         init.close()
 
@@ -62,8 +64,8 @@ def _launch(
     process: "dict[str, Any]",
     init: launch.Init,
     kept: inherited.Inherited,
-) -> None:
-    """From the spawn to the program's execve."""
+) -> "Signals | None":
+    """From the spawn to the program's execve; in the foreground signals are the process's from then on."""
     from pyoci._shim import lib
 
     pid = entry.record["pid"]
@@ -98,8 +100,10 @@ def _launch(
         creation.send_descriptor("pidfd-socket", request.pidfd_socket, init.pidfd, "pidfd")
     if request.pid_file:
         creation.write_pid_file(request.pid_file, init.pid)
+    signals = None if request.detach else container.stand_in(init.terminal)
     init.go()
     init.wait_exec()
+    return signals
 
 
 def _spawn(

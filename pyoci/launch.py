@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _REPLY_SIZE = ffi.sizeof("struct plan_reply")
 _ALL = 0xFFFFFFFF
+_INTERRUPTED = -4  # EINTR, before a byte was read
 
 
 class Init:
@@ -126,7 +127,10 @@ class Init:
         """Take one reply in and return its kind, 0 at the end of file. Raises OciError for REPLY_ERROR."""
         head = ffi.new("struct plan_reply *")
         fd = ffi.new("int *")
-        got = lib.pyoci_receive(self._sync, head, _REPLY_SIZE, fd)
+        while True:  # between two tries a signal's handler may raise
+            got = lib.pyoci_receive(self._sync, head, _REPLY_SIZE, fd)
+            if got != _INTERRUPTED:
+                break
         passed = fd[0]
         text = b""
         if got > 0 and head.length:
