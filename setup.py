@@ -1,7 +1,8 @@
 """What pyproject.toml cannot say: how the shim with the init inside, the checker and the launcher are made.
 
 Environment: PYOCI_LAUNCHER=exec|embed|embed-static|embed-shared chooses the kind of launcher;
-PYOCI_SANITIZE=address,undefined builds the C code with these sanitizers; PYOCI_WERROR=1 makes warnings fatal.
+PYOCI_SANITIZE=address,undefined builds the shim with these sanitizers, and the init with those that a static
+program can have, or with PYOCI_SANITIZE_INIT; PYOCI_WERROR=1 makes warnings of the C compiler fatal.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ import build_launcher  # noqa: E402
 import build_shim  # noqa: E402
 
 SANITIZE = os.environ.get("PYOCI_SANITIZE", "")
+_STATIC = ",".join(name for name in SANITIZE.split(",") if name != "address")
+SANITIZE_INIT = os.environ.get("PYOCI_SANITIZE_INIT", _STATIC)
 WERROR = os.environ.get("PYOCI_WERROR", "") == "1"
 
 
@@ -50,7 +53,7 @@ class Build(build):
 
     def initialize_options(self) -> None:
         super().initialize_options()
-        if SANITIZE:
+        if SANITIZE or SANITIZE_INIT:
             self.build_base = "build/sanitize"
 
 
@@ -67,7 +70,7 @@ class BuildShim(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         temporary = Path(self.build_temp).resolve()
-        module, image = build_shim.generate(temporary, sanitize=SANITIZE, werror=WERROR)
+        module, image = build_shim.generate(temporary, sanitize=SANITIZE_INIT, werror=WERROR)
         ours = [str(path) for path in build_shim.shim_sources()]
         flags = [*build_shim.STRICT, *(["-Werror"] if WERROR else [])]
         sanitize = ["-O1", f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"] if SANITIZE else []

@@ -108,7 +108,7 @@ def build_init(build: Path, *, sanitize: str = "", werror: bool = False) -> Path
         return target
     command = [*init_compiler(sanitize), *STRICT, "-g0", "-I", str(CSRC), "-I", str(CSRC / "init")]
     if sanitize:
-        # AddressSanitizer has no static form with glibc: its runtime is static, the C library is not.
+        # With AddressSanitizer there is no static form: the program finds its C library only on the host.
         command += ["-O1", f"-fsanitize={sanitize}", "-fno-sanitize-recover=all"]
         command += ["-static-libasan"] if "address" in sanitize else ["-static"]
     else:
