@@ -3,25 +3,29 @@
 import posix
 import select
 
-from pyoci import files, interrupt, log
+from pyoci import cleanup, files, log
 from pyoci import state as store
-from pyoci.creation import Creation, poststop, send_terminal
-from pyoci.document import document, full
 from pyoci.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyoci.cgroups.base import Manager
     from pyoci.console import Signals
+    from pyoci.creation import Creation
     from pyoci.request import CreateRequest
 
 _SIGKILL = 9
-_DEATH_SECONDS = 10
+_DEATH_SECONDS = 10.0
+_THAW_SECONDS = 0.2
 
 
 def create(request: "CreateRequest") -> int:
     """`create`: the container is set up and its init waits for `start`. Raises OciError; then nothing is left of it."""
+    from pyoci import interrupt
+    from pyoci.creation import Creation, send_terminal
+
     interrupt.heed()
     creation = Creation(request, wait_start=True)
     _check_terminal(creation, detached=True)
@@ -41,6 +45,9 @@ def create(request: "CreateRequest") -> int:
 
 def run(request: "CreateRequest") -> int:
     """`run`: create and start; in the foreground also wait and delete. Returns the exit status. Raises OciError."""
+    from pyoci import interrupt
+    from pyoci.creation import Creation, send_terminal
+
     interrupt.heed()
     creation = Creation(request, wait_start=False)
     _check_terminal(creation, detached=request.detach)
@@ -74,7 +81,7 @@ def stand_in(master: int) -> "Signals":
     return console.Signals()
 
 
-def _foreground(creation: Creation, signals: "Signals | None") -> int:
+def _foreground(creation: "Creation", signals: "Signals | None") -> int:
     """Stay with the container's process until it ends: its terminal, its signals, its status."""
     from pyoci import console
 
@@ -90,14 +97,14 @@ def _foreground(creation: Creation, signals: "Signals | None") -> int:
     return status
 
 
-def _write_trace(creation: Creation) -> None:
+def _write_trace(creation: "Creation") -> None:
     if creation.request.trace:
         from pyoci import trace
 
         trace.write(creation.request.trace, creation.init.times)
 
 
-def _check_terminal(creation: Creation, *, detached: bool) -> None:
+def _check_terminal(creation: "Creation", *, detached: bool) -> None:
     """A terminal needs somebody at its other end: the console socket when we go away, else ourselves."""
     terminal = bool((creation.spec.get("process") or {}).get("terminal"))
     check_terminal(terminal, creation.request.console_socket, detached=detached)
@@ -150,6 +157,7 @@ def _poststart(entry: store.Entry, pid: int) -> None:
     hooks = entry.record["hooks"].get("poststart")
     if hooks:
         from pyoci import hooks as runner
+        from pyoci.document import document
 
         runner.run(hooks, document(entry, "running", pid), name="poststart", pointer="/hooks/poststart")
 
@@ -187,10 +195,9 @@ def not_running(id: str) -> OciError:
 
 
 def _signal_all(entry: store.Entry, signal: int) -> None:
-    if entry.record["cgroup"]:
-        from pyoci import cgroups
-
-        cgroups.from_record(entry.record["cgroup"]).signal_all(signal)
+    manager = _manager(entry)
+    if manager is not None:
+        manager.signal_all(signal)
 
 
 def _open_process(entry: store.Entry) -> int:
@@ -236,13 +243,20 @@ def _kill_and_wait(entry: store.Entry) -> None:
         _signal_all(entry, _SIGKILL)
     if pidfd < 0:
         return
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    dead = poll.poll(_DEATH_SECONDS * 1000)
+    dead = _wait_for_death(pidfd, _THAW_SECONDS)
+    if not dead:
+        _signal_all(entry, _SIGKILL)  # thaws: in a frozen cgroup of v1 even SIGKILL waits
+        dead = _wait_for_death(pidfd, _DEATH_SECONDS)
     posix.close(pidfd)
     if not dead:
         hint = "a process in uninterruptible sleep, or a frozen cgroup, holds it up"
         raise OciError("not-dying", f"container {entry.id} does not die", obj=entry.id, hint=hint)
+
+
+def _wait_for_death(pidfd: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(int(seconds * 1000)))
 
 
 def delete(root: str, id: str, force: bool) -> None:
@@ -263,20 +277,25 @@ def delete(root: str, id: str, force: bool) -> None:
 
 
 def _destroy(entry: store.Entry) -> None:
-    """Remove what is left of a container whose process is dead."""
-    if entry.record["cgroup"]:
-        from pyoci import cgroups
+    """Remove what is left of a container whose process is dead, other processes of it included."""
+    manager = _manager(entry)
+    if manager is not None and entry.record["flags"].get("host_pid"):
+        manager.signal_all(_SIGKILL)
+    cleanup.destroy(entry, manager)
 
-        manager = cgroups.from_record(entry.record["cgroup"])
-        if entry.record["flags"].get("host_pid"):
-            manager.signal_all(_SIGKILL)
-        manager.destroy()
-    poststop(entry, entry.record["hooks"])
-    entry.remove()
+
+def _manager(entry: store.Entry) -> "Manager | None":
+    if not entry.record["cgroup"]:
+        return None
+    from pyoci import cgroups
+
+    return cgroups.from_record(entry.record["cgroup"])
 
 
 def state(root: str, id: str) -> "dict[str, Any]":
     """`state`: the container's state document. Raises OciError."""
+    from pyoci.document import full
+
     entry = store.open(root, id, lock=False)
     try:
         return full(entry)

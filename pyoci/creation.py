@@ -11,7 +11,7 @@ import posix
 import time
 
 from pyoci import bundle as bundles
-from pyoci import files, inherited, launch, log, state
+from pyoci import cleanup, files, inherited, launch, log, state
 from pyoci.document import document, halves
 from pyoci.errors import OciError, from_os_error
 from pyoci.plan import compiler, namespaces
@@ -44,7 +44,7 @@ class Creation:
         )
         self.spec = self.bundle.spec
         self.init = launch.Init(timed=bool(request.trace))
-        self.entry: state.Entry
+        self.entry = state.Entry(request.root, request.id, -1, {})
         self.manager: Manager | None = None
         self._fds: list[int] = []
         self._can_set_groups = True
@@ -93,8 +93,7 @@ class Creation:
         if self.manager is None:
             return
         self.manager.create()
-        if not self.manager.late:
-            self.manager.apply((self.spec.get("linux") or {}).get("resources") or {})
+        self.manager.apply((self.spec.get("linux") or {}).get("resources") or {})
 
     def _start_init(self) -> None:
         """The init is born; its first plan, the namespaces that take the kernel longest, runs while we go on."""
@@ -118,12 +117,13 @@ class Creation:
             launch.close_all([fd for fd, _ in joins])
             if cgroup_fd >= 0:
                 posix.close(cgroup_fd)
+        if (
+            self.manager is not None and self.manager.late
+        ):  # before the maps make it a process of another user
+            self.manager.add(self.init.pid)
+            self.entry.record["cgroup"] = self.manager.record()
         if new_user:
             self._write_maps()
-        if self.manager is not None and self.manager.late:
-            self.manager.add(self.init.pid)
-            self.manager.apply((self.spec.get("linux") or {}).get("resources") or {})
-            self.entry.record["cgroup"] = self.manager.record()
         early = namespaces.early(self.spec)
         self._early = bool(early.ops)
         if self._early:
@@ -242,21 +242,8 @@ class Creation:
         self.init.kill()
         launch.close_all(self._fds)
         self._fds = []
-        if not hasattr(self, "entry"):
-            return
-        if self.manager is not None:
-            self._destroy_cgroup(self.manager)
-        poststop(self.entry, self.entry.record.get("hooks") or {})
-        try:
-            self.entry.remove()
-        except OciError as error:
-            log.warning(error.text(), code=error.code)
-
-    def _destroy_cgroup(self, manager: "Manager") -> None:
-        try:
-            manager.destroy()
-        except OciError as error:
-            log.warning(error.text(), code=error.code)
+        if self.entry.directory >= 0:
+            cleanup.destroy_anyway(self.entry, self.manager)
 
 
 def set_oom_score(pid: int, value: int, rootless: bool) -> None:
@@ -270,17 +257,6 @@ def set_oom_score(pid: int, value: int, rootless: bool) -> None:
             raise from_os_error(
                 "oom-score", f"oom_score_adj {value}", error, pointer=pointer, hint=hint
             ) from None
-
-
-def poststop(entry: state.Entry, hooks: "dict[str, Any]") -> None:
-    """Run the poststop hooks; their failures are only logged (config.md, POSIX-platform Hooks)."""
-    if not hooks.get("poststop"):
-        return
-    from pyoci import hooks as runner
-
-    text = document(entry, "stopped", 0)
-    for failure in runner.run_ignoring(hooks["poststop"], text, name="poststop", pointer="/hooks/poststop"):
-        log.warning(failure.text(), code=failure.code, pointer=failure.pointer)
 
 
 def write_pid_file(path: str, pid: int) -> None:

@@ -1,8 +1,9 @@
 """exec: one more process in a running container; the same ops as for its first one, in joined namespaces."""
 
+import errno
 import posix
 
-from pyoci import bundle, container, creation, files, inherited, interrupt, jsontext, launch, log
+from pyoci import bundle, cgroups, container, creation, files, inherited, interrupt, jsontext, launch, log
 from pyoci import state as store
 from pyoci.errors import OciError, from_os_error
 from pyoci.plan import compiler, namespaces
@@ -20,6 +21,8 @@ _LARGEST = 16 << 20
 # Entered by the init itself: cgroup so that its birth in a cgroup is seen from outside, time because setns(2) wants a process
 # that shares its memory with nobody.
 _LATE = ("cgroup", "time")
+# Why the kernel refuses CLONE_INTO_CGROUP where moving a process may still be granted, by systemd for one.
+_MAY_NOT_BE_BORN_IN = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.EOPNOTSUPP)
 
 
 def execute(request: "ExecRequest") -> int:
@@ -125,13 +128,15 @@ def _spawn(
             if item["type"] not in _LATE and not (item["type"] == "user" and _is_ours("user", pid)):
                 flags |= namespaces.FLAGS[item["type"]]
         lib.pyoci_set_dumpable(0)
-        init.spawn(
-            0,
-            [(pidfd, flags)] if flags else [],
-            cgroup_fd=cgroup_fd,
-            become_root=namespaces.has(spec, "user"),
-            preserved=kept.count,
-        )
+        joins = [(pidfd, flags)] if flags else []
+        root = namespaces.has(spec, "user")
+        try:
+            init.spawn(0, joins, cgroup_fd=cgroup_fd, become_root=root, preserved=kept.count)
+        except OciError as error:
+            if cgroup_fd < 0 or error.errno not in _MAY_NOT_BE_BORN_IN:
+                raise
+            init.spawn(0, joins, become_root=root, preserved=kept.count)
+            cgroups.from_record(entry.record["cgroup"]).add(init.pid)
     finally:
         posix.close(pidfd)
         if cgroup_fd >= 0:
@@ -170,8 +175,6 @@ def _facts(entry: store.Entry, spec: "dict[str, Any]", pid: int, kept: inherited
 def _cgroup_fds(request: "ExecRequest", entry: store.Entry, pid: int) -> tuple[list[int], int]:
     if not entry.record["cgroup"]:
         return [], -1
-    from pyoci import cgroups
-
     sub: dict[str, str] = {}
     for text in request.cgroups:
         names, colon, path = text.partition(":")
