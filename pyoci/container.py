@@ -266,7 +266,9 @@ def delete(root: str, id: str, force: bool) -> None:
     except OciError as error:
         if force and error.code in ("not-found", "invalid-id"):
             return
-        raise
+        if not force or error.code != "state-damaged":
+            raise
+        entry = _salvage(root, id)
     status = entry.status()
     if status == "running" and not force:
         message = f"cannot delete container {id} that is not stopped: {status}"
@@ -274,6 +276,22 @@ def delete(root: str, id: str, force: bool) -> None:
     if status != "stopped" or not entry.record["pid"]:
         _kill_and_wait(entry)
     _destroy(entry)
+
+
+def _salvage(root: str, id: str) -> store.Entry:
+    """The entry of a container whose record can't be read, with what its saved configuration still tells. Raises OciError."""
+    entry = store.open(root, id, lock=True, damaged=True)
+    try:
+        spec = entry.config()
+        from pyoci import cgroups
+
+        systemd = ":" in ((spec.get("linux") or {}).get("cgroupsPath") or "")
+        entry.record["cgroup"] = cgroups.manager(spec, id, systemd=systemd, rootless=True).record()
+        hooks = spec.get("hooks") or {}
+        entry.record["hooks"] = {"poststop": hooks["poststop"]} if hooks.get("poststop") else {}
+    except OciError as error:
+        log.warning(error.text(), code=error.code)
+    return entry
 
 
 def _destroy(entry: store.Entry) -> None:

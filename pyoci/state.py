@@ -58,7 +58,10 @@ class Entry:
             return spec
         except (OSError, ValueError) as error:
             raise OciError(
-                "state-damaged", f"the saved configuration of {self.id} can't be read: {error}"
+                "state-damaged",
+                f"the saved configuration of {self.id} can't be read: {error}",
+                obj=f"{self.root}/{self.id}/config.json",
+                hint=f"`pyoci delete --force {self.id}` removes it",
             ) from None
 
     def close(self) -> None:
@@ -131,8 +134,11 @@ def create(root: str, id: str) -> Entry:
     return Entry(root, id, directory, {})
 
 
-def open(root: str, id: str, *, lock: bool) -> Entry:
-    """The entry of a container, locked until it is closed when asked. Raises OciError where there is none."""
+def open(root: str, id: str, *, lock: bool, damaged: bool = False) -> Entry:
+    """The entry of a container, locked until it is closed when asked. Raises OciError where there is none.
+
+    `damaged`: a record that can't be read is put up with, and taken for that of a container without a process.
+    """
     check_id(id)
     try:
         directory = posix.open(f"{root}/{id}", files.DIRECTORY)
@@ -143,7 +149,13 @@ def open(root: str, id: str, *, lock: bool) -> Entry:
     try:
         if lock:
             fcntl.flock(directory, fcntl.LOCK_EX)
-        return Entry(root, id, directory, _read_record(root, id, directory))
+        try:
+            record = _read_record(root, id, directory)
+        except OciError as error:
+            if not damaged or error.code != "state-damaged":
+                raise
+            record = _unfinished(id)
+        return Entry(root, id, directory, record)
     except BaseException:
         posix.close(directory)
         raise

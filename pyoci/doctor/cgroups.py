@@ -122,11 +122,8 @@ def _controller_v2(name: str, cost: str, place: str, available: set[str]) -> Che
         why, hint = "this kernel, or this part of the tree, does not have it", ""
     else:
         why = f"not given to {place}"
-        hint = (
-            ""
-            if os.geteuid() == 0
-            else "systemctl edit user@.service: [Service] Delegate=cpu cpuset io memory pids"
-        )
+        given = os.geteuid() != 0 and name in _DELEGABLE
+        hint = f"systemctl edit user@.service: [Service] Delegate={' '.join(_DELEGABLE)}" if given else ""
     return Check(AREA, f"controller {name}", NO, why, cost, hint)
 
 

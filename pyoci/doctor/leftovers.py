@@ -7,13 +7,17 @@ it still waits for the `start` of a container whose entry is gone.
 
 import fcntl
 import os
+import select
 import signal
+import time
 
 from pyoci import container, state
+from pyoci.cgroups import paths, tree
 from pyoci.doctor.check import Leftover
 from pyoci.errors import OciError
 
 _IMAGE = "/memfd:pyoci-init (deleted)"
+_DEATH_SECONDS = 5
 
 
 def find(root: str) -> list[Leftover]:
@@ -110,15 +114,41 @@ def _lost_fifo(pid: int) -> str:
 
 
 def _end(pid: int) -> None:
-    """Kill a process if it is still left over. Raises OSError."""
+    """Kill a process if it is still left over, and remove the cgroups that it had to itself. Raises OSError."""
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
-        if _lost_fifo(pid):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        if not _lost_fifo(pid):
+            return
+        places = _cgroups_of(pid)
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        select.select([pidfd], [], [], _DEATH_SECONDS)
     except ProcessLookupError:
         return
     finally:
         os.close(pidfd)
+    for place in places:
+        _remove_cgroup(place)
+
+
+def _cgroups_of(pid: int) -> list[str]:
+    """The cgroups of a process, but for those that it shares with us, and the topmost."""
+    ours, theirs = paths.of_process(), paths.of_process(pid)
+    trees = {found.controllers[0]: found.mount for found in paths.hierarchies()}
+    trees[""] = paths.MOUNT if paths.is_v2() else paths.hybrid_mount()
+    return [
+        mount + theirs[name]
+        for name, mount in trees.items()
+        if mount
+        and theirs.get(name, "/") not in ("/", ours.get(name))
+        and ".." not in theirs[name].split("/")
+    ]
+
+
+def _remove_cgroup(place: str) -> None:
+    try:
+        tree.remove(place, time.monotonic() + _DEATH_SECONDS)
+    except OSError:  # others are in it: then it is not ours to remove
+        pass
