@@ -1,6 +1,6 @@
 """cleanup: what a container leaves is removed, in the order of the specification (runtime.md, Lifecycle, 12 and 13)."""
 
-from pyoci import log
+from pyoci import clock, log
 from pyoci.errors import OciError
 
 TYPE_CHECKING = False
@@ -16,8 +16,10 @@ def destroy(entry: "Entry", manager: "Manager | None") -> None:
     """
     if manager is not None:
         manager.destroy()
+        clock.lap("cgroup removal", "/linux/cgroupsPath")
     _poststop(entry)
     entry.remove()
+    clock.lap("removal")
 
 
 def destroy_anyway(entry: "Entry", manager: "Manager | None") -> None:
@@ -39,3 +41,4 @@ def _poststop(entry: "Entry") -> None:
     text = document(entry, "stopped", 0)
     for failure in hooks.run_ignoring(wanted, text, name="poststop", pointer="/hooks/poststop"):
         log.warning(failure.text(), code=failure.code, pointer=failure.pointer)
+    clock.lap("hooks", "/hooks/poststop")

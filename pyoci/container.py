@@ -3,7 +3,7 @@
 import posix
 import select
 
-from pyoci import cleanup, files, log
+from pyoci import cleanup, clock, files, log
 from pyoci import state as store
 from pyoci.errors import OciError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyoci.console import Signals
     from pyoci.creation import Creation
     from pyoci.request import CreateRequest
+    from pyoci.trace import Trace
 
 _SIGKILL = 9
 _DEATH_SECONDS = 10.0
@@ -37,7 +38,9 @@ def create(request: "CreateRequest") -> int:
     except BaseException:
         creation.undo()
         raise
-    _write_trace(creation)
+    finally:
+        if creation.trace:
+            creation.trace.save()
     creation.init.close()
     creation.entry.close()
     return 0
@@ -60,11 +63,14 @@ def run(request: "CreateRequest") -> int:
             signals = stand_in(creation.init.terminal)
         creation.commit("running")
         creation.init.wait_exec()
+        clock.lap("wait for the program's start")
         _poststart(creation.entry, creation.init.pid)
     except BaseException:
         creation.undo()
         raise
-    _write_trace(creation)
+    finally:
+        if creation.trace:
+            creation.trace.save()
     if request.detach:
         creation.init.close()
         creation.entry.close()
@@ -92,16 +98,12 @@ def _foreground(creation: "Creation", signals: "Signals | None") -> int:
         status = console.foreground(init.pid, init.pidfd, master, signals=signals)
     finally:
         init.close()
+    clock.lap("the program runs", kind="idle")
     if not creation.request.keep:
         delete(creation.request.root, creation.request.id, True)
+    if creation.trace:
+        creation.trace.save()
     return status
-
-
-def _write_trace(creation: "Creation") -> None:
-    if creation.request.trace:
-        from pyoci import trace
-
-        trace.write(creation.request.trace, creation.init.times)
 
 
 def _check_terminal(creation: "Creation", *, detached: bool) -> None:
@@ -129,14 +131,36 @@ def start(root: str, id: str) -> None:
         raise OciError("not-created", "cannot start a container that has stopped", obj=id)
     if status != "created":
         raise OciError("not-created", "cannot start an already running container", obj=id)
-    late = entry.record["late"]
-    answer = _let_go(entry)
-    if answer:
-        from pyoci import launch
-
-        raise launch.read_failure(answer, late)
-    _poststart_or_stop(entry)
+    trace = _trace_of(entry)
+    try:
+        answer = _let_go(entry)
+        clock.lap("wait for the program's start")
+        if answer:
+            _heed(answer, entry, trace)
+        _poststart_or_stop(entry)
+    finally:
+        if trace:
+            trace.save()
     entry.close()
+
+
+def _trace_of(entry: store.Entry) -> "Trace | None":
+    """A `create` that was traced has its `start` traced too."""
+    path = entry.record.get("trace")
+    if not path:
+        return None
+    from pyoci import trace
+
+    return trace.begin_start(path, entry.id, entry.record["pid"])
+
+
+def _heed(answer: bytes, entry: store.Entry, trace: "Trace | None") -> None:
+    """Raise OciError when the waiting init says that it failed."""
+    from pyoci import launch
+
+    error = launch.read_answer(answer, entry.record["late"], trace)
+    if error:
+        raise error
 
 
 def _let_go(entry: store.Entry) -> bytes:
@@ -160,6 +184,7 @@ def _poststart(entry: store.Entry, pid: int) -> None:
         from pyoci.document import document
 
         runner.run(hooks, document(entry, "running", pid), name="poststart", pointer="/hooks/poststart")
+        clock.lap("hooks", "/hooks/poststart")
 
 
 def _poststart_or_stop(entry: store.Entry) -> None:

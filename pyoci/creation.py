@@ -11,7 +11,7 @@ import posix
 import time
 
 from pyoci import bundle as bundles
-from pyoci import cleanup, files, inherited, launch, log, state
+from pyoci import cleanup, clock, files, inherited, launch, log, state
 from pyoci.document import document, halves
 from pyoci.errors import OciError, from_os_error
 from pyoci.plan import compiler, namespaces
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyoci.cgroups.base import Manager
     from pyoci.plan.ops import Plan
     from pyoci.request import CreateRequest
+    from pyoci.trace import Trace
 
 _ALL_CAPABILITIES = (1 << 64) - 1
 
@@ -38,12 +39,18 @@ class Creation:
         self.request = request
         self.wait_start = wait_start
         self.inherited = inherited.take(request.preserve_fds)
+        self.trace: Trace | None = None
+        if request.trace:
+            from pyoci import trace
+
+            self.trace = trace.begin(request.trace, "create" if wait_start else "run", request.id)
         self.rootless = posix.geteuid() != 0 if request.rootless is None else request.rootless
         self.bundle = bundles.load(
             request.bundle, request.config, systemd=request.cgroup_manager == "systemd"
         )
         self.spec = self.bundle.spec
-        self.init = launch.Init(timed=bool(request.trace))
+        clock.lap("bundle")
+        self.init = launch.Init(self.trace)
         self.entry = state.Entry(request.root, request.id, -1, {})
         self.manager: Manager | None = None
         self._fds: list[int] = []
@@ -88,12 +95,15 @@ class Creation:
                 "state-write", f"state of {request.id} in {request.root}", error, obj=request.root
             ) from None
         self.entry.save(sync=True)
+        clock.lap("intent record")
 
     def _make_cgroup(self) -> None:
         if self.manager is None:
             return
         self.manager.create()
+        clock.lap("cgroup create", "/linux/cgroupsPath")
         self.manager.apply((self.spec.get("linux") or {}).get("resources") or {})
+        clock.lap("cgroup limits", "/linux/resources")
 
     def _start_init(self) -> None:
         """The init is born; its first plan, the namespaces that take the kernel longest, runs while we go on."""
@@ -117,17 +127,20 @@ class Creation:
             launch.close_all([fd for fd, _ in joins])
             if cgroup_fd >= 0:
                 posix.close(cgroup_fd)
+        clock.lap("spawn", "/linux/namespaces")
         if (
             self.manager is not None and self.manager.late
         ):  # before the maps make it a process of another user
             self.manager.add(self.init.pid)
             self.entry.record["cgroup"] = self.manager.record()
+            clock.lap("cgroup join", "/linux/cgroupsPath")
         if new_user:
             self._write_maps()
         early = namespaces.early(self.spec)
         self._early = bool(early.ops)
         if self._early:
             self.init.send("early", early, [])
+            clock.lap("send early")
 
     def _write_maps(self) -> None:
         from pyoci import idmap
@@ -136,17 +149,21 @@ class Creation:
         uids, gids = linux.get("uidMappings") or [], linux.get("gidMappings") or []
         self._can_set_groups = idmap.write_maps(self.init.pid, uids, gids, rootless=self.rootless)
         self.init.maps_written()
+        clock.lap("id maps", "/linux/uidMappings")
 
     def _adjust_oom_score(self) -> None:
         value = (self.spec.get("process") or {}).get("oomScoreAdj")
         if value is not None:
             set_oom_score(self.init.pid, value, self.rootless)
+            clock.lap("oom score", "/process/oomScoreAdj")
 
     def _run_plans(self) -> None:
         from pyoci._shim import lib
 
         facts = self._facts()
+        clock.lap("facts")
         compiled = compiler.compile_container(self.spec, facts)
+        clock.lap("compile")
         for warning in compiled.warnings:
             log.warning(warning, pointer="/process/capabilities")
         hooks = self.spec.get("hooks") or {}
@@ -156,12 +173,15 @@ class Creation:
             self._send("finish", compiled.finish)
         for _ in range(1 + self._early):
             self.init.expect(lib.REPLY_DONE)
+        clock.lap("wait for prepare")
         if between:
             self._run_hooks(hooks)
+            clock.lap("hooks", "/hooks")
             self._send("finish", compiled.finish)
         if self.wait_start:
             self.entry.record["late"] = launch.late_ops(compiled.finish)
         self.init.expect(lib.REPLY_READY)
+        clock.lap("wait for finish")
 
     def _send(self, name: str, plan: "Plan") -> None:
         ready: dict[str, list[int]] = {"cgroup": self._fds}
@@ -178,6 +198,7 @@ class Creation:
             self.init.send(name, plan, fds)
         finally:
             launch.close_all(fds)
+        clock.lap(f"send {name}")
 
     def _time_namespaces(self) -> list[int]:
         return [
@@ -210,8 +231,10 @@ class Creation:
         if profile:
             from pyoci import seccomp
 
+            began = clock.now()
             program, flags = seccomp.program(profile)
             facts.seccomp = (program, flags) if program else None
+            clock.within(began, "seccomp filter", "/linux/seccomp")
         return facts
 
     def _run_hooks(self, hooks: "dict[str, Any]") -> None:
@@ -230,11 +253,15 @@ class Creation:
         record["status"] = status
         record["pid"] = self.init.pid
         record["start"] = state.start_time(self.init.pid)
+        if self.wait_start and self.trace:
+            record["trace"] = self.trace.path
         self.entry.save()
+        clock.lap("record")
         if self.request.pidfd_socket:
             send_descriptor("pidfd-socket", self.request.pidfd_socket, self.init.pidfd, "pidfd")
         if self.request.pid_file:
             write_pid_file(self.request.pid_file, self.init.pid)
+            clock.lap("pid file")
         self.init.go()
 
     def undo(self) -> None:
@@ -244,6 +271,7 @@ class Creation:
         self._fds = []
         if self.entry.directory >= 0:
             cleanup.destroy_anyway(self.entry, self.manager)
+        clock.lap("undo")
 
 
 def set_oom_score(pid: int, value: int, rootless: bool) -> None:

@@ -3,7 +3,19 @@
 import errno
 import posix
 
-from pyoci import bundle, cgroups, container, creation, files, inherited, interrupt, jsontext, launch, log
+from pyoci import (
+    bundle,
+    cgroups,
+    clock,
+    container,
+    creation,
+    files,
+    inherited,
+    interrupt,
+    jsontext,
+    launch,
+    log,
+)
 from pyoci import state as store
 from pyoci.errors import OciError, from_os_error
 from pyoci.plan import compiler, namespaces
@@ -15,6 +27,7 @@ if TYPE_CHECKING:
 
     from pyoci.console import Signals
     from pyoci.request import ExecRequest
+    from pyoci.trace import Trace
 
 _ALL_CAPABILITIES = (1 << 64) - 1
 _LARGEST = 16 << 20
@@ -29,14 +42,16 @@ def execute(request: "ExecRequest") -> int:
     """`exec`: returns the exit status of the process, 0 when detached. Raises OciError; then no process is left."""
     interrupt.heed()
     kept = inherited.take(request.preserve_fds)
+    trace = _trace(request)
     entry = store.open(request.root, request.id, lock=False)
     status = entry.status()
     if status not in ("created", "running"):
         raise OciError("not-running", f"cannot exec in a {status} container", obj=request.id)
     spec = entry.config()
     process = _process(request, spec)
+    clock.lap("load")
     container.check_terminal(bool(process.get("terminal")), request.console_socket, detached=request.detach)
-    init = launch.Init(timed=bool(request.trace))
+    init = launch.Init(trace)
     try:
         signals = _launch(request, entry, spec, process, init, kept)
     except BaseException:
@@ -44,10 +59,8 @@ def execute(request: "ExecRequest") -> int:
         raise
     finally:
         entry.close()
-    if request.trace:
-        from pyoci import trace
-
-        trace.write(request.trace, init.times)
+        if trace:
+            trace.save()
     if request.detach:
         init.close()
         return 0
@@ -58,6 +71,14 @@ def execute(request: "ExecRequest") -> int:
         return console.foreground(init.pid, init.pidfd, master, signals=signals)
     finally:
         init.close()
+
+
+def _trace(request: "ExecRequest") -> "Trace | None":
+    if not request.trace:
+        return None
+    from pyoci import trace
+
+    return trace.begin(request.trace, "exec", request.id)
 
 
 def _launch(
@@ -73,13 +94,17 @@ def _launch(
 
     pid = entry.record["pid"]
     facts = _facts(entry, spec, pid, kept)
+    clock.lap("facts")
     tasks, cgroup_fd = _cgroup_fds(request, entry, pid)
+    clock.lap("cgroup", "/linux/cgroupsPath")
     facts.cgroup_fds = len(tasks)
     late = [kind for kind in _LATE if namespaces.has(spec, kind)]
     compiled = compiler.compile_exec(spec, process, facts, late)
+    clock.lap("compile")
     for warning in compiled.warnings:
         log.warning(warning, pointer="/process/capabilities")
     _spawn(init, entry, spec, kept, cgroup_fd)
+    clock.lap("spawn", "/linux/namespaces")
     score = process.get("oomScoreAdj")
     if score is not None:
         creation.set_oom_score(init.pid, score, entry.record["flags"].get("rootless", False))
@@ -96,16 +121,20 @@ def _launch(
         init.send("exec", compiled.finish, fds)
     finally:
         launch.close_all(fds)
+    clock.lap("send exec")
     init.expect(lib.REPLY_READY)
+    clock.lap("wait for ready")
     if init.terminal >= 0 and request.console_socket:
         creation.send_terminal(request.console_socket, init.terminal)
     if request.pidfd_socket:
         creation.send_descriptor("pidfd-socket", request.pidfd_socket, init.pidfd, "pidfd")
     if request.pid_file:
         creation.write_pid_file(request.pid_file, init.pid)
+        clock.lap("pid file")
     signals = None if request.detach else container.stand_in(init.terminal)
     init.go()
     init.wait_exec()
+    clock.lap("wait for the program's start")
     return signals
 
 
@@ -167,8 +196,10 @@ def _facts(entry: store.Entry, spec: "dict[str, Any]", pid: int, kept: inherited
     if profile:
         from pyoci import seccomp
 
+        began = clock.now()
         program, flags = seccomp.program(profile)
         facts.seccomp = (program, flags) if program else None
+        clock.within(began, "seccomp filter", "/linux/seccomp")
     return facts
 
 

@@ -3,7 +3,7 @@
 import errno
 import posix
 
-from pyoci import child
+from pyoci import child, clock
 from pyoci.errors import OciError, from_os_error
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ def run(hooks: "list[dict[str, Any]]", state: bytes, *, name: str, pointer: str)
     Specification: config.md, POSIX-platform Hooks.
     """
     for index, hook in enumerate(hooks):
-        _run_one(hook, state, name, f"{pointer}/{index}")
+        _run_timed(hook, state, name, f"{pointer}/{index}")
 
 
 def run_ignoring(hooks: "list[dict[str, Any]]", state: bytes, *, name: str, pointer: str) -> list[OciError]:
@@ -30,10 +30,18 @@ def run_ignoring(hooks: "list[dict[str, Any]]", state: bytes, *, name: str, poin
     failures: list[OciError] = []
     for index, hook in enumerate(hooks):
         try:
-            _run_one(hook, state, name, f"{pointer}/{index}")
+            _run_timed(hook, state, name, f"{pointer}/{index}")
         except OciError as failure:
             failures.append(failure)
     return failures
+
+
+def _run_timed(hook: "dict[str, Any]", state: bytes, name: str, pointer: str) -> None:
+    began = clock.now()
+    try:
+        _run_one(hook, state, name, pointer)
+    finally:
+        clock.within(began, f"{name} hook {hook['path']}", pointer, "hook")
 
 
 def _run_one(hook: "dict[str, Any]", state: bytes, name: str, pointer: str) -> None:

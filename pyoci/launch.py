@@ -9,11 +9,13 @@ import posix
 from pyoci._shim import ffi, lib
 from pyoci.errors import OciError, from_os_error
 from pyoci.plan import namespaces
-from pyoci.plan.ops import Plan
+from pyoci.plan.ops import Op, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from pyoci.trace import Trace
 
 _REPLY_SIZE = ffi.sizeof("struct plan_reply")
 _ALL = 0xFFFFFFFF
@@ -25,15 +27,14 @@ class Init:
 
     pid, pidfd   the process; pidfd stays open until close()
     terminal     the master of its terminal, or -1 until it came
-    times        for each plan that was timed: (name, plan, [nanoseconds at the end of each op])
+    trace        hears how long each op takes, or None
     """
 
-    def __init__(self, timed: bool = False) -> None:
+    def __init__(self, trace: "Trace | None" = None) -> None:
         self.pid = 0
         self.pidfd = -1
         self.terminal = -1
-        self.timed = timed
-        self.times: list[tuple[str, Plan, list[int]]] = []
+        self.trace = trace
         self._sync = -1
         self._sent: list[tuple[str, Plan]] = []
 
@@ -67,6 +68,8 @@ class Init:
         if result < 0:
             raise _not_born(-result, born, bool(joins))
         self.pid, self.pidfd, self._sync = wanted.pid, wanted.pidfd, wanted.sync
+        if self.trace:
+            self.trace.born(self.pid)
 
     def maps_written(self) -> None:
         """Let an init that waits for its id maps go on."""
@@ -77,7 +80,7 @@ class Init:
 
         Raises OciError when the init is gone.
         """
-        data = plan.encode(timed=self.timed)
+        data = plan.encode(timed=self.trace is not None)
         self._sent.append((name, plan))
         result = lib.pyoci_send_plan(self._sync, data, len(data), fds, len(fds))
         if result < 0:
@@ -101,6 +104,9 @@ class Init:
         """Wait until the program runs, which closes the socket. Raises OciError when it can't."""
         while self._receive():
             pass
+        if self.trace:
+            name, plan = self._sent[0]
+            self.trace.executed(name, plan.ops)
 
     def close(self) -> None:
         """Let go of the init; it lives on."""
@@ -145,16 +151,23 @@ class Init:
         if kind == lib.REPLY_TERMINAL:
             self.terminal = passed
         elif kind == lib.REPLY_TIMES:
-            values = [int.from_bytes(text[at : at + 8], "little") for at in range(0, len(text), 8)]
-            self.times.append((*self._sent[0], values))
+            self._tell(head.op, text)
         elif kind == lib.REPLY_DONE:
             self._sent.pop(0)
         return kind
 
+    def _tell(self, first: int, text: bytes) -> None:
+        name, plan = self._sent[0]
+        if self.trace:
+            self.trace.told(name, plan.ops, first, _numbers(text))
+
     def _explain(self, index: int, error: int, text: bytes) -> OciError:
         from pyoci.plan import failure
 
-        op = self._sent[0][1].ops[index]
+        name, plan = self._sent[0]
+        op = plan.ops[index]
+        if self.trace:
+            self.trace.failed(name, op)
         return failure.explain(op.code, op.pointer, op.about, error, text)
 
     def _died(self) -> OciError:
@@ -164,6 +177,10 @@ class Init:
         status = self._reap()
         self.pid = 0
         return failure.died(self._sent[0][0] if self._sent else "its birth", status)
+
+
+def _numbers(text: bytes) -> list[int]:
+    return list(memoryview(text).cast("Q"))
 
 
 def _not_born(error: int, born: int, joined: bool) -> OciError:
@@ -266,13 +283,29 @@ def late_ops(plan: Plan) -> "list[list[Any]]":
     return [[index, op.code, op.pointer, op.about] for index, op in enumerate(plan.ops) if index >= first]
 
 
-def read_failure(data: bytes, late: "list[list[Any]]") -> OciError:
-    """What the init wrote into the failure fifo, as an error."""
+def read_answer(data: bytes, late: "list[list[Any]]", trace: "Trace | None") -> OciError | None:
+    """What the init wrote into the failure fifo until its program ran: an error, or None. `late` is from late_ops()."""
+    ops = [Op(lib.OP_READY, "", "ready", 0, 0, 0, (), ())] * late[0][0]
+    ops += [Op(code, pointer, about, 0, 0, 0, (), ()) for _, code, pointer, about in late]
+    head = ffi.new("struct plan_reply *")
+    while len(data) >= _REPLY_SIZE:
+        ffi.memmove(head, data, _REPLY_SIZE)
+        text, data = data[_REPLY_SIZE : _REPLY_SIZE + head.length], data[_REPLY_SIZE + head.length :]
+        if head.kind == lib.REPLY_ERROR:
+            return _late_failure(ops, head.op, head.error, text, trace)
+        if trace:
+            trace.told("finish", ops, head.op, _numbers(text))
+    if trace:
+        trace.executed("finish", ops)
+    return None
+
+
+def _late_failure(ops: list[Op], index: int, error: int, text: bytes, trace: "Trace | None") -> OciError:
     from pyoci.plan import failure
 
-    head = ffi.new("struct plan_reply *")
-    ffi.memmove(head, data, _REPLY_SIZE)
-    for index, code, pointer, about in late:
-        if index == head.op:
-            return failure.explain(code, pointer, about, head.error, data[_REPLY_SIZE:])
-    return OciError("start", "the container's program did not start", errno=head.error)
+    if index >= len(ops):
+        return OciError("start", "the container's program did not start", errno=error)
+    op = ops[index]
+    if trace:
+        trace.failed("finish", op)
+    return failure.explain(op.code, op.pointer, op.about, error, text)
