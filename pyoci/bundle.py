@@ -4,7 +4,7 @@ import errno
 import posix
 import stat
 
-from pyoci import boot, files, jsontext
+from pyoci import boot, files
 from pyoci.errors import OciError, from_os_error
 
 TYPE_CHECKING = False
@@ -66,19 +66,14 @@ def parse(raw: bytes, name: str, *, systemd: bool = False) -> "dict[str, Any]":
     """The checked spec. A document that is refused is explained by the full checker. Raises OciError."""
     from pyoci.check import fast, semantic
 
-    try:
-        spec = jsontext.loads(raw.decode("utf-8"))
-        accepted = fast.accepts(spec)
-    except (ValueError, RecursionError):
-        accepted = False
-    if accepted:
-        problems = semantic.problems(spec, first=True, systemd=systemd, rootless=posix.geteuid() != 0)
-        if not problems:
-            found: dict[str, Any] = spec
-            return found
+    spec = fast.load(raw)
+    if spec is None:
+        refuse(raw, name, "config")
+    problems = semantic.problems(spec, first=True, systemd=systemd, rootless=posix.geteuid() != 0)
+    if problems:
         problem = problems[0]
         raise OciError("config", problem.message, pointer=problem.pointer, hint=problem.hint)
-    refuse(raw, name, "config")
+    return spec
 
 
 def refuse(raw: bytes, name: str, kind: str) -> "NoReturn":

@@ -26,9 +26,26 @@ def _no_constant(name: str) -> float:
 _Context.parse_constant = staticmethod(_no_constant)  # type: ignore[assignment]
 
 
-def loads(text: str) -> "Any":
-    """The value of a JSON text. Raises ValueError, without a position: the full reader explains it."""
-    scan = _json.make_scanner(_Context)  # type: ignore[arg-type]
+class _UniqueContext(_Context):
+    """The same, for documents in which no object may have two members of one name."""
+
+
+def _unique(pairs: "list[tuple[str, Any]]") -> "dict[str, Any]":
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("two members of the same name")
+    return members
+
+
+_UniqueContext.object_pairs_hook = staticmethod(_unique)  # type: ignore[assignment]
+
+
+def loads(text: str, *, unique: bool = False) -> "Any":
+    """The value of a JSON text; with `unique`, a name that comes twice in an object is an error.
+
+    Raises ValueError, without a position: the full reader explains it.
+    """
+    scan = _json.make_scanner(_UniqueContext if unique else _Context)  # type: ignore[arg-type]
     start = _skip_space(text, 0)
     try:
         value, end = scan(text, start)

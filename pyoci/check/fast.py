@@ -1,10 +1,30 @@
-"""Does the schema accept a document? Yes or no, in microseconds; `pyoci.check.explain` says why not."""
+"""Is a document accepted? Yes or no, in microseconds; `pyoci.check.explain` says why not."""
 
+from pyoci import jsontext
 from pyoci.check import _generated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+
+def load(raw: bytes) -> "dict[str, Any] | None":
+    """A config.json that is sound as a text and accepted by the schema; None for any other."""
+    return _load(raw, accepts)
+
+
+def load_process(raw: bytes) -> "dict[str, Any] | None":
+    """The same for a process object, as `exec --process` reads it."""
+    return _load(raw, accepts_process)
+
+
+def _load(raw: bytes, test: "Callable[[dict[str, Any]], bool]") -> "dict[str, Any] | None":
+    try:
+        value: dict[str, Any] = jsontext.loads(raw.decode("utf-8"), unique=True)
+    except (ValueError, RecursionError):
+        return None
+    return value if test(value) and is_text(raw, value) else None
 
 
 def accepts(spec: "dict[str, Any]") -> bool:

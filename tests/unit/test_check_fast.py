@@ -106,3 +106,31 @@ def test_imports() -> None:
     assert {name for name in found if not name.startswith("pyoci")} <= HOT
     assert "pyoci.check.explain" not in found and "pyoci.check.cautions" not in found
     assert "pyoci.check._generated_other" not in found
+
+
+@pytest.mark.parametrize(
+    ("raw", "accepted"),
+    [
+        (json.dumps(BASE).encode(), True),
+        (b"", False),
+        (b"[]", False),
+        (b"\xef\xbb\xbf" + json.dumps(BASE).encode(), False),
+        (json.dumps(BASE).encode("utf-16"), False),
+        (b'{"ociVersion": "1.3.0", "ociVersion": "1.3.0"}', False),
+        (b'{"ociVersion": "1.3.0", "x": {"y": 1, "y": 1}}', False),
+        (b'{"ociVersion": "1.3.0", "x": "\\ud800"}', False),
+        (b'{"ociVersion": "1.3.0", "x": "\\ud83d\\ude00"}', True),
+        (b'{"ociVersion": "1.3.0", "x": NaN}', False),
+        (b'{"ociVersion": "1.3.0"} x', False),
+        (b'{"ociVersion": "1.3.0", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", False),
+        (b'{"ociVersion": "1.3.0", "x": ' + b"1" * 5000 + b"}", False),
+    ],
+    ids=range(13),
+)
+def test_load(raw: bytes, accepted: bool) -> None:
+    assert (fast.load(raw) is not None) == accepted
+
+
+def test_load_process() -> None:
+    assert fast.load_process(json.dumps(BASE["process"]).encode()) == BASE["process"]
+    assert fast.load_process(b'{"cwd": "/", "cwd": "/"}') is None

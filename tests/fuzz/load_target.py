@@ -1,0 +1,37 @@
+"""What the fuzzers of the front half call: bytes of a config.json in, and only a proper error may come out."""
+
+from __future__ import annotations
+
+from pyoci import bundle
+from pyoci.check import explain
+from pyoci.errors import OciError
+from pyoci.plan import compiler, namespaces
+from pyoci.plan.facts import Facts
+
+
+def load_and_compile(raw: bytes) -> str:
+    """Load, check, compile and encode, as `create` does it without touching the machine.
+
+    Returns "refused" or "compiled". Raises whatever should not come out, AssertionError among it.
+    """
+    report = explain.examine(raw, "config.json")
+    try:
+        spec = bundle.parse(raw, "config.json")
+    except OciError as error:
+        assert report.count("error"), f"refused, and the full check finds nothing: {error.text()}"
+        assert error.code != "config-invalid", error.text()
+        assert "\n" not in error.message.split("; ")[0][:80] or error.code, error.message
+        error.fields()
+        return "refused"
+    assert not report.count("error"), f"accepted, and the full check refuses it: {report.findings[0].problem}"
+    facts = Facts("/bundle/rootfs", "fuzz")
+    try:
+        namespaces.birth(spec)
+        namespaces.early(spec).encode()
+        plans = compiler.compile_container(spec, facts)
+        plans.prepare.encode(timed=True)
+        plans.finish.encode()
+    except OciError as error:
+        assert error.text() and error.fields()
+        return "refused"
+    return "compiled"

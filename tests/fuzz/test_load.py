@@ -1,0 +1,76 @@
+"""A short fuzz run over load, check, compile and encode; the corpus holds what once went wrong.
+
+Longer: PYOCI_FUZZ=100000 python -m pytest tests/fuzz, or fuzz_load.py with atheris, see README.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+from load_target import load_and_compile
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "property"))
+from mutations import DATA, SLIPS, mutate  # noqa: E402
+
+COUNT = int(os.environ.get("PYOCI_FUZZ", "200"))
+CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
+CONFIGS = [json.loads(path.read_text()) for path in sorted((DATA / "engine-configs").glob("*.json"))]
+FUZZ = settings(max_examples=COUNT, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+
+TEXTS = st.one_of(st.text(max_size=20), st.sampled_from([slip for slip in SLIPS if isinstance(slip, str)]))
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), TEXTS),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXTS, inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
+def test_corpus(path: Path) -> None:
+    load_and_compile(path.read_bytes())
+
+
+@seed(1)
+@FUZZ
+@given(st.integers(0, len(CONFIGS) - 1), st.integers(0, 1 << 64))
+def test_changed_configs(which: int, start: int) -> None:
+    load_and_compile(json.dumps(mutate(CONFIGS[which], Random(start))).encode())
+
+
+@seed(2)
+@FUZZ
+@given(st.integers(0, len(CONFIGS) - 1), st.data())
+def test_configs_with_any_value_anywhere(which: int, data: st.DataObject) -> None:
+    config: Any = json.loads(json.dumps(CONFIGS[which]))
+    holder = config
+    while True:
+        key = data.draw(st.sampled_from(sorted(holder) if isinstance(holder, dict) else range(len(holder))))
+        if not holder[key] or not isinstance(holder[key], (dict, list)) or data.draw(st.integers(0, 3)) == 0:
+            break
+        holder = holder[key]
+    holder[key] = data.draw(VALUES)
+    load_and_compile(json.dumps(config).encode("utf-8", "surrogatepass"))
+
+
+@seed(3)
+@FUZZ
+@given(st.integers(0, len(CONFIGS) - 1), st.integers(0), st.integers(0, 8), st.binary(max_size=8))
+def test_changed_bytes(which: int, at: int, gone: int, new: bytes) -> None:
+    raw = json.dumps(CONFIGS[which]).encode()
+    at %= len(raw)
+    load_and_compile(raw[:at] + new + raw[at + gone :])
+
+
+def test_both_ends_are_reached() -> None:
+    """A fuzzer that only ever meets refusals finds nothing."""
+    results = {load_and_compile(json.dumps(config).encode()) for config in CONFIGS}
+    assert "compiled" in results
+    assert load_and_compile(b"{}") == "refused"
