@@ -104,8 +104,6 @@ def build_init(build: Path, *, sanitize: str = "", werror: bool = False) -> Path
     """Compile the container's init into `build`/init and return its path. Raises BuildError."""
     target = build / "init"
     inputs = [*init_sources(), *CSRC.glob("*.h"), *(CSRC / "init").glob("*.h"), Path(__file__)]
-    if not newer(target, inputs):
-        return target
     command = [*init_compiler(sanitize), *STRICT, "-g0", "-I", str(CSRC), "-I", str(CSRC / "init")]
     if sanitize:
         # With AddressSanitizer there is no static form: the program finds its C library only on the host.
@@ -119,10 +117,23 @@ def build_init(build: Path, *, sanitize: str = "", werror: bool = False) -> Path
     command += ["-Werror"] if werror else []
     command += kernel_headers(build / "kernel-headers")
     command += [str(path) for path in init_sources()]
-    command += ["-o", str(target) + ".new"]
-    run(command)
-    os.replace(str(target) + ".new", target)
+    make(target, command, inputs)
     return target
+
+
+def make(target: Path, command: Sequence[str], inputs: Sequence[Path]) -> None:
+    """Run a compiler command that writes `target`, unless it was the last one and no input changed since.
+
+    Raises BuildError.
+    """
+    stamp = target.with_name(f"{target.name}.command")
+    text = "\n".join(command)
+    unchanged = stamp.exists() and stamp.read_text(encoding="utf-8") == text
+    if unchanged and not newer(target, inputs):
+        return
+    run([*command, "-o", f"{target}.new"])
+    os.replace(f"{target}.new", target)
+    stamp.write_text(text, encoding="utf-8")
 
 
 def run(command: Sequence[str]) -> None:
