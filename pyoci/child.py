@@ -5,11 +5,13 @@ import posix
 import select
 import time
 
+from pyoci._shim import ffi, lib
 from pyoci.files import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
+    from typing import Any
 else:
     import _signal
 
@@ -17,15 +19,16 @@ TIMED_OUT = -1  # in place of a wait status
 
 _TAIL = 8192  # bytes of output that are kept
 _CHUNK = 1 << 16
-_SIGNALS = (*range(1, 32), *range(34, 65))  # 32 and 33 belong to the C library
 
 
 def run(
-    path: str, args: list[str], env: dict[str, str], *, stdin: bytes = b"", timeout: float | None = None
+    path: str, args: list[str], env: list[str], *, stdin: bytes = b"", timeout: float | None = None
 ) -> tuple[int, bytes]:
     """Run a program to its end; gives its wait status, and the end of its output (both streams).
 
-    path     absolute path      args     its argv, the name included
+    path     absolute path
+    args     its argv, the name included
+    env      its whole environment, NAME=value each
     timeout  seconds until it is killed together with its process group: then the status is TIMED_OUT
 
     Raises OSError when it cannot be started, ValueError for a NUL in a string.
@@ -65,29 +68,33 @@ def _make_waitable() -> None:
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
 
 
-def _start(path: str, args: list[str], env: dict[str, str], stdin: bytes) -> tuple[int, int]:
+def _start(path: str, args: list[str], env: list[str], stdin: bytes) -> tuple[int, int]:
     """Start the program; gives the read end of its output, and its pid."""
     opened: list[int] = []
     try:
         opened.append(_high(_input_file(stdin)))
         opened.extend(map(_high, posix.pipe2(posix.O_CLOEXEC)))
         standard_input, reader, writer = opened
-        actions: list[tuple[int, ...]] = [
-            (posix.POSIX_SPAWN_DUP2, standard_input, 0),
-            (posix.POSIX_SPAWN_DUP2, writer, 1),
-            (posix.POSIX_SPAWN_DUP2, writer, 2),
-        ]
-        actions.extend((posix.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable())
-        # Its own process group: a timeout then also ends what a shell script has started.
-        pid = posix.posix_spawn(
-            path, args, env, file_actions=actions, setpgroup=0, setsigmask=(), setsigdef=_SIGNALS
+        program, argv, environment = _text(path), [*map(_text, args)], [*map(_text, env)]
+        pid = lib.pyoci_start_program(
+            program, [*argv, ffi.NULL], [*environment, ffi.NULL], standard_input, writer
         )
+        if pid < 0:
+            raise OSError(-pid, posix.strerror(-pid))
         posix.set_blocking(reader, False)
         opened.remove(reader)
         return reader, pid
     finally:
         for fd in opened:
             posix.close(fd)
+
+
+def _text(text: str) -> "Any":
+    """A string for C. Raises ValueError where it would end too soon."""
+    data = text.encode("utf-8", "surrogateescape")
+    if b"\0" in data:
+        raise ValueError("embedded null byte")
+    return ffi.new("char[]", data)
 
 
 def _input_file(content: bytes) -> int:
@@ -108,19 +115,6 @@ def _high(fd: int) -> int:
         return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
     finally:
         posix.close(fd)
-
-
-def _inheritable() -> list[int]:
-    """The descriptors from 3 up that would survive exec: engines leave their own pipes open in us."""
-    found = []
-    for name in posix.listdir("/proc/self/fd"):
-        fd = int(name)
-        try:
-            if fd > 2 and not fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC:
-                found.append(fd)
-        except OSError:  # the descriptor of the listing itself
-            pass
-    return found
 
 
 def _wait(pid: int, reader: int, deadline: float | None) -> tuple[int, bytes]:

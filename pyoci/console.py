@@ -87,7 +87,7 @@ def foreground(pid: int, pidfd: int, master: int | None = None, *, signals: Sign
     """Stay with the container's process until it ends; gives its exit status, 128 + n after signal n.
 
     pid, pidfd  the process: our child, not waited for by anybody else; other children are reaped meanwhile
-    master      its terminal, which is connected with ours and closed at the end; None when it has our streams
+    master      its terminal, which is connected with ours and stays open; None when it has our streams
     signals     made before the process was started, so that none is lost; else they are caught from now on
 
     Signals are passed on to the process. Raises OSError when it is no child of ours.

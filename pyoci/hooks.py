@@ -50,9 +50,10 @@ def _run_one(hook: "dict[str, Any]", state: bytes, name: str, pointer: str) -> N
         message = f"{name} hook {path}: the path is not absolute"
         raise OciError("hook", message, pointer=f"{pointer}/path", obj=path)
     timeout = hook.get("timeout")
-    env = _environment(hook.get("env") or [])
     try:
-        status, output = child.run(path, hook.get("args") or [path], env, stdin=state, timeout=timeout)
+        status, output = child.run(
+            path, hook.get("args") or [path], hook.get("env") or [], stdin=state, timeout=timeout
+        )
     except OSError as error:
         message = f"{name} hook {path} cannot be started"
         hint = _missing_hint(path) if error.errno == errno.ENOENT else ""
@@ -76,9 +77,3 @@ def _missing_hint(path: str) -> str:
     except OSError:
         return "hooks are looked up on the host, not in the container"
     return "the file exists: what is missing is the interpreter its first line names, or its dynamic loader"
-
-
-def _environment(entries: list[str]) -> dict[str, str]:
-    """NAME=value entries as a mapping; the last of a name counts, entries without a name mean nothing."""
-    pairs = (entry.partition("=") for entry in entries)
-    return {name: value for name, sign, value in pairs if name and sign}

@@ -147,7 +147,7 @@ def _write_by_tool(pid: int, kind: Kind, maps: "list[dict[str, Any]]") -> None:
         raise OciError("idmap", message, pointer=pointer, errno=errno.ENOENT, obj=kind.tool, hint=hint)
     numbers = [str(entry[name]) for entry in maps for name in ("containerID", "hostID", "size")]
     try:
-        status, output = child.run(path, [kind.tool, str(pid), *numbers], {}, timeout=_TIMEOUT)
+        status, output = child.run(path, [kind.tool, str(pid), *numbers], [], timeout=_TIMEOUT)
     except OSError as error:
         raise from_os_error("idmap", f"{path} cannot be started", error, pointer=pointer, obj=path) from None
     if status == 0:

@@ -25,6 +25,7 @@ class Proxy:
     """Copies between our standard input and output and the master of a container's terminal.
 
     Nothing here waits: a reader that stalls, on either side, delays neither signals nor the other direction.
+    The master belongs to the caller; only after a hangup of our terminal it is replaced by /dev/null.
     """
 
     def __init__(self, master: int) -> None:
@@ -35,12 +36,13 @@ class Proxy:
         self._to_output = bytearray()
         # With an end of our own open, programs may close all of theirs and open the terminal again later.
         self._peer = lib.pyoci_terminal_peer(master)
-        self._opened = [fd for fd in (master, self._output, self._peer) if fd > 2]
+        self._opened = [fd for fd in (self._output, self._peer) if fd > 2]
         self._terminal = own_terminal()
         if self._terminal > 2:
             self._opened.append(self._terminal)
-        posix.set_blocking(master, False)
-        self._raw = posix.isatty(0) and lib.pyoci_terminal_raw(0) == 0
+        posix.set_blocking(self._master, False)
+        self._input_is_terminal = posix.isatty(0)
+        self._raw = self._input_is_terminal and lib.pyoci_terminal_raw(0) == 0
         self.resize()
 
     def resize(self) -> None:
@@ -88,6 +90,24 @@ class Proxy:
             self._to_master += data
         else:
             self._input = -1
+            if not data and self._input_is_terminal:
+                self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Our terminal is gone, and so shall the container's be: its master is closed."""
+        self._close_peer()
+        if self._master < 0:
+            return
+        null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+        posix.dup2(null, self._master, False)
+        posix.close(null)
+        self._master = -1
+
+    def _close_peer(self) -> None:
+        if self._peer >= 0:
+            self._opened.remove(self._peer)
+            posix.close(self._peer)
+            self._peer = -1
 
     def _read_master(self) -> int:
         """Read once; gives the count of bytes, 0 when there are none for now."""
@@ -137,10 +157,7 @@ class Proxy:
         """After the end of the process: pass on what it has written, unless a signal ends our patience."""
         self._input = -1
         self._to_master.clear()
-        if self._peer >= 0:
-            self._opened.remove(self._peer)
-            posix.close(self._peer)
-            self._peer = -1
+        self._close_peer()
         left = _LAST_WORDS
         while True:
             self._write_output()
@@ -155,7 +172,7 @@ class Proxy:
                 return
 
     def close(self) -> None:
-        """Our terminal as it was, all descriptors closed."""
+        """Our terminal as it was, all descriptors of this object closed."""
         lib.pyoci_terminal_restore()
         for fd in self._opened:
             posix.close(fd)

@@ -229,9 +229,9 @@ class Session:
         signals = console.Signals()
         master, slave = os.openpty()
         console.match_size(master)
-        process = start(shell(script), slave)
+        pid, pidfd = start(shell(script), slave)
         os.close(slave)
-        return console.foreground(*process, master, signals=signals)
+        return console.foreground(pid, pidfd, master, signals=signals)
 
     def resize(self, rows: int, columns: int) -> None:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
@@ -442,7 +442,16 @@ def test_flags_of_a_shared_output_are_left_alone(session: Make) -> None:
     assert box.end() == 0
 
 
-def test_hangup_of_our_terminal(session: Make, tmp_path: Path) -> None:
+def test_hangup_of_our_terminal_hangs_up_the_container(session: Make) -> None:
+    box = session("trap '' HUP; echo up; cat; exit 11")
+    box.read_until("up")
+    os.close(box.terminal)
+    os.close(box.master)
+    box.master, box.terminal = os.openpty()
+    assert ended(box.pid) == 11
+
+
+def test_signal_of_a_hangup(session: Make, tmp_path: Path) -> None:
     box = session(f"trap 'touch {tmp_path}/hangup; exit 9' HUP; echo up; while :; do sleep 0.01; done")
     box.read_until("up")
     os.close(box.terminal)

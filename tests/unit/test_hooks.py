@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -40,22 +39,13 @@ def test_state_larger_than_a_pipe_to_a_hook_that_does_not_read() -> None:
     run({"path": "/bin/true"}, state=b"x" * 3_000_000)
 
 
-def test_environment_is_exactly_the_listed_one(tmp_path: Path) -> None:
-    target = tmp_path / "env"
-    script = f"import os; open({str(target)!r}, 'wb').write(repr(sorted(os.environb.items())).encode())"
-    hook = {"path": sys.executable, "args": ["python", "-I", "-S", "-c", script]}
-    os.environ["LEAKED_FROM_RUNTIME"] = "1"
-    try:
-        run({**hook, "env": ["A=1", "B=x=y", "A=2", "=z", "nothing"]})
-        assert "LEAKED" not in target.read_text()
-        seen = dict(eval(target.read_text()))
-        assert seen[b"A"] == b"2"
-        assert seen[b"B"] == b"x=y"
-        assert set(seen) <= {b"A", b"B", b"LC_CTYPE"}
-        run(hook)
-        assert set(dict(eval(target.read_text()))) <= {b"LC_CTYPE"}
-    finally:
-        del os.environ["LEAKED_FROM_RUNTIME"]
+def test_environment_is_exactly_the_listed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEAKED_FROM_RUNTIME", "1")
+    hook = {"path": "/bin/cp", "args": ["cp", "/proc/self/environ", str(tmp_path / "env")]}
+    run({**hook, "env": ["A=1", "B=x=y", "A=2", "nothing", "=z", "C="]})
+    assert (tmp_path / "env").read_bytes() == b"A=1\0B=x=y\0A=2\0nothing\0=z\0C=\0"
+    run(hook)
+    assert (tmp_path / "env").read_bytes() == b""
 
 
 def test_args_are_given_as_they_are(tmp_path: Path) -> None:
@@ -86,7 +76,7 @@ def test_signals_are_reset(tmp_path: Path) -> None:
     lines = (tmp_path / "status").read_text().splitlines()
     fields = dict(line.split(":\t") for line in lines if ":\t" in line)
     assert int(fields["SigBlk"], 16) == 0
-    assert int(fields["SigIgn"], 16) & ~(3 << 31) == 0  # 32 and 33 belong to the C library
+    assert int(fields["SigIgn"], 16) == 0
 
 
 def test_hooks_run_in_order_and_stop_at_the_first_failure(tmp_path: Path) -> None:
