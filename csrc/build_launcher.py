@@ -16,6 +16,7 @@ import sysconfig
 from pathlib import Path
 
 import build_shim
+import deepfreeze
 import freeze
 from build_shim import BuildError
 
@@ -101,7 +102,8 @@ def build_static(target: Path, flags: list[str]) -> None:
     if not archive.is_file():
         raise BuildError(f"{archive} is missing (Debian: python3-dev)")
     symbols = defined_symbols(archive, ["-g", "--defined-only"])
-    extensions = write_tables(target.parent, symbols, {})
+    deep = target.parent / "deep_frozen.c" if deepfreeze.SUPPORTED else None
+    extensions = write_tables(target.parent, symbols, {}, deep)
     # Extension modules take Python's functions from this program: all of the API is linked in and exported.
     wanted = {name for name in symbols if name.startswith("Py") and not name.startswith("PyInit_")}
     for extension in extensions:
@@ -111,10 +113,12 @@ def build_static(target: Path, flags: list[str]) -> None:
     wraps = ["_PyGC_InitState", *(["_Py_Deepfreeze_Init"] if sys.version_info < (3, 13) else [])]
     command = [*compiler(), *flags, *embed_flags(target.parent, "static")]
     command += [str(LAUNCHER / name) for name in [*_EMBED, "trim.c"]]
+    if deep is not None:
+        command += ["-DPYOCI_DEEP_FROZEN", str(deep)]
     # Not position-independent, as Debian's own python3: its archive is compiled so, and relocating costs.
     command += ["-no-pie", "-Wl,--export-dynamic", f"@{options}", *(f"-Wl,--wrap={name}" for name in wraps)]
     command += [str(archive), "-lm", "-ldl", "-lpthread", "-lutil"]
-    make(target, command, [*embedded_files(target.parent), archive])
+    make(target, command, [*embedded_files(target.parent), *([deep] if deep else []), archive])
     unresolved = set.union(set(), *map(undefined_symbols, extensions)) & symbols
     lost = unresolved - defined_symbols(target, ["-D", "--defined-only"])
     if lost:
@@ -127,7 +131,7 @@ def build_shared(target: Path, flags: list[str]) -> None:
     library = Path(str(sysconfig.get_config_var("LIBDIR")), str(sysconfig.get_config_var("INSTSONAME")))
     if not sysconfig.get_config_var("Py_ENABLE_SHARED") or not library.is_file():
         raise BuildError(f"{library} is missing")
-    write_tables(target.parent, defined_symbols(library, ["-D", "--defined-only"]), freeze.encodings())
+    write_tables(target.parent, defined_symbols(library, ["-D", "--defined-only"]), freeze.encodings(), None)
     command = [*compiler(), *flags, *embed_flags(target.parent, "shared")]
     command += defines(PYOCI_LIBPYTHON=str(library), PYOCI_PYTHON_MINOR=MINOR)
     command += [*(str(LAUNCHER / name) for name in _EMBED), "-ldl"]
@@ -153,13 +157,13 @@ def embedded_files(directory: Path) -> list[Path]:
     return [directory / name for name in names]
 
 
-def write_tables(directory: Path, symbols: set[str], more: dict[str, Path]) -> list[Path]:
-    """Write the frozen code, of `more` modules too, and the tables of imports.c.
+def write_tables(directory: Path, symbols: set[str], more: dict[str, Path], deep: Path | None) -> list[Path]:
+    """Write the frozen code, of `more` modules too, and the tables of imports.c; deep-frozen into `deep` where given.
 
     `symbols` are what libpython defines. Returns the files of the extension modules that Python and cffi
     have now. Raises BuildError.
     """
-    freeze.write(directory / "frozen_code", directory / "frozen_table.h", more)
+    freeze.write(directory / "frozen_code", directory / "frozen_table.h", more, deep)
     package_places = ["", ".", *dict.fromkeys([sysconfig.get_path("platlib"), sysconfig.get_path("purelib")])]
     cffi = extension_file("_cffi_backend")
     found = [cffi]

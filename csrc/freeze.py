@@ -12,9 +12,11 @@ import runpy
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+from types import CodeType
 from typing import TypeVar
 
 import build_shim
+import deepfreeze
 
 PACKAGE = build_shim.CSRC.parent / "pyoci"
 BUILTIN = (
@@ -162,12 +164,13 @@ class _Strip(ast.NodeTransformer):
         return node
 
 
-def code(path: Path) -> bytes:
-    """The marshalled code of a module; its file name begins at the package, which boot.report knows."""
+def code(path: Path) -> CodeType:
+    """The code of a module; its file name begins at the package, which boot.report knows."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     stripped = ast.fix_missing_locations(_Strip().visit(tree))
     filename = str(path.relative_to(PACKAGE.parent)) if path.is_relative_to(PACKAGE) else str(path)
-    return marshal.dumps(compile(stripped, filename, "exec", dont_inherit=True))
+    found: CodeType = compile(stripped, filename, "exec", dont_inherit=True)
+    return found
 
 
 def encodings() -> dict[str, Path]:
@@ -177,20 +180,29 @@ def encodings() -> dict[str, Path]:
     return {name: directory / file for name, file in files.items()}
 
 
-def write(blob: Path, table: Path, more: dict[str, Path]) -> None:
-    """Write the code of the hot modules and of `more` into `blob`, and a sorted C table into `table`."""
+def write(blob: Path, table: Path, more: dict[str, Path], deep: Path | None) -> None:
+    """Write the code of the hot modules and of `more`, and a sorted C table of them into `table`.
+
+    What can be deep-frozen goes as C source into `deep`, where that is wanted, the rest marshalled into `blob`.
+    """
+    codes = {name: (code(path), path) for name, path in sorted({**hot_modules(), **more}.items())}
+    frozen: list[str] = []
+    if deep is not None:
+        text, frozen = deepfreeze.source({name: found for name, (found, _) in codes.items()})
+        build_shim.write_if_changed(deep, text)
     parts: list[bytes] = []
     rows: list[str] = []
     at = 0
-    for name, path in sorted({**hot_modules(), **more}.items()):
-        data = code(path)
+    for name, (found, path) in codes.items():
+        index = frozen.index(name) if name in frozen else -1
+        data = marshal.dumps(found) if index < 0 else b""
         is_package = int(path.name == "__init__.py")
-        rows.append(f'    {{"{name}", {at}, {len(data)}, {is_package}}},\n')
+        rows.append(f'    {{"{name}", {at}, {len(data)}, {is_package}, {index}}},\n')
         parts.append(data)
         at += len(data)
     if not blob.exists() or blob.read_bytes() != b"".join(parts):
         blob.write_bytes(b"".join(parts))
-    head = "/* Generated: name, offset, size, whether a package. */\n"
+    head = "/* Generated: name, offset, size, whether a package, index in pyoci_deep_frozen or -1. */\n"
     build_shim.write_if_changed(table, head + "".join(rows))
 
 

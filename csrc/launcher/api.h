@@ -51,6 +51,7 @@ PyObject *pyoci_launcher_module(void);
     X(PyModule_ExecDef)                                                                                                     \
     X(PyModule_FromDefAndSpec2)                                                                                             \
     X(PyModule_GetDict)                                                                                                     \
+    X(PyModule_GetName)                                                                                                     \
     X(PyModule_New)                                                                                                         \
     X(PyObject_Call)                                                                                                        \
     X(PyObject_CallMethod)                                                                                                  \
@@ -59,6 +60,7 @@ PyObject *pyoci_launcher_module(void);
     X(PyPreConfig_InitIsolatedConfig)                                                                                       \
     X(PyStatus_Exception)                                                                                                   \
     X(PyTuple_GetItem)                                                                                                      \
+    X(PyTuple_Size)                                                                                                         \
     X(PyUnicode_AsUTF8)                                                                                                     \
     X(PyUnicode_DecodeUTF8)                                                                                                 \
     X(Py_GetVersion)                                                                                                        \

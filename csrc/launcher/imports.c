@@ -4,6 +4,10 @@
  */
 #include "imports.h"
 
+#ifdef PYOCI_DEEP_FROZEN
+#include "deep.h"
+#endif
+
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +19,7 @@ struct frozen {
     unsigned offset;
     unsigned size;
     bool is_package;
+    int deep; /* index in pyoci_deep_frozen, or -1 */
 };
 
 /* sorted by name */
@@ -44,9 +49,19 @@ static const struct extension extensions[] = {
 
 static const struct pyoci_places *where;
 static PyObject *importlib_find_and_load;
+static PyObject *no_path; /* the __path__ of every module: an empty list */
+static PyObject *loaded;  /* the __spec__ of every module: an object that says "not being initialised any more" */
 
 static int set_item(PyObject *dict, const char *key, PyObject *value) {
     return value ? PY(PyDict_SetItemString)(dict, key, value) : -1;
+}
+
+static PyObject *code_of(const struct frozen *entry) {
+#ifdef PYOCI_DEEP_FROZEN
+    if (entry->deep >= 0)
+        return pyoci_deep_frozen[entry->deep];
+#endif
+    return PY(PyMarshal_ReadObjectFromString)(pyoci_frozen_code + entry->offset, entry->size);
 }
 
 /* Runs a frozen module's code in a new module. */
@@ -55,9 +70,9 @@ static PyObject *load_frozen(const struct frozen *entry) {
     PyObject *names = module ? PY(PyModule_GetDict)(module) : NULL;
     if (!names || set_item(names, "__builtins__", PY(PyEval_GetBuiltins)()))
         return NULL;
-    if (entry->is_package && set_item(names, "__path__", PY(PyList_New)(0)))
+    if (entry->is_package && set_item(names, "__path__", no_path))
         return NULL;
-    PyObject *code = PY(PyMarshal_ReadObjectFromString)(pyoci_frozen_code + entry->offset, entry->size);
+    PyObject *code = code_of(entry);
     if (!code || !PY(PyEval_EvalCode)(code, names, names))
         return NULL;
     PY(Py_IncRef)(module);
@@ -138,12 +153,20 @@ static PyObject *load(const char *name) {
     return NULL;
 }
 
+/* Every later `import` of a module asks its __spec__ whether it is still being initialised, and `from module import` whether
+ * it has a __path__: without an answer, each time an exception is made and thrown away. */
+static int mark_loaded(PyObject *module) {
+    return PY(PyObject_SetAttrString)(module, "__spec__", loaded) || PY(PyObject_SetAttrString)(module, "__path__", no_path);
+}
+
 /* Loads the package that a module is in, and gives it the module as an attribute. */
 static PyObject *load_in_parent(const char *name) {
     char parent[256];
     const char *dot = strrchr(name, '.');
-    if (!dot)
-        return load(name);
+    if (!dot) {
+        PyObject *module = load(name);
+        return module && mark_loaded(module) ? NULL : module;
+    }
     snprintf(parent, sizeof(parent), "%.*s", (int)(dot - name), name);
     PyObject *package = PY(PyImport_ImportModule)(parent);
     if (!package)
@@ -154,7 +177,7 @@ static PyObject *load_in_parent(const char *name) {
         return module;
     }
     module = load(name);
-    if (module && PY(PyObject_SetAttrString)(package, dot + 1, module))
+    if (module && (mark_loaded(module) || PY(PyObject_SetAttrString)(package, dot + 1, module)))
         return NULL;
     return module;
 }
@@ -177,6 +200,30 @@ static PyObject *find_and_load(PyObject *self, PyObject *arguments) {
     return NULL;
 }
 
+/* Takes the place of importlib._bootstrap._handle_fromlist, which `from package import name, ...` calls: a name that the
+ * package does not have yet is a module in it. */
+static PyObject *handle_fromlist(PyObject *self, PyObject *arguments) {
+    PyObject *package = PY(PyTuple_GetItem)(arguments, 0), *names = PY(PyTuple_GetItem)(arguments, 1);
+    PyObject *known = package ? PY(PyModule_GetDict)(package) : NULL;
+    char whole[256];
+
+    (void)self;
+    if (!known || !names)
+        return NULL;
+    for (Py_ssize_t at = 0; at < PY(PyTuple_Size)(names); at++) {
+        const char *name = PY(PyUnicode_AsUTF8)(PY(PyTuple_GetItem)(names, at));
+        if (!name)
+            return NULL;
+        if (PY(PyDict_GetItemString)(known, name))
+            continue;
+        snprintf(whole, sizeof(whole), "%s.%s", PY(PyModule_GetName)(package), name);
+        if (!PY(PyImport_ImportModule)(whole))
+            return NULL;
+    }
+    PY(Py_IncRef)(package);
+    return package;
+}
+
 bool pyoci_extensions_present(const struct pyoci_places *places) {
     char path[PATH_MAX];
     where = places;
@@ -186,14 +233,34 @@ bool pyoci_extensions_present(const struct pyoci_places *places) {
     return true;
 }
 
+/* Constants that can't be part of the program: the order of a set depends on this process's hashes. */
+static int make_sets(void) {
+#ifdef PYOCI_DEEP_FROZEN
+    for (const struct pyoci_deep_set *set = pyoci_deep_sets; set->place; set++)
+        if (!(*set->place = PyFrozenSet_New(set->members)))
+            return -1;
+#endif
+    return 0;
+}
+
 int pyoci_install_imports(void) {
-    static PyMethodDef definition = {"_find_and_load", find_and_load, METH_VARARGS, NULL};
+    static PyMethodDef definitions[] = {
+        {"_find_and_load", find_and_load, METH_VARARGS, NULL},
+        {"_handle_fromlist", handle_fromlist, METH_VARARGS, NULL},
+    };
     PyObject *importlib = PY(PyDict_GetItemString)(PY(PyImport_GetModuleDict)(), "_frozen_importlib");
-    PyObject *function = PY(PyCFunction_NewEx)(&definition, NULL, NULL);
-    if (!importlib || !function)
+    PyObject *no = PY(PyLong_FromLongLong)(0);
+    if (!importlib || !no || make_sets())
         return -1;
+    loaded = PY(PyModule_New)("loaded");
+    no_path = PY(PyList_New)(0);
     importlib_find_and_load = PY(PyObject_GetAttrString)(importlib, "_find_and_load");
-    if (!importlib_find_and_load)
+    if (!loaded || !no_path || !importlib_find_and_load || PY(PyObject_SetAttrString)(loaded, "_initializing", no))
         return -1;
-    return PY(PyObject_SetAttrString)(importlib, "_find_and_load", function);
+    for (size_t at = 0; at < COUNT(definitions); at++) {
+        PyObject *function = PY(PyCFunction_NewEx)(&definitions[at], NULL, NULL);
+        if (!function || PY(PyObject_SetAttrString)(importlib, definitions[at].ml_name, function))
+            return -1;
+    }
+    return 0;
 }
