@@ -41,7 +41,9 @@ def generate_checker() -> None:
 
 
 def put(file: Path, target: Path) -> None:
-    """Copy a program into its place in one step: others may be running it."""
+    """Copy a program into its place in one step, unless it is there: others may be running it."""
+    if target.exists() and target.read_bytes() == file.read_bytes():
+        return
     new = target.with_name(f"{target.name}.{os.getpid()}.new")
     new.write_bytes(file.read_bytes())
     new.chmod(0o755)
@@ -97,7 +99,7 @@ class BuildShim(build_ext):
         """Put the module into the tree."""
         name = str(self.get_ext_filename(build_shim.MODULE))  # type: ignore[no-untyped-call]
         target, built = TREE / name, Path(self.build_lib) / name
-        if built.exists() and build_shim.newer(target, [built]):
+        if built.exists():
             put(built, target)
 
 
@@ -142,7 +144,7 @@ class DevBuild(Command):
         kind = os.environ.get("PYOCI_LAUNCHER") or "exec"
         launcher = build_launcher.build(temporary, kind, package=TREE / "pyoci", werror=WERROR)
         target = Path(self.bin_dir or temporary) / "pyoci"
-        if target != launcher and build_shim.newer(target, [launcher]):
+        if target != launcher:
             put(launcher, target)
 
 
