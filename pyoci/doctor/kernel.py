@@ -4,6 +4,7 @@ import posix
 import struct
 
 from pyoci._shim import ffi, lib
+from pyoci.cgroups.v2 import in_user_namespace
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check, answer, read
 from pyoci.doctor.trial import Trial, own_id, reason, user_namespace
 from pyoci.errors import OciError
@@ -180,10 +181,12 @@ def device_programs(area: str) -> Check:
     why = "" if result >= 0 else posix.strerror(-result).lower()
     if result >= 0:
         posix.close(result)
-    name, cost = "device programs (eBPF)", "linux.resources.devices: only root may load the program"
-    if posix.geteuid() == 0:
-        cost = "linux.resources.devices, which every container has"
-    return _checked(name, why, cost, area=area, needed=posix.geteuid() == 0)
+    # In a user namespace the kernel loads none, and the runtime does without.
+    needed = posix.geteuid() == 0 and not in_user_namespace()
+    cost = "linux.resources.devices" + (
+        ", which every container has" if needed else ": only the host's root may load one"
+    )
+    return _checked("device programs (eBPF)", why, cost, area=area, needed=needed)
 
 
 def _keyrings() -> Check:
