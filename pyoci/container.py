@@ -137,7 +137,11 @@ def start(root: str, id: str) -> None:
         clock.lap("wait for the program's start")
         if answer:
             _heed(answer, entry, trace)
-        _poststart_or_stop(entry)
+        _poststart(entry, entry.record["pid"])
+    except OciError as error:
+        if error.code == "hook":
+            _stop(entry)
+        raise
     finally:
         if trace:
             trace.save()
@@ -187,14 +191,10 @@ def _poststart(entry: store.Entry, pid: int) -> None:
         clock.lap("hooks", "/hooks/poststart")
 
 
-def _poststart_or_stop(entry: store.Entry) -> None:
-    """A poststart hook that fails stops the container, and then it is destroyed (runtime.md, Lifecycle, since 1.3)."""
-    try:
-        _poststart(entry, entry.record["pid"])
-    except OciError:
-        _kill_and_wait(entry)
-        _destroy(entry)
-        raise
+def _stop(entry: store.Entry) -> None:
+    """A startContainer or poststart hook that fails ends the container altogether (runtime.md, Lifecycle, 9 and 10)."""
+    _kill_and_wait(entry)
+    _destroy(entry)
 
 
 def kill(root: str, id: str, signal: int, all_: bool) -> None:

@@ -226,7 +226,10 @@ class Creation:
         facts.kcore = posix.access("/proc/kcore", posix.F_OK)
         hooks = self.spec.get("hooks") or {}
         if hooks.get("createContainer") or hooks.get("startContainer"):
-            facts.state = halves(self.entry, "creating")
+            facts.states = {
+                "createContainer": halves(self.entry, "creating"),
+                "startContainer": halves(self.entry, "created"),
+            }
         profile = (self.spec.get("linux") or {}).get("seccomp")
         if profile:
             from pyoci import seccomp

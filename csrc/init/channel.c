@@ -54,7 +54,7 @@ static bool receive_header(struct plan_header *header) {
 bool receive_plan(void) {
     struct plan_header header;
     struct plan *plan = &init.plan;
-    size_t times;
+    size_t times, mapped;
     char *memory;
 
     if (!receive_header(&header))
@@ -62,15 +62,18 @@ bool receive_plan(void) {
     if (header.magic != PLAN_MAGIC || header.size < sizeof(header) || header.size > PLAN_MAX_SIZE || header.count > PLAN_MAX_OPS)
         return false;
     if (plan->header)
-        munmap(plan->header, (size_t)((char *)plan->text - (char *)plan->header) + plan->text_size);
+        munmap(plan->header, plan->mapped);
+    *plan = (struct plan){.header = NULL};
     times = header.flags & PLAN_TIMED ? header.count * sizeof(uint64_t) : 0;
-    memory = mmap(NULL, ((header.size + 7u) & ~7u) + times, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    mapped = ((header.size + 7u) & ~7u) + times;
+    memory = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return false;
     memcpy(memory, &header, sizeof(header));
     if (!read_all(memory + sizeof(header), header.size - sizeof(header)))
         return false;
     plan->header = (struct plan_header *)memory;
+    plan->mapped = mapped;
     plan->ops = (struct plan_op *)(memory + sizeof(header));
     if (sizeof(header) + (uint64_t)header.count * sizeof(*plan->ops) >= header.size)
         return false;
@@ -80,7 +83,44 @@ bool receive_plan(void) {
     return plan_is_sound(plan->header, plan->ops, plan->text);
 }
 
-/* Send a reply; `fd` rides along unless it is negative. Once `start` is being waited for, failures go to its fifo. */
+/* Once `start` is being waited for there is only the fifo that it reads. One write, so that it comes in one piece. */
+static void say_to_start(const struct plan_reply *reply, const char *text) {
+    char whole[sizeof(*reply) + PLAN_MAX_REPLY];
+
+    if (init.failures < 0 || reply->kind != REPLY_ERROR || reply->length > PLAN_MAX_REPLY)
+        return;
+    memcpy(whole, reply, sizeof(*reply));
+    memcpy(whole + sizeof(*reply), text, reply->length);
+    if (write(init.failures, whole, sizeof(*reply) + reply->length) < 0)
+        _exit(1);
+}
+
+static void advance(struct msghdr *message, size_t sent) {
+    message->msg_control = NULL;
+    message->msg_controllen = 0;
+    for (; message->msg_iovlen > 0; message->msg_iov++, message->msg_iovlen--) {
+        struct iovec *part = message->msg_iov;
+        if (sent < part->iov_len) {
+            part->iov_base = (char *)part->iov_base + sent;
+            part->iov_len -= sent;
+            return;
+        }
+        sent -= part->iov_len;
+    }
+}
+
+/* A freezer or a debugger may cut a long message in two. */
+static void send_whole(struct msghdr *message) {
+    while (message->msg_iovlen > 0) {
+        ssize_t sent = sendmsg(init.sync, message, MSG_NOSIGNAL);
+        if (sent >= 0)
+            advance(message, (size_t)sent);
+        else if (errno != EINTR)
+            _exit(1);
+    }
+}
+
+/* Send a reply; `fd` rides along unless it is negative. */
 void say(uint32_t kind, int32_t error, const char *text, size_t length, int fd) {
     struct plan_reply reply = {.kind = kind, .op = init.current, .error = error, .length = (uint32_t)length};
     struct iovec vector[2] = {{&reply, sizeof(reply)}, {(void *)(uintptr_t)text, length}};
@@ -91,13 +131,7 @@ void say(uint32_t kind, int32_t error, const char *text, size_t length, int fd) 
     struct msghdr message = {.msg_iov = vector, .msg_iovlen = 2};
 
     if (init.sync < 0) {
-        char whole[sizeof(reply) + 1024];
-        if (init.failures < 0 || length > 1024)
-            return;
-        memcpy(whole, &reply, sizeof(reply));
-        memcpy(whole + sizeof(reply), text, length);
-        if (write(init.failures, whole, sizeof(reply) + length) < 0)
-            return;
+        say_to_start(&reply, text);
         return;
     }
     if (fd >= 0) {
@@ -108,8 +142,7 @@ void say(uint32_t kind, int32_t error, const char *text, size_t length, int fd) 
         control.align.cmsg_len = CMSG_LEN(sizeof(int));
         memcpy(CMSG_DATA(&control.align), &fd, sizeof(int));
     }
-    if (sendmsg(init.sync, &message, MSG_NOSIGNAL) < 0)
-        _exit(1);
+    send_whole(&message);
 }
 
 void say_times(void) {

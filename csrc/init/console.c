@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -16,14 +15,12 @@
 
 static int open_master(void) {
     struct statfs where;
-    struct stat status;
-    int master = open_in(get(REG_ROOT), "dev/pts/ptmx", O_RDWR | O_NOCTTY, RESOLVE_NO_SYMLINKS);
+    int master = open_device(get(REG_ROOT), "dev/pts/ptmx", O_RDWR, makedev(5, 2));
 
     check(master, "open", "/dev/pts/ptmx");
     check(fstatfs(master, &where), "statfs", "/dev/pts/ptmx");
-    check(fstat(master, &status), "stat", "/dev/pts/ptmx");
-    if (where.f_type != DEVPTS_MAGIC || status.st_rdev != makedev(5, 2))
-        fail(ENODEV, "stat", "/dev/pts/ptmx is not of a devpts");
+    if (where.f_type != DEVPTS_MAGIC)
+        fail(ENODEV, "statfs", "/dev/pts/ptmx is not of a devpts");
     return master;
 }
 

@@ -41,12 +41,16 @@ static void copy_link(int from, int to, const char *name) {
     check(symlinkat(link, to, name), "symlink", name);
 }
 
-static void copy_file_or_directory(int from, int to, const char *name, const struct stat *status, int depth) {
-    bool directory = S_ISDIR(status->st_mode);
-    int flags = O_NOFOLLOW | O_CLOEXEC | (directory ? O_DIRECTORY : O_NONBLOCK), source, copy;
+static void copy_file_or_directory(int from, int to, const char *name, const struct stat *expected, int depth) {
+    bool directory = S_ISDIR(expected->st_mode);
+    int flags = O_NOFOLLOW | O_NOCTTY | O_CLOEXEC | (directory ? O_DIRECTORY : O_NONBLOCK), source, copy;
+    struct stat status;
 
     source = openat(from, name, O_RDONLY | flags);
     check(source, "open", name);
+    check(fstat(source, &status), "stat", name);
+    if ((status.st_mode & S_IFMT) != (expected->st_mode & S_IFMT))
+        fail(EAGAIN, "open", name); /* somebody replaced it meanwhile */
     if (directory) {
         check(mkdirat(to, name, 0700), "mkdir", name);
         copy = openat(to, name, O_RDONLY | flags);
@@ -57,9 +61,9 @@ static void copy_file_or_directory(int from, int to, const char *name, const str
     if (directory)
         copy_directory(source, copy, depth + 1);
     else
-        copy_content(source, copy, status->st_size, name);
-    check(fchown(copy, status->st_uid, status->st_gid), "chown", name);
-    check(fchmod(copy, status->st_mode & 07777), "chmod", name);
+        copy_content(source, copy, status.st_size, name);
+    check(fchown(copy, status.st_uid, status.st_gid), "chown", name);
+    check(fchmod(copy, status.st_mode & 07777), "chmod", name);
     close(source);
     close(copy);
 }

@@ -3,6 +3,11 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
+
+/* Of the two lists of an op, with a NULL behind each and room for one more variable. Static: the stack may be as small by now as
+ * the container's RLIMIT_STACK says. */
+static char *strings[PLAN_MAX_STRINGS + 3];
 
 /* Whether every op has a known code, known registers and texts that start within the text area. */
 bool plan_is_sound(const struct plan_header *header, const struct plan_op *ops, const char *text) {
@@ -43,7 +48,7 @@ const char *next_text(const char *text) {
 }
 
 /* Fill out[0..count-1] with the strings that follow each other from a text on, and out[count] with NULL. */
-void op_list(const struct plan_op *op, int index, uint64_t count, char **out) {
+static void fill_list(const struct plan_op *op, int index, uint64_t count, char **out) {
     const char *text = op_text(op, index);
 
     for (uint64_t i = 0; i < count; i++) {
@@ -54,6 +59,17 @@ void op_list(const struct plan_op *op, int index, uint64_t count, char **out) {
     out[count] = NULL;
 }
 
+/* The lists that start at texts 0 and 1, good until the next call; the second one has room for one more string. */
+void op_lists(const struct plan_op *op, uint64_t first, uint64_t second, char ***first_out, char ***second_out) {
+    if (first == 0 || first > PLAN_MAX_STRINGS || second > PLAN_MAX_STRINGS - first)
+        fail(E2BIG, "plan", "list");
+    *first_out = strings;
+    *second_out = strings + first + 1;
+    fill_list(op, 0, first, *first_out);
+    fill_list(op, 1, second, *second_out);
+    (*second_out)[second + 1] = NULL;
+}
+
 int get(uint16_t reg) {
     if (init.registers[reg] < 0)
         fail(EBADF, "plan", "register");
@@ -62,8 +78,6 @@ int get(uint16_t reg) {
 
 /* Keep a descriptor; the one kept before under that name is closed. */
 void put(uint16_t reg, int fd) {
-    extern int close(int);
-
     if (init.registers[reg] >= 0 && init.registers[reg] != fd)
         close(init.registers[reg]);
     init.registers[reg] = fd;

@@ -9,11 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_LIST = 4096, TAIL = 400 };
+enum { TAIL = 400, LONGEST = 1000000000 /* seconds */ };
 
 struct output {
     char tail[TAIL + 1];
@@ -53,20 +54,19 @@ static int open_state(const struct plan_op *op) {
 }
 
 static pid_t start_hook(const struct plan_op *op, int state, int output) {
-    size_t arguments = op->numbers[0] >> 32, environment = op->numbers[0] & 0xffffffff;
+    uint64_t arguments = op->numbers[0] >> 32, environment = op->numbers[0] & 0xffffffff;
+    char **args, **env;
     pid_t pid;
 
-    if (arguments == 0 || arguments > MAX_LIST || environment > MAX_LIST)
-        fail(E2BIG, "hook", "argument list");
+    op_lists(op, arguments, environment, &args, &env);
     pid = fork();
     check(pid, "fork", "hook");
     if (pid == 0) {
-        char *args[arguments + 1], *env[environment + 1];
-        op_list(op, 0, arguments, args);
-        op_list(op, 1, environment, env);
         dup2(state, 0);
         dup2(output, 1);
         dup2(output, 2);
+        sys_close_range(3, ~0u); /* neither what the container inherits, nor what /proc/self/fd/N in its path could lead to */
+        umask(init.mask);
         /* the path stands in front of the arguments; a hook without arguments gets the path as its own name */
         execve(args[0], args + (arguments > 1), env);
         dprintf(2, "%s", strerror(errno));
@@ -118,7 +118,7 @@ void op_hook(const struct plan_op *op) {
     pid = start_hook(op, state, ends[1]);
     close(state);
     close(ends[1]);
-    ended = watch(pid, ends[0], (int64_t)op->numbers[1], &output);
+    ended = watch(pid, ends[0], op->numbers[1] > LONGEST ? LONGEST : (int64_t)op->numbers[1], &output);
     if (!ended)
         kill(pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

@@ -18,12 +18,14 @@ struct plan {
     char *text;
     uint32_t text_size;
     uint64_t *times;
+    size_t mapped; /* bytes of memory from header on */
 };
 
 struct init {
     int sync;     /* socket to the runtime; -1 once it is closed */
     int failures; /* fifo that `start` reads, instead of sync, once it waits for start */
     uint32_t current;
+    mode_t mask;   /* the file mode mask that programs get; our own is 0 */
     bool cwd_done;
     bool mask_attached;
     int registers[REG_COUNT];
@@ -44,7 +46,7 @@ void check(long result, const char *step, const char *object); /* fails with err
 bool plan_is_sound(const struct plan_header *header, const struct plan_op *ops, const char *text);
 const char *op_text(const struct plan_op *op, int index);
 const void *op_blob(const struct plan_op *op, int index, uint64_t size);
-void op_list(const struct plan_op *op, int index, uint64_t count, char **out);
+void op_lists(const struct plan_op *op, uint64_t first, uint64_t second, char ***first_out, char ***second_out);
 const char *next_text(const char *text);
 int get(uint16_t reg);
 void put(uint16_t reg, int fd);
@@ -59,6 +61,7 @@ void wait_for_go(void);
 int open_in(int root, const char *path, uint64_t flags, uint64_t resolve);
 int open_or_create(int root, const char *path, int target, mode_t mode, uint64_t resolve);
 int open_parent(int root, const char *path, const char **name);
+int open_device(int root, const char *path, uint64_t flags, uint64_t device);
 bool is_null_device(int fd);
 
 /* sys.c: system calls that musl has no wrapper for; they return -1 and set errno */

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -68,7 +70,7 @@ static op_function *const operations[OP_COUNT] = {
 };
 
 _Noreturn void fail(int error, const char *step, const char *object) {
-    char text[1024];
+    char text[PLAN_MAX_REPLY];
     size_t used = 0;
     const char *parts[2] = {step, object ? object : ""};
 
@@ -111,11 +113,11 @@ static void execute_plan(void) {
 
 /* Python ignores SIGPIPE and SIGXFSZ, and a parent may have left anything: the container starts with a clean slate. */
 static void reset_signals(void) {
-    struct sigaction standard = {.sa_handler = SIG_DFL};
+    static const unsigned long standard[4]; /* the kernel's struct: SIG_DFL, no flags, no mask */
     sigset_t none;
 
-    for (int number = 1; number < NSIG; number++)
-        sigaction(number, &standard, NULL);
+    for (int number = 1; number < NSIG; number++) /* not sigaction(3): it keeps two for the C library */
+        syscall(SYS_rt_sigaction, number, standard, NULL, sizeof(unsigned long));
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -141,6 +143,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < REG_COUNT; i++)
         init.registers[i] = -1;
     init.sync = keep_only(atoi(argv[1]), atoi(argv[2]));
+    init.mask = umask(0); /* device nodes and mount points get the very mode the plan names */
     reset_signals();
     while (receive_plan()) {
         execute_plan();

@@ -98,6 +98,8 @@ void op_target(const struct plan_op *op) {
     int fd, target = (int)op->numbers[0];
     struct stat status;
 
+    if (op->numbers[0] > TARGET_LIKE_MOUNT)
+        fail(EBADMSG, "plan", "target");
     if (target == TARGET_LIKE_MOUNT) {
         check(fstat(get(REG_MOUNT), &status), "stat", "source");
         target = S_ISDIR(status.st_mode) ? TARGET_DIRECTORY : TARGET_FILE;

@@ -124,8 +124,21 @@ void op_proc_adopt(const struct plan_op *op) {
     init.registers[op->fd] = -1;
 }
 
+/* Below procfs and nowhere else: neither through a magic link nor out of a file system that somebody put on top of a part. */
+static int open_in_proc(const char *path) {
+    struct statfs status;
+    int fd = sys_openat2(get(REG_PROC), path, O_WRONLY | O_NOCTTY, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+
+    if (fd < 0)
+        return -1;
+    check(fstatfs(fd, &status), "statfs", path);
+    if (status.f_type != PROC_MAGIC)
+        fail(EXDEV, "statfs", path);
+    return fd;
+}
+
 void op_proc_write(const struct plan_op *op) {
-    int fd = openat(get(REG_PROC), op_text(op, 0), O_WRONLY | O_CLOEXEC);
+    int fd = open_in_proc(op_text(op, 0));
 
     if (fd < 0 && (op->flags & OPF_OPTIONAL))
         return;

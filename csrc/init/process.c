@@ -17,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MAX_STRINGS = 200000, IOPRIO_WHO_PROCESS = 1, LAST_CAPABILITY = 63 };
+enum { IOPRIO_WHO_PROCESS = 1, LAST_CAPABILITY = 63, MAX_GROUPS = 1024 };
 
 /* With OPF_RAISE only the hard limit goes up, as long as there is privilege for it: a low limit comes at the very end, for it
  * must not get in the way of the set-up. */
@@ -34,9 +34,15 @@ void op_rlimit(const struct plan_op *op) {
     check(setrlimit(resource, &limit), "setrlimit", NULL);
 }
 
+/* The kernel reads as much as the structure itself says in its first field. */
 void op_scheduler(const struct plan_op *op) {
-    void *attributes = (void *)(uintptr_t)op_blob(op, 0, op->numbers[0]);
+    const void *attributes = op_blob(op, 0, op->numbers[0]);
+    uint32_t size = UINT32_MAX;
 
+    if (op->numbers[0] >= sizeof(size))
+        memcpy(&size, attributes, sizeof(size));
+    if (size > op->numbers[0])
+        fail(EBADMSG, "plan", "scheduler");
     check(syscall(SYS_sched_setattr, 0, attributes, 0), "sched_setattr", NULL);
 }
 
@@ -49,7 +55,7 @@ void op_personality(const struct plan_op *op) {
 }
 
 void op_umask(const struct plan_op *op) {
-    umask((mode_t)op->numbers[0]);
+    init.mask = (mode_t)op->numbers[0];
 }
 
 /* A magic link could lead out of the container; so could a descriptor that was left open: getcwd(2) shows both. */
@@ -64,9 +70,11 @@ void op_cwd(const struct plan_op *op) {
     if (fd < 0 && errno == ENOENT)
         fd = open_or_create(get(REG_ROOT), path, TARGET_DIRECTORY, 0755, 0);
     if (fd < 0 || fchdir(fd) < 0) {
-        if ((op->flags & OPF_EARLY) && (errno == EACCES || errno == EPERM))
-            return;
-        fail(errno, "chdir", path);
+        if (!(op->flags & OPF_EARLY) || (errno != EACCES && errno != EPERM))
+            fail(errno, "chdir", path);
+        if (fd >= 0)
+            close(fd);
+        return;
     }
     close(fd);
     check(syscall(SYS_getcwd, where, sizeof(where)), "getcwd", path);
@@ -89,17 +97,15 @@ void op_bounding(const struct plan_op *op) {
 
 /* The capabilities stay until op_capabilities says which ones the program gets. Groups first: they need the privilege. */
 void op_user(const struct plan_op *op) {
-    const void *groups = op_blob(op, 0, op->numbers[2] * sizeof(uint32_t));
+    gid_t list[MAX_GROUPS];
     char text[64];
 
+    if (op->numbers[2] > MAX_GROUPS)
+        fail(EINVAL, "setgroups", "more than 1024 groups");
+    memcpy(list, op_blob(op, 0, op->numbers[2] * sizeof(gid_t)), op->numbers[2] * sizeof(gid_t));
     check(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "PR_SET_KEEPCAPS", NULL);
-    if (!(op->flags & OPF_NO_GROUPS)) {
-        _Alignas(uint32_t) gid_t list[1024];
-        if (op->numbers[2] > 1024)
-            fail(EINVAL, "setgroups", "more than 1024 groups");
-        memcpy(list, groups, op->numbers[2] * sizeof(gid_t));
+    if (!(op->flags & OPF_NO_GROUPS))
         check(setgroups((size_t)op->numbers[2], list), "setgroups", NULL);
-    }
     snprintf(text, sizeof(text), "%u", (unsigned)op->numbers[1]);
     check(setresgid((gid_t)op->numbers[1], (gid_t)op->numbers[1], (gid_t)op->numbers[1]), "setresgid", text);
     snprintf(text, sizeof(text), "%u", (unsigned)op->numbers[0]);
@@ -133,8 +139,8 @@ void op_seccomp(const struct plan_op *op) {
 
 /* Copy the interpreter that a script or an ELF file names; false when it names none, or in a way we don't understand. */
 static bool read_interpreter(const char *path, char *interpreter, size_t room) {
-    char head[4096];
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    _Alignas(Elf64_Ehdr) char head[4096];
+    int fd = sys_openat2(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, RESOLVE_NO_MAGICLINKS);
     ssize_t length = fd < 0 ? -1 : read(fd, head, sizeof(head) - 1);
     const Elf64_Ehdr *elf = (const void *)head;
 
@@ -176,6 +182,8 @@ static int try_executable(const char *path) {
     close(fd);
     if (S_ISDIR(status.st_mode))
         return EISDIR;
+    if (!S_ISREG(status.st_mode))
+        return EACCES; /* as execve(2) has it; nothing else is opened, for that alone may have effects */
     return faccessat(AT_FDCWD, path, X_OK, 0) < 0 ? errno : 0;
 }
 
@@ -274,8 +282,23 @@ static void heed_signals(void) {
         sigaction(numbers[i], &action, NULL);
 }
 
+static bool is_needed_later(uint16_t code) {
+    for (uint32_t i = init.current + 1; i < init.plan.header->count; i++)
+        if (init.plan.ops[i].code == code)
+            return true;
+    return false;
+}
+
+/* A waiting init is a process of the container: what it has no more use for, nobody shall find in its /proc/PID/fd. */
+static void close_registers(void) {
+    for (uint16_t reg = 1; reg < REG_PASSED; reg++)
+        if (reg != REG_PROC || !is_needed_later(OP_PROC_WRITE))
+            put(reg, -1);
+}
+
 /* The runtime writes down what it has to before the container can do anything. */
 void op_ready(const struct plan_op *op) {
+    close_registers();
     say_times();
     heed_signals();
     say(REPLY_READY, 0, NULL, 0, -1);
@@ -301,18 +324,22 @@ void op_wait_start(const struct plan_op *op) {
         _exit(1);
 }
 
-void op_exec(const struct plan_op *op) {
-    size_t arguments = op->numbers[0], environment = op->numbers[1];
+/* The path is looked up again here, and others in the container may have put a link there: /proc/self/fd/N must lead to nothing
+ * of the host's (CVE-2024-21626), so what is not the program's goes before and not by execve(2). */
+static void close_all(void) {
+    for (uint16_t i = 0; i < REG_COUNT; i++)
+        if (init.registers[i] != init.failures)
+            put(i, -1);
+}
 
-    if (arguments == 0 || arguments + environment > MAX_STRINGS)
-        fail(E2BIG, "exec", NULL);
-    char *args[arguments + 1], *env[environment + 2];
-    op_list(op, 0, arguments, args);
-    op_list(op, 1, environment, env);
-    if (*init.home) {
-        env[environment] = init.home;
-        env[environment + 1] = NULL;
-    }
+void op_exec(const struct plan_op *op) {
+    char **args, **env;
+
+    op_lists(op, op->numbers[0], op->numbers[1], &args, &env);
+    if (*init.home)
+        env[op->numbers[1]] = init.home;
+    close_all();
+    umask(init.mask);
     execve(init.executable, args, env);
     fail(errno, "execve", init.executable);
 }

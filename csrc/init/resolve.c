@@ -43,8 +43,9 @@ static int open_prefix(int root, char *path, const char *whole, const char **res
     }
 }
 
+/* ELOOP for a link: with O_NOFOLLOW it would be the link itself that is opened (openat2(2), RESOLVE_NO_SYMLINKS). */
 static int open_child(int parent, const char *name) {
-    return sys_openat2(parent, name, O_PATH | O_NOFOLLOW, 0, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
+    return sys_openat2(parent, name, O_PATH, 0, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
 }
 
 static int make_child(int parent, const char *name, bool directory, mode_t mode) {
@@ -81,7 +82,8 @@ static const char *skip_slashes(const char *text) {
     return text;
 }
 
-/* Make what is missing of path below root. 1: made, *out is the last component; 0: path was rewritten, try again; -1: errno. */
+/* Make what is missing of path below root. 1: made, *out is the last component; 0: look path, which may have been rewritten, up
+ * again; -1: errno. */
 static int create_missing(int root, char path[PATH_MAX], bool directory, mode_t mode, uint64_t resolve, int *out) {
     char shortened[PATH_MAX], name[NAME_MAX + 1], before[PATH_MAX];
     const char *rest;
@@ -104,6 +106,10 @@ static int create_missing(int root, char path[PATH_MAX], bool directory, mode_t 
         name[length] = '\0';
         memcpy(before, path, (size_t)(rest - path));
         before[rest - path] = '\0';
+        if (strcmp(name, "..") == 0) { /* out of a directory that was just made: the kernel knows where to */
+            close(parent);
+            return 0;
+        }
         if (make_child(parent, name, *after || directory, *after ? 0755 : mode) < 0)
             goto failed;
         child = open_child(parent, name);
@@ -168,8 +174,30 @@ int open_parent(int root, const char *path, const char **name) {
     return open_or_create(root, directory, TARGET_DIRECTORY, 0755, 0);
 }
 
-bool is_null_device(int fd) {
+static bool is_device(int fd, uint64_t device) {
     struct stat status;
 
-    return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
+    return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == device;
+}
+
+bool is_null_device(int fd) {
+    return is_device(fd, makedev(1, 3));
+}
+
+/* Open a character device, which it must be: to open another one may have effects. -1 with errno, ENODEV for something else. */
+int open_device(int root, const char *path, uint64_t flags, uint64_t device) {
+    int fd = open_in(root, path, O_PATH, RESOLVE_NO_SYMLINKS);
+    bool right = fd >= 0 && is_device(fd, device);
+
+    if (fd < 0)
+        return -1;
+    close(fd);
+    fd = right ? open_in(root, path, flags | O_NOCTTY, RESOLVE_NO_SYMLINKS) : -1;
+    if (fd >= 0 && is_device(fd, device))
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    if (fd >= 0 || !right)
+        errno = ENODEV;
+    return -1;
 }

@@ -25,28 +25,49 @@ void op_host_propagation(const struct plan_op *op) {
     int fd = open_host_root();
 
     set_propagation(fd, op->numbers[0], "/");
-    /* whatever the tree shares, what is attached at its root next must stay ours, and pivot_root(2) refuses a shared parent */
-    if (op->numbers[0] & MS_SHARED)
-        set_propagation(fd, MS_PRIVATE, "/");
     close(fd);
 }
 
-/* The rootfs becomes a mount on top of "/": no further look-up of its host path is needed. */
+/* The mount that a directory lies in stops sharing: pivot_root(2) refuses a shared parent, and what is attached must stay ours. */
+static void make_parent_private(int directory) {
+    int fd = openat(directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    check(fd, "open", "rootfs");
+    while (sys_mount_setattr(fd, 0, 0, 0, MS_PRIVATE) < 0) {
+        int parent;
+        if (errno != EINVAL) /* EINVAL: not the root of a mount */
+            fail(errno, "mount_setattr", "mount of the rootfs");
+        parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        check(parent, "open", "..");
+        close(fd);
+        fd = parent;
+    }
+    close(fd);
+}
+
+/* The directory that the tree is attached on: its own, where hooks in the container's namespace look for it. An init that may
+ * not walk there takes "/", which serves the pivot just as well. */
+static int open_place(const char *path) {
+    int place = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (place < 0 && errno == EACCES)
+        return open_host_root();
+    check(place, "open", path);
+    return place;
+}
+
 void op_rootfs(const struct plan_op *op) {
-    int host, tree;
+    int place = open_place(op_text(op, 0)), tree;
 
     if (op->flags & OPF_JOINED) {
-        tree = open(op_text(op, 0), O_PATH | O_DIRECTORY | O_CLOEXEC);
-        check(tree, "open", op_text(op, 0));
-        put(REG_ROOT, tree);
+        put(REG_ROOT, place);
         return;
     }
-    host = open_host_root();
-    tree = op->fd ? get(op->fd) : sys_open_tree(AT_FDCWD, op_text(op, 0), TREE_CLONE | TREE_RECURSIVE);
-
+    make_parent_private(place);
+    tree = op->fd ? get(op->fd) : sys_open_tree(place, "", TREE_CLONE | TREE_RECURSIVE | AT_EMPTY_PATH);
     check(tree, "open_tree", op_text(op, 0));
-    check(sys_move_mount(tree, host), "move_mount", op_text(op, 0));
-    close(host);
+    check(sys_move_mount(tree, place), "move_mount", op_text(op, 0));
+    close(place);
     if (op->fd)
         init.registers[op->fd] = -1;
     put(REG_ROOT, tree);
@@ -76,14 +97,19 @@ void op_pivot_root(const struct plan_op *op) {
     check(fchdir(get(REG_ROOT)), "fchdir", "/");
 }
 
-/* For a host root that can't be pivoted (a ramfs): the rootfs already lies on top of "/". The host's procfs and sysfs must
- * not stay reachable below: with them mounted in full, a user namespace inside could mount its own (user_namespaces(7)). */
+/* For a host root that can't be pivoted (a ramfs): the rootfs moves on top of "/". The host's procfs and sysfs must not stay
+ * reachable below: with them mounted in full, a user namespace inside could mount its own (user_namespaces(7)). */
 void op_chroot(const struct plan_op *op) {
     static const char *const kernel_trees[] = {"/proc", "/sys"};
 
     for (int i = 0; i < 2 && !(op->flags & OPF_JOINED); i++)
         if (umount2(kernel_trees[i], MNT_DETACH) < 0 && errno != EINVAL && errno != ENOENT && errno != EPERM)
             fail(errno, "umount", kernel_trees[i]);
+    if (!(op->flags & OPF_JOINED)) {
+        int host = open_host_root();
+        check(sys_move_mount(get(REG_ROOT), host), "move_mount", "rootfs");
+        close(host);
+    }
     check(fchdir(get(REG_ROOT)), "fchdir", "rootfs");
     check(chroot("."), "chroot", "rootfs");
     check(chdir("/"), "chdir", "/");

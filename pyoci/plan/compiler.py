@@ -67,7 +67,7 @@ def _finish(
     spec: "dict[str, Any]", wanted: "dict[str, Any]", privileges: process.Privileges, facts: Facts
 ) -> Plan:
     plan = Plan()
-    hooks.add(plan, spec, "createContainer", facts.state)
+    hooks.add(plan, spec, "createContainer", facts.states)
     rootfs.add_closing(plan, spec)
     rootfs.add_pivot(plan, spec, facts)
     plan.add(lib.OP_STDIO_NULL, "", "standard files")

@@ -19,7 +19,7 @@ class Facts:
     no_pivot, no_new_keyring   as the command line has it
     listen_fds     LISTEN_FDS to hand on, 0 for none; listen_names its LISTEN_FDNAMES
     kcore          the host has /proc/kcore
-    state          the state document for hooks inside, as (before the pid, behind the pid)
+    states         the state document for hooks inside, as (before the pid, behind the pid), by their kind
     seccomp        the compiled filter and its flags, or None
     """
 
@@ -37,5 +37,5 @@ class Facts:
         self.listen_fds = 0
         self.listen_names = ""
         self.kcore = True
-        self.state: tuple[bytes, bytes] = (b"", b"")
+        self.states: dict[str, tuple[bytes, bytes]] = {}
         self.seccomp: tuple[bytes, int] | None = None

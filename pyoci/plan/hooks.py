@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def add(plan: Plan, spec: "dict[str, Any]", name: str, state: tuple[bytes, bytes]) -> None:
-    """The ops of all hooks of one kind. `state` is the state document before and behind the pid, which the init fills in."""
-    before, behind = state
+def add(plan: Plan, spec: "dict[str, Any]", name: str, states: dict[str, tuple[bytes, bytes]]) -> None:
+    """The ops of all hooks of one kind. `states`: the state document before and behind the pid, which the init fills in."""
+    before, behind = states.get(name, (b"", b""))
     for index, hook in enumerate((spec.get("hooks") or {}).get(name) or ()):
         path = hook["path"]
         arguments = [path, *(hook.get("args") or ())]

@@ -250,7 +250,7 @@ def add_program(
     if wait:
         plan.add(lib.OP_WAIT_START, "", "wait for start", fd=plan.carry("fifo", "start"))
     if first:
-        hooks.add(plan, spec, "startContainer", facts.state)
+        hooks.add(plan, spec, "startContainer", facts.states)
     _add_labels(plan, process)
     for index, limit in enumerate(process.get("rlimits") or ()):
         _add_rlimit(plan, limit, f"/process/rlimits/{index}", 0)
