@@ -1,0 +1,194 @@
+"""The launchers: what they find, what they run, and what they say when something is gone.
+
+Interpreters here are shell scripts that print how they were called, except where the embedded kind is built.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TREE / "csrc"))
+
+import build_launcher  # noqa: E402
+import build_shim  # noqa: E402
+
+NAME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def call(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def script(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def package(directory: Path) -> Path:
+    directory.mkdir(parents=True)
+    (directory / "__main__.py").touch()
+    return directory
+
+
+@pytest.fixture
+def compile_exec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Builds the simple launcher for an environment at tmp_path/built; returns the program."""
+
+    def build(*, tree: Path | None = None) -> Path:
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "built" / "bin" / NAME))
+        where = {"scripts": tmp_path / "built/bin", "platlib": tmp_path / "built/lib/site-packages"}
+        monkeypatch.setattr(build_launcher.sysconfig, "get_path", lambda name: str(where[name]))
+        return build_launcher.build(tmp_path / "out", "exec", package=tree)
+
+    return build
+
+
+def environment(root: Path) -> Path:
+    """An environment with an interpreter that prints its name and arguments; returns the place of the launcher."""
+    script(root / "bin" / NAME, 'echo "$0"; printf "%s\\n" "$@"')
+    package(root / "lib/site-packages/pyoci")
+    return root / "bin/pyoci"
+
+
+def test_arguments_reach_the_interpreter_as_they_are(tmp_path: Path, compile_exec) -> None:
+    launcher = environment(tmp_path / "built")
+    shutil.copy(compile_exec(), launcher)
+    arguments = ["--root", "/x y", "", "*", "--", "-c"]
+    found = call([str(launcher), *arguments])
+    main = tmp_path / "built/lib/site-packages/pyoci/__main__.py"
+    assert found.stdout.split("\n")[:-1] == [
+        str(launcher.parent / NAME), "-I", "-X", "utf8", "-S", str(main), *arguments
+    ]  # fmt: skip
+
+
+def test_a_moved_environment_runs_from_its_new_place(tmp_path: Path, compile_exec) -> None:
+    launcher = environment(tmp_path / "moved")
+    shutil.copy(compile_exec(), launcher)
+    found = call([str(launcher)])
+    assert found.stdout.split("\n")[0] == str(tmp_path / "moved/bin" / NAME)
+    assert str(tmp_path / "moved/lib/site-packages/pyoci/__main__.py") in found.stdout
+
+
+def test_a_link_to_it_finds_the_environment(tmp_path: Path, compile_exec) -> None:
+    launcher = environment(tmp_path / "moved")
+    shutil.copy(compile_exec(), launcher)
+    link = tmp_path / "elsewhere"
+    link.symlink_to(launcher)
+    assert call([str(link)]).stdout.split("\n")[0] == str(tmp_path / "moved/bin" / NAME)
+
+
+def test_a_copy_of_it_uses_the_environment_it_was_built_for(tmp_path: Path, compile_exec) -> None:
+    environment(tmp_path / "built")
+    copy = tmp_path / "alone" / "runc"
+    copy.parent.mkdir()
+    shutil.copy(compile_exec(), copy)
+    assert call([str(copy)]).stdout.split("\n")[0] == str(tmp_path / "built/bin" / NAME)
+
+
+def test_a_development_build_runs_the_tree_wherever_it_is(tmp_path: Path, compile_exec) -> None:
+    launcher = environment(tmp_path / "built")
+    tree = package(tmp_path / "tree/pyoci")
+    shutil.copy(compile_exec(tree=tree), launcher)
+    assert str(tree / "__main__.py") in call([str(launcher)]).stdout
+
+
+def test_a_missing_package_is_named(tmp_path: Path, compile_exec) -> None:
+    found = call([str(compile_exec())])
+    assert found.returncode == 1
+    assert f"the package is not at {tmp_path}/built/lib/site-packages/pyoci" in found.stderr
+    assert "install pyoci again" in found.stderr
+
+
+def test_a_missing_interpreter_is_named(tmp_path: Path, compile_exec) -> None:
+    launcher = environment(tmp_path / "built")
+    (launcher.parent / NAME).unlink()
+    shutil.copy(compile_exec(), launcher)
+    found = call([str(launcher)])
+    assert found.returncode == 1
+    assert f"cannot start the interpreter {launcher.parent / NAME}: No such file" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("/opt/containerd/lib:", "/opt/containerd/lib"),
+        (":/a", "/a"),
+        ("/a::/b", "/a:/b"),
+        ("lib:/a;.:/b", "/a:/b"),
+        ("", "unset"),
+        (".", "unset"),
+    ],
+)
+def test_libraries_are_not_taken_from_the_current_directory(
+    tmp_path: Path, compile_exec, before: str, after: str
+) -> None:
+    launcher = environment(tmp_path / "built")
+    script(launcher.parent / NAME, 'echo "${LD_LIBRARY_PATH-unset}"')
+    shutil.copy(compile_exec(), launcher)
+    assert call([str(launcher)], LD_LIBRARY_PATH=before).stdout == after + "\n"
+
+
+def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(build_shim.BuildError, match="embed-static"):
+        build_launcher.build(tmp_path, "fast")
+
+
+@pytest.fixture(scope="module", params=["embed-static", "embed-shared"])
+def embedded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An embedded launcher for the tree."""
+    try:
+        return build_launcher.build(
+            tmp_path_factory.mktemp("embedded"), request.param, package=TREE / "pyoci"
+        )
+    except build_shim.BuildError as reason:
+        pytest.skip(str(reason))
+
+
+def test_the_embedded_kind_says_what_it_is(embedded: Path) -> None:
+    found = call([str(embedded), "--version", "--verbose"])
+    assert "launcher: embedded (" in found.stdout, found.stderr
+
+
+def test_the_embedded_kind_needs_no_environment_and_no_open_files(embedded: Path) -> None:
+    closed = subprocess.run(
+        ["/bin/sh", "-c", f"exec {embedded} --version <&- >&- 2>&-"], env={}, check=False, timeout=60
+    )
+    assert closed.returncode in (0, 1)
+    assert call([str(embedded), "--version"]).returncode == 0
+
+
+def test_the_embedded_kind_takes_arguments_that_are_not_text(embedded: Path) -> None:
+    found = subprocess.run(
+        [str(embedded), "state", b"\xff\xfe"], env={}, capture_output=True, check=False, timeout=60
+    )
+    assert found.returncode == 1
+    assert b"bug" not in found.stderr
+
+
+def test_the_embedded_kind_goes_over_to_the_interpreter_for_cold_commands(embedded: Path) -> None:
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is missing")
+    found = call([strace, "-f", "-e", "trace=execve", str(embedded), "validate", "/nonexistent"])
+    assert f'execve("{sys.executable}"' in found.stderr
+
+
+def test_the_embedded_kind_execs_when_an_extension_module_is_gone(tmp_path: Path, embedded: Path) -> None:
+    """Without pyoci's own extension in a package's directory, the launcher for it is the simple one."""
+    environment = {**os.environ, "PATH": os.defpath}
+    bare = package(tmp_path / "tree/pyoci")
+    (bare / "__main__.py").write_text("import sys; print('the ordinary interpreter', sys.argv[1:])")
+    kind = (
+        "embed-static"
+        if "embedded (static)" in call([str(embedded), "--version", "--verbose"]).stdout
+        else "embed-shared"
+    )
+    launcher = build_launcher.build(tmp_path, kind, package=bare)
+    found = call([str(launcher), "state", "x"], **environment)
+    assert found.stdout == "the ordinary interpreter ['state', 'x']\n", found.stderr
