@@ -19,12 +19,14 @@ enum plan_limits {
     PLAN_MAX_SIZE = 16777216,
     PLAN_MAX_OPS = 100000,
     PLAN_MAX_FDS = 240, /* descriptors that come with one plan (SCM_MAX_FD is 253) */
+    PLAN_MAX_STRINGS = 200000, /* in the argument and environment lists of one op together */
+    PLAN_MAX_REPLY = 1024,     /* bytes of text in a reply */
     PLAN_TEXTS = 3,
     PLAN_NUMBERS = 4,
 };
 
 enum plan_header_flags {
-    PLAN_TIMED = 1, /* report when each op ended */
+    PLAN_TIMED = 1, /* report when each op began and ended */
 };
 
 /* Registers: where ops keep descriptors. Those from REG_PASSED up came with the plan. */
@@ -138,7 +140,8 @@ enum plan_reply_kind {
     REPLY_DONE = 1,    /* every op of this plan is done; the next plan, please */
     REPLY_READY = 2,   /* all is set up; waits for one byte */
     REPLY_TERMINAL = 3, /* a descriptor comes along: the terminal's master; text: its name */
-    REPLY_TIMES = 4,   /* text: uint64_t nanoseconds (CLOCK_MONOTONIC) at the end of each op */
+    REPLY_TIMES = 4,   /* op: the first of some; text: uint64_t when it began, then when it and each one after it ended, in
+                          nanoseconds of CLOCK_REALTIME: the one clock that a time namespace does not shift */
     REPLY_ERROR = 5,   /* op, error; text: the step that failed, NUL, its object */
 };
 

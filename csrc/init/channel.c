@@ -64,7 +64,7 @@ bool receive_plan(void) {
     if (plan->header)
         munmap(plan->header, plan->mapped);
     *plan = (struct plan){.header = NULL};
-    times = header.flags & PLAN_TIMED ? header.count * sizeof(uint64_t) : 0;
+    times = header.flags & PLAN_TIMED ? (header.count + 1) * sizeof(uint64_t) : 0;
     mapped = ((header.size + 7u) & ~7u) + times;
     memory = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
@@ -87,7 +87,7 @@ bool receive_plan(void) {
 static void say_to_start(const struct plan_reply *reply, const char *text) {
     char whole[sizeof(*reply) + PLAN_MAX_REPLY];
 
-    if (init.failures < 0 || reply->kind != REPLY_ERROR || reply->length > PLAN_MAX_REPLY)
+    if (init.failures < 0 || (reply->kind != REPLY_ERROR && reply->kind != REPLY_TIMES) || reply->length > PLAN_MAX_REPLY)
         return;
     memcpy(whole, reply, sizeof(*reply));
     memcpy(whole + sizeof(*reply), text, reply->length);
@@ -145,9 +145,18 @@ void say(uint32_t kind, int32_t error, const char *text, size_t length, int fd) 
     send_whole(&message);
 }
 
+/* When the ops before the current one began and ended, as far as it was not said before; in pieces that fit into a reply. */
 void say_times(void) {
-    if (init.plan.times && init.sync >= 0)
-        say(REPLY_TIMES, 0, (const char *)init.plan.times, init.plan.header->count * sizeof(uint64_t), -1);
+    struct plan *plan = &init.plan;
+    const uint32_t current = init.current, most = PLAN_MAX_REPLY / sizeof(uint64_t) - 1;
+
+    while (plan->times && plan->told < current) {
+        uint32_t count = current - plan->told < most ? current - plan->told : most;
+        init.current = plan->told; /* the op that the reply names */
+        say(REPLY_TIMES, 0, (const char *)&plan->times[plan->told], (count + 1) * sizeof(uint64_t), -1);
+        plan->told += count;
+    }
+    init.current = current;
 }
 
 /* One byte says that the runtime has written down what it must; the end of file says that it is gone. */

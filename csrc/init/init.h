@@ -17,7 +17,8 @@ struct plan {
     struct plan_op *ops;
     char *text;
     uint32_t text_size;
-    uint64_t *times;
+    uint64_t *times; /* when the first op began, then when each one ended; NULL when nobody asks */
+    uint32_t told;   /* of how many ops the times have been sent */
     size_t mapped; /* bytes of memory from header on */
 };
 

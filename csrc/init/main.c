@@ -82,6 +82,7 @@ _Noreturn void fail(int error, const char *step, const char *object) {
         used += length;
         text[used++] = '\0';
     }
+    say_times();
     say(REPLY_ERROR, error, text, used, -1);
     _exit(1);
 }
@@ -94,20 +95,28 @@ void check(long result, const char *step, const char *object) {
 static uint64_t now(void) {
     struct timespec time;
 
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(CLOCK_REALTIME, &time);
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* Tell the times and take no more of them: behind the filter every system call needs its leave, and execve is the end. */
+static void stop_watch(void) {
+    say_times();
+    init.plan.times = NULL;
 }
 
 static void execute_plan(void) {
     const struct plan *plan = &init.plan;
 
+    if (plan->times)
+        plan->times[0] = now();
     for (init.current = 0; init.current < plan->header->count; init.current++) {
         const struct plan_op *op = &plan->ops[init.current];
-        if (op->code == OP_EXEC && plan->times)
-            say_times();
+        if (op->code == OP_SECCOMP || op->code == OP_EXEC)
+            stop_watch();
         operations[op->code](op);
         if (plan->times)
-            plan->times[init.current] = now();
+            plan->times[init.current + 1] = now();
     }
 }
 
