@@ -24,7 +24,6 @@ _CODES: dict[str, str] = {
     "OP_MOUNT_OLD": "mount",
     "OP_MOUNT_BIND": "mount",
     "OP_MOUNT_ATTR": "mount",
-    "OP_MOUNT_IDMAP": "mount",
     "OP_TARGET": "mount",
     "OP_ATTACH": "mount",
     "OP_COPY_UP": "mount",

@@ -58,12 +58,15 @@ def make_bind(
     """
     if not source:
         raise OciError("config", f"{about}: a bind mount needs a source", pointer=f"{pointer}/source")
-    if found.data:
+    foreign = [
+        word for word in found.data if word not in options.FILESYSTEM_FLAGS
+    ]  # the kernel ignores those
+    if foreign:
         raise OciError(
             "mount-option",
-            f"{about}: option {found.data[0]!r} is none of a bind mount",
+            f"{about}: option {foreign[0]!r} is none of a bind mount",
             pointer=f"{pointer}/options",
-            obj=found.data[0],
+            obj=foreign[0],
             hint="a bind mount takes no file system options",
         )
     recursive = lib.OPF_RECURSIVE if found.recursive else 0

@@ -8,7 +8,8 @@ MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 17, 1 << 18, 1 << 19, 1 <<
 RDONLY, NOSUID, NODEV, NOEXEC, NOATIME, STRICTATIME = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20
 ATIME_MASK, NODIRATIME, NOSYMFOLLOW = 0x70, 0x80, 0x200000
 
-# name: (MOUNT_ATTR_* set, MOUNT_ATTR_* cleared), see mount_setattr(2)
+# name: (MOUNT_ATTR_* set, MOUNT_ATTR_* cleared), see mount_setattr(2). A word that negates a way to keep access times leaves the
+# other ways alone; what is left then is relatime, the kernel's default, so that "norelatime" has nothing to say (mount(8)).
 ATTRIBUTES: dict[str, tuple[int, int]] = {
     "ro": (RDONLY, 0),
     "rw": (0, RDONLY),
@@ -19,11 +20,11 @@ ATTRIBUTES: dict[str, tuple[int, int]] = {
     "noexec": (NOEXEC, 0),
     "exec": (0, NOEXEC),
     "noatime": (NOATIME, ATIME_MASK),
-    "atime": (0, ATIME_MASK),
+    "atime": (0, NOATIME),
     "relatime": (0, ATIME_MASK),
-    "norelatime": (STRICTATIME, ATIME_MASK),
+    "norelatime": (0, 0),
     "strictatime": (STRICTATIME, ATIME_MASK),
-    "nostrictatime": (0, ATIME_MASK),
+    "nostrictatime": (0, STRICTATIME),
     "nodiratime": (NODIRATIME, 0),
     "diratime": (0, NODIRATIME),
     "nosymfollow": (NOSYMFOLLOW, 0),
@@ -115,7 +116,14 @@ def parse(words: list[str], pointer: str) -> Options:
             found.propagation.append(PROPAGATION[word])
         elif not _special(found, word, f"{pointer}/options/{index}"):
             found.data.append(word)
+    found.clear |= _whole_mask(found.set | found.clear)
+    found.deep_clear |= _whole_mask(found.deep_set | found.deep_clear)
     return found
+
+
+def _whole_mask(touched: int) -> int:
+    """The kernel takes the ways to keep access times as one value: it is cleared in whole or not at all."""
+    return ATIME_MASK if touched & ATIME_MASK else 0
 
 
 def _special(found: Options, word: str, pointer: str) -> bool:
