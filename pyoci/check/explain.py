@@ -99,11 +99,12 @@ def _rules(
         return []
     value, paths, original = rest
     namespaces = any(path[:2] == ("linux", "namespaces") for path in paths)
+    gone = repair.Places(paths)
     result = []
     for problem in _apply(value, kind, systemd, strict, bundle):
         problem.pointer = original(problem.pointer)
         follows = namespaces and (problem.severity == "advice" or problem.code.endswith("-namespace"))
-        if not follows and not repair.touches(problem.pointer, paths):
+        if not follows and not gone.touch(problem.pointer):
             result.append(problem)
     return result
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from pyoci.check.locate import pointer
-from pyoci.check.problem import step
 
 Path = tuple[str | int, ...]
 
@@ -32,7 +31,7 @@ def remove(value: Any, paths: set[Path]) -> Callable[[str], str]:
     """
     gone: dict[str, list[int]] = {}
     for path in sorted(paths, key=_order, reverse=True):
-        if any(path[: len(other)] == other for other in paths if other != path):
+        if any(path[:length] in paths for length in range(1, len(path))):
             continue
         holder = value
         for key in path[:-1]:
@@ -61,12 +60,19 @@ def _original(at: str, gone: dict[str, list[int]]) -> str:
     return found
 
 
-def touches(at: str, paths: set[Path]) -> bool:
-    """Whether a pointer leads into one of the places, or to something that holds one."""
-    parts = at.split("/")[1:]
-    for path in paths:
-        steps = [step(str(key)) for key in path]
-        shorter = min(len(steps), len(parts))
-        if steps[:shorter] == parts[:shorter]:
+class Places:
+    """Some places of a document, to ask about pointers."""
+
+    def __init__(self, paths: set[Path]) -> None:
+        self.inside = {pointer(path) for path in paths}
+        self.around = {pointer(path[:length]) for path in paths for length in range(len(path))}
+
+    def touch(self, at: str) -> bool:
+        """Whether a pointer leads to or into one of the places, or to something that holds one."""
+        if at in self.around:
             return True
-    return False
+        while at:
+            if at in self.inside:
+                return True
+            at = at.rpartition("/")[0]
+        return False

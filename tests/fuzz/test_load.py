@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from fuzz.load_target import load_and_compile
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
-from load_target import load_and_compile
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "property"))
-from mutations import DATA, SLIPS, mutate  # noqa: E402
+from property.mutations import DATA, SLIPS, mutate
 
 COUNT = int(os.environ.get("PYOCI_FUZZ", "200"))
 CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())

@@ -10,7 +10,7 @@ import os
 from random import Random
 
 import pytest
-from mutations import load, mutate
+from property.mutations import load, mutate
 
 from pyoci.check import _generated, schema
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from check_cases import codes
+from unit.check_cases import codes
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "validation.md"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from check_cases import BASE, BIND, USERS, codes, spoil
+from unit.check_cases import BASE, BIND, USERS, codes, spoil
 
 from pyoci.check import explain, repair, schema
 from pyoci.check.surroundings import surroundings
@@ -291,6 +291,9 @@ def test_repair() -> None:
     assert inner == {"a": []}
     assert repair.resolve({"a/b": [1]}, "/a~1b/0/x") == ("a/b", 0)
     assert repair.resolve({}, "/x") is None
+    places = repair.Places({("a", 0), ("b/c",)})
+    touched = {at: places.touch(at) for at in ("", "/a", "/a/0", "/a/0/x", "/a/1", "/a/01", "/b~1c/d", "/b")}
+    assert [at for at, hit in touched.items() if hit] == ["", "/a", "/a/0", "/a/0/x", "/b~1c/d"]
 
 
 def test_every_code_of_this_side_is_shown_here() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from check_cases import BASE, spoil
+from unit.check_cases import BASE, spoil
 
 from pyoci.check import formats
 from pyoci.check.command import validate

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from check_cases import ADVICE, BASE, ERRORS, USERS, WARNINGS, codes, spoil
+from unit.check_cases import ADVICE, BASE, ERRORS, USERS, WARNINGS, codes, spoil
 
 from pyoci.check import _generated, fast, semantic
 from pyoci.check.advice import advice
