@@ -1,0 +1,219 @@
+"""Plans as bytes: every kind of op survives the way to the init; compiling changes nothing and is always the same."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from unit import plans
+
+from pyoci._shim import ffi, lib
+from pyoci.errors import OciError
+from pyoci.plan import compiler, namespaces
+from pyoci.plan.ops import Op, Plan
+
+CONFIGS = sorted((Path(__file__).resolve().parents[1] / "data" / "engine-configs").glob("*.json"))
+FILTER = bytes(range(24))
+# A container and an exec that between them ask for every kind of op.
+EVERYTHING = plans.spec(
+    hostname="box",
+    domainname="example.org",
+    root__readonly=True,
+    mounts=[
+        {"destination": "/t", "type": "tmpfs", "source": "t", "options": ["tmpcopyup", "ro"]},
+        {"destination": "/b", "type": "bind", "source": "/b", "options": ["rbind", "ro"]},
+        {"destination": "/o", "type": "overlay", "source": "o", "options": ["lowerdir=" + "l" * 300]},
+    ],
+    hooks={"createContainer": [{"path": "/h", "args": ["h"], "env": ["A=1", "B="], "timeout": 3}]},
+    process__terminal=True,
+    process__env=[],
+    process__user={"uid": 1, "gid": 2, "additionalGids": [3], "umask": 0},
+    process__noNewPrivileges=True,
+    process__rlimits=[{"type": "RLIMIT_CORE", "soft": 0, "hard": (1 << 64) - 1}],
+    process__scheduler={"policy": "SCHED_BATCH"},
+    process__ioPriority={"class": "IOPRIO_CLASS_BE", "priority": 4},
+    linux__namespaces=plans.namespaces("pid", "mount", "uts", "network", "cgroup", "time"),
+    linux__sysctl={"net.core.somaxconn": "5"},
+    linux__maskedPaths=["/proc/kcore"],
+    linux__readonlyPaths=["/proc/sys"],
+    linux__rootfsPropagation="shared",
+    linux__personality={"domain": "LINUX32"},
+)
+FACTS: dict[str, Any] = {
+    "seccomp": (FILTER, 1),
+    "cgroup_fds": 2,
+    "states": {"createContainer": (b'{"pid":', b"}")},
+}
+
+
+def all_plans() -> list[Plan]:
+    compiled = compiler.compile_container(EVERYTHING, plans.facts(**FACTS))
+    unpivoted = compiler.compile_container(EVERYTHING, plans.facts(no_pivot=True))
+    wanted = {"args": ["x"], "selinuxLabel": "l", "terminal": True}
+    executed = compiler.compile_exec(EVERYTHING, wanted, plans.facts(), ["time"])
+    return [
+        namespaces.early(EVERYTHING),
+        compiled.prepare,
+        compiled.finish,
+        unpivoted.finish,
+        executed.finish,
+    ]
+
+
+def test_every_kind_of_op_is_compiled() -> None:
+    compiled = {name for plan in all_plans() for name in plans.names(plan)}
+    assert compiled == {name for name in dir(lib) if name.startswith("OP_")} - {"OP_NONE", "OP_COUNT"}
+
+
+def check_op(op: Op, found: plans.Decoded) -> None:
+    """An op as the compiler made it, against what the init gets."""
+    assert (found.code, found.flags, found.fd, found.fd2, found.reserved) == (
+        op.code,
+        op.flags,
+        op.fd,
+        op.fd2,
+        0,
+    )
+    numbers = [number % (1 << 64) for number in op.numbers]
+    assert found.numbers == (*numbers, *[0] * (lib.PLAN_NUMBERS - len(numbers)))
+    for index, text in enumerate(op.texts):
+        if isinstance(text, str):
+            assert found.text(index) == text
+        elif isinstance(text, bytes):
+            assert found.blob(index, len(text)) == text
+        else:
+            assert found.strings(index, len(text)) == text
+    assert not any(found.offsets[len(op.texts) :])
+
+
+@pytest.mark.parametrize("plan", all_plans(), ids=["early", "prepare", "finish", "unpivoted", "exec"])
+def test_round_trip(plan: Plan) -> None:
+    flags, found = plans.decode(plan.encode())
+    assert flags == 0
+    assert len(found) == len(plan.ops)
+    for op, decoded in zip(plan.ops, found, strict=True):
+        check_op(op, decoded)
+    assert plans.decode(plan.encode(timed=True))[0] == lib.PLAN_TIMED
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_round_trip_of_what_engines_write(path: Path) -> None:
+    made = json.loads(path.read_text())
+    compiled = compiler.compile_container(made, plans.facts(seccomp=(FILTER, 0)))
+    for plan in (namespaces.early(made), compiled.prepare, compiled.finish):
+        for op, decoded in zip(plan.ops, plans.decode(plan.encode())[1], strict=True):
+            check_op(op, decoded)
+
+
+def test_layout_is_that_of_the_header() -> None:
+    assert ffi.sizeof("struct plan_header") == 16
+    assert ffi.sizeof("struct plan_op") == 64 - 8
+    assert lib.PLAN_TEXTS == 3 and lib.PLAN_NUMBERS == 4
+
+
+def test_empty_plan() -> None:
+    flags, found = plans.decode(Plan().encode())
+    assert (flags, found) == (0, [])
+
+
+def test_equal_strings_share_a_place() -> None:
+    plan = Plan()
+    plan.add(lib.OP_HOSTNAME, texts=("name",))
+    plan.add(lib.OP_SYMLINK, texts=("", "name"))
+    first, second = plans.decode(plan.encode())[1]
+    assert first.offsets[0] == second.offsets[1]
+    assert second.offsets[0] == 0
+
+
+def test_blobs_lie_on_their_boundary() -> None:
+    """struct sock_filter and struct sched_attr are read in place."""
+    plan = Plan()
+    for length in range(1, 10):
+        plan.add(lib.OP_HOSTNAME, texts=("x" * length,))
+        plan.add(lib.OP_SECCOMP, texts=(FILTER,), numbers=(3, 0))
+    start = ffi.sizeof("struct plan_header") + ffi.sizeof("struct plan_op") * len(plan.ops)
+    assert [(start + op.offsets[0]) % 8 for op in plans.decode(plan.encode())[1][1::2]] == [0] * 9
+
+
+def test_bytes_that_are_no_utf8_come_through() -> None:
+    plan = Plan()
+    plan.add(lib.OP_HOSTNAME, texts=("a\udcff",))
+    assert b"a\xff\0" in plan.encode()
+    assert plans.decode(plan.encode())[1][0].text(0) == "a\udcff"
+
+
+def test_negative_numbers_are_twos_complements() -> None:
+    plan = Plan()
+    plan.add(lib.OP_RLIMIT, numbers=(7, -1, -1))
+    assert plans.decode(plan.encode())[1][0].numbers == (7, (1 << 64) - 1, (1 << 64) - 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"hostname": "a\0b"}, "/hostname"),
+        ({"process__args": ["x", "a\0b"]}, "/process/args"),
+        ({"process__env": ["A=\0"]}, "/process/args"),
+        ({"process__cwd": "/\0"}, "/process/cwd"),
+        ({"mounts": [{"destination": "/\0", "type": "tmpfs"}]}, "/mounts/0"),
+        ({"mounts": [{"destination": "/t", "type": "tmpfs", "options": ["size=1\0"]}]}, "/mounts/0"),
+        ({"linux__sysctl": {"net.x": "1\0"}}, "/linux/sysctl/net.x"),
+        ({"linux__maskedPaths": ["/a", "/\0"]}, "/linux/maskedPaths/1"),
+        ({"hooks": {"createContainer": [{"path": "/h", "args": ["\0"]}]}}, "/hooks/createContainer/0"),
+    ],
+)
+def test_no_string_is_cut_short(changes: dict[str, Any], pointer: str) -> None:
+    """What stands behind a NUL would silently be gone, or, in a list, become the next string."""
+    compiled = compiler.compile_container(plans.spec(**changes), plans.facts())
+    with pytest.raises(OciError) as caught:
+        compiled.prepare.encode()
+        compiled.finish.encode()
+    assert (caught.value.code, caught.value.pointer) == ("config", pointer)
+
+
+# -- purity ----------------------------------------------------------------------------------------------------------------
+
+
+def _bytes(made: dict[str, Any]) -> bytes:
+    compiled = compiler.compile_container(made, plans.facts(**FACTS))
+    return b"".join(plan.encode() for plan in (namespaces.early(made), compiled.prepare, compiled.finish))
+
+
+@pytest.mark.parametrize("path", [None, *CONFIGS], ids=lambda path: path.stem if path else "everything")
+def test_same_input_same_plan_and_the_input_stays_as_it_was(path: Path | None) -> None:
+    made = json.loads(path.read_text()) if path else copy.deepcopy(EVERYTHING)
+    before = copy.deepcopy(made)
+    first = _bytes(made)
+    assert made == before
+    assert _bytes(made) == first == _bytes(copy.deepcopy(before))
+
+
+def test_facts_and_process_stay_as_they_were() -> None:
+    given, wanted = plans.facts(listen_fds=1, **FACTS), {"args": ["x"], "env": ["A=1"]}
+    before = copy.deepcopy(vars(given))
+    for _ in range(2):
+        compiler.compile_container(EVERYTHING, given)
+        compiler.compile_exec(EVERYTHING, wanted, given, [])
+    assert vars(given) == before
+    assert wanted == {"args": ["x"], "env": ["A=1"]}
+
+
+def test_compiling_asks_the_system_nothing() -> None:
+    """An audit hook (PEP 578) sees every file opened, listed or looked at, every process and every socket."""
+    script = f"""
+import sys
+sys.path[:0] = {sys.path!r}
+from unit import test_plan_encode as test
+seen = []
+test._bytes(test.EVERYTHING)
+sys.addaudithook(lambda event, args: seen.append((event, args)))
+test._bytes(test.EVERYTHING)
+outside = [event for event, _ in seen if event.split(".")[0] in ("open", "os", "socket", "subprocess", "fcntl", "import")]
+assert not outside, outside
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -1,0 +1,115 @@
+"""Namespaces: which the init is born in, joins, leaves by itself, and what waits."""
+
+from __future__ import annotations
+
+import pytest
+from unit import plans
+
+from pyoci._shim import lib
+from pyoci.plan import namespaces
+
+FLAGS = {
+    "time": 0x80, "mount": 0x20000, "cgroup": 0x2000000, "uts": 0x4000000, "ipc": 0x8000000, "user": 0x10000000,
+    "pid": 0x20000000, "network": 0x40000000,
+}  # fmt: skip
+
+
+def test_flags_are_those_of_the_kernel() -> None:
+    assert namespaces.FLAGS == FLAGS
+    assert set(namespaces.JOIN_ORDER) == set(FLAGS) - {"time"}
+
+
+@pytest.mark.parametrize("kind", FLAGS)
+def test_a_new_namespace_is_entered_at_its_moment(kind: str) -> None:
+    made = plans.spec(linux__namespaces=plans.namespaces(kind))
+    found = namespaces.birth(made)
+    born = FLAGS[kind] if kind in ("pid", "user") else 0
+    unshared = FLAGS[kind] if kind in ("mount", "uts", "ipc", "network") else 0
+    assert (found.born, found.unshared, found.joined) == (born, unshared, [])
+    late = plans.names(plans.prepare(made))
+    assert ("OP_TIME_OFFSETS" in late) == (kind == "time")
+    assert ("OP_UNSHARE" in late) == (kind == "cgroup")
+
+
+@pytest.mark.parametrize("kind", FLAGS)
+def test_a_joined_namespace_is_joined_before_birth(kind: str) -> None:
+    made = plans.spec(linux__namespaces=plans.namespaces("pid", **{kind: "/proc/9/ns/x"}))
+    found = namespaces.birth(made)
+    assert found.unshared == 0
+    plan = plans.prepare(made)
+    if kind != "time":
+        assert found.joined == [(kind, "/proc/9/ns/x", 1)]
+        return
+    # which setns(2) allows to a process only that shares its memory with nobody
+    join = plans.one(plan, "OP_JOIN")
+    assert (join.numbers, join.pointer) == ((FLAGS["time"],), "/linux/namespaces/1")
+    assert (found.joined, plan.passed[join.fd - lib.REG_PASSED]) == ([], ("namespace", 1))
+
+
+def test_order_of_joining() -> None:
+    paths = {kind: f"/ns/{kind}" for kind in ("mount", "network", "cgroup", "uts", "ipc", "pid", "user")}
+    found = namespaces.birth(plans.spec(linux__namespaces=plans.namespaces(**paths)))
+    assert [kind for kind, _, _ in found.joined] == [
+        "user",
+        "pid",
+        "uts",
+        "ipc",
+        "network",
+        "cgroup",
+        "mount",
+    ]
+    assert [index for _, _, index in found.joined] == [6, 5, 3, 4, 1, 2, 0]
+
+
+def test_early_plan() -> None:
+    plan = namespaces.early(
+        plans.spec(linux__namespaces=plans.namespaces("pid", "user", "mount", "uts", "network"))
+    )
+    unshare, loopback = plan.ops
+    assert (plans.name(unshare), unshare.numbers) == (
+        "OP_UNSHARE",
+        (FLAGS["mount"] | FLAGS["uts"] | FLAGS["network"],),
+    )
+    assert unshare.about == "new namespaces: mount, uts, network"
+    assert plans.name(loopback) == "OP_LOOPBACK"
+
+
+def test_early_plan_without_network_and_without_anything() -> None:
+    assert plans.names(namespaces.early(plans.spec(linux__namespaces=plans.namespaces("mount")))) == [
+        "OP_UNSHARE"
+    ]
+    assert (
+        plans.names(namespaces.early(plans.spec(linux__namespaces=plans.namespaces("pid", network="/ns/n"))))
+        == []
+    )
+    assert plans.names(namespaces.early({"linux": {}})) == plans.names(namespaces.early({})) == []
+
+
+def test_cgroup_namespace_starts_where_the_init_has_been_moved() -> None:
+    made = plans.spec(linux__namespaces=plans.namespaces("cgroup", "mount"))
+    plan = plans.prepare(made, cgroup_fds=3)
+    found = plans.names(plan)
+    assert found.index("OP_CGROUP_JOIN") < found.index("OP_UNSHARE") < found.index("OP_ROOTFS")
+    join = plans.one(plan, "OP_CGROUP_JOIN")
+    assert (join.fd, join.numbers) == (lib.REG_PASSED, (3,))
+    assert plan.passed == [("cgroup", 0), ("cgroup", 1), ("cgroup", 2)]
+
+
+def test_time_offsets() -> None:
+    made = plans.spec(
+        linux__namespaces=plans.namespaces("time", "mount"),
+        linux__timeOffsets={"monotonic": {"secs": 100, "nanosecs": 5}, "boottime": {"secs": -7}},
+    )
+    plan = plans.prepare(made)
+    op = plans.one(plan, "OP_TIME_OFFSETS")
+    assert op.texts == ("monotonic 100 5\nboottime -7 0\n",)
+    found = plans.names(plan)
+    assert found.index("OP_PROC_OPEN") < found.index("OP_TIME_OFFSETS")
+
+
+def test_has_and_is_new() -> None:
+    made = plans.spec(linux__namespaces=plans.namespaces("pid", network="/ns/net"))
+    assert (
+        namespaces.has(made, "pid") and namespaces.has(made, "network") and not namespaces.has(made, "user")
+    )
+    assert namespaces.is_new(made, "pid") and not namespaces.is_new(made, "network")

@@ -1,0 +1,202 @@
+"""The root file system in the plan: made a mount, filled with devices, closed up, pivoted into."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from unit import plans
+
+from pyoci._shim import lib
+from pyoci.errors import OciError
+
+REC, UNBINDABLE, PRIVATE, SLAVE, SHARED = 0x4000, 1 << 17, 1 << 18, 1 << 19, 1 << 20
+CHR, BLK, FIFO = 0o020000, 0o060000, 0o010000
+DEFAULTS = {
+    "null": (1, 3),
+    "zero": (1, 5),
+    "full": (1, 7),
+    "random": (1, 8),
+    "urandom": (1, 9),
+    "tty": (5, 0),
+}
+USER = plans.namespaces("mount", "pid", "user")
+
+
+# -- the root and its propagation ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "host", "root"),
+    [
+        (None, SLAVE | REC, None),
+        ("private", PRIVATE | REC, PRIVATE),
+        ("rprivate", PRIVATE | REC, PRIVATE | REC),
+        ("slave", SLAVE | REC, SLAVE),
+        ("rslave", SLAVE | REC, SLAVE | REC),
+        ("shared", SHARED | REC, SHARED),
+        ("rshared", SHARED | REC, SHARED | REC),
+        ("unbindable", SLAVE | REC, UNBINDABLE),
+        ("runbindable", SLAVE | REC, UNBINDABLE | REC),
+    ],
+)
+def test_propagation(word: str | None, host: int, root: int | None) -> None:
+    """An unbindable tree could not be copied: until it is the root it is a slave."""
+    made = plans.spec(linux__rootfsPropagation=word) if word else plans.spec()
+    op = plans.one(plans.prepare(made), "OP_HOST_PROPAGATION")
+    assert (op.numbers, op.pointer) == ((host,), "/linux/rootfsPropagation")
+    closing = plans.find(plans.finish(made), "OP_ROOT_PROPAGATION")
+    assert [op.numbers for op in closing] == ([(root,)] if root else [])
+
+
+def test_unknown_propagation() -> None:
+    with pytest.raises(OciError) as caught:
+        plans.prepare(plans.spec(linux__rootfsPropagation="loud"))
+    assert caught.value.pointer == "/linux/rootfsPropagation"
+
+
+def test_root_is_made_a_mount_before_anything_is_mounted() -> None:
+    made = plans.spec(mounts=[{"destination": "/proc", "type": "proc", "source": "proc"}])
+    found = plans.names(plans.prepare(made))
+    assert found.index("OP_HOST_PROPAGATION") < found.index("OP_ROOTFS") < found.index("OP_MOUNT_NEW")
+    op = plans.one(plans.prepare(made), "OP_ROOTFS")
+    assert (op.texts, op.fd, op.flags) == (("/bundle/rootfs",), 0, 0)
+
+
+def test_root_that_the_runtime_opens() -> None:
+    plan = plans.prepare(plans.spec(linux__namespaces=USER), open_sources=True)
+    op = plans.one(plan, "OP_ROOTFS")
+    assert plan.passed[op.fd - lib.REG_PASSED] == ("tree", "/bundle/rootfs", True, "/root/path", "rootfs")
+    after = plan.ops[plan.ops.index(op) + 1]
+    assert (plans.name(after), after.fd, after.flags) == ("OP_MOUNT_ATTR", lib.REG_ROOT, lib.OPF_RECURSIVE)
+    assert after.numbers == (0, 0, SLAVE)
+
+
+def test_without_a_mount_namespace_there_is_nothing_to_pivot() -> None:
+    made = plans.spec(linux__namespaces=plans.namespaces("pid"))
+    assert plans.one(plans.prepare(made), "OP_ROOTFS").flags == lib.OPF_JOINED
+    assert not plans.find(plans.prepare(made), "OP_HOST_PROPAGATION")
+    assert plans.one(plans.finish(made), "OP_CHROOT").flags == lib.OPF_JOINED
+
+
+def test_pivot_or_not() -> None:
+    assert "OP_PIVOT_ROOT" in plans.names(plans.finish(plans.spec()))
+    without = plans.finish(plans.spec(), no_pivot=True)
+    assert (plans.one(without, "OP_CHROOT").flags, plans.find(without, "OP_PIVOT_ROOT")) == (0, [])
+
+
+def test_closing() -> None:
+    made = plans.spec(
+        root__readonly=True,
+        linux__maskedPaths=["/proc/kcore", "/sys/firmware"],
+        linux__readonlyPaths=["/proc/sys"],
+        linux__rootfsPropagation="rslave",
+    )
+    found = plans.names(plans.finish(made))
+    assert found[:6] == [
+        *("OP_READONLY", "OP_MASK", "OP_MASK", "OP_ROOT_READONLY"),
+        *("OP_PIVOT_ROOT", "OP_ROOT_PROPAGATION"),
+    ]
+    masked = plans.find(plans.finish(made), "OP_MASK")
+    assert [(op.texts, op.pointer) for op in masked] == [
+        (("/proc/kcore",), "/linux/maskedPaths/0"),
+        (("/sys/firmware",), "/linux/maskedPaths/1"),
+    ]
+
+
+def test_the_null_device_is_opened_while_it_is_the_hosts() -> None:
+    made = plans.spec(linux__maskedPaths=["/proc/kcore"])
+    found = plans.names(plans.prepare(made))
+    assert found.index("OP_NULL_OPEN") < found.index("OP_ROOTFS")
+    assert "OP_NULL_OPEN" not in plans.names(plans.prepare(plans.spec()))
+    assert not plans.find(plans.finish(plans.spec()), "OP_ROOT_READONLY")
+
+
+# -- devices ---------------------------------------------------------------------------------------------------------------
+
+
+def nodes(made: dict[str, Any], **given: Any) -> dict[str, tuple[int, ...]]:
+    return {str(op.texts[0]): op.numbers for op in plans.find(plans.prepare(made, **given), "OP_MKNOD")}
+
+
+def test_default_devices_and_links() -> None:
+    assert nodes(plans.spec()) == {
+        f"/dev/{name}": (CHR | 0o666, major << 8 | minor, 0, 0) for name, (major, minor) in DEFAULTS.items()
+    }
+    links = plans.find(plans.prepare(plans.spec()), "OP_SYMLINK")
+    assert [op.texts for op in links] == [
+        ("pts/ptmx", "/dev/ptmx"),
+        ("/proc/self/fd", "/dev/fd"),
+        ("/proc/self/fd/0", "/dev/stdin"),
+        ("/proc/self/fd/1", "/dev/stdout"),
+        ("/proc/self/fd/2", "/dev/stderr"),
+        ("/proc/kcore", "/dev/core"),
+    ]
+    assert len(plans.find(plans.prepare(plans.spec(), kcore=False), "OP_SYMLINK")) == 5
+
+
+@pytest.mark.parametrize(
+    ("device", "numbers"),
+    [
+        ({"type": "c", "major": 10, "minor": 229}, (CHR | 0o666, 10 << 8 | 229, 0, 0)),
+        ({"type": "u", "major": 10, "minor": 229}, (CHR | 0o666, 10 << 8 | 229, 0, 0)),
+        ({"type": "b", "major": 8, "minor": 1, "fileMode": 0o660}, (BLK | 0o660, 8 << 8 | 1, 0, 0)),
+        ({"type": "b", "major": 259, "minor": 300000}, (BLK | 0o666, 259 << 8 | 0xE0 | 0x493 << 20, 0, 0)),
+        ({"type": "p"}, (FIFO | 0o666, 0, 0, 0)),
+        ({"type": "p", "major": 1, "minor": 3}, (FIFO | 0o666, 0, 0, 0)),
+        ({"type": "c", "major": 1, "minor": 3, "uid": 5, "gid": 6, "fileMode": 0}, (CHR, 1 << 8 | 3, 5, 6)),
+        ({"type": "c", "major": 1, "minor": 3, "fileMode": 0o20666}, (CHR | 0o666, 1 << 8 | 3, 0, 0)),
+    ],
+)
+def test_listed_device(device: dict[str, Any], numbers: tuple[int, ...]) -> None:
+    made = plans.spec(linux__devices=[{"path": "/dev/x", **device}])
+    assert nodes(made)["/dev/x"] == numbers
+    op = plans.at(plans.prepare(made), "/linux/devices/0")[0]
+    assert op.about == "device /dev/x"
+
+
+def test_device_of_an_unknown_type() -> None:
+    with pytest.raises(OciError) as caught:
+        plans.prepare(plans.spec(linux__devices=[{"path": "/dev/x", "type": "q"}]))
+    assert caught.value.pointer == "/linux/devices/0/type"
+
+
+def test_a_listed_device_takes_the_place_of_a_default_one() -> None:
+    made = plans.spec(
+        linux__devices=[{"path": "/dev//null/", "type": "c", "major": 1, "minor": 3, "fileMode": 0o600}]
+    )
+    found = nodes(made)
+    assert "/dev/null" not in found and found["/dev//null/"][0] == CHR | 0o600
+    assert len(found) == len(DEFAULTS)
+
+
+def test_a_user_namespace_gets_the_hosts_devices_by_binds() -> None:
+    made = plans.spec(
+        linux__namespaces=USER,
+        linux__devices=[
+            {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229},
+            {"path": "/dev/p", "type": "p"},
+        ],
+    )
+    plan = plans.prepare(made)
+    assert list(nodes(made)) == ["/dev/p"]
+    found = plans.at(plan, "/linux/devices/0")
+    assert plans.names_of(found) == ["OP_MOUNT_BIND", "OP_TARGET", "OP_ATTACH"]
+    assert found[0].texts == ("/dev/fuse",)
+    assert found[1].numbers == (lib.TARGET_FILE, 0o666)
+    assert len(plans.find(plan, "OP_MOUNT_BIND")) == len(DEFAULTS) + 1
+
+
+@pytest.mark.parametrize(
+    ("mount", "bound"),
+    [
+        ({"destination": "/dev", "type": "bind", "source": "/dev"}, True),
+        ({"destination": "/dev/", "type": "none", "source": "/dev", "options": ["rbind"]}, True),
+        ({"destination": "/./dev", "source": "/dev", "options": ["bind"]}, True),
+        ({"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}, False),
+        ({"destination": "/dev/x", "type": "bind", "source": "/dev"}, False),
+    ],
+)
+def test_nothing_is_made_in_the_hosts_own_dev(mount: dict[str, Any], bound: bool) -> None:
+    found = plans.names(plans.prepare(plans.spec(mounts=[mount])))
+    assert ("OP_MKNOD" in found or "OP_SYMLINK" in found) != bound
