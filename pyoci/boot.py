@@ -53,7 +53,7 @@ def go_full(argv: list[str]) -> None:
 
             hint = "was Python upgraded or removed? install pyoci again"
             text = f"cannot start the interpreter {python}"
-            raise from_os_error("no-interpreter", text, error, obj=python, hint=hint) from None
+            raise from_os_error("no-python", text, error, obj=python, hint=hint) from None
     global _full
     if not _full:
         import site
@@ -85,22 +85,29 @@ def run(argv: list[str]) -> None:
         status = 130
     except BaseException as bug:
         report(bug)
-    if not flush():
+    failure = flush()
+    if failure:
+        from pyoci import log
+        from pyoci.errors import from_os_error
+
+        log.failure(from_os_error("output", "write to standard output", failure))
         status = status or 1
     posix._exit(status & 255)
 
 
-def flush() -> bool:
-    """Write out what the standard streams hold, where there are any; False if that failed."""
-    done = True
+def flush() -> OSError | None:
+    """Write out what the standard streams hold, where there are any; gives the failure, if that failed."""
+    failure = None
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name, None)
         if stream is not None:
             try:
                 stream.flush()
-            except (OSError, ValueError):
-                done = False
-    return done
+            except OSError as error:
+                failure = failure or error
+            except ValueError:  # closed
+                continue
+    return failure
 
 
 def report(bug: BaseException) -> None:

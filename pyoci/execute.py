@@ -279,7 +279,7 @@ def _id(text: str, given: str) -> int:
     if text.isascii() and text.isdigit() and int(text) < (1 << 32) - 1:
         return int(text)
     hint = "UID or UID:GID in decimal digits; names are not looked up"
-    raise OciError("user", f"--user {given!r} is no user id", obj=given, hint=hint)
+    raise OciError("usage", f'invalid value "{given}" for flag -user', obj="user", hint=hint)
 
 
 def _add_capabilities(process: "dict[str, Any]", names: list[str]) -> None:

@@ -2,6 +2,8 @@
 
 import posix
 
+from pyoci.errors import from_os_error
+
 DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
 _CHUNK = 1 << 16
 
@@ -81,8 +83,11 @@ def replace(
 
 
 def out(text: str) -> None:
-    """Print to standard output."""
-    write_all(1, text.encode("utf-8", "surrogateescape"))
+    """Print to standard output. Raises OciError "output"."""
+    try:
+        write_all(1, text.encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise from_os_error("output", "write to standard output", error) from None
 
 
 def err(text: str) -> None:

@@ -38,9 +38,12 @@ def configure(path: str, *, json: bool, debug: bool) -> None:
     if not path or path == "/dev/stderr":
         return
     try:
+        if path[:1] != "/":  # the working directory is going to be the bundle
+            path = f"{posix.getcwd()}/{path}"
         posix.close(posix.open(path, _APPEND, 0o644))
     except OSError as error:
-        raise OciError("log-file", f"open {path}", errno=error.errno or 0, obj=path) from None
+        hint = "name a file that can be made or written with --log; the directory must be there"
+        raise OciError("log-file", f"log file {path}", errno=error.errno or 0, obj=path, hint=hint) from None
     _path = path
 
 

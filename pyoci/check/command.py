@@ -33,7 +33,7 @@ def _read(target: str, kind: str) -> tuple[bytes, str, str | None]:
         if os.path.isdir(target):
             if kind != "config":
                 raise OciError(
-                    "not-a-file", f"{target} is a directory", hint=f"name the file with the {kind}"
+                    "config-file", f"{target} is a directory", hint=f"name the file with the {kind}"
                 )
             target = os.path.join(target, "config.json")
         with open(target, "rb") as file:
@@ -41,7 +41,7 @@ def _read(target: str, kind: str) -> tuple[bytes, str, str | None]:
     except OSError as error:
         hint = "name a bundle's directory, a file, or - for standard input"
         raise from_os_error(
-            "config-missing", f"unable to read {target}", error, obj=target, hint=hint
+            "config-file", f"unable to read {target}", error, obj=target, hint=hint
         ) from None
     in_bundle = kind == "config" and os.path.basename(target) == "config.json"
     return data, os.path.normpath(target), os.path.dirname(os.path.abspath(target)) if in_bundle else None

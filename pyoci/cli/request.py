@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from pyoci.cli.parse import Options
 
+_PATHS = ("pid_file", "trace")
 _ROOTLESS = {"auto": None, "true": True, "false": False, "1": True, "0": False}
 
 
@@ -27,7 +28,8 @@ def fill(request: object, values: "dict[str, Any]") -> None:
     """Lay the given options over the request's defaults."""
     for key, value in values.items():
         if key and key != "bundle":
-            setattr(request, key, value)
+            # relative to the caller: the working directory is going to be the bundle
+            setattr(request, key, root.absolute(value) if key in _PATHS else value)
 
 
 def cgroup_manager(settings: "dict[str, Any]") -> str:
