@@ -8,7 +8,7 @@ import errno
 import posix
 import time
 
-from pyoci import files
+from pyoci import clock, files
 from pyoci.cgroups import base, devices, paths, resources, tree, writer
 from pyoci.errors import OciError
 
@@ -129,7 +129,9 @@ class V1(base.Manager):
         if device_rules is None and not update:
             device_rules = devices.rules(resources_)
         if device_rules is not None:
+            began = clock.now()
             self._apply_devices(device_rules)
+            clock.within(began, "device rules", devices.POINTER, "cgroup")
         bfq = resources.wants_bfq(resources_) and self._has_bfq()
         writer.write_limits(resources.v1(resources_, bfq=bfq), self._directory)
 

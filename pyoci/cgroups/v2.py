@@ -8,7 +8,7 @@ import posix
 import select
 import time
 
-from pyoci import files
+from pyoci import clock, files
 from pyoci.cgroups import base, devices, paths, resources, tree, writer
 from pyoci.errors import OciError
 
@@ -120,7 +120,9 @@ class V2(base.Manager):
         if device_rules is None and not update:
             device_rules = devices.rules(resources_)
         if device_rules is not None:
+            began = clock.now()
             self._apply_devices(device_rules)
+            clock.within(began, "device rules", devices.POINTER, "cgroup")
         if update:
             self._check_usage(resources_.get("memory") or {})
         bfq = resources.wants_bfq(resources_) and posix.access(f"{self._path}/io.bfq.weight", posix.F_OK)

@@ -3,6 +3,7 @@
 import errno
 import posix
 
+from pyoci import clock
 from pyoci.cgroups import resources
 from pyoci.errors import OciError
 
@@ -49,6 +50,7 @@ def write_limits(writes: "list[Write]", directory: "Callable[[str, str], str]") 
         refused: list[tuple[Write, OSError]] = []
         for write in waiting:
             file, value, pointer = write
+            began = clock.now()
             try:
                 put(f"{directory(file.partition('.')[0], pointer)}/{file}", value)
             except OSError as error:
@@ -57,6 +59,7 @@ def write_limits(writes: "list[Write]", directory: "Callable[[str, str], str]") 
                 if error.errno != errno.EINVAL:
                     raise refusal(file, value, pointer, error) from None
                 refused.append((write, error))
+            clock.within(began, file, pointer, "cgroup")
         if len(refused) == len(waiting):
             first, why = refused[0]
             raise refusal(*first, why) from None
