@@ -48,7 +48,7 @@ static const struct extension extensions[] = {
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 static const struct pyoci_places *where;
-static PyObject *importlib_find_and_load;
+static PyObject *importlib_find_and_load, *importlib_handle_fromlist;
 static PyObject *no_path; /* the __path__ of every module: an empty list */
 static PyObject *loaded;  /* the __spec__ of every module: an object that says "not being initialised any more" */
 
@@ -216,7 +216,7 @@ static PyObject *find_and_load(PyObject *self, PyObject *arguments) {
 }
 
 /* Takes the place of importlib._bootstrap._handle_fromlist, which `from package import name, ...` calls: a name that the
- * package does not have yet is a module in it. */
+ * package does not have yet is a module in it. Other forms, as `import *` in the standard library, go to importlib. */
 static PyObject *handle_fromlist(PyObject *self, PyObject *arguments) {
     PyObject *package = PY(PyTuple_GetItem)(arguments, 0), *names = PY(PyTuple_GetItem)(arguments, 1);
     PyObject *known = package ? PY(PyModule_GetDict)(package) : NULL;
@@ -225,10 +225,14 @@ static PyObject *handle_fromlist(PyObject *self, PyObject *arguments) {
     (void)self;
     if (!known || !names)
         return NULL;
+    if (!PyTuple_Check(names))
+        return PY(PyObject_Call)(importlib_handle_fromlist, arguments, NULL);
     for (Py_ssize_t at = 0; at < PY(PyTuple_Size)(names); at++) {
         const char *name = PY(PyUnicode_AsUTF8)(PY(PyTuple_GetItem)(names, at));
         if (!name)
             return NULL;
+        if (strcmp(name, "*") == 0)
+            return PY(PyObject_Call)(importlib_handle_fromlist, arguments, NULL);
         if (PY(PyDict_GetItemString)(known, name))
             continue;
         snprintf(whole, sizeof(whole), "%s.%s", PY(PyModule_GetName)(package), name);
@@ -270,7 +274,9 @@ int pyoci_install_imports(void) {
     loaded = PY(PyModule_New)("loaded");
     no_path = PY(PyList_New)(0);
     importlib_find_and_load = PY(PyObject_GetAttrString)(importlib, "_find_and_load");
-    if (!loaded || !no_path || !importlib_find_and_load || PY(PyObject_SetAttrString)(loaded, "_initializing", no))
+    importlib_handle_fromlist = PY(PyObject_GetAttrString)(importlib, "_handle_fromlist");
+    if (!loaded || !no_path || !importlib_find_and_load || !importlib_handle_fromlist ||
+        PY(PyObject_SetAttrString)(loaded, "_initializing", no))
         return -1;
     for (size_t at = 0; at < COUNT(definitions); at++) {
         PyObject *function = PY(PyCFunction_NewEx)(&definitions[at], NULL, NULL);

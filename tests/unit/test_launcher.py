@@ -156,6 +156,14 @@ def test_the_embedded_kind_says_what_it_is(embedded: Path) -> None:
     assert "launcher: embedded (" in found.stdout, found.stderr
 
 
+def test_the_embedded_kind_knows_signals(embedded: Path) -> None:
+    """Importing _signal needs a step of Python's start that the core's has not."""
+    found = call([str(embedded), "--root", "/nonexistent", "kill", "nobody", "RTMIN+1"])
+    assert found.returncode == 1
+    assert "does not exist" in found.stderr
+    assert "bug" not in found.stderr
+
+
 def test_the_embedded_kind_needs_no_environment_and_no_open_files(embedded: Path) -> None:
     closed = subprocess.run(
         ["/bin/sh", "-c", f"exec {embedded} --version <&- >&- 2>&-"], env={}, check=False, timeout=60
