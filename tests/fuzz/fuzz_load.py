@@ -28,7 +28,7 @@ def change(data: bytes, max_size: int, seed: int) -> bytes:
     if random.random() < 0.67:
         try:
             changed = json.dumps(mutate(json.loads(data), random), separators=(",", ":")).encode()
-        except (ValueError, RecursionError, IndexError):
+        except (ValueError, RecursionError, IndexError, ArithmeticError):
             changed = b""
         if 0 < len(changed) <= max_size:
             return changed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import IO, Any
@@ -28,7 +29,7 @@ class Stream:
 
     def _more(self) -> bool:
         ready, _, _ = select.select([self.read_end], [], [], PATIENCE)
-        assert ready, f"nothing more came within {PATIENCE} s; so far: {self.data!r}"
+        assert ready, f"nothing more came within {PATIENCE} s; so far: {self.data[-1000:]!r}"
         chunk = os.read(self.read_end, 1 << 16)
         self.data += chunk
         return bool(chunk)
@@ -36,7 +37,7 @@ class Stream:
     def until(self, text: str) -> str:
         """Everything up to now, once `text` has come."""
         while text.encode() not in self.data:
-            assert self._more(), f"end of file before {text!r}; so far: {self.data!r}"
+            assert self._more(), f"end of file before {text!r}; so far: {self.data[-1000:]!r}"
         return self.data.decode("utf-8", "replace")
 
     def rest(self) -> str:
@@ -59,6 +60,7 @@ class Container:
 
     expected   True while the test knows that the runtime holds this container
     first      pid of the container's first process once created, 0 before
+    detached   pids of the processes that a detached exec left to us
     """
 
     def __init__(self, runtime: Runtime, directory: Path, id: str, filesystem: bundle.RootFilesystem) -> None:
@@ -69,6 +71,7 @@ class Container:
         self.config = bundle.default_config(self.cgroup)
         self.expected = False
         self.first = 0
+        self.detached: list[int] = []
         self.owner: int | None = None
         self._streams: list[Stream] = []
         filesystem.make(self.rootfs)
@@ -128,6 +131,7 @@ class Container:
     def put(self, program: Path, name: str | None = None) -> str:
         """Copy an executable into /bin of the root filesystem; returns its path inside."""
         inside = f"bin/{name or program.name}"
+        (self.rootfs / inside).unlink(missing_ok=True)  # a link would lead to the busybox that all tests share
         shutil.copyfile(program, self.rootfs / inside)
         (self.rootfs / inside).chmod(0o755)
         return "/" + inside
@@ -256,6 +260,13 @@ class Container:
         """At the end of a test: remove what the test knowingly left."""
         for stream in self._streams:
             stream.close()
+        for pid in self.detached:
+            # its pid namespace ends only after its parent, which we are, has waited for it
+            try:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass
         if self.expected:
             self.delete("--force")
 
@@ -268,9 +279,11 @@ class Container:
         before = set(leaks.children(os.getpid()))
         try:
             found = self.runtime.call(*arguments, **call)
+            new = [pid for pid in leaks.children(os.getpid()) if pid not in before]
             if arguments[0] in ("create", "run"):
-                new = [pid for pid in leaks.children(os.getpid()) if pid not in before]
                 self.first = new[0] if len(new) == 1 else 0
+            else:
+                self.detached += new
             return found
         finally:
             for stream in streams:

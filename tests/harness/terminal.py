@@ -39,9 +39,10 @@ class Master:
         """Type."""
         os.write(self.fd, text.encode())
 
-    def _more(self) -> bool:
+    def read_some(self) -> bool:
+        """Take in what comes next; False at the end. Fails the test when nothing comes."""
         ready, _, _ = select.select([self.fd], [], [], PATIENCE)
-        assert ready, f"nothing more came within {PATIENCE} s; so far: {self.data!r}"
+        assert ready, f"nothing more came within {PATIENCE} s; so far: {self.data[-1000:]!r}"
         try:
             chunk = os.read(self.fd, 1 << 16)
         except OSError:  # EIO: the last one who had the terminal open is gone
@@ -52,12 +53,12 @@ class Master:
     def until(self, text: str) -> str:
         """Everything up to now, once `text` has come."""
         while text not in self.text():
-            assert self._more(), f"the terminal was closed before {text!r}; so far: {self.data!r}"
+            assert self.read_some(), f"the terminal was closed before {text!r}; so far: {self.data[-1000:]!r}"
         return self.text()
 
     def rest(self) -> str:
         """Everything, once the other end is closed."""
-        while self._more():
+        while self.read_some():
             pass
         return self.text()
 

@@ -149,7 +149,9 @@ def test_success_says_nothing(box: Boxes) -> None:
 def test_an_error_goes_to_standard_error(runtime: Runtime) -> None:
     found = runtime.call("state", "nobody").failed("does not exist")
     assert found.out == ""
-    assert len(found.err.strip().splitlines()) == 1
+    first, *hints = found.err.strip().splitlines()
+    assert "does not exist" in first
+    assert all(line.startswith("  hint: ") for line in hints)
 
 
 @pytest.mark.differs(crun="crun 1.8.1 writes the log only")

@@ -112,7 +112,13 @@ def _change(holder: Any, random: Random) -> None:
             )
         case 2 if isinstance(holder[key], int):
             holder[key] = random.choice(
-                (-holder[key], holder[key] - 1, holder[key] * 1.0, str(holder[key]), 2**64)
+                (
+                    -holder[key],
+                    holder[key] - 1,
+                    max(-1e300, min(holder[key], 1e300)) * 1.0,
+                    str(holder[key]),
+                    2**64,
+                )
             )
         case _:
             holder[key] = _slip(random)

@@ -1,0 +1,395 @@
+"""The runtime's own binaries, descriptors and directories stay out of reach; privileges are as asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from harness.box import Container
+from harness.programs import Programs
+from harness.runtime import Runtime
+
+from conftest import Boxes
+
+DESCRIPTORS = range(3, 31)
+
+
+# -- CVE-2019-5736: the runtime's binary, reached through /proc/self/exe
+
+
+def binaries(runtime: Runtime) -> list[Path]:
+    """The files the runtime consists of: launcher, interpreter, package."""
+    found = [Path(os.path.realpath(runtime.path)), Path(os.path.realpath(sys.executable))]
+    if runtime.kind == "pyoci":
+        for folder in sorted(Path(os.path.realpath(runtime.path)).parent.parent.glob("lib/python3*/site-packages/pyoci")):
+            found += [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+    return found
+
+
+def digest(paths: list[Path]) -> dict[str, str]:
+    """Content and mode of files."""
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() + oct(path.stat().st_mode) for path in paths}
+
+
+@pytest.mark.parametrize("args", [["/proc/self/exe"], ["/proc/self/exe", "--version"], ["/proc/1/exe", "init"]])
+def test_proc_self_exe_as_the_program(box: Boxes, args: list[str]) -> None:
+    made = box(*args)
+    before = digest(binaries(made.runtime))
+    found = made.run(check=False, timeout=60)
+    assert "version" not in found.out
+    assert digest(binaries(made.runtime)) == before
+
+
+@pytest.mark.parametrize("line", ["#!/proc/self/exe\n", "#!/proc/self/exe --version\n", "#!/proc/1/exe\n"])
+def test_proc_self_exe_as_the_interpreter(box: Boxes, line: str) -> None:
+    made = box("/script")
+    made.file("script", line, 0o755)
+    found = made.run(check=False, timeout=60)
+    assert "version" not in found.out
+
+
+@pytest.mark.parametrize("target", ["/proc/self/exe", "/proc/self/fd/3", "/proc/self/fd/5", "/proc/self/fd/7"])
+def test_a_link_to_proc_self_as_the_program(box: Boxes, target: str) -> None:
+    made = box("/link")
+    os.symlink(target, made.rootfs / "link")
+    found = made.run(check=False, timeout=60)
+    assert "version" not in found.out
+
+
+def test_exec_of_proc_self_exe(box: Boxes) -> None:
+    made = box("/bin/sleep", "1000").launch()
+    for words in (["/proc/self/exe", "--version"], ["/proc/self/fd/3"], ["/proc/self/fd/6"]):
+        found = made.exec(*words, check=False)
+        assert "version" not in found.out
+
+
+def test_a_process_inside_can_not_write_what_exec_runs(box: Boxes, programs: Programs) -> None:
+    """While commands are executed, a root process inside tries to open everything it sees of them for writing."""
+    made = box()
+    made.args(made.put(programs.path("grab")), "2")
+    made.capabilities(*made.process["capabilities"]["bounding"], "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH")
+    before = digest(binaries(made.runtime))
+    said = made.stream()
+    made.launch(stdout=said)
+    said.until("ready")
+    count = 0
+    while made.status == "running" and count < 200:
+        made.exec("/bin/true", check=False)
+        count += 1
+    text = said.rest()
+    made.wait()
+    assert count > 0
+    assert digest(binaries(made.runtime)) == before
+    assert [line for line in text.splitlines() if line not in ("ready", "done")] == []
+
+
+@pytest.mark.only("pyoci")
+def test_the_waiting_process_runs_from_a_sealed_copy_in_memory(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.create()
+    exe = f"/proc/{made.pid}/exe"
+    assert os.readlink(exe).startswith("/memfd:")
+    with pytest.raises(OSError):
+        os.close(os.open(exe, os.O_WRONLY))
+    maps = Path(f"/proc/{made.pid}/maps").read_text()
+    assert not re.search(r"\.so|python", maps)
+
+
+# -- CVE-2024-21626: a working directory that is a descriptor of the runtime
+
+
+def leads_out(text: str) -> bool:
+    """True when `pwd -P; ls /` of a program shows that it's outside its root."""
+    return "(unreachable)" in text or "pyoci-canary" in text
+
+
+@pytest.mark.parametrize("descriptor", DESCRIPTORS)
+def test_a_working_directory_that_is_a_descriptor(box: Boxes, descriptor: int) -> None:
+    made = box.sh("pwd; ls -a . ; ls ../../../../../../etc | head -n 50")
+    made.process["cwd"] = f"/proc/self/fd/{descriptor}"
+    found = made.run(check=False)
+    assert not leads_out(found.out)
+    if found.rc == 0:
+        assert set(found.out.split()) <= {"/", ".", "..", *os.listdir(made.rootfs), "passwd", "group"} | set(
+            path for path in found.out.split() if path.startswith("/proc")
+        )
+
+
+def test_a_link_to_a_descriptor_as_working_directory(box: Boxes) -> None:
+    made = box.sh("pwd; ls ../../../../../../etc")
+    for descriptor in DESCRIPTORS:
+        os.symlink(f"/proc/self/fd/{descriptor}", made.rootfs / f"link{descriptor}")
+    for descriptor in DESCRIPTORS:
+        made.process["cwd"] = f"/link{descriptor}"
+        found = made.run(check=False)
+        assert not leads_out(found.out)
+        assert "hostname" not in found.out.split()
+
+
+def test_exec_with_a_working_directory_that_is_a_descriptor(box: Boxes) -> None:
+    made = box("/bin/sleep", "1000").launch()
+    for descriptor in DESCRIPTORS:
+        found = made.exec(
+            "/bin/sh", "-c", "pwd; ls ../../../../../../etc", options=("--cwd", f"/proc/self/fd/{descriptor}"), check=False
+        )
+        assert not leads_out(found.out)
+        assert "hostname" not in found.out.split()
+
+
+def test_a_working_directory_inherited_from_the_caller_is_not_the_hosts(box: Boxes, folder: Path) -> None:
+    """The caller has a directory open at every low number, as leaky engines do."""
+    opened = [os.open(folder, os.O_RDONLY) for _ in range(20)]
+    try:
+        for descriptor in (3, 7, 12, opened[0], opened[-1]):
+            made = box.sh("pwd; ls")
+            made.process["cwd"] = f"/proc/self/fd/{descriptor}"
+            found = made.run(check=False, pass_fds=opened)
+            assert "canary" not in found.out and "bundle0" not in found.out
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def test_no_descriptor_leads_out(box: Boxes, programs: Programs) -> None:
+    made = box.sh("ls /proc/self/fd | wc -l; for i in 3 4 5 6 7 8 9 10 11 12; do ls /proc/self/fd/$i/ 2>/dev/null; done; true")
+    lines = made.out().splitlines()
+    assert lines == ["4"]  # three streams and the directory that ls reads
+
+
+# -- CVE-2022-29162 and -27650: capabilities of run and exec
+
+
+def capability_lines(text: str) -> dict[str, int]:
+    """The sets in a /proc/PID/status."""
+    found = re.findall(r"^(Cap\w+):\s+(\w+)$", text, re.M)
+    return {name: int(value, 16) for name, value in found}
+
+
+def test_nothing_is_inheritable_after_run(box: Boxes) -> None:
+    sets = capability_lines(box("/bin/cat", "/proc/self/status").out())
+    assert (sets["CapInh"], sets["CapAmb"]) == (0, 0)
+    assert sets["CapBnd"] != 0
+
+
+@pytest.mark.parametrize("user", ["0", "1000"])
+def test_nothing_is_inheritable_after_exec_cap(box: Boxes, user: str) -> None:
+    made = box("/bin/sleep", "1000").launch()
+    found = made.exec("/bin/cat", "/proc/self/status", options=("--cap", "CAP_NET_RAW", "--user", user))
+    sets = capability_lines(found.out)
+    assert (sets["CapInh"], sets["CapAmb"]) == (0, 0)
+
+
+def test_without_capabilities_the_bounding_set_is_empty(box: Boxes) -> None:
+    """youki#3434: leaving `capabilities` out must not mean having all of them within reach."""
+    made = box("/bin/cat", "/proc/self/status")
+    del made.process["capabilities"]
+    assert set(capability_lines(made.out()).values()) == {0}
+
+
+def test_exec_without_capabilities_has_none_either(box: Boxes) -> None:
+    made = box("/bin/sleep", "1000")
+    del made.process["capabilities"]
+    made.launch()
+    assert set(capability_lines(made.exec("/bin/cat", "/proc/self/status").out).values()) == {0}
+
+
+def test_the_dumpable_flag_is_off_until_the_program_runs(box: Boxes) -> None:
+    """Files of a process that isn't dumpable belong to root in /proc, whoever the process is."""
+    made = box("/bin/true")
+    made.user_namespace()
+    made.create()
+    if made.runtime.kind == "pyoci":
+        assert os.stat(f"/proc/{made.pid}/environ").st_uid == 0
+
+
+# -- CVE-2021-43784: sizes beyond what a protocol's fields hold
+
+
+def test_very_many_mounts(box: Boxes, folder: Path) -> None:
+    """More than 64 KiB of mounts: none of them is lost or cut."""
+    (folder / "volume").mkdir()
+    made = box.sh("grep -c ' /volumes/' /proc/self/mountinfo")
+    for number in range(600):
+        made.mount(f"/volumes/{number}-{'x' * 100}", "bind", str(folder / "volume"), "bind", "ro")
+    assert made.out() == "600\n"
+
+
+def test_very_long_strings(box: Boxes) -> None:
+    made = box.sh("echo ${#LONG} ${#1}")
+    made.process["args"] += ["sh", "x" * 100000]
+    made.process["env"].append("LONG=" + "y" * 100000)
+    made.config["annotations"] = {"long": "z" * 1000000}
+    assert made.out() == "100000 100000\n"
+
+
+def test_a_config_that_nests_very_deep_is_no_crash(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.save()
+    text = json.dumps(made.config)
+    deep = '{"a":' * 100000 + "1" + "}" * 100000
+    (made.directory / "config.json").write_text(text[:-1] + f', "deep": {deep}}}')
+    found = made.runtime.call("run", "-b", str(made.directory), made.id)
+    assert found.rc in (0, 1)
+    assert "Traceback" not in found.err
+
+
+# -- what a container must not see or change of the host
+
+
+def test_sysfs_and_proc_sys_of_the_host_are_read_only_for_engines_configs(box: Boxes) -> None:
+    made = box.sh("echo x > /proc/sys/kernel/core_pattern; echo x > /proc/sys/kernel/hostname; true")
+    made.linux["readonlyPaths"] = ["/proc/sys", "/proc/sysrq-trigger"]
+    before = Path("/proc/sys/kernel/core_pattern").read_text()
+    found = made.run()
+    assert found.err.count("Read-only file system") == 2
+    assert Path("/proc/sys/kernel/core_pattern").read_text() == before
+
+
+def test_the_old_root_is_gone(box: Boxes) -> None:
+    made = box.sh("cat /proc/1/mountinfo; ls -d /proc/1/root/* /.old* /.pivot* 2>/dev/null")
+    made.capabilities("CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE")
+    found = made.run(check=False).out
+    assert str(made.directory.parent / "calls") not in found
+    assert ".pivot" not in found and ".old" not in found
+
+
+def test_a_process_with_chroot_rights_stays_inside(box: Boxes) -> None:
+    """The classic way out of a chroot finds the container's root, as the root was pivoted."""
+    made = box.sh("mkdir -p /tmp/jail && chroot /tmp/jail /x 2>/dev/null; cd ../../../../../..; ls; pwd")
+    made.capabilities("CAP_SYS_CHROOT", "CAP_DAC_OVERRIDE")
+    assert sorted(made.out().split()) == sorted([*os.listdir(made.rootfs), "/"])
+
+
+def test_no_environment_of_the_runtime_is_left_in_the_first_process(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.create(env={"SECRET_TOKEN": "abc", "PATH": "/bin"})
+    assert b"SECRET_TOKEN" not in Path(f"/proc/{made.pid}/environ").read_bytes() or made.runtime.kind != "pyoci"
+
+
+def test_the_state_directory_is_for_its_owner_only(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.create()
+    root = made.runtime.root
+    assert root is not None
+    for path in [root, *root.rglob("*")]:
+        if path.is_dir() or path.is_file():
+            assert path.stat().st_mode & 0o022 == 0, path
+            assert path.stat().st_uid == 0, path
+
+
+
+
+def swapping(programs: Programs, folder: Path, one: str, two: str) -> subprocess.Popen[bytes]:
+    """A process that exchanges two names without pause."""
+    argv = [str(programs.path("swap")), str(folder), one, two]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE)
+    assert process.stdout and process.stdout.readline() == b"ready\n"
+    return process
+
+
+class Race:
+    """Creates a container many times while a name in a volume is exchanged; bounded by rounds, not by time."""
+
+    ROUNDS = int(os.environ.get("PYOCI_TEST_RACE_ROUNDS", "25"))
+
+    def __init__(self, programs: Programs, made: Container, folder: Path, one: str, two: str) -> None:
+        self.made = made
+        self.process = swapping(programs, folder, one, two)
+
+    def run(self) -> list[str]:
+        """The outputs of all rounds, whatever they ended with."""
+        texts = []
+        try:
+            for _ in range(self.ROUNDS):
+                texts.append(self.made.run(check=False).out)
+                assert self.process.poll() is None
+        finally:
+            self.process.kill()
+            self.process.wait()
+            assert self.process.stdout
+            self.process.stdout.close()
+        return texts
+
+
+@pytest.fixture
+def canary(folder: Path) -> Path:
+    """A folder of the host that no container may see or change."""
+    made = folder / "host"
+    (made / "deep").mkdir(parents=True)
+    (made / "pyoci-canary").write_text("canary\n")
+    return made
+
+
+def untouched(canary: Path) -> None:
+    """Assert that nothing was added to the canary."""
+    assert sorted(str(path.relative_to(canary)) for path in canary.rglob("*")) == ["deep", "pyoci-canary"]
+    assert (canary / "pyoci-canary").read_text() == "canary\n"
+
+
+@pytest.mark.differs(runc="CVE-2024-45310: folders made on the host", strict=False)
+def test_race_on_a_mount_destination(box: Boxes, programs: Programs, folder: Path, canary: Path) -> None:
+    """CVE-2021-30465, CVE-2024-45310: a shared volume whose folder turns into a link between check and use."""
+    volume = folder / "volume"
+    (volume / "real").mkdir(parents=True)
+    os.symlink("/".join([".."] * 12) + str(canary), volume / "link")
+    made = box.sh("ls /volume/real /volume/real/deep 2>/dev/null; cat /volume/real/pyoci-canary 2>/dev/null; true")
+    made.mount("/volume", "bind", str(volume), "rbind")
+    made.mount("/volume/real/deep/new", "tmpfs", "tmpfs")
+    texts = Race(programs, made, volume, "real", "link").run()
+    assert not any("canary" in text for text in texts)
+    untouched(canary)
+
+
+def test_race_on_a_masked_path(box: Boxes, programs: Programs, folder: Path, canary: Path) -> None:
+    """The masked and the read-only path of a shared volume."""
+    volume = folder / "volume"
+    (volume / "real").mkdir(parents=True)
+    os.symlink("/".join([".."] * 12) + str(canary), volume / "link")
+    made = box.sh("cat /volume/*/pyoci-canary 2>/dev/null; true")
+    made.mount("/volume", "bind", str(volume), "rbind")
+    made.linux["maskedPaths"] = ["/volume/real", "/volume/real/pyoci-canary"]
+    made.linux["readonlyPaths"] = ["/volume/real/deep"]
+    texts = Race(programs, made, volume, "real", "link").run()
+    assert not any("canary" in text for text in texts)
+    untouched(canary)
+
+
+def test_race_on_proc(box: Boxes, programs: Programs, canary: Path, folder: Path) -> None:
+    """CVE-2025-52881: /proc of a shared root filesystem, exchanged for a link while sysctls are written."""
+    made = box.sh("echo ran")
+    (canary / "sys/net/ipv4").mkdir(parents=True)
+    (canary / "sys/net/ipv4/ip_forward").write_text("canary\n")
+    os.symlink("/".join([".."] * 12) + str(canary), made.rootfs / "procs")
+    made.linux["sysctl"] = {"net.ipv4.ip_forward": "1"}
+    made.process["oomScoreAdj"] = 100
+    Race(programs, made, made.rootfs, "proc", "procs").run()
+    assert (canary / "sys/net/ipv4/ip_forward").read_text() == "canary\n"
+    assert sorted(os.listdir(canary)) == ["deep", "pyoci-canary", "sys"]
+
+
+def test_race_on_dev_null(box: Boxes, programs: Programs, canary: Path) -> None:
+    """CVE-2025-31133: the container's /dev/null, exchanged for a link while paths are masked with it."""
+    made = box.sh("cat /etc/passwd /etc/group; true")
+    made.mounts[:] = [mount for mount in made.mounts if not mount["destination"].startswith("/dev")]
+    os.mknod(made.rootfs / "dev/null", 0o020666, os.makedev(1, 3))
+    os.symlink("/".join([".."] * 12) + str(canary / "pyoci-canary"), made.rootfs / "dev/other")
+    made.linux["maskedPaths"] = ["/etc/passwd", "/etc/group"]
+    texts = Race(programs, made, made.rootfs / "dev", "null", "other").run()
+    assert not any("canary" in text for text in texts)
+    untouched(canary)
+
+
+def test_race_on_the_working_directory(box: Boxes, programs: Programs, canary: Path) -> None:
+    made = box.sh("ls; pwd")
+    (made.rootfs / "work").mkdir()
+    os.symlink("/".join([".."] * 12) + str(canary), made.rootfs / "other")
+    made.process["cwd"] = "/work/new"
+    texts = Race(programs, made, made.rootfs, "work", "other").run()
+    assert not any("canary" in text for text in texts)
+    untouched(canary)
