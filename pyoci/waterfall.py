@@ -229,9 +229,8 @@ def _round_step(least: float) -> float:
 def _duration(microseconds: float) -> str:
     if microseconds < 1000:
         return f"{microseconds:.0f} µs"
-    if microseconds < 1_000_000:
-        return f"{microseconds / 1000:.3g} ms" if microseconds < 100_000 else f"{microseconds / 1000:.0f} ms"
-    return f"{microseconds / 1_000_000:.3g} s"
+    value, unit = (microseconds / 1000, "ms") if microseconds < 1_000_000 else (microseconds / 1_000_000, "s")
+    return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
 # -- drawing -------------------------------------------------------------------------------------------------------------

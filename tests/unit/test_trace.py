@@ -1,0 +1,296 @@
+"""What --trace measures and writes, without a container."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyoci import clock, launch, trace
+from pyoci._shim import ffi, lib
+from pyoci.errors import OciError
+from pyoci.plan.ops import Op
+
+MS = 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def stopped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(clock, "steps", None)
+    monkeypatch.setattr(clock, "_last", 0)
+    yield
+
+
+def op(code: int, about: str = "", pointer: str = "") -> Op:
+    return Op(code, pointer, about, 0, 0, 0, (), ())
+
+
+OPS = [
+    op(lib.OP_MOUNT_NEW, "tmpfs on /t", "/mounts/0"),
+    op(lib.OP_HOOK, "createContainer hook /h", "/hooks/createContainer/0"),
+    op(lib.OP_READY, "ready"),
+    op(lib.OP_SECCOMP, "filter of 3 instructions", "/linux/seccomp"),
+    op(lib.OP_CAPABILITIES, "capabilities", "/process/capabilities"),
+    op(lib.OP_EXEC, "exec /bin/true", "/process/args"),
+]
+
+
+def events(path: Path) -> list[dict[str, Any]]:
+    return [event for event in json.loads(path.read_text())["traceEvents"] if event["ph"] == "X"]
+
+
+# -- the stopwatch ---------------------------------------------------------------------------------------------------------
+
+
+def test_switched_off_nothing_is_kept() -> None:
+    clock.lap("a")
+    clock.within(clock.now(), "b")
+    assert clock.steps is None
+    assert clock.now() == 0
+
+
+def test_steps_follow_each_other_without_gaps() -> None:
+    clock.begin()
+    clock.lap("one", "/pointer")
+    clock.lap("two", kind="idle")
+    assert clock.steps is not None
+    assert [step[:3] for step in clock.steps] == [
+        ("start of the runtime", "", "runtime"),
+        ("one", "/pointer", "runtime"),
+        ("two", "", "idle"),
+    ]
+    assert [step[3] for step in clock.steps[1:]] == [step[4] for step in clock.steps[:-1]]
+
+
+def test_the_first_step_is_as_long_as_the_process_has_worked() -> None:
+    used = time.process_time_ns()
+    clock.begin()
+    assert clock.steps is not None
+    _, _, _, began, ended = clock.steps[0]
+    assert used <= ended - began <= time.process_time_ns() + 50 * MS
+
+
+def test_a_part_does_not_end_the_step() -> None:
+    clock.begin()
+    began = clock.now()
+    clock.within(began, "part", "/p", "hook")
+    clock.lap("whole")
+    assert clock.steps is not None
+    part, whole = clock.steps[1:]
+    assert part[:4] == ("part", "/p", "hook", began)
+    assert whole[3] <= part[3] <= part[4] <= whole[4]
+
+
+# -- the file --------------------------------------------------------------------------------------------------------------
+
+
+def begun(path: Path) -> trace.Trace:
+    made = trace.begin(str(path), "run", "box")
+    made.born(4711)
+    return made
+
+
+def test_what_the_init_tells(tmp_path: Path) -> None:
+    made = begun(tmp_path / "t")
+    base = clock.now()
+    made.told("prepare", OPS, 0, [base, base + MS, base + 5 * MS])
+    made.told("finish", OPS, 2, [base + 6 * MS, base + 8 * MS])
+    made.save()
+    birth, mount, hook, ready = [event for event in events(tmp_path / "t") if event["pid"] == 4711]
+    assert birth["name"] == "birth of the init"
+    assert mount["args"] == {"pointer": "/mounts/0", "op": "mount new", "plan": "prepare"}
+    assert (mount["name"], mount["cat"], mount["dur"]) == ("tmpfs on /t", "op", 1000.0)
+    assert mount["ts"] == pytest.approx(birth["ts"] + birth["dur"], abs=0.01)
+    assert (hook["cat"], hook["dur"], ready["cat"], ready["dur"]) == ("hook", 4000.0, "idle", 2000.0)
+    assert hook["ts"] - mount["ts"] == pytest.approx(1000, abs=0.01)
+
+
+def test_filter_and_program_are_one_event(tmp_path: Path) -> None:
+    made = begun(tmp_path / "t")
+    made.told("finish", OPS, 2, [clock.now(), clock.now()])
+    made.executed("finish", OPS)
+    made.save()
+    last = events(tmp_path / "t")[-1]
+    assert last["name"] == "filter of 3 instructions, capabilities, exec /bin/true"
+    assert last["args"] == {"pointer": "/process/args", "op": "seccomp, capabilities, exec", "plan": "finish"}
+
+
+def test_without_a_filter_the_program_stands_alone(tmp_path: Path) -> None:
+    made = begun(tmp_path / "t")
+    made.executed("finish", [OPS[0], OPS[5]])
+    made.save()
+    assert events(tmp_path / "t")[-1]["name"] == "exec /bin/true"
+
+
+def test_failed_op(tmp_path: Path) -> None:
+    made = begun(tmp_path / "t")
+    now = clock.now()
+    made.told("prepare", OPS, 0, [now, now + 1])
+    made.failed("prepare", OPS[1])
+    made.save()
+    last = events(tmp_path / "t")[-1]
+    assert (last["name"], last["args"]["pointer"]) == ("createContainer hook /h", "/hooks/createContainer/0")
+
+
+def test_document(tmp_path: Path) -> None:
+    made = begun(tmp_path / "t")
+    clock.lap("load", "/x")
+    made.told("early", OPS, 0, [clock.now(), clock.now()])
+    made.save()
+    document = json.loads((tmp_path / "t").read_text())
+    assert document["otherData"]["id"] == "box"
+    assert abs(document["otherData"]["began"] - time.time_ns()) < 60_000 * MS
+    titles = {event["args"]["name"]: event["pid"] for event in document["traceEvents"] if event["ph"] == "M"}
+    assert set(titles) == {"pyoci run", "init of box"} and titles["init of box"] == 4711
+    for event in document["traceEvents"]:
+        assert event["tid"] == event["pid"]
+        if event["ph"] == "X":
+            assert set(event) == {"name", "cat", "ph", "ts", "dur", "pid", "tid", "args"}
+            assert event["ts"] >= 0 and event["dur"] >= 0
+    load = next(event for event in document["traceEvents"] if event["name"] == "load")
+    assert load["args"] == {"pointer": "/x"}
+
+
+def test_a_clock_that_was_set_back_makes_no_negative_times(tmp_path: Path) -> None:
+    made = begun(tmp_path / "t")
+    now = clock.now()
+    made.told("early", OPS, 0, [now, now - 5])
+    made.save()
+    assert events(tmp_path / "t")[-1]["dur"] == 0
+
+
+def test_start_goes_on_where_create_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t"
+    begun(path).save()
+    first = json.loads(path.read_text())
+    monkeypatch.setattr(clock, "steps", None)
+    more = trace.begin_start(str(path), "box", 4711)
+    now = clock.now()
+    more.told("finish", OPS, 2, [now, now + MS])
+    more.save()
+    second = json.loads(path.read_text())
+    assert second["otherData"] == first["otherData"]
+    assert second["traceEvents"][: len(first["traceEvents"])] == first["traceEvents"]
+    added = [event for event in second["traceEvents"][len(first["traceEvents"]) :] if event["ph"] == "X"]
+    assert [event["name"] for event in added] == ["start of the runtime", "ready"]
+    assert added[1]["ts"] == pytest.approx((now - first["otherData"]["began"]) / 1000, abs=0.01)
+
+
+@pytest.mark.parametrize("spoiled", [b"", b"{}", b"[1]", b"\xff", b'{"traceEvents":[]}'])
+def test_start_begins_anew_where_the_file_is_spoiled(tmp_path: Path, spoiled: bytes) -> None:
+    path = tmp_path / "t"
+    path.write_bytes(spoiled)
+    trace.begin_start(str(path), "box", 1).save()
+    assert [event["name"] for event in events(path)] == ["start of the runtime"]
+    path.unlink()
+    trace.begin_start(str(path), "box", 1).save()
+    assert len(events(path)) == 1
+
+
+def test_path_is_seen_from_where_the_command_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = trace.begin("t", "run", "box")
+    assert made.path == str(tmp_path / "t")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    made.save()
+    assert events(tmp_path / "t")
+
+
+def test_what_can_not_be_written_is_said_before_anything_is_done(tmp_path: Path) -> None:
+    for path, text in (
+        ("/missing/t", "no such file"),
+        ("/dev/null", "no regular file"),
+        (str(tmp_path), "no regular file"),
+    ):
+        with pytest.raises(OciError) as caught:
+            trace.begin(path, "run", "box")
+        assert caught.value.code == "trace-file"
+        assert text in caught.value.text()
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    with pytest.raises(OciError):
+        trace.begin(str(tmp_path / "link"), "run", "box")
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_file_that_can_not_be_written_later_is_a_warning(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    made = trace.begin(str(folder / "t"), "run", "box")
+    (folder / "t").unlink()
+    folder.rmdir()
+    made.save()
+    assert b"trace file" in capfdbinary.readouterr().err
+
+
+# -- what comes through the fifo -----------------------------------------------------------------------------------------------
+
+
+LATE = [
+    [3, lib.OP_WAIT_START, "", "wait for start"],
+    [4, lib.OP_HOOK, "/hooks/startContainer/0", "startContainer hook /h"],
+    [5, lib.OP_EXEC, "/process/args", "exec /x"],
+]
+
+
+def reply(kind: int, index: int, error: int = 0, text: bytes = b"") -> bytes:
+    head = ffi.new("struct plan_reply *", {"kind": kind, "op": index, "error": error, "length": len(text)})
+    return bytes(ffi.buffer(head)) + text
+
+
+def times(*values: int) -> bytes:
+    return b"".join(value.to_bytes(8, "little") for value in values)
+
+
+def test_failure_behind_start() -> None:
+    error = launch.read_answer(reply(lib.REPLY_ERROR, 4, 0, b"hook\0exit status 3: no\0"), LATE, None)
+    assert error is not None
+    assert (error.pointer, error.message) == (
+        "/hooks/startContainer/0",
+        "startContainer hook /h failed: exit status 3: no",
+    )
+
+
+def test_failure_of_an_op_that_nobody_knows() -> None:
+    error = launch.read_answer(reply(lib.REPLY_ERROR, 99, 2), LATE, None)
+    assert error is not None and error.code == "start"
+
+
+def test_times_behind_start(tmp_path: Path) -> None:
+    made = trace.begin_start(str(tmp_path / "t"), "box", 4711)
+    now = clock.now()
+    data = reply(lib.REPLY_TIMES, 2, 0, times(now, now + MS, now + 2 * MS))
+    data += reply(lib.REPLY_TIMES, 4, 0, times(now + 2 * MS, now + 5 * MS))
+    assert launch.read_answer(data, LATE, made) is None
+    made.save()
+    found = [event for event in events(tmp_path / "t") if event["pid"] == 4711]
+    assert [event["name"] for event in found] == [
+        "ready",
+        "wait for start",
+        "startContainer hook /h",
+        "exec /x",
+    ]
+    assert [event["cat"] for event in found] == ["idle", "idle", "hook", "op"]
+    assert found[2]["dur"] == 3000.0
+
+
+def test_times_and_then_a_failure(tmp_path: Path) -> None:
+    made = trace.begin_start(str(tmp_path / "t"), "box", 4711)
+    now = clock.now()
+    data = reply(lib.REPLY_TIMES, 2, 0, times(now, now + MS, now + 2 * MS))
+    data += reply(lib.REPLY_ERROR, 4, 0, b"hook\0exit status 1: \0")
+    assert launch.read_answer(data, LATE, made) is not None
+    made.save()
+    assert events(tmp_path / "t")[-1]["name"] == "startContainer hook /h"
+
+
+def test_answer_that_is_cut_short() -> None:
+    assert launch.read_answer(b"\1\2\3", LATE, None) is None
