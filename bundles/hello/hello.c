@@ -3,8 +3,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-int main(void)
-{
+int main(void) {
     struct utsname name;
     if (uname(&name))
         return 1;
