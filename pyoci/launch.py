@@ -5,7 +5,9 @@ ERROR, or it is gone.
 """
 
 import posix
+import select
 
+from pyoci import ending, reply
 from pyoci._shim import ffi, lib
 from pyoci.errors import OciError, from_os_error
 from pyoci.plan import namespaces
@@ -13,13 +15,14 @@ from pyoci.plan.ops import Op, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pyoci.trace import Trace
 
-_REPLY_SIZE = ffi.sizeof("struct plan_reply")
 _ALL = 0xFFFFFFFF
-_INTERRUPTED = -4  # EINTR, before a byte was read
+_DEATH_MILLISECONDS = 10000
+_EXEC_MILLISECONDS = 1000
 
 
 class Init:
@@ -28,6 +31,7 @@ class Init:
     pid, pidfd   the process; pidfd stays open until close()
     terminal     the master of its terminal, or -1 until it came
     trace        hears how long each op takes, or None
+    oom          tells what the container's cgroup knows of a lack of memory (Manager.oom), or None
     """
 
     def __init__(self, trace: "Trace | None" = None) -> None:
@@ -35,6 +39,7 @@ class Init:
         self.pidfd = -1
         self.terminal = -1
         self.trace = trace
+        self.oom: Callable[[], tuple[int, int, int]] | None = None
         self._sync = -1
         self._sent: list[tuple[str, Plan]] = []
 
@@ -84,7 +89,8 @@ class Init:
         self._sent.append((name, plan))
         result = lib.pyoci_send_plan(self._sync, data, len(data), fds, len(fds))
         if result < 0:
-            self._receive()  # what it said before it went
+            while self._receive():  # what it said before it went
+                pass
             raise self._died()
 
     def expect(self, expected: int) -> None:
@@ -95,6 +101,8 @@ class Init:
                 return
             if kind == 0:
                 raise self._died()
+            if kind in (lib.REPLY_DONE, lib.REPLY_READY):
+                raise reply.garbled("the answer to another question")
 
     def go(self) -> None:
         """Answer READY."""
@@ -104,6 +112,8 @@ class Init:
         """Wait until the program runs, which closes the socket. Raises OciError when it can't."""
         while self._receive():
             pass
+        if ending.early(self.pid, self.pidfd):
+            raise self._died()
         if self.trace:
             name, plan = self._sent[0]
             self.trace.executed(name, plan.ops)
@@ -130,57 +140,80 @@ class Init:
             return None
 
     def _receive(self) -> int:
-        """Take one reply in and return its kind, 0 at the end of file. Raises OciError for REPLY_ERROR."""
-        head = ffi.new("struct plan_reply *")
-        fd = ffi.new("int *")
-        while True:  # between two tries a signal's handler may raise
-            got = lib.pyoci_receive(self._sync, head, _REPLY_SIZE, fd)
-            if got != _INTERRUPTED:
-                break
-        passed = fd[0]
-        text = b""
-        if got > 0 and head.length:
-            body = ffi.new("char[]", head.length)
-            got = lib.pyoci_receive(self._sync, body, head.length, fd)
-            text = ffi.buffer(body, head.length)[:]
-        if got <= 0:
+        """Take one reply in and return its kind, 0 at the end of file. Raises OciError for REPLY_ERROR and for nonsense."""
+        found = reply.receive(self._sync)
+        if found is None:
             return 0
-        kind: int = head.kind
-        if kind == lib.REPLY_ERROR:
-            raise self._explain(head.op, head.error, text)
-        if kind == lib.REPLY_TERMINAL:
-            self.terminal = passed
-        elif kind == lib.REPLY_TIMES:
-            self._tell(head.op, text)
-        elif kind == lib.REPLY_DONE:
+        if found.kind == lib.REPLY_TERMINAL:
+            if self.terminal >= 0:
+                posix.close(self.terminal)
+            self.terminal = found.fd
+        elif not self._sent:
+            raise reply.garbled("an answer to nothing")
+        elif found.kind == lib.REPLY_ERROR:
+            raise self._explain(found)
+        elif found.kind == lib.REPLY_TIMES:
+            self._tell(found)
+        elif found.kind == lib.REPLY_DONE:
             self._sent.pop(0)
-        return kind
+        return found.kind
 
-    def _tell(self, first: int, text: bytes) -> None:
+    def _tell(self, found: "reply.Reply") -> None:
         name, plan = self._sent[0]
-        if self.trace:
-            self.trace.told(name, plan.ops, first, _numbers(text))
+        if self.trace is None:
+            raise reply.garbled("times that nobody asked for")
+        self.trace.told(name, plan.ops, found.op, reply.times(found, plan.ops))
 
-    def _explain(self, index: int, error: int, text: bytes) -> OciError:
+    def _explain(self, found: "reply.Reply") -> OciError:
         from pyoci.plan import failure
 
         name, plan = self._sent[0]
-        op = plan.ops[index]
+        op = reply.failed_op(found, plan.ops)
         if self.trace:
             self.trace.failed(name, op)
-        return failure.explain(op.code, op.pointer, op.about, error, text)
+        error = failure.explain(op.code, op.pointer, op.about, found.error, found.text)
+        ending.add_filter(error, ending.filter_before(plan.ops, found.op))
+        return error
 
     def _died(self) -> OciError:
         """The init went without a word: killed for lack of memory, by a signal, by the filter."""
-        from pyoci.plan import failure
-
+        if not self._has_ended():
+            return reply.garbled("it hung up and lives on")
         status = self._reap()
         self.pid = 0
-        return failure.died(self._sent[0][0] if self._sent else "its birth", status)
+        name, plan = self._sent[0] if self._sent else ("", Plan())
+        memory = self.oom() if self.oom else (0, 0, 0)
+        return ending.explain(name, status, memory, ending.filter_before(plan.ops, len(plan.ops)))
+
+    def _has_ended(self) -> bool:
+        """Its socket is closed a moment before a process has ended; one that only closed its socket must not hold us up."""
+        return _ends(self.pidfd, _DEATH_MILLISECONDS)
 
 
-def _numbers(text: bytes) -> list[int]:
-    return list(memoryview(text).cast("Q"))
+def _ends(pidfd: int, milliseconds: int) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(milliseconds))
+
+
+def ended_early(pid: int, pidfd: int) -> bool:
+    """Whether the init, whose channel has closed, did not become the program but was killed on the way."""
+    try:
+        if files.read(f"/proc/{pid}/comm") != state.INIT_NAME:
+            return False
+    except OSError:
+        return False
+    return _ends(pidfd, _EXEC_MILLISECONDS)
+
+
+def _denied(plan: Plan) -> str:
+    """What the plan's seccomp filter may have to do with a death: a hint, or ""."""
+    for op in plan.ops:
+        if op.code == lib.OP_SECCOMP and isinstance(op.texts[0], bytes):
+            from pyoci import seccomp_verdict
+
+            return seccomp_verdict.words(op.texts[0])
+    return ""
 
 
 def _not_born(error: int, born: int, joined: bool) -> OciError:
@@ -284,28 +317,26 @@ def late_ops(plan: Plan) -> "list[list[Any]]":
 
 
 def read_answer(data: bytes, late: "list[list[Any]]", trace: "Trace | None") -> OciError | None:
-    """What the init wrote into the failure fifo until its program ran: an error, or None. `late` is from late_ops()."""
+    """What the init wrote into the failure fifo until its program ran: an error, or None. `late` is from late_ops().
+
+    Raises OciError for what can't be an answer.
+    """
     ops = [Op(lib.OP_READY, "", "ready", 0, 0, 0, (), ())] * late[0][0]
     ops += [Op(code, pointer, about, 0, 0, 0, (), ()) for _, code, pointer, about in late]
-    head = ffi.new("struct plan_reply *")
-    while len(data) >= _REPLY_SIZE:
-        ffi.memmove(head, data, _REPLY_SIZE)
-        text, data = data[_REPLY_SIZE : _REPLY_SIZE + head.length], data[_REPLY_SIZE + head.length :]
-        if head.kind == lib.REPLY_ERROR:
-            return _late_failure(ops, head.op, head.error, text, trace)
-        if trace:
-            trace.told("finish", ops, head.op, _numbers(text))
+    for found in reply.parse(data):
+        if found.kind == lib.REPLY_ERROR:
+            return _late_failure(ops, found, trace)
+        if found.kind == lib.REPLY_TIMES and trace:
+            trace.told("finish", ops, found.op, reply.times(found, ops))
     if trace:
         trace.executed("finish", ops)
     return None
 
 
-def _late_failure(ops: list[Op], index: int, error: int, text: bytes, trace: "Trace | None") -> OciError:
+def _late_failure(ops: list[Op], found: "reply.Reply", trace: "Trace | None") -> OciError:
     from pyoci.plan import failure
 
-    if index >= len(ops):
-        return OciError("start", "the container's program did not start", errno=error)
-    op = ops[index]
+    op = reply.failed_op(found, ops)
     if trace:
         trace.failed("finish", op)
-    return failure.explain(op.code, op.pointer, op.about, error, text)
+    return failure.explain(op.code, op.pointer, op.about, found.error, found.text)

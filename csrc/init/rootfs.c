@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* MS_* propagation flags as mount_setattr(2) takes them: MS_REC says how far, not what. */
@@ -28,6 +29,14 @@ void op_host_propagation(const struct plan_op *op) {
     close(fd);
 }
 
+static bool is_same_directory(int one, int other) {
+    struct stat first, second;
+
+    check(fstat(one, &first), "stat", NULL);
+    check(fstat(other, &second), "stat", NULL);
+    return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
 /* The mount that a directory lies in stops sharing: pivot_root(2) refuses a shared parent, and what is attached must stay ours. */
 static void make_parent_private(int directory) {
     int fd = openat(directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -39,6 +48,8 @@ static void make_parent_private(int directory) {
             fail(errno, "mount_setattr", "mount of the rootfs");
         parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
         check(parent, "open", "..");
+        if (is_same_directory(fd, parent)) /* "/" is no mount: the runtime was started in a chroot */
+            fail(EINVAL, "mount_setattr", "/");
         close(fd);
         fd = parent;
     }

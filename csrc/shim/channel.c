@@ -59,28 +59,44 @@ int pyoci_send_byte(int sync) {
     return send_with_fds(sync, "", 1, NULL, 0);
 }
 
-/* Read exactly `size` bytes; a descriptor that rides on them goes to *fd (else -1). Returns 1, or 0 at the end of file. */
+/* One recvmsg(2), with room for one descriptor: the kernel drops what else comes along. CMSG_LEN, for CMSG_SPACE has padding
+ * that a second one would fit into. */
+static ssize_t receive_some(int sync, void *buffer, size_t size, int *fd) {
+    union control control;
+    struct iovec vector = {.iov_base = buffer, .iov_len = size};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+    const struct cmsghdr *part;
+    ssize_t got;
+
+    if (fd && *fd < 0) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = CMSG_LEN(sizeof(int));
+    }
+    got = recvmsg(sync, &message, MSG_CMSG_CLOEXEC);
+    part = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (part && part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS && part->cmsg_len >= CMSG_LEN(sizeof(int)))
+        memcpy(fd, CMSG_DATA(part), sizeof(int));
+    return got;
+}
+
+/* Read exactly `size` bytes; the first descriptor that rides on them goes to *fd (else -1) unless fd is NULL. Returns 1, 0 at
+ * the end of file, -EINTR only before the first byte. */
 int pyoci_receive(int sync, void *buffer, size_t size, int *fd) {
     char *place = buffer;
+    size_t left = size;
 
-    *fd = -1;
-    while (size > 0) {
-        union control control;
-        struct iovec vector = {.iov_base = place, .iov_len = size};
-        struct msghdr message = {
-            .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
-        ssize_t got = recvmsg(sync, &message, MSG_CMSG_CLOEXEC);
-        struct cmsghdr *part;
-
+    if (fd)
+        *fd = -1;
+    while (left > 0) {
+        ssize_t got = receive_some(sync, place, left, fd);
+        if (got < 0 && errno == EINTR && left < size)
+            continue;
         if (got < 0)
             return errno == ECONNRESET ? 0 : -errno;
         if (got == 0)
             return 0;
-        part = CMSG_FIRSTHDR(&message);
-        if (part && part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS)
-            memcpy(fd, CMSG_DATA(part), sizeof(int));
         place += got;
-        size -= (size_t)got;
+        left -= (size_t)got;
     }
     return 1;
 }

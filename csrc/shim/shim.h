@@ -24,7 +24,7 @@ struct spawn {
     int die_with_parent;   /* PR_SET_PDEATHSIG: SIGKILL */
     int sync;              /* result: our end of the sync socket */
     int pid;               /* result */
-    int pidfd;             /* result, or -1 */
+    int pidfd;             /* result */
 };
 
 int pyoci_spawn(struct spawn *spawn);

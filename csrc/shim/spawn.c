@@ -18,6 +18,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -79,10 +80,8 @@ static int run_child(void *nothing) {
         raw5(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (child.options.wait_for_maps && !wait_for_maps(child.sync))
         die(1);
-    if (child.options.become_root) {
-        raw3(SYS_setresgid, 0, 0, 0);
-        raw3(SYS_setresuid, 0, 0, 0);
-    }
+    if (child.options.become_root && (raw3(SYS_setresgid, 0, 0, 0) < 0 || raw3(SYS_setresuid, 0, 0, 0) < 0))
+        die(1); /* no such user there: it would go on as one of the host */
     raw5(SYS_execveat, child.image, (long)"", (long)arguments, (long)environment, AT_EMPTY_PATH);
     die(1);
     return 1;
@@ -153,8 +152,11 @@ static int write_image(int fd) {
     return 0;
 }
 
-/* The init's bytes in a file that has no name and that nobody, root included, can change any more. */
-static int open_image(void) {
+/* The init's bytes in a file that has no name and that nobody, root included, can change any more. In a namespace that others
+ * live in, its processes must not get at an init that holds descriptors of the host, whatever they may do there: a program that
+ * its user can't read is out of their reach from its first instruction on, ptrace(2) takes privilege over the file's owner. (In a
+ * namespace of its own it has to write files below /proc/self, which are root's then.) */
+static int open_image(bool shared) {
     int result, fd = memfd_create("pyoci-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
 
     if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
@@ -162,7 +164,7 @@ static int open_image(void) {
     if (fd < 0)
         return -errno;
     result = write_image(fd);
-    if (result == 0 && fchmod(fd, 0555) < 0)
+    if (result == 0 && fchmod(fd, shared ? 0111 : 0555) < 0)
         result = -errno;
     if (result == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
         result = -errno;
@@ -177,6 +179,9 @@ static long start(void) {
     sigset_t all, before;
     long pid;
 
+    /* until its execve(2) the child is in the others' namespaces with our memory (CVE-2016-9962) */
+    if (child.options.joins)
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     /* a handler of Python's must not run in the child, in our memory */
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
@@ -193,7 +198,7 @@ int pyoci_spawn(struct spawn *spawn) {
 
     spawn->sync = spawn->pid = spawn->pidfd = -1;
     child = (struct child){.options = *spawn};
-    child.image = open_image();
+    child.image = open_image(spawn->joins > 0);
     if (child.image < 0)
         return child.image;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
@@ -213,8 +218,15 @@ int pyoci_spawn(struct spawn *spawn) {
         close(ends[0]);
         return (int)pid;
     }
+    spawn->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (spawn->pidfd < 0) {
+        int error = errno;
+        close(ends[0]);
+        kill((pid_t)pid, SIGKILL);
+        waitpid((pid_t)pid, NULL, 0);
+        return -error;
+    }
     spawn->sync = ends[0];
     spawn->pid = (int)pid;
-    spawn->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     return 0;
 }
