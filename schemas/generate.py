@@ -3,9 +3,9 @@
     python schemas/generate.py [OUT.py]
 
 OUT.py (pyoci/check/_generated.py when left out) gets one function per kind of document (`config`, `process`,
-`state`, `features`), each `(doc) -> bool`, true when the schema accepts the document. What a config.json for
-Linux never holds (windows, vm, ..., and the features document) goes into a second module, OUT_other.py beside
-it, so that the first stays small enough to load in microseconds. Where that second module cannot be loaded
+`resources`, `state`, `features`), each `(doc) -> bool`, true when the schema accepts the document. What a
+config.json for Linux never holds (windows, vm, ..., and features) goes into a second module, OUT_other.py,
+so that the first stays small enough to load in microseconds. Where that second module cannot be loaded
 the answer is no, and full Python, which asks again, can load it.
 
 OUT_schemas.py gets the schemas themselves, as Python literals, for `jsonschema` to explain what is wrong.
@@ -28,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 MAIN = {
     "config": "config-schema.json#",
     "process": "config-schema.json#/properties/process",
+    "resources": "config-linux.json#/linux/properties/resources",
     "state": "state-schema.json#",
 }
 OTHER = {

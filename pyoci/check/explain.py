@@ -47,7 +47,7 @@ def examine(
 
     data     the bytes of the file
     name     what the file is called in the report
-    kind     "config", "state", "features" or "process"
+    kind     "config", "state", "features", "process" or "resources"
     systemd  the cgroups are to be made by systemd
     strict   add the advice of the security review (config only)
     bundle   the bundle's directory, to look at what is around the file too (config only)
@@ -150,6 +150,8 @@ def _apply(value: Any, kind: str, systemd: bool, strict: bool, bundle: str | Non
         return documents.features_problems(value)
     if kind == "process":
         return semantic.process_problems(value, first=False)
+    if kind == "resources":
+        return []  # what the limits exclude depends on those that are in force
     found = semantic.problems(value, first=False, systemd=systemd)
     if bundle is not None:
         from pyoci.check.surroundings import surroundings

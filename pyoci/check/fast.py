@@ -19,6 +19,11 @@ def load_process(raw: bytes) -> "dict[str, Any] | None":
     return _load(raw, accepts_process)
 
 
+def load_resources(raw: bytes) -> "dict[str, Any] | None":
+    """The same for the value of linux.resources, as `update --resources` reads it."""
+    return _load(raw, accepts_resources)
+
+
 def _load(raw: bytes, test: "Callable[[dict[str, Any]], bool]") -> "dict[str, Any] | None":
     try:
         value: dict[str, Any] = jsontext.loads(raw.decode("utf-8"), unique=True)
@@ -39,6 +44,11 @@ def accepts(spec: "dict[str, Any]") -> bool:
 def accepts_process(process: "dict[str, Any]") -> bool:
     """Whether the schema accepts a process object, as `exec --process` reads it; null members as above."""
     return _generated.process(process) or (drop_nulls(process) and _generated.process(process))
+
+
+def accepts_resources(resources: "dict[str, Any]") -> bool:
+    """Whether the schema accepts the value of linux.resources; null members as above."""
+    return _generated.resources(resources) or (drop_nulls(resources) and _generated.resources(resources))
 
 
 def drop_nulls(value: "Any") -> bool:

@@ -18,6 +18,7 @@ KINDS = {
     "state": "#/files/state-schema.json",
     "features": "#/files/features-schema.json",
     "process": "#/files/config-schema.json/properties/process",
+    "resources": "#/files/config-linux.json/linux/properties/resources",
 }
 NOUNS = {
     "object": "an object",

@@ -134,3 +134,10 @@ def test_load(raw: bytes, accepted: bool) -> None:
 def test_load_process() -> None:
     assert fast.load_process(json.dumps(BASE["process"]).encode()) == BASE["process"]
     assert fast.load_process(b'{"cwd": "/", "cwd": "/"}') is None
+
+
+def test_resources_alone() -> None:
+    assert fast.load_resources(b'{"pids": {"limit": 5}, "cpu": null}') == {"pids": {"limit": 5}}
+    assert fast.load_resources(b'{"pids": {"limit": null}}') == {"pids": {}}
+    assert fast.load_resources(b'{"pids": {"limit": "5"}}') is None
+    assert fast.load_resources(b"[]") is None

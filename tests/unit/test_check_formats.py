@@ -159,9 +159,8 @@ def test_validate_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(OciError) as raised:
         validate(str(tmp_path), kind="config", fmt="text", strict=False)
     assert (
-        raised.value.code == "config-missing"
-        and "config.json: no such file or directory" in raised.value.text()
+        raised.value.code == "config-file" and "config.json: no such file or directory" in raised.value.text()
     )
     with pytest.raises(OciError) as raised:
         validate(str(tmp_path), kind="state", fmt="text", strict=False)
-    assert raised.value.code == "not-a-file"
+    assert raised.value.code == "config-file"
