@@ -94,11 +94,10 @@ def test_hints(code: str, about: str, error: int, step: str, obj: str, text: str
 
 
 def test_an_init_that_went_without_a_word() -> None:
-    assert "was killed during prepare" in failure.died("prepare", 9).text()
-    assert "memory limit" in failure.died("prepare", 9).hint
+    assert "was killed" in failure.died("prepare", 9).text()
     assert failure.died("exec", 31).pointer == "/linux/seccomp"
-    assert failure.died("x", 11).text().endswith("by signal 11")
-    assert failure.died("x", 1 << 8).text().endswith("by exit status 1")
+    assert failure.died("x", 11).text().endswith("signal 11")
+    assert failure.died("x", 1 << 8).text().endswith("exit status 1")
     assert failure.died("x", None).code == "init-died"
 
 

@@ -259,11 +259,6 @@ def test_failure_behind_start() -> None:
     )
 
 
-def test_failure_of_an_op_that_nobody_knows() -> None:
-    error = launch.read_answer(reply(lib.REPLY_ERROR, 99, 2), LATE, None)
-    assert error is not None and error.code == "start"
-
-
 def test_times_behind_start(tmp_path: Path) -> None:
     made = trace.begin_start(str(tmp_path / "t"), "box", 4711)
     now = clock.now()
@@ -292,5 +287,17 @@ def test_times_and_then_a_failure(tmp_path: Path) -> None:
     assert events(tmp_path / "t")[-1]["name"] == "startContainer hook /h"
 
 
-def test_answer_that_is_cut_short() -> None:
-    assert launch.read_answer(b"\1\2\3", LATE, None) is None
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\1\2\3",
+        reply(lib.REPLY_ERROR, 99, 2, b"step\0\0"),
+        reply(lib.REPLY_TIMES, 99, 0, times(1, 2)),
+        reply(lib.REPLY_TIMES, 2, 0, times(1)),
+        reply(lib.REPLY_TIMES, 2, 0, times(1, 2))[:-1],
+    ],
+)
+def test_answer_that_makes_no_sense(data: bytes, tmp_path: Path) -> None:
+    with pytest.raises(OciError) as caught:
+        launch.read_answer(data, LATE, trace.begin_start(str(tmp_path / "t"), "box", 4711))
+    assert caught.value.code == "init-died"
