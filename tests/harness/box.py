@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import shutil
@@ -75,6 +76,21 @@ class Container:
         self.owner: int | None = None
         self._streams: list[Stream] = []
         filesystem.make(self.rootfs)
+
+    @classmethod
+    def like(cls, other: "Container", id: str) -> "Container":
+        """A container with another's configuration and root filesystem, and an id, bundle and cgroup of its own."""
+        made = cls.__new__(cls)
+        made.__dict__.update(other.__dict__)
+        made.id = id
+        made.cgroup = f"/{id}"
+        made.directory = other.directory.parent / id
+        made.directory.mkdir()
+        made.config = json.loads(json.dumps(other.config))
+        made.config["root"]["path"] = str(other.rootfs)
+        made.linux["cgroupsPath"] = made.cgroup
+        made._streams, made.detached = [], []
+        return made
 
     # -- the bundle
 
@@ -153,6 +169,10 @@ class Container:
         self.namespace("user")
         for name in ("uidMappings", "gidMappings"):
             self.linux[name] = [{"containerID": 0, "hostID": first, "size": count}]
+        self.user_namespace_root(first)
+
+    def user_namespace_root(self, first: int) -> None:
+        """Give the root filesystem to the host's `first` user, who is root in the container's user namespace."""
         bundle.chown_tree(self.rootfs, first, first)
 
     def save(self) -> None:
