@@ -82,7 +82,8 @@ def _add_listed(
     permissions = 0o666 if mode is None else mode & 0o7777
     number = 0 if kind == "p" else _number(device.get("major", 0), device.get("minor", 0))
     uid, gid = device.get("uid") or 0, device.get("gid") or 0
-    _add(plan, spec, facts, device["path"], _TYPES[kind] | permissions, number, uid, gid, pointer)
+    path = _normal(device["path"])  # a slash at the end would ask for a directory
+    _add(plan, spec, facts, path, _TYPES[kind] | permissions, number, uid, gid, pointer)
 
 
 def _add(
