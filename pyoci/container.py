@@ -129,6 +129,9 @@ def start(root: str, id: str) -> None:
     status = entry.status()
     if status == "stopped":
         raise OciError("not-created", "cannot start a container that has stopped", obj=id)
+    if status == "paused":
+        hint = f"`pyoci resume {id}` lets it go on"
+        raise OciError("paused", "cannot start a container in the paused state", obj=id, hint=hint)
     if status != "created":
         raise OciError("not-created", "cannot start an already running container", obj=id)
     trace = _trace_of(entry)
@@ -206,10 +209,13 @@ def kill(root: str, id: str, signal: int, all_: bool) -> None:
                 _signal_all(entry, signal)
                 return
             raise not_running(id)
-        if all_ or (signal == _SIGKILL and entry.record["flags"].get("host_pid")):
-            _signal_all(entry, signal)
+        everyone = all_ or (signal == _SIGKILL and entry.record["flags"].get("host_pid"))
+        if everyone and _signal_all(entry, signal):
+            return
         if not _signal(entry, signal):
             raise not_running(id)
+        if signal == _SIGKILL:
+            _thaw(entry)
     finally:
         entry.close()
 
@@ -219,10 +225,10 @@ def not_running(id: str) -> OciError:
     return OciError("not-running", "container not running", obj=id)
 
 
-def _signal_all(entry: store.Entry, signal: int) -> None:
+def _signal_all(entry: store.Entry, signal: int) -> bool:
+    """Signal all processes; False where there is no cgroup to find them by."""
     manager = _manager(entry)
-    if manager is not None:
-        manager.signal_all(signal)
+    return manager is not None and manager.signal_all(signal)
 
 
 def _open_process(entry: store.Entry) -> int:
@@ -268,6 +274,7 @@ def _kill_and_wait(entry: store.Entry) -> None:
         _signal_all(entry, _SIGKILL)
     if pidfd < 0:
         return
+    _thaw(entry)
     dead = _wait_for_death(pidfd, _THAW_SECONDS)
     if not dead:
         _signal_all(entry, _SIGKILL)  # thaws: in a frozen cgroup of v1 even SIGKILL waits
@@ -276,6 +283,14 @@ def _kill_and_wait(entry: store.Entry) -> None:
     if not dead:
         hint = "a process in uninterruptible sleep, or a frozen cgroup, holds it up"
         raise OciError("not-dying", f"container {entry.id} does not die", obj=entry.id, hint=hint)
+
+
+def _thaw(entry: store.Entry) -> None:
+    """Let a paused container's killed process die: in a frozen cgroup of v1 even SIGKILL waits. Raises OciError."""
+    if entry.paused():
+        manager = _manager(entry)
+        if manager is not None:
+            manager.thaw()
 
 
 def _wait_for_death(pidfd: int, seconds: float) -> bool:
@@ -295,7 +310,7 @@ def delete(root: str, id: str, force: bool) -> None:
             raise
         entry = _salvage(root, id)
     status = entry.status()
-    if status == "running" and not force:
+    if status in ("running", "paused") and not force:
         message = f"cannot delete container {id} that is not stopped: {status}"
         raise OciError("not-stopped", message, obj=id, hint="`kill` it first, or use --force")
     if status != "stopped" or not entry.record["pid"]:

@@ -45,7 +45,10 @@ def execute(request: "ExecRequest") -> int:
     trace = _trace(request)
     entry = store.open(request.root, request.id, lock=False)
     status = entry.status()
-    if status not in ("created", "running"):
+    if status == "paused" and not request.ignore_paused:
+        message = "cannot exec in a paused container (use --ignore-paused to override)"
+        raise OciError("paused", message, obj=request.id, hint=f"`pyoci resume {request.id}` lets it go on")
+    if status not in ("created", "running", "paused"):
         raise OciError("not-running", f"cannot exec in a {status} container", obj=request.id)
     spec = entry.config()
     process = _process(request, spec)

@@ -4,8 +4,8 @@
     ROOT/ID/config.json   the configuration as it was at create
     ROOT/ID/start, failure   fifos that the waiting init holds open until its program runs
 
-What the kernel knows is not written down: whether the process lives (by pid and start time) and whether it still waits (the
-start fifo has a reader) is asked each time.
+What the kernel knows is not written down: whether the process lives (by pid and start time), whether it is paused (its
+cgroup) and whether it still waits (the start fifo has a reader) is asked each time.
 """
 
 import errno
@@ -89,13 +89,23 @@ class Entry:
         return bool(self.record.get("pid")) and start_time(self.record["pid"]) == self.record["start"]
 
     def status(self) -> str:
-        """creating, created, running or stopped (runtime.md, State)."""
+        """creating, created, running or stopped (runtime.md, State); or paused, as all runtimes have it."""
         if self.record["status"] == "creating":
             pid, start = self.record["creator"]
             return "creating" if start_time(pid) == start else "stopped"
         if not self.alive():
             return "stopped"
+        if self.paused():
+            return "paused"
         return "created" if self.record["status"] == "created" and self.waits() else "running"
+
+    def paused(self) -> bool:
+        """Whether the kernel keeps the container's processes stopped."""
+        if not self.record["cgroup"]:
+            return False
+        from pyoci.cgroups import freezer
+
+        return freezer.frozen(self.record["cgroup"])
 
     def waits(self) -> bool:
         """Whether the init still reads the start fifo."""

@@ -5,7 +5,7 @@ import posix
 import time
 
 from pyoci import files
-from pyoci.cgroups import tree, writer
+from pyoci.cgroups import resources, tree, writer
 from pyoci.cgroups.paths import POINTER
 from pyoci.errors import OciError
 
@@ -90,8 +90,17 @@ class Manager:
         """Set the limits of `linux.resources`, and unless it is an update the device rules.
 
         `device_rules` replaces the ones in `resources` and the default ones. Raises OciError naming file and
-        value.
+        value; an update that fails leaves the limits of the cgroup's files as they were, as far as the kernel
+        takes them back.
         """
+        raise NotImplementedError
+
+    def completed(self, resources_: "dict[str, Any]") -> "dict[str, Any]":
+        """The limits of an update, with those in force that have to be set again together with them."""
+        return resources.completed(resources_, self._held)
+
+    def _held(self, limit: str) -> int:
+        """A limit in force, -1 for none, 0 for unknown: "quota" and "period" of cpu, "limit" of memory."""
         raise NotImplementedError
 
     def spawn_fds(self) -> tuple[list[int], int]:

@@ -11,6 +11,7 @@ from pyoci.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     Write = tuple[str, str, str]
@@ -73,6 +74,21 @@ def ignored(resources: "dict[str, Any]", *, version: int) -> list[str]:
     found += [f"{BASE}/cpu/{name}" for name in ("realtimeRuntime", "realtimePeriod") if cpu.get(name)]
     found += [f"{BASE}/blockIO/leafWeight"] if block.get("leafWeight") else []
     return found + ([f"{BASE}/network"] if resources.get("network") else [])
+
+
+def completed(resources: "dict[str, Any]", held: "Callable[[str], int]") -> "dict[str, Any]":
+    """For an update: the same with what the kernel or systemd must be told in one, as it is now.
+
+    held  gives the limits in force by name, "quota" and "period" of cpu and "limit" of memory
+    """
+    found = dict(resources)
+    cpu, memory = (dict(found.get(name) or {}) for name in ("cpu", "memory"))
+    for name, other in (("quota", "period"), ("period", "quota")):
+        if cpu.get(name) and not cpu.get(other):
+            found["cpu"] = {**cpu, other: held(other)}
+    if memory.get("swap") and not memory.get("limit"):
+        found["memory"] = {**memory, "limit": held("limit")}
+    return found
 
 
 def wants_bfq(resources: "dict[str, Any]") -> bool:

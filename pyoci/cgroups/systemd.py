@@ -74,6 +74,8 @@ class Systemd(base.Manager):
         if not self._started:
             self._limits = (resources_, devices.rules(resources_) if device_rules is None else device_rules)
             return
+        if update:
+            resources_ = self._inner.completed(resources_)
         with Connection(user=self._user) as bus:
             properties = self._limit_properties(resources_, bus)
             if properties:

@@ -9,7 +9,7 @@ import posix
 import time
 
 from pyoci import clock, files
-from pyoci.cgroups import base, devices, paths, resources, tree, writer
+from pyoci.cgroups import base, devices, freezer, paths, resources, tree, writer
 from pyoci.errors import OciError
 
 TYPE_CHECKING = False
@@ -133,7 +133,17 @@ class V1(base.Manager):
             self._apply_devices(device_rules)
             clock.within(began, "device rules", devices.POINTER, "cgroup")
         bfq = resources.wants_bfq(resources_) and self._has_bfq()
-        writer.write_limits(resources.v1(resources_, bfq=bfq), self._directory)
+        try:
+            writer.write_limits(resources.v1(resources_, bfq=bfq), self._directory, undo=update)
+        except OciError as error:
+            if error.obj == "memory.limit_in_bytes" and error.errno == errno.EBUSY:
+                used = base.number(f"{self._directories['memory']}/memory.usage_in_bytes")
+                error.message += f" ({used} bytes are in use)"
+            raise
+
+    def _held(self, limit: str) -> int:
+        file = {"quota": "cpu.cfs_quota_us", "period": "cpu.cfs_period_us"}.get(limit)
+        return base.number(f"{self._directories['cpu']}/{file}") if file and "cpu" in self._directories else 0
 
     def _directory(self, controller: str, pointer: str) -> str:
         path = self._directories.get(controller)
@@ -226,10 +236,7 @@ class V1(base.Manager):
 
     def frozen(self) -> bool:
         path = self._directories.get("freezer")
-        try:
-            return path is not None and files.read(f"{path}/freezer.state") != b"THAWED\n"
-        except OSError:
-            return False
+        return path is not None and freezer.frozen_v1(path)
 
     def _freezer_state(self) -> str:
         path = self._directories.get("freezer")

@@ -9,7 +9,7 @@ import select
 import time
 
 from pyoci import clock, files
-from pyoci.cgroups import base, devices, paths, resources, tree, writer
+from pyoci.cgroups import base, devices, freezer, paths, resources, tree, writer
 from pyoci.errors import OciError
 
 TYPE_CHECKING = False
@@ -116,7 +116,10 @@ class V2(base.Manager):
         self, resources_: "dict[str, Any]", *, update: bool = False, device_rules: "list[Rule] | None" = None
     ) -> None:
         if not self._path:
-            return  # create() has made sure that nothing is asked for
+            # create() has made sure that nothing is asked for
+            for file, _, pointer in resources.v2(resources_) if update else []:
+                raise writer.no_controller(file.partition(".")[0], pointer, joined=False)
+            return
         if device_rules is None and not update:
             device_rules = devices.rules(resources_)
         if device_rules is not None:
@@ -124,11 +127,13 @@ class V2(base.Manager):
             self._apply_devices(device_rules)
             clock.within(began, "device rules", devices.POINTER, "cgroup")
         if update:
+            resources_ = self.completed(resources_)
             self._check_usage(resources_.get("memory") or {})
+            _ensure(self._path, _controllers_of(resources_))
         bfq = resources.wants_bfq(resources_) and posix.access(f"{self._path}/io.bfq.weight", posix.F_OK)
         writes = resources.v2(resources_, bfq=bfq)
         try:
-            writer.write_limits(writes, lambda _controller, _pointer: self._path)
+            writer.write_limits(writes, lambda _controller, _pointer: self._path, undo=update)
         except OciError as error:
             raise self._explained(error) from None
 
@@ -156,18 +161,27 @@ class V2(base.Manager):
                 return
             raise
 
+    def _held(self, limit: str) -> int:
+        if limit == "limit":
+            return base.number(f"{self._path}/memory.max")
+        quota, _, period = _read(f"{self._path}/cpu.max").partition(" ")
+        text = quota if limit == "quota" else period
+        return resources.UNLIMITED if text == "max" else int(text or 0)
+
     def _check_usage(self, memory: "dict[str, Any]") -> None:
-        limit = int(memory.get("limit") or 0)
-        if not memory.get("checkBeforeUpdate") or limit <= 0:
+        """Where v1 refuses a limit below what is in use, v2 kills: memory.checkBeforeUpdate asks for a refusal."""
+        if not memory.get("checkBeforeUpdate"):
             return
         usage = base.number(f"{self._path}/memory.current")
-        if usage > limit:
-            raise OciError(
-                "cgroup-limit",
-                f"memory.limit {limit} is below the {usage} bytes in use (memory.checkBeforeUpdate)",
-                pointer=f"{resources.BASE}/memory/limit",
-                obj="memory.max",
-            )
+        for name in ("swap", "limit"):
+            limit = int(memory.get(name) or 0)
+            if 0 < limit <= usage:
+                raise OciError(
+                    "cgroup-limit",
+                    f"rejecting memory.{name} {limit}: {usage} bytes are in use (memory.checkBeforeUpdate)",
+                    pointer=f"{resources.BASE}/memory/{name}",
+                    obj="memory.max",
+                )
 
     def spawn_fds(self) -> tuple[list[int], int]:
         return self._open(self._path)
@@ -223,7 +237,7 @@ class V2(base.Manager):
         return super().signal_all(signal)
 
     def frozen(self) -> bool:
-        return base.keyed(f"{self._path}/cgroup.events").get("frozen") == 1
+        return freezer.frozen_v2(self._path)
 
     def _set_frozen(self, wanted: bool) -> bool:
         """The kernel wakes those who poll cgroup.events when the state has been reached."""

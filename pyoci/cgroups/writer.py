@@ -3,7 +3,7 @@
 import errno
 import posix
 
-from pyoci import clock
+from pyoci import clock, files
 from pyoci.cgroups import resources
 from pyoci.errors import OciError
 
@@ -38,32 +38,65 @@ def put(path: str, text: str) -> None:
         posix.close(fd)
 
 
-def write_limits(writes: "list[Write]", directory: "Callable[[str, str], str]") -> None:
+def write_limits(
+    writes: "list[Write]", directory: "Callable[[str, str], str]", *, undo: bool = False
+) -> None:
     """Make all writes; `directory(controller, pointer)` gives the cgroup's directory or raises OciError.
 
     Some files bound one another (limit and limit with swap, period, quota and burst), and which order is
     right depends on the old values: so what is refused as invalid is tried again once others are in place.
-    Raises OciError for the first that the kernel refuses for good.
+    Raises OciError for the first that the kernel refuses for good; with `undo` after writing back the old
+    values, as far as they go in one line.
     """
+    before: list[tuple[str, str]] = []
+    try:
+        _write(writes, directory, before if undo else None)
+    except OciError:
+        for path, text in reversed(before):
+            try:
+                put(path, text)
+            except OSError:
+                continue
+        raise
+
+
+def _write(
+    writes: "list[Write]", directory: "Callable[[str, str], str]", before: list[tuple[str, str]] | None
+) -> None:
+    """The writes; `before` gets the path and the old text of what was written."""
     waiting = writes
     while waiting:
         refused: list[tuple[Write, OSError]] = []
         for write in waiting:
             file, value, pointer = write
             began = clock.now()
+            path = f"{directory(file.partition('.')[0], pointer)}/{file}"
+            old = "" if before is None else _old(path)
             try:
-                put(f"{directory(file.partition('.')[0], pointer)}/{file}", value)
+                put(path, value)
             except OSError as error:
                 if error.errno == errno.ENOENT and resources.optional(file, value):
                     continue
                 if error.errno != errno.EINVAL:
                     raise refusal(file, value, pointer, error) from None
                 refused.append((write, error))
+            else:
+                if before is not None and old:
+                    before.append((path, old))
             clock.within(began, file, pointer, "cgroup")
         if len(refused) == len(waiting):
             first, why = refused[0]
             raise refusal(*first, why) from None
         waiting = [write for write, _ in refused]
+
+
+def _old(path: str) -> str:
+    """The text that sets a file to what it is now, or "" for files of several lines or with a line for each device."""
+    try:
+        text = files.read(path).decode()
+    except OSError:
+        return ""
+    return text if text.count("\n") == 1 and ":" not in text and "=" not in text else ""
 
 
 def refusal(file: str, value: str, pointer: str, error: OSError) -> OciError:

@@ -43,6 +43,11 @@ terminal's master.""",
 The exit status is that of the process, or 255 when it could not be started. Options of pyoci go
 before ID.""",
     "delete": "A container that still runs is left alone, unless --force is given.",
+    "pause": "`exec` waits for `resume`, or is refused; `kill` with signal KILL ends the container all the same.",
+    "ps": "Options of pyoci go before ID; what follows it goes to ps, instead of -ef.",
+    "update": """\
+Zero, and what is not given, leaves a limit as it is. Device rules stay as they are. With --resources the
+other limits on the command line are ignored. When the kernel refuses a limit, those set before are taken back.""",
     "validate": """\
 The exit status is 0 when there is no error, 1 otherwise. "-" reads the document from standard input.""",
     "plan": """\

@@ -1,0 +1,14 @@
+"""`pyoci pause`."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.cli.parse import Options
+
+
+def run(options: "Options") -> int:
+    """Stop every process of a container."""
+    from pyoci import pause
+    from pyoci.cli.root import choose
+
+    pause.pause(choose(options.settings), options.args[0])
+    return 0

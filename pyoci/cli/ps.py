@@ -1,0 +1,18 @@
+"""`pyoci ps`."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.cli.parse import Options
+
+
+def run(options: "Options") -> int:
+    """Print a container's processes: what the host's ps says of them, or their ids as JSON."""
+    from pyoci import boot, files, jsontext, ps
+    from pyoci.cli.root import choose
+
+    as_json = options.values.get("format") == "json"
+    if not as_json:
+        boot.go_full(options.argv)
+    found = ps.pids(choose(options.settings), options.args[0])
+    files.out(jsontext.dumps(found) + "\n" if as_json else ps.table(found, options.args[1:]))
+    return 0

@@ -1,0 +1,14 @@
+"""`pyoci resume`."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.cli.parse import Options
+
+
+def run(options: "Options") -> int:
+    """Let the processes of a paused container go on."""
+    from pyoci import pause
+    from pyoci.cli.root import choose
+
+    pause.resume(choose(options.settings), options.args[0])
+    return 0

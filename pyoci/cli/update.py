@@ -1,0 +1,93 @@
+"""`pyoci update`: from its options, or a document, to a `linux.resources` object."""
+
+import re
+from typing import Any
+
+from pyoci import log, update
+from pyoci.cli.parse import Options
+from pyoci.cli.root import choose
+from pyoci.errors import OciError
+
+_RDT = ("l3_cache_schema", "mem_bw_schema")
+_MEMORY = {"memory": "limit", "memory_reservation": "reservation", "memory_swap": "swap"}
+_KERNEL_MEMORY = ("kernel_memory", "kernel_memory_tcp")
+_CPU = {  # option -> property, whether it may be negative
+    "cpu_share": ("shares", False),
+    "cpu_quota": ("quota", True),
+    "cpu_burst": ("burst", False),
+    "cpu_period": ("period", False),
+    "cpu_rt_runtime": ("realtimeRuntime", True),
+    "cpu_rt_period": ("realtimePeriod", False),
+    "cpu_idle": ("idle", False),
+}
+_CPUSET = {"cpuset_cpus": "cpus", "cpuset_mems": "mems"}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgtp]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
+_UNITS = " kmgtp"
+_MOST = {True: (1 << 63) - 1, False: (1 << 64) - 1}
+
+
+def run(options: Options) -> int:
+    """Set other limits for a container."""
+    values = options.values
+    root = choose(options.settings)
+    if "resources" in values:
+        _warn_ignored(values)
+        wanted = update.read(values["resources"])
+    else:
+        wanted = from_options(values)
+    rdt = {key: values[key] for key in _RDT if key in values}
+    update.update(root, options.args[0], wanted, **rdt)
+    return 0
+
+
+def from_options(values: dict[str, Any]) -> dict[str, Any]:
+    """The resources that the options ask for. Raises OciError `usage`."""
+    if any(key in values for key in _KERNEL_MEMORY):
+        log.warning("Kernel memory settings are ignored: no supported kernel has them")
+    memory = {name: size(key, values[key]) for key, name in _MEMORY.items() if values.get(key)}
+    cpu: dict[str, Any] = {
+        name: number(key, values[key], signed) for key, (name, signed) in _CPU.items() if values.get(key)
+    }
+    cpu |= {name: values[key] for key, name in _CPUSET.items() if values.get(key)}
+    found: dict[str, Any] = {}
+    if memory:
+        found["memory"] = memory
+    if cpu:
+        found["cpu"] = cpu
+    if values.get("pids_limit"):
+        found["pids"] = {"limit": number("pids_limit", values["pids_limit"], True)}
+    if values.get("blkio_weight"):
+        found["blockIO"] = {"weight": number("blkio_weight", values["blkio_weight"], False)}
+    return found
+
+
+def number(key: str, text: str, signed: bool) -> int:
+    """A decimal number. Raises OciError `usage`."""
+    if re.fullmatch("-?[0-9]+" if signed else "[0-9]+", text) and abs(int(text)) <= _MOST[signed]:
+        return int(text)
+    raise _invalid(key, text, "a number" if signed else "a number that is not negative")
+
+
+def size(key: str, text: str) -> int:
+    """A size in bytes: 67108864, 64M, 1.5g, 64MiB; -1 for no limit. Raises OciError `usage`."""
+    if text == "-1":
+        return -1
+    match = _SIZE.fullmatch(text)
+    if match:
+        unit = 1024 ** _UNITS.index(match[2].lower() or " ")
+        found = int(match[1]) * unit if match[1].isdigit() else int(float(match[1]) * unit)
+        if found <= _MOST[True]:
+            return found
+    raise _invalid(key, text, "a size such as 67108864, 64M or 1.5G, or -1 for no limit")
+
+
+def _invalid(key: str, text: str, expected: str) -> OciError:
+    option = key.replace("_", "-")
+    return OciError("usage", f'invalid value for {option}: "{text}": expected {expected}', obj=option)
+
+
+def _warn_ignored(values: dict[str, Any]) -> None:
+    others = sorted(set(values) - {"resources", *_RDT})
+    if others:
+        names = ", ".join("--" + key.replace("_", "-") for key in others)
+        log.warning(f"ignored beside --resources: {names}")
