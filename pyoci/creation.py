@@ -45,12 +45,17 @@ class Creation:
 
             self.trace = trace.begin(request.trace, "create" if wait_start else "run", request.id)
         self.rootless = posix.geteuid() != 0 if request.rootless is None else request.rootless
-        self.bundle = bundles.load(
-            request.bundle, request.config, systemd=request.cgroup_manager == "systemd"
-        )
+        self.init = launch.Init(self.trace)
+        systemd = request.cgroup_manager == "systemd"
+        try:
+            self.bundle = bundles.load(
+                request.bundle, request.config, systemd=systemd, readable=self._prepare
+            )
+        except BaseException:
+            self.init.kill()
+            raise
         self.spec = self.bundle.spec
         clock.lap("bundle")
-        self.init = launch.Init(self.trace)
         self.entry = state.Entry(request.root, request.id, -1, {})
         self.manager: Manager | None = None
         self._fds: list[int] = []
@@ -65,6 +70,12 @@ class Creation:
         self._adjust_oom_score()
         self._run_plans()
 
+    def _prepare(self, spec: "dict[str, Any]") -> None:
+        """The namespaces are known: the kernel may begin with them while the rest is being checked."""
+        birth = namespaces.birth(spec)
+        if birth.unshared and not birth.joined and not birth.born & namespaces.NEWUSER:
+            self.init.prepare(birth.unshared)
+
     # -- the steps ---------------------------------------------------------------------------------------------------
 
     def _write_intent(self) -> None:
@@ -76,6 +87,7 @@ class Creation:
 
             systemd = request.cgroup_manager == "systemd"
             self.manager = cgroups.manager(self.spec, request.id, systemd=systemd, rootless=self.rootless)
+            self.init.oom = self.manager.oom
         record = state.new_record(request.id, self.bundle.path, self.bundle.rootfs, posix.getpid())
         record["created"] = _now()
         record["annotations"] = self.spec.get("annotations") or {}
@@ -136,7 +148,7 @@ class Creation:
             clock.lap("cgroup join", "/linux/cgroupsPath")
         if new_user:
             self._write_maps()
-        early = namespaces.early(self.spec)
+        early = namespaces.early(self.spec, self.init.prepared)
         self._early = bool(early.ops)
         if self._early:
             self.init.send("early", early, [])

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-struct init init = {.sync = -1, .failures = -1};
+struct init init = {.sync = -1, .failures = -1, .mask = 022};
 
 static op_function *const operations[OP_COUNT] = {
     [OP_UNSHARE] = op_unshare,
@@ -147,12 +147,13 @@ static int keep_only(int sync, int preserved) {
 /* argv: name, number of the sync socket, count of preserved descriptors */
 int main(int argc, char **argv) {
     prctl(PR_SET_DUMPABLE, 0);
+    prctl(PR_SET_NAME, "pyoci-init"); /* until the program's own: so the runtime sees whether it ever ran */
     if (argc != 3)
         _exit(1);
     for (int i = 0; i < REG_COUNT; i++)
         init.registers[i] = -1;
     init.sync = keep_only(atoi(argv[1]), atoi(argv[2]));
-    init.mask = umask(0); /* device nodes and mount points get the very mode the plan names */
+    umask(0); /* device nodes and mount points get the very mode the plan names */
     reset_signals();
     while (receive_plan()) {
         execute_plan();

@@ -5,7 +5,16 @@ import errno
 from pyoci._shim import lib
 from pyoci.errors import OciError, errno_text
 
-_OOM_HINT = "the memory limit may be too small to start the program: raise /linux/resources/memory/limit"
+_MEMORY = "/linux/resources/memory/limit"
+# what the init was at when a plan was being executed
+_STAGES = {
+    "early": "while its namespaces were made",
+    "prepare": "while the root file system was set up",
+    "finish": "before its program ran",
+    "exec": "before its program ran",
+}
+
+_SIGKILL, _SIGSYS = 9, 31
 
 _CODES: dict[str, str] = {
     "OP_UNSHARE": "namespace",
@@ -13,7 +22,6 @@ _CODES: dict[str, str] = {
     "OP_TIME_OFFSETS": "namespace",
     "OP_CGROUP_JOIN": "cgroup-join",
     "OP_KEYRING": "keyring",
-    "OP_PROC_WRITE": "proc-write",
     "OP_ROOTFS": "rootfs",
     "OP_PIVOT_ROOT": "rootfs",
     "OP_CHROOT": "rootfs",
@@ -33,7 +41,13 @@ _CODES: dict[str, str] = {
     "OP_MASK": "masked-path",
     "OP_READONLY": "readonly-path",
     "OP_CONSOLE": "terminal",
+    "OP_HOSTNAME": "hostname",
+    "OP_DOMAINNAME": "hostname",
     "OP_HOOK": "hook",
+    "OP_SCHEDULER": "scheduler",
+    "OP_IO_PRIORITY": "io-priority",
+    "OP_PERSONALITY": "personality",
+    "OP_NO_NEW_PRIVS": "capabilities",
     "OP_RLIMIT": "rlimit",
     "OP_CWD": "cwd",
     "OP_USER": "user",
@@ -64,7 +78,7 @@ def explain(code: int, pointer: str, about: str, error: int, text: bytes) -> Oci
     what = step.decode("utf-8", "replace")
     obj = rest.partition(b"\0")[0].decode("utf-8", "replace")
     name = symbol(code)
-    kind = _CODES.get(name, "setup")
+    kind = _CODES.get(name, "setup") if name != "OP_PROC_WRITE" else _label_code(pointer)
     if name in ("OP_FIND_EXECUTABLE", "OP_EXEC"):
         return _program(what, obj, error, pointer, op_name(code))
     if name == "OP_HOOK":
@@ -79,6 +93,14 @@ def explain(code: int, pointer: str, about: str, error: int, text: bytes) -> Oci
     return OciError(
         kind, detail, errno=error, pointer=pointer, obj=obj, op=op_name(code), hint=_hint(name, error, what)
     )
+
+
+def _label_code(pointer: str) -> str:
+    """What a write into procfs is for."""
+    for part, code in (("/linux/sysctl", "sysctl"), ("apparmor", "apparmor"), ("selinux", "selinux")):
+        if part in pointer:
+            return code
+    return "setup"
 
 
 def _program(step: str, obj: str, error: int, pointer: str, op: str) -> OciError:
@@ -135,23 +157,67 @@ def _hint(name: str, error: int, step: str) -> str:
     return ""
 
 
-def died(stage: str, status: int | None) -> OciError:
-    """The error for an init that ended without a word. `status` is its wait status, None when somebody else took it."""
+def died(
+    stage: str, status: int | None, memory: tuple[int, int, int] = (0, 0, 0), denied: str = ""
+) -> OciError:
+    """The error for an init that ended without a word.
+
+    stage   the plan that it was at      status  its wait status, None when somebody else took it
+    memory  processes of the container killed for lack of memory, the limit (-1: none) and the peak in bytes
+    denied  what the seccomp filter may have to do with it
+    """
+    when = _STAGES.get(stage, "at its start")
     if status is None:
-        return OciError("init-died", f"the container's init ended during {stage}")
+        return OciError(
+            "init-died", f"the container's init ended {when}", hint="the kernel's log may say why"
+        )
     signal = status & 0x7F
-    if signal == 9:
-        return OciError("init-killed", f"the container's init was killed during {stage}", hint=_OOM_HINT)
-    if signal == 31:
-        hint = "the profile forbids a system call that starting a program needs, such as execve"
+    if signal == _SIGKILL and memory[0] > 0:
+        return _out_of_memory(when, *memory[1:])
+    if signal == _SIGSYS:
         return OciError(
             "seccomp",
-            f"the seccomp filter killed the container's init during {stage}",
+            f"the seccomp filter killed the container's init {when}",
             pointer="/linux/seccomp",
-            hint=hint,
+            op="exec",
+            hint=denied or "the profile forbids a system call that starting a program needs, such as execve",
         )
-    how = f"signal {signal}" if signal else f"exit status {status >> 8}"
-    return OciError("init-died", f"the container's init ended during {stage} by {how}")
+    if signal == _SIGKILL:
+        hint = "somebody killed it, or the host ran out of memory: the kernel's log says so then"
+        return OciError("init-died", f"the container's init was killed {when}", hint=hint)
+    how = f"killed by signal {signal}" if signal else f"exit status {status >> 8}"
+    return OciError(
+        "init-died", f"the container's init ended {when}: {how}", hint="the kernel's log may say why"
+    )
+
+
+def _out_of_memory(when: str, limit: int, peak: int) -> OciError:
+    facts = f"the limit is {size(limit)}" if limit >= 0 else "the container has no limit of its own"
+    if peak:
+        facts += f", the peak was {size(peak)}"
+    hint = (
+        "raise linux.resources.memory.limit"
+        if limit >= 0
+        else "a cgroup above the container's has a limit that is reached"
+    )
+    return OciError(
+        "out-of-memory",
+        f"the container's init was killed for lack of memory {when}: {facts}",
+        pointer=_MEMORY if limit >= 0 else "/linux/cgroupsPath",
+        hint=hint,
+    )
+
+
+def size(count: int) -> str:
+    """A number of bytes for people."""
+    for shift, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if count >= 1 << shift:
+            return (
+                f"{count >> shift} {unit}"
+                if count % (1 << shift) == 0
+                else f"{count / (1 << shift):.1f} {unit}"
+            )
+    return f"{count} bytes"
 
 
 def not_born(error: int, names: list[str], joined: bool) -> OciError:
