@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import tempfile
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from harness import machine
-from harness.box import Container
+from harness.boxes import Boxes
 from harness.bundle import RootFilesystem
 from harness.leaks import LeakChecker
 from harness.programs import Programs
@@ -25,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "differs(runc=REASON, crun=REASON, strict=True): the peer (Debian 12: runc 1.1.5, crun 1.8.1) fails here",
     )
     config.addinivalue_line("markers", "only(KIND): the test is about what this runtime alone promises")
-    config.addinivalue_line("markers", "root: needs root with CAP_SYS_ADMIN")
+    config.addinivalue_line("markers", "rootless: works as an ordinary user, too")
 
 
 def runtime_kind() -> str:
@@ -113,40 +112,6 @@ def runtime(folder: Path, scratch: Path, request: pytest.FixtureRequest) -> Iter
         leaks.clean()
         shutil.rmtree(folder / "root", ignore_errors=True)
         pytest.fail("left behind:\n" + "\n".join(left))
-
-
-class Boxes:
-    """Makes the containers of one test."""
-
-    def __init__(self, runtime: Runtime, folder: Path, filesystem: RootFilesystem, prefix: str) -> None:
-        self.runtime = runtime
-        self.folder = folder
-        self.filesystem = filesystem
-        self.prefix = prefix
-        self.made: list[Container] = []
-
-    def __call__(self, *args: str) -> Container:
-        """A new container, not yet created, with this command."""
-        id = f"{self.prefix}-{os.path.basename(self.folder)}-{len(self.made)}"
-        box = Container(self.runtime, self.folder / f"bundle{len(self.made)}", id, self.filesystem)
-        if args:
-            box.args(*args)
-        self.made.append(box)
-        return box
-
-    def sh(self, script: str) -> Container:
-        """A new container, not yet created, that runs a shell script."""
-        return self("/bin/sh", "-c", script)
-
-    def finish(self) -> None:
-        """Complain of state that no container of the test accounts for, then remove what is left."""
-        known = {box.id for box in self.made if box.expected}
-        root = self.runtime.root
-        there = set(os.listdir(root)) if root and root.is_dir() else set()
-        for box in self.made:
-            box.finish()
-        unknown = there - known
-        assert not unknown, f"the runtime holds containers that should not exist: {sorted(unknown)}"
 
 
 @pytest.fixture

@@ -22,11 +22,19 @@ def rows() -> list[re.Match[str]]:
 def functions(path: Path) -> set[str]:
     """The names of the test functions in a file."""
     tree = ast.parse(path.read_text())
-    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
+    return {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
 
 
 def test_every_clause_names_a_test() -> None:
-    without = [row["clause"] for row in rows() if not NAME.search(row["tests"]) and "not applicable" not in row["tests"]]
+    without = [
+        row["clause"]
+        for row in rows()
+        if not NAME.search(row["tests"]) and "not applicable" not in row["tests"]
+    ]
     assert without == []
 
 

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from harness import machine
 from harness.box import Container
+from harness.boxes import Boxes
 from harness.bundle import default_config
 from harness.leaks import LeakChecker
-
-from conftest import Boxes
 
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 EARLY = pytest.mark.differs(runc="runc 1.1.5 runs poststart hooks at the end of create")
@@ -39,7 +38,9 @@ def walker(box: Boxes, diary: Path) -> Container:
     for kind in HOOKS:
         place = "/diary" if kind == "startContainer" else str(diary)
         script = f"cat > {place}/{kind}; echo {kind} >> {place}/order"
-        made.config["hooks"][kind] = [{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}]
+        made.config["hooks"][kind] = [
+            {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}
+        ]
     return made
 
 
@@ -99,7 +100,9 @@ def test_every_hook_gets_the_state_of_its_moment(walker: Container, diary: Path)
     os.kill(pid, signal.SIGKILL)
     walker.wait()
     walker.delete()
-    expected = dict(zip(HOOKS, ["creating", "creating", "creating", "created", "running", "stopped"], strict=True))
+    expected = dict(
+        zip(HOOKS, ["creating", "creating", "creating", "created", "running", "stopped"], strict=True)
+    )
     for kind, status in expected.items():
         state: dict[str, Any] = json.loads((diary / kind).read_text())
         assert state["status"] == status, kind
@@ -148,7 +151,9 @@ def test_step_13_a_failing_hook_is_a_warning(walker: Container, diary: Path) -> 
 
 
 BROKEN: dict[str, dict[str, Any]] = {
-    "a mount": {"mounts": [{"destination": "/x", "type": "bind", "source": "/no/such/source", "options": ["bind"]}]},
+    "a mount": {
+        "mounts": [{"destination": "/x", "type": "bind", "source": "/no/such/source", "options": ["bind"]}]
+    },
     "a root": {"root": {"path": "no-such-root"}},
     "a program": {"process": {"args": ["/no/such/program"]}},
     "a directory": {"process": {"cwd": "/etc/passwd"}},
@@ -169,7 +174,12 @@ def test_an_error_leaves_the_environment_as_if_never_tried(
         if section == "mounts":
             made.mounts.extend(change)
         elif section == "linux" and "namespaces" in change:
-            made.linux["namespaces"] = [{"type": "mount"}, {"type": "pid"}, {"type": "uts"}, *change["namespaces"]]
+            made.linux["namespaces"] = [
+                {"type": "mount"},
+                {"type": "pid"},
+                {"type": "uts"},
+                *change["namespaces"],
+            ]
         elif isinstance(change, dict) and isinstance(made.config.get(section), dict):
             made.config[section].update(change)
         else:

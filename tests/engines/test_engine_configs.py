@@ -15,10 +15,9 @@ from typing import Any
 import pytest
 from harness import machine
 from harness.box import Container
+from harness.boxes import Boxes
 from harness.runtime import Result, Runtime
 from harness.terminal import ConsoleSocket
-
-from conftest import Boxes
 
 RECORDINGS = Path(__file__).resolve().parents[1] / "data/engine-configs"
 
@@ -53,7 +52,7 @@ def test_every_recording_is_expected() -> None:
 
 def source(folder: Path, mount: dict[str, Any]) -> Path:
     """Something to bind in place of what the engine had there."""
-    path = folder / mount["destination"].strip("/").replace("/", "-")
+    path: Path = folder / mount["destination"].strip("/").replace("/", "-")
     if mount["destination"] == "/dev/shm":
         path.mkdir(exist_ok=True)
     else:
@@ -79,7 +78,7 @@ def adapt(made: Container, name: str, folder: Path) -> None:
     if config["linux"].get("uidMappings"):
         made.user_namespace_root(config["linux"]["uidMappings"][0]["hostID"])
     setkey = folder / "setkey"
-    setkey.write_text(f"#!/bin/sh\necho \"$1 $2 $3\" > {folder}/hook-args\ncat > {folder}/hook-state\n")
+    setkey.write_text(f'#!/bin/sh\necho "$1 $2 $3" > {folder}/hook-args\ncat > {folder}/hook-state\n')
     setkey.chmod(0o755)
 
 

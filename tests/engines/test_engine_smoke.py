@@ -39,7 +39,9 @@ def test_an_engine_works_with_the_runtime(runtime: Runtime, engine: str) -> None
     path = driver()
     if shutil.which(os.environ.get(PROGRAMS[engine].upper(), PROGRAMS[engine])) is None:
         pytest.skip(f"{PROGRAMS[engine]} is not installed")
-    found = subprocess.run([str(path), engine, str(runtime.path)], capture_output=True, text=True, timeout=1200)
+    found = subprocess.run(
+        [str(path), engine, str(runtime.path)], capture_output=True, text=True, timeout=1200
+    )
     bad = re.findall(r"^not ok \d+ - .*(?:\n(?!ok|not ok|1\.\.).*)*", found.stdout, re.M)
     assert not bad, "\n".join(bad)
     skipped = re.search(r"^1\.\.0 # SKIP (.*)$", found.stdout, re.M)

@@ -78,7 +78,7 @@ class Container:
         filesystem.make(self.rootfs)
 
     @classmethod
-    def like(cls, other: "Container", id: str) -> "Container":
+    def like(cls, other: Container, id: str) -> Container:
         """A container with another's configuration and root filesystem, and an id, bundle and cgroup of its own."""
         made = cls.__new__(cls)
         made.__dict__.update(other.__dict__)
@@ -117,12 +117,12 @@ class Container:
         found: list[dict[str, Any]] = self.config["mounts"]
         return found
 
-    def args(self, *words: str) -> "Container":
+    def args(self, *words: str) -> Container:
         """Set the command."""
         self.process["args"] = list(words)
         return self
 
-    def sh(self, script: str) -> "Container":
+    def sh(self, script: str) -> Container:
         """Set the command to a shell script."""
         return self.args("/bin/sh", "-c", script)
 
@@ -147,7 +147,9 @@ class Container:
     def put(self, program: Path, name: str | None = None) -> str:
         """Copy an executable into /bin of the root filesystem; returns its path inside."""
         inside = f"bin/{name or program.name}"
-        (self.rootfs / inside).unlink(missing_ok=True)  # a link would lead to the busybox that all tests share
+        (self.rootfs / inside).unlink(
+            missing_ok=True
+        )  # a link would lead to the busybox that all tests share
         shutil.copyfile(program, self.rootfs / inside)
         (self.rootfs / inside).chmod(0o755)
         return "/" + inside
@@ -214,7 +216,7 @@ class Container:
         found = self.runtime.call("start", self.id)
         return found.ok() if check else found
 
-    def launch(self, *options: str, **call: Any) -> "Container":
+    def launch(self, *options: str, **call: Any) -> Container:
         """`create` and `start`."""
         self.create(*options, **call)
         self.start()

@@ -47,7 +47,9 @@ class RootFilesystem:
         self.binary = directory / "busybox"
         shutil.copyfile(source, self.binary)
         self.binary.chmod(0o755)
-        self.applets = subprocess.run([source, "--list"], capture_output=True, text=True, check=True).stdout.split()
+        self.applets = subprocess.run(
+            [source, "--list"], capture_output=True, text=True, check=True
+        ).stdout.split()
         self.applets.remove("busybox")
 
     def make(self, target: Path) -> Path:

@@ -31,7 +31,18 @@ class Programs:
         if compiler is None:
             pytest.skip("musl-gcc is not installed: the test needs a static C program")
         source = SOURCES / f"{name}.c"
-        command = [compiler, "-static", "-Os", "-s", "-Wall", "-Wextra", "-Werror", "-o", str(made), str(source)]
+        command = [
+            compiler,
+            "-static",
+            "-Os",
+            "-s",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-o",
+            str(made),
+            str(source),
+        ]
         found = subprocess.run(command, capture_output=True, text=True)
         assert found.returncode == 0, f"{source}: {found.stderr}"
         return made

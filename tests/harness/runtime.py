@@ -27,7 +27,7 @@ class Result:
     def __repr__(self) -> str:
         return f"<{' '.join(self.argv)}: status {self.rc}\n--- stdout\n{self.out}\n--- stderr\n{self.err}>"
 
-    def ok(self) -> "Result":
+    def ok(self) -> Result:
         """This result, after asserting that the call succeeded."""
         assert self.rc == 0, repr(self)
         return self
@@ -40,7 +40,7 @@ class Result:
         """Standard output as JSON."""
         return json.loads(self.out)
 
-    def failed(self, *words: str) -> "Result":
+    def failed(self, *words: str) -> Result:
         """This result, after asserting failure and that each of `words` is in the error text (any case)."""
         assert self.rc != 0, repr(self)
         for word in words:

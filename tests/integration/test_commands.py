@@ -8,9 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from harness.boxes import Boxes
 from harness.runtime import Runtime
-
-from conftest import Boxes
 
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
@@ -32,7 +31,9 @@ def test_an_unknown_command_ends_with_3(runtime: Runtime) -> None:
     assert runtime.call("nonsense").rc == 3
 
 
-@pytest.mark.parametrize("verb", ["create", "start", "state", "kill", "delete", "run", "exec", "list", "spec"])
+@pytest.mark.parametrize(
+    "verb", ["create", "start", "state", "kill", "delete", "run", "exec", "list", "spec"]
+)
 def test_an_unknown_option_is_refused(runtime: Runtime, verb: str) -> None:
     runtime.call(verb, "--no-such-option", "x").failed("no-such-option")
 
@@ -226,7 +227,9 @@ def test_debug_does_not_disturb_output(runtime: Runtime, box: Boxes) -> None:
     assert box("/bin/echo", "hi").out() == "hi\n"
 
 
-@pytest.mark.parametrize("options", [["--rootless=false"], ["--rootless", "auto"], ["--systemd-cgroup=false"]])
+@pytest.mark.parametrize(
+    "options", [["--rootless=false"], ["--rootless", "auto"], ["--systemd-cgroup=false"]]
+)
 @pytest.mark.differs(crun="crun 1.8.1 has no --rootless=false")
 def test_global_options_with_values(runtime: Runtime, box: Boxes, options: list[str]) -> None:
     runtime.global_options = options

@@ -17,11 +17,10 @@ from pathlib import Path
 import pytest
 from harness import machine
 from harness.box import Container
+from harness.boxes import Boxes
 from harness.leaks import LeakChecker, children, is_zombie
 from harness.programs import Programs
 from harness.runtime import PATIENCE
-
-from conftest import Boxes
 
 WORKERS = 20
 CONTAINERS = 200
@@ -157,7 +156,9 @@ def recover(made: Container, folder: Path, leaks: LeakChecker) -> None:
     assert leaks.settled() == []
 
 
-KILLED = [pytest.mark.differs(runc="runc#2575, #3591: its record comes last, init and cgroup stay", strict=False)]
+KILLED = [
+    pytest.mark.differs(runc="runc#2575, #3591: its record comes last, init and cgroup stay", strict=False)
+]
 MOMENTS = 24
 
 
@@ -229,7 +230,9 @@ def test_a_call_killed_at_exact_system_calls(box: Boxes, folder: Path, scratch: 
         number = 1 + step * total // STEPS
         inject = f"inject=all:signal=KILL:when={number}"
         command = ["strace", "-o", "/dev/null", "-e", inject, *made.runtime.argv(verb, *words, made.id)]
-        found = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        found = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         killed += found.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
         recover(made, folder, leaks)
     assert killed > STEPS // 2
@@ -253,10 +256,14 @@ def test_a_damaged_record_is_no_reason_to_keep_the_container(box: Boxes, folder:
 def test_a_create_that_is_killed_shows_in_list_and_state(box: Boxes) -> None:
     """The record is there before anything else is made: `creating` while it goes on, `stopped` after it died."""
     made = box("/bin/true")
-    made.config["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "echo $$; exec sleep 1000"]}]}
+    made.config["hooks"] = {
+        "createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "echo $$; exec sleep 1000"]}]
+    }
     pid_file = made.directory / "hook.pid"
     made.config["hooks"]["createRuntime"][0]["args"][2] = f"echo $$ > {pid_file}; exec sleep 1000"
-    process = made.spawn("create", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = made.spawn(
+        "create", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     end = time.monotonic() + PATIENCE
     while not (pid_file.exists() and pid_file.read_text().strip()):
         assert time.monotonic() < end

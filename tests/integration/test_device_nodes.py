@@ -7,9 +7,8 @@ import stat
 
 import pytest
 from harness import machine
+from harness.boxes import Boxes
 from harness.programs import Programs
-
-from conftest import Boxes
 
 DEFAULTS = {"null": "1:3", "zero": "1:5", "full": "1:7", "random": "1:8", "urandom": "1:9", "tty": "5:0"}
 LINKS = {
@@ -31,7 +30,9 @@ def test_the_default_devices(box: Boxes) -> None:
 
 
 def test_the_default_devices_work(box: Boxes) -> None:
-    script = "echo x > /dev/null; head -c 3 /dev/zero | wc -c; head -c 3 /dev/urandom | wc -c; echo x > /dev/full"
+    script = (
+        "echo x > /dev/null; head -c 3 /dev/zero | wc -c; head -c 3 /dev/urandom | wc -c; echo x > /dev/full"
+    )
     found = box.sh(script + "; echo $?").run()
     assert found.lines() == ["3", "3", "1"]
     assert "No space left" in found.err
@@ -110,7 +111,9 @@ OPEN = "mknod /dev/x {kind} {major} {minor}; /bin/probe open /dev/x r"
 
 
 @pytest.mark.parametrize("device", [("c", 1, 1), ("c", 10, 1), ("b", 7, 5), ("c", 1, 11)])
-def test_other_devices_can_not_be_opened(box: Boxes, programs: Programs, device: tuple[str, int, int]) -> None:
+def test_other_devices_can_not_be_opened(
+    box: Boxes, programs: Programs, device: tuple[str, int, int]
+) -> None:
     need_devices()
     made = box.sh(OPEN.format(kind=device[0], major=device[1], minor=device[2]))
     made.put(programs.path("probe"))
@@ -127,7 +130,9 @@ def test_a_rule_lets_a_device_through(box: Boxes, programs: Programs) -> None:
     need_devices()
     made = box.sh("mknod /dev/x c 1 11; for i in r w; do /bin/probe open /dev/x $i; done")
     made.put(programs.path("probe"))
-    made.linux["resources"]["devices"].append({"allow": True, "type": "c", "major": 1, "minor": 11, "access": "w"})
+    made.linux["resources"]["devices"].append(
+        {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "w"}
+    )
     read, write = made.out().splitlines()
     assert read == "/dev/x errno 1"
     assert write != "/dev/x errno 1"
@@ -155,5 +160,7 @@ def test_a_configured_device_is_allowed_by_its_rule_only(box: Boxes, programs: P
     made = box("/bin/probe", "open", "/dev/kmsg", "w")
     made.put(programs.path("probe"))
     made.linux["devices"] = [{"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666}]
-    made.linux["resources"]["devices"].append({"allow": True, "type": "c", "major": 1, "minor": 11, "access": "rwm"})
+    made.linux["resources"]["devices"].append(
+        {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "rwm"}
+    )
     assert made.out() == "/dev/kmsg errno 0\n"

@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 from harness import machine
 from harness.box import Container
+from harness.boxes import Boxes
 from harness.leaks import children
 from harness.programs import Programs
 from harness.runtime import PATIENCE, Result
 from harness.terminal import ConsoleSocket, Seat, set_window_size
-
-from conftest import Boxes
 
 
 @pytest.fixture
@@ -59,7 +58,9 @@ def detached(made: Container, folder: Path, *words: str, options: tuple[str, ...
 
 def test_it_is_in_all_namespaces(running: Container) -> None:
     kinds = ("ipc", "mnt", "net", "pid", "uts", "cgroup")
-    found = running.exec("/bin/sh", "-c", f"for i in {' '.join(kinds)}; do readlink /proc/self/ns/$i; done").lines()
+    found = running.exec(
+        "/bin/sh", "-c", f"for i in {' '.join(kinds)}; do readlink /proc/self/ns/$i; done"
+    ).lines()
     pid = running.pid
     assert found == [os.readlink(f"/proc/{pid}/ns/{kind}") for kind in kinds]
 
@@ -146,7 +147,9 @@ def test_a_cwd_that_does_not_exist_is_made_or_refused(running: Container) -> Non
     assert found.out == "/new/folder\n" or found.rc == 255
 
 
-@pytest.mark.parametrize("option", [("-e", "A=1", "-e", "B=x y"), ("--env=A=1", "--env=B=x y"), ("--env", "A=1", "--env", "B=x y")])
+@pytest.mark.parametrize(
+    "option", [("-e", "A=1", "-e", "B=x y"), ("--env=A=1", "--env=B=x y"), ("--env", "A=1", "--env", "B=x y")]
+)
 def test_env(running: Container, option: tuple[str, ...]) -> None:
     lines = running.exec("/bin/env", options=option).lines()
     assert "A=1" in lines and "B=x y" in lines and "PATH=/bin" in lines
@@ -185,7 +188,9 @@ def test_a_user_that_is_no_number_is_never_root(running: Container, user: str) -
         assert found.out == ""
 
 
-@pytest.mark.parametrize("option", [("--additional-gids", "5", "--additional-gids", "7"), ("-g", "5", "-g", "7")])
+@pytest.mark.parametrize(
+    "option", [("--additional-gids", "5", "--additional-gids", "7"), ("-g", "5", "-g", "7")]
+)
 def test_additional_gids(running: Container, option: tuple[str, ...]) -> None:
     found = running.exec("/bin/id", "-G", options=("-u", "1000:1000", *option)).out.split()
     assert set(found) == {"1000", "5", "7"}
@@ -226,7 +231,9 @@ def test_without_a_command_it_is_refused(running: Container) -> None:
 
 def test_preserve_fds(running: Container, folder: Path) -> None:
     (folder / "three").write_text("through three\n")
-    argv = running.runtime.argv("exec", "--preserve-fds", "1", running.id, "/bin/sh", "-c", "cat <&3; /bin/probe fds")
+    argv = running.runtime.argv(
+        "exec", "--preserve-fds", "1", running.id, "/bin/sh", "-c", "cat <&3; /bin/probe fds"
+    )
     quoted = " ".join(f"'{word}'" for word in argv)
     command = f"exec 3<'{folder}/three' 4</dev/null; exec {quoted}"
     found = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, timeout=PATIENCE)
@@ -400,7 +407,9 @@ def test_a_detached_process_file(running: Container, folder: Path) -> None:
 
 def test_a_detached_one_that_can_not_start_fails(running: Container, folder: Path) -> None:
     pid_file = folder / "pid"
-    found = running.exec("/no/such", options=("-d", "--pid-file", str(pid_file)), check=False).failed("no such file")
+    found = running.exec("/no/such", options=("-d", "--pid-file", str(pid_file)), check=False).failed(
+        "no such file"
+    )
     assert found.rc == 255
     assert not pid_file.exists()
 
@@ -457,10 +466,20 @@ def test_a_detached_terminal(running: Container, folder: Path, console: ConsoleS
     master.close()
 
 
-def test_a_terminal_asked_for_in_the_process_file(running: Container, folder: Path, console: ConsoleSocket) -> None:
+def test_a_terminal_asked_for_in_the_process_file(
+    running: Container, folder: Path, console: ConsoleSocket
+) -> None:
     """As containerd and newer podman call: no --tty, the file says it."""
     path = process_file(folder, "/bin/sh", "-c", "test -t 0 && echo terminal; stty size", terminal=True)
-    options = ("--process", path, "--console-socket", str(console.path), "--detach", "--pid-file", str(folder / "pid"))
+    options = (
+        "--process",
+        path,
+        "--console-socket",
+        str(console.path),
+        "--detach",
+        "--pid-file",
+        str(folder / "pid"),
+    )
     running.exec(options=options)
     master = console.receive()
     set_window_size(master.fd, 5, 6)

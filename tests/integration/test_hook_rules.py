@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 from harness.box import Container
-
-from conftest import Boxes
+from harness.boxes import Boxes
 
 CREATE = ("prestart", "createRuntime", "createContainer")
 START = ("startContainer", "poststart")
@@ -33,7 +32,12 @@ class Log:
     def add(self, kind: str, script: str, **more: Any) -> None:
         """Append a hook that runs a shell script with $log set; the script has its state on stdin."""
         inside = "/log" if kind == "startContainer" else str(self.folder)
-        hook = {"path": "/bin/sh", "args": ["sh", "-c", f"log={inside}; {script}"], "env": ["PATH=/usr/bin:/bin"], **more}
+        hook = {
+            "path": "/bin/sh",
+            "args": ["sh", "-c", f"log={inside}; {script}"],
+            "env": ["PATH=/usr/bin:/bin"],
+            **more,
+        }
         self.made.config["hooks"].setdefault(kind, []).append(hook)
 
     def add_all(self) -> None:
@@ -161,7 +165,10 @@ def test_hooks_of_create_run_before_the_root_changes(log: Log, kind: str) -> Non
 
 
 def test_create_container_hooks_see_the_mounts(log: Log) -> None:
-    log.add("createContainer", f"cat /proc/self/mountinfo > $log/table; ls {log.made.rootfs}/proc/self > $log/proc")
+    log.add(
+        "createContainer",
+        f"cat /proc/self/mountinfo > $log/table; ls {log.made.rootfs}/proc/self > $log/proc",
+    )
     log.made.create()
     assert f" {log.made.rootfs} " in log.read("table")
     assert "status" in log.read("proc")
@@ -173,13 +180,16 @@ def test_create_container_hooks_see_the_mounts(log: Log) -> None:
 @pytest.mark.parametrize("kind", ORDER)
 def test_arguments_and_environment_are_exact(log: Log, kind: str) -> None:
     inside = "/log" if kind == "startContainer" else str(log.folder)
-    script = f"echo \"$0 $1\" > {inside}/args; /usr/bin/env > {inside}/env || /bin/env > {inside}/env"
+    script = f'echo "$0 $1" > {inside}/args; /usr/bin/env > {inside}/env || /bin/env > {inside}/env'
     hook = {"path": "/bin/sh", "args": ["sh", "-c", script, "zero", "one"], "env": ["A=1", "B=x y"]}
     log.made.config["hooks"][kind] = [hook]
     log.made.run()
     assert log.read("args") == "zero one\n"
     shell = ("PWD=", "SHLVL=", "_=", "OLDPWD=", "PATH=")  # what shells add
-    assert sorted(line for line in log.read("env").splitlines() if not line.startswith(shell)) == ["A=1", "B=x y"]
+    assert sorted(line for line in log.read("env").splitlines() if not line.startswith(shell)) == [
+        "A=1",
+        "B=x y",
+    ]
 
 
 @pytest.mark.differs(runc="runc passes its own environment to a hook without one")

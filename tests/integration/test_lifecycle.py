@@ -9,10 +9,9 @@ import signal
 from pathlib import Path
 
 import pytest
+from harness.boxes import Boxes
 from harness.programs import Programs
 from harness.runtime import Runtime
-
-from conftest import Boxes
 
 CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 

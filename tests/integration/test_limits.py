@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from harness import machine
 from harness.box import Container
+from harness.boxes import Boxes
 from harness.leaks import empty_cgroup
-
-from conftest import Boxes
 
 V1 = machine.cgroup_version() == 1
 
@@ -22,7 +21,11 @@ V1 = machine.cgroup_version() == 1
 def cgroup(made: Container, controller: str) -> Path:
     """The container's cgroup directory of a controller."""
     machine.need_controller(controller)
-    return machine.CGROUPS / controller / made.cgroup.strip("/") if V1 else machine.CGROUPS / made.cgroup.strip("/")
+    return (
+        machine.CGROUPS / controller / made.cgroup.strip("/")
+        if V1
+        else machine.CGROUPS / made.cgroup.strip("/")
+    )
 
 
 def value(made: Container, controller: str, v1: str, v2: str) -> str:
@@ -289,7 +292,9 @@ def test_a_limit_the_kernel_refuses_is_named(
     assert pointer.rsplit("/", 1)[1] in entry["pointer"] + entry["msg"]
 
 
-@pytest.mark.parametrize("options", [{"cpu": {"cpus": "4095"}}, {"memory": {"limit": 64 << 20, "swap": 32 << 20}}])
+@pytest.mark.parametrize(
+    "options", [{"cpu": {"cpus": "4095"}}, {"memory": {"limit": 64 << 20, "swap": 32 << 20}}]
+)
 def test_a_limit_the_kernel_refuses_fails_the_create(box: Boxes, options: dict[str, Any]) -> None:
     made = box("/bin/true")
     made.linux["resources"].update(options)

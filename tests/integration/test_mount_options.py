@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from harness import machine
 from harness.box import Container
+from harness.boxes import Boxes
 from harness.bundle import cgroup_mount
 from harness.leaks import mounts
-
-from conftest import Boxes
 
 
 def rows(text: str) -> list[str]:
@@ -45,7 +44,13 @@ def table(made: Container) -> str:
 def test_the_mounts_runc_spec_writes(box: Boxes) -> None:
     text = table(box())
     found = types(text)
-    expected = {"/proc": "proc", "/dev": "tmpfs", "/dev/pts": "devpts", "/dev/shm": "tmpfs", "/dev/mqueue": "mqueue"}
+    expected = {
+        "/proc": "proc",
+        "/dev": "tmpfs",
+        "/dev/pts": "devpts",
+        "/dev/shm": "tmpfs",
+        "/dev/mqueue": "mqueue",
+    }
     assert expected.items() <= found.items()
     assert found["/sys"] == "sysfs"
     assert {"ro", "nosuid", "nodev", "noexec"} <= options_of(text, "/sys")
@@ -164,7 +169,15 @@ def test_a_flag_of_a_tmpfs(box: Boxes, flag: str) -> None:
     assert flag in options_of(table(made), "/volume")
 
 
-@pytest.mark.parametrize(("flags", "absent"), [(("ro", "rw"), "ro"), (("noexec", "exec"), "noexec"), (("nosuid", "suid"), "nosuid"), (("nodev", "dev"), "nodev")])
+@pytest.mark.parametrize(
+    ("flags", "absent"),
+    [
+        (("ro", "rw"), "ro"),
+        (("noexec", "exec"), "noexec"),
+        (("nosuid", "suid"), "nosuid"),
+        (("nodev", "dev"), "nodev"),
+    ],
+)
 def test_the_last_of_contrary_flags_wins(box: Boxes, flags: tuple[str, ...], absent: str) -> None:
     made = box()
     made.mount("/volume", "tmpfs", "tmpfs", *flags)
@@ -178,14 +191,18 @@ def test_strictatime(box: Boxes) -> None:
 
 
 def test_nosymfollow(box: Boxes) -> None:
-    made = box.sh("ln -s /etc/passwd /volume/link; cat /volume/link || echo refused; cat /proc/self/mountinfo")
+    made = box.sh(
+        "ln -s /etc/passwd /volume/link; cat /volume/link || echo refused; cat /proc/self/mountinfo"
+    )
     made.mount("/volume", "tmpfs", "tmpfs", "nosymfollow")
     found = made.run()
     assert found.out.splitlines()[0] == "refused"
     assert "nosymfollow" in options_of(found.out, "/volume")
 
 
-@pytest.mark.parametrize("option", ["sync", "dirsync", "lazytime", "mand", "nomand", "async", "silent", "loud"])
+@pytest.mark.parametrize(
+    "option", ["sync", "dirsync", "lazytime", "mand", "nomand", "async", "silent", "loud"]
+)
 @pytest.mark.parametrize("kind", ["tmpfs"])
 def test_other_options_of_the_specification_are_taken(box: Boxes, option: str, kind: str) -> None:
     made = box("/bin/echo", "hi")
@@ -233,7 +250,10 @@ def test_ro_is_not_recursive_and_rro_is(box: Boxes, folder: Path) -> None:
         umount_nested(top)
 
 
-@pytest.mark.parametrize(("flag", "shown"), [("rnosuid", "nosuid"), ("rnodev", "nodev"), ("rnoexec", "noexec"), ("rnoatime", "noatime")])
+@pytest.mark.parametrize(
+    ("flag", "shown"),
+    [("rnosuid", "nosuid"), ("rnodev", "nodev"), ("rnoexec", "noexec"), ("rnoatime", "noatime")],
+)
 def test_recursive_flags(box: Boxes, folder: Path, flag: str, shown: str) -> None:
     top = nested(folder)
     try:
@@ -356,7 +376,9 @@ def test_the_cgroup_filesystem(box: Boxes) -> None:
 
 def test_the_cgroup_filesystem_without_a_cgroup_namespace_shows_the_own_cgroup_only(box: Boxes) -> None:
     name = "memory/" if machine.cgroup_version() == 1 else ""
-    made = box.sh(f"cat /sys/fs/cgroup/{name}cgroup.procs; ls -d /sys/fs/cgroup/{name}*{box.prefix}* 2>&1 || true")
+    made = box.sh(
+        f"cat /sys/fs/cgroup/{name}cgroup.procs; ls -d /sys/fs/cgroup/{name}*{box.prefix}* 2>&1 || true"
+    )
     made.no_namespace("cgroup")
     made.mounts.append(cgroup_mount())
     found = made.run()
@@ -421,8 +443,16 @@ def test_read_only_paths(box: Boxes) -> None:
 
 
 def test_the_paths_engines_mask(box: Boxes) -> None:
-    made = box.sh("cat /proc/kcore /proc/keys /proc/timer_list 2>/dev/null; echo 1 > /proc/sys/kernel/printk; ls /proc/scsi /sys/firmware")
-    made.linux["maskedPaths"] = ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi", "/sys/firmware"]
+    made = box.sh(
+        "cat /proc/kcore /proc/keys /proc/timer_list 2>/dev/null; echo 1 > /proc/sys/kernel/printk; ls /proc/scsi /sys/firmware"
+    )
+    made.linux["maskedPaths"] = [
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/timer_list",
+        "/proc/scsi",
+        "/sys/firmware",
+    ]
     made.linux["readonlyPaths"] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
     found = made.run(check=False)
     assert [line for line in found.lines() if line and not line.endswith(":")] == []
@@ -460,7 +490,13 @@ def test_mounts_of_the_container_stay_inside(box: Boxes, folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("option", "expected"),
-    [("private", set()), ("rprivate", set()), ("slave", {"master"}), ("rslave", {"master"}), ("rshared", {"shared"})],
+    [
+        ("private", set()),
+        ("rprivate", set()),
+        ("slave", {"master"}),
+        ("rslave", {"master"}),
+        ("rshared", {"shared"}),
+    ],
 )
 def test_propagation_of_a_bind(box: Boxes, folder: Path, option: str, expected: set[str]) -> None:
     made = box()
@@ -526,8 +562,14 @@ def test_an_id_mapped_bind(box: Boxes, folder: Path) -> None:
     os.chown(folder / "volume/file", 1000, 1001)
     made = box.sh("stat -c %u:%g /volume/file; touch /volume/new")
     entry = made.mount("/volume", "bind", str(folder / "volume"), "bind", "idmap")
-    entry["uidMappings"] = [{"containerID": 1000, "hostID": 5000, "size": 10}, {"containerID": 0, "hostID": 0, "size": 1}]
-    entry["gidMappings"] = [{"containerID": 1001, "hostID": 6001, "size": 10}, {"containerID": 0, "hostID": 0, "size": 1}]
+    entry["uidMappings"] = [
+        {"containerID": 1000, "hostID": 5000, "size": 10},
+        {"containerID": 0, "hostID": 0, "size": 1},
+    ]
+    entry["gidMappings"] = [
+        {"containerID": 1001, "hostID": 6001, "size": 10},
+        {"containerID": 0, "hostID": 0, "size": 1},
+    ]
     found = made.run(check=False)
     if "invalid argument" in found.err and "idmap" in found.err:
         pytest.skip(f"the filesystem of {folder} can't be mapped")

@@ -11,10 +11,17 @@ from pathlib import Path
 import pytest
 from harness import machine
 from harness.box import Container
+from harness.boxes import Boxes
 
-from conftest import Boxes
-
-LINKS = {"network": "net", "mount": "mnt", "pid": "pid", "ipc": "ipc", "uts": "uts", "user": "user", "cgroup": "cgroup"}
+LINKS = {
+    "network": "net",
+    "mount": "mnt",
+    "pid": "pid",
+    "ipc": "ipc",
+    "uts": "uts",
+    "user": "user",
+    "cgroup": "cgroup",
+}
 SIMPLE = ("network", "ipc", "uts", "cgroup")
 
 
@@ -32,7 +39,9 @@ def ours(kind: str) -> str:
 def holder() -> Iterator[subprocess.Popen[bytes]]:
     """A process in namespaces of its own, for joining."""
     command = ["unshare", "--net", "--ipc", "--uts", "--cgroup", "--mount", "--pid", "--fork", "--kill-child"]
-    process = subprocess.Popen([*command, "sh", "-c", "hostname held; echo; exec sleep 1000"], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*command, "sh", "-c", "hostname held; echo; exec sleep 1000"], stdout=subprocess.PIPE
+    )
     assert process.stdout and process.stdout.readline()
     yield process
     process.send_signal(signal.SIGKILL)
@@ -104,7 +113,9 @@ def test_a_joined_namespace_held_by_a_mount(box: Boxes, folder: Path) -> None:
 
 def test_containers_share_namespaces_as_a_pod(box: Boxes) -> None:
     first = box("/bin/sleep", "1000").launch()
-    second = box.sh("hostname; " + "; ".join(show(kind) for kind in ("network", "ipc", "uts", "pid")) + "; ps")
+    second = box.sh(
+        "hostname; " + "; ".join(show(kind) for kind in ("network", "ipc", "uts", "pid")) + "; ps"
+    )
     second.config.pop("hostname")
     for kind in ("network", "ipc", "uts", "pid"):
         second.namespace(kind, f"/proc/{first.pid}/ns/{LINKS[kind]}")
@@ -116,7 +127,9 @@ def test_containers_share_namespaces_as_a_pod(box: Boxes) -> None:
     assert first.status == "running"
 
 
-@pytest.mark.parametrize(("kind", "other"), [("network", "ipc"), ("uts", "net"), ("ipc", "uts"), ("pid", "net")])
+@pytest.mark.parametrize(
+    ("kind", "other"), [("network", "ipc"), ("uts", "net"), ("ipc", "uts"), ("pid", "net")]
+)
 @pytest.mark.differs(runc="runc 1.1.5 reports the setns failure only")
 def test_a_path_to_a_namespace_of_another_type_is_refused(box: Boxes, kind: str, other: str) -> None:
     made = box("/bin/true")

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from harness import machine
 from harness.box import Container
+from harness.boxes import Boxes
 from harness.programs import Programs
-
-from conftest import Boxes
 
 ALL_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
@@ -166,7 +165,7 @@ def test_a_variable_given_twice_keeps_a_value_of_the_two(box: Boxes) -> None:
 
 @pytest.mark.parametrize("cwd", ["/", "/tmp", "/proc/self", "/bin/../tmp"])
 def test_the_working_directory(box: Boxes, cwd: str) -> None:
-    made = box.sh("test \"$(stat -c %d:%i .)\" = \"$(stat -L -c %d:%i $0)\" && echo same".replace("$0", cwd))
+    made = box.sh('test "$(stat -c %d:%i .)" = "$(stat -L -c %d:%i $0)" && echo same'.replace("$0", cwd))
     made.process["cwd"] = cwd
     if cwd == "/proc/self":
         made.sh("readlink -f . | cut -d/ -f2")
@@ -262,7 +261,13 @@ def test_a_user_without_privileges_has_none(box: Boxes) -> None:
 
 def bits(*names: str) -> int:
     """The mask of capabilities by name."""
-    numbers = {"CAP_CHOWN": 0, "CAP_KILL": 5, "CAP_NET_BIND_SERVICE": 10, "CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
+    numbers = {
+        "CAP_CHOWN": 0,
+        "CAP_KILL": 5,
+        "CAP_NET_BIND_SERVICE": 10,
+        "CAP_NET_ADMIN": 12,
+        "CAP_SYS_ADMIN": 21,
+    }
     return sum(1 << numbers[name] for name in names)
 
 
@@ -430,8 +435,14 @@ def test_the_schedule_of_the_process_is_the_ordinary_one(box: Boxes, programs: P
 
 
 def test_sysctl_in_the_namespaces_of_the_container(box: Boxes) -> None:
-    made = box.sh("cat /proc/sys/kernel/msgmax /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shm_rmid_forced")
-    made.linux["sysctl"] = {"kernel.msgmax": "9000", "net.ipv4.ip_forward": "1", "kernel/shm_rmid_forced": "1"}
+    made = box.sh(
+        "cat /proc/sys/kernel/msgmax /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shm_rmid_forced"
+    )
+    made.linux["sysctl"] = {
+        "kernel.msgmax": "9000",
+        "net.ipv4.ip_forward": "1",
+        "kernel/shm_rmid_forced": "1",
+    }
     host = Path("/proc/sys/kernel/msgmax").read_text()
     assert made.out().split() == ["9000", "1", "1"]
     assert Path("/proc/sys/kernel/msgmax").read_text() == host

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from harness import machine
 from harness.box import Container, Stream
+from harness.boxes import Boxes
 from harness.programs import Programs
 from harness.runtime import PATIENCE
-
-from conftest import Boxes
 
 
 @pytest.mark.parametrize("status", [0, 1, 3, 127, 255])
@@ -70,7 +69,7 @@ def test_much_output_comes_whole(box: Boxes) -> None:
 
 
 def test_create_and_start_pass_the_streams_too(box: Boxes) -> None:
-    made = box.sh("read line; echo \"got $line\"; echo err >&2")
+    made = box.sh('read line; echo "got $line"; echo err >&2')
     out, err = made.stream(), made.stream()
     made.create(stdin=b"text\n", stdout=out, stderr=err)
     made.start()

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from harness import machine
 from harness.box import Container
+from harness.boxes import Boxes
 from harness.programs import Programs
-
-from conftest import Boxes
 
 pytestmark = pytest.mark.skipif(
     platform.machine() != "x86_64" or not machine.seccomp_works(),
@@ -38,7 +37,11 @@ def filtered(box: Boxes, programs: Programs, number: int, *arguments: int, **sec
     made = box()
     words = [str(value) for value in (number, *arguments)]
     made.args(made.put(programs.path("probe")), "call", *words)
-    made.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"], **seccomp}
+    made.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "architectures": ["SCMP_ARCH_X86_64"],
+        **seccomp,
+    }
     return made
 
 
@@ -54,7 +57,10 @@ def errno_of(made: Container) -> int:
 
 def test_the_filter_is_on(box: Boxes) -> None:
     made = box("/bin/grep", "Seccomp:", "/proc/self/status")
-    made.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule("SCMP_ACT_ERRNO", "personality")]}
+    made.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [rule("SCMP_ACT_ERRNO", "personality")],
+    }
     assert made.out().split() == ["Seccomp:", "2"]
 
 
@@ -73,7 +79,9 @@ def test_errno_as_configured(box: Boxes, programs: Programs, number: int) -> Non
     assert errno_of(made) == number
 
 
-@pytest.mark.parametrize("action", ["SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_TRAP"])
+@pytest.mark.parametrize(
+    "action", ["SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_TRAP"]
+)
 def test_actions_that_end_the_process(box: Boxes, programs: Programs, action: str) -> None:
     made = filtered(box, programs, GETPGRP, syscalls=[rule(action, "getpgrp")])
     assert made.run(check=False).rc == 128 + signal.SIGSYS
@@ -126,7 +134,9 @@ def test_arguments_are_compared(
 ) -> None:
     args = [{"index": 0, "value": value, "valueTwo": second, "op": operator}]
     profile = [rule("SCMP_ACT_ERRNO", "getpgrp", args=args, errnoRet=errno.EXDEV)]
-    assert errno_of(filtered(box, programs, GETPGRP, argument, syscalls=profile)) == (errno.EXDEV if hit else 0)
+    assert errno_of(filtered(box, programs, GETPGRP, argument, syscalls=profile)) == (
+        errno.EXDEV if hit else 0
+    )
 
 
 def test_several_arguments_must_all_match(box: Boxes, programs: Programs) -> None:
@@ -138,7 +148,12 @@ def test_several_arguments_must_all_match(box: Boxes, programs: Programs) -> Non
 
 def test_rules_of_one_call_are_alternatives(box: Boxes, programs: Programs) -> None:
     profile = [
-        rule("SCMP_ACT_ERRNO", "getpgrp", args=[{"index": 0, "value": n, "op": "SCMP_CMP_EQ"}], errnoRet=errno.EXDEV)
+        rule(
+            "SCMP_ACT_ERRNO",
+            "getpgrp",
+            args=[{"index": 0, "value": n, "op": "SCMP_CMP_EQ"}],
+            errnoRet=errno.EXDEV,
+        )
         for n in (1, 2)
     ]
     found = [errno_of(filtered(box, programs, GETPGRP, n, syscalls=profile)) for n in (1, 2, 3)]
@@ -177,7 +192,9 @@ def test_several_architectures(box: Boxes, programs: Programs) -> None:
 
 
 @pytest.mark.differs(runc="runc 1.1.5 takes no flags")
-@pytest.mark.parametrize("flag", ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"])
+@pytest.mark.parametrize(
+    "flag", ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"]
+)
 def test_flags(box: Boxes, programs: Programs, flag: str) -> None:
     made = filtered(box, programs, GETPGRP, syscalls=[rule("SCMP_ACT_ERRNO", "getpgrp")], flags=[flag])
     assert errno_of(made) == errno.EPERM
@@ -190,7 +207,8 @@ def test_flags(box: Boxes, programs: Programs, flag: str) -> None:
         {"architectures": ["SCMP_ARCH_NONSENSE"]},
         {"syscalls": [{"names": ["getpgrp"], "action": "SCMP_ACT_NONSENSE"}]},
         pytest.param(
-            {"flags": ["SECCOMP_FILTER_FLAG_NONSENSE"]}, marks=pytest.mark.differs(runc="runc 1.1.5 takes no flags at all")
+            {"flags": ["SECCOMP_FILTER_FLAG_NONSENSE"]},
+            marks=pytest.mark.differs(runc="runc 1.1.5 takes no flags at all"),
         ),
     ],
 )
@@ -218,7 +236,18 @@ def test_without_no_new_privileges_and_without_capabilities(box: Boxes, programs
 def test_the_runtimes_own_calls_do_not_count(box: Boxes) -> None:
     """A profile that denies what the setup of the container needs still works: it begins with the program."""
     made = box.sh("echo hi")
-    names = ["mount", "umount2", "pivot_root", "sethostname", "setns", "unshare", "capset", "setuid", "setgid", "setgroups"]
+    names = [
+        "mount",
+        "umount2",
+        "pivot_root",
+        "sethostname",
+        "setns",
+        "unshare",
+        "capset",
+        "setuid",
+        "setgid",
+        "setgroups",
+    ]
     names += ["chdir", "keyctl", "mknod", "move_mount", "fsopen", "open_tree", "mount_setattr", "setrlimit"]
     made.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule("SCMP_ACT_ERRNO", *names)]}
     made.process["noNewPrivileges"] = True

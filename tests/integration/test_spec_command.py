@@ -73,7 +73,12 @@ def test_it_satisfies_the_schema(runtime: Runtime, folder: Path) -> None:
 @pytest.mark.parametrize("options", [(), ("--rootless",)])
 @pytest.mark.parametrize("peer", ["itself", "runc", "crun"])
 def test_runtimes_run_it(
-    runtime: Runtime, folder: Path, filesystem: RootFilesystem, peer: str, options: tuple[str, ...], scratch: Path
+    runtime: Runtime,
+    folder: Path,
+    filesystem: RootFilesystem,
+    peer: str,
+    options: tuple[str, ...],
+    scratch: Path,
 ) -> None:
     config = written(runtime, folder, *options)
     filesystem.make(folder / "bundle/rootfs")

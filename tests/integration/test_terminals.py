@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness.boxes import Boxes
 from harness.runtime import PATIENCE
 from harness.terminal import ConsoleSocket, Seat, set_window_size, window_size
-
-from conftest import Boxes
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Boxes
 from harness import leaks, machine
+from harness.boxes import Boxes
 from harness.runtime import PATIENCE, Runtime
 
 from pyoci.doctor.trial import Trial

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Boxes
 from harness.box import Container
+from harness.boxes import Boxes
 from unit import hot
 
 pytestmark = [pytest.mark.only("pyoci"), pytest.mark.root]

@@ -8,8 +8,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from conftest import Boxes
 from harness.box import Container
+from harness.boxes import Boxes
 from harness.programs import Programs
 from harness.runtime import Runtime
 

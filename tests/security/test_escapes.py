@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 from harness.box import Container
+from harness.boxes import Boxes
 from harness.programs import Programs
 from harness.runtime import Runtime
-
-from conftest import Boxes
 
 DESCRIPTORS = range(3, 31)
 
@@ -27,17 +26,27 @@ def binaries(runtime: Runtime) -> list[Path]:
     """The files the runtime consists of: launcher, interpreter, package."""
     found = [Path(os.path.realpath(runtime.path)), Path(os.path.realpath(sys.executable))]
     if runtime.kind == "pyoci":
-        for folder in sorted(Path(os.path.realpath(runtime.path)).parent.parent.glob("lib/python3*/site-packages/pyoci")):
-            found += [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+        for folder in sorted(
+            Path(os.path.realpath(runtime.path)).parent.parent.glob("lib/python3*/site-packages/pyoci")
+        ):
+            found += [
+                path
+                for path in sorted(folder.rglob("*"))
+                if path.is_file() and "__pycache__" not in path.parts
+            ]
     return found
 
 
 def digest(paths: list[Path]) -> dict[str, str]:
     """Content and mode of files."""
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() + oct(path.stat().st_mode) for path in paths}
+    return {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest() + oct(path.stat().st_mode) for path in paths
+    }
 
 
-@pytest.mark.parametrize("args", [["/proc/self/exe"], ["/proc/self/exe", "--version"], ["/proc/1/exe", "init"]])
+@pytest.mark.parametrize(
+    "args", [["/proc/self/exe"], ["/proc/self/exe", "--version"], ["/proc/1/exe", "init"]]
+)
 def test_proc_self_exe_as_the_program(box: Boxes, args: list[str]) -> None:
     made = box(*args)
     before = digest(binaries(made.runtime))
@@ -54,7 +63,9 @@ def test_proc_self_exe_as_the_interpreter(box: Boxes, line: str) -> None:
     assert "version" not in found.out
 
 
-@pytest.mark.parametrize("target", ["/proc/self/exe", "/proc/self/fd/3", "/proc/self/fd/5", "/proc/self/fd/7"])
+@pytest.mark.parametrize(
+    "target", ["/proc/self/exe", "/proc/self/fd/3", "/proc/self/fd/5", "/proc/self/fd/7"]
+)
 def test_a_link_to_proc_self_as_the_program(box: Boxes, target: str) -> None:
     made = box("/link")
     os.symlink(target, made.rootfs / "link")
@@ -133,7 +144,11 @@ def test_exec_with_a_working_directory_that_is_a_descriptor(box: Boxes) -> None:
     made = box("/bin/sleep", "1000").launch()
     for descriptor in DESCRIPTORS:
         found = made.exec(
-            "/bin/sh", "-c", "pwd; ls ../../../../../../etc", options=("--cwd", f"/proc/self/fd/{descriptor}"), check=False
+            "/bin/sh",
+            "-c",
+            "pwd; ls ../../../../../../etc",
+            options=("--cwd", f"/proc/self/fd/{descriptor}"),
+            check=False,
         )
         assert not leads_out(found.out)
         assert "hostname" not in found.out.split()
@@ -154,7 +169,9 @@ def test_a_working_directory_inherited_from_the_caller_is_not_the_hosts(box: Box
 
 
 def test_no_descriptor_leads_out(box: Boxes, programs: Programs) -> None:
-    made = box.sh("ls /proc/self/fd | wc -l; for i in 3 4 5 6 7 8 9 10 11 12; do ls /proc/self/fd/$i/ 2>/dev/null; done; true")
+    made = box.sh(
+        "ls /proc/self/fd | wc -l; for i in 3 4 5 6 7 8 9 10 11 12; do ls /proc/self/fd/$i/ 2>/dev/null; done; true"
+    )
     lines = made.out().splitlines()
     assert lines == ["4"]  # three streams and the directory that ls reads
 
@@ -257,7 +274,9 @@ def test_a_process_with_chroot_rights_stays_inside(box: Boxes) -> None:
 def test_no_environment_of_the_runtime_is_left_in_the_first_process(box: Boxes) -> None:
     made = box("/bin/true")
     made.create(env={"SECRET_TOKEN": "abc", "PATH": "/bin"})
-    assert b"SECRET_TOKEN" not in Path(f"/proc/{made.pid}/environ").read_bytes() or made.runtime.kind != "pyoci"
+    assert (
+        b"SECRET_TOKEN" not in Path(f"/proc/{made.pid}/environ").read_bytes() or made.runtime.kind != "pyoci"
+    )
 
 
 def test_the_state_directory_is_for_its_owner_only(box: Boxes) -> None:
@@ -269,8 +288,6 @@ def test_the_state_directory_is_for_its_owner_only(box: Boxes) -> None:
         if path.is_dir() or path.is_file():
             assert path.stat().st_mode & 0o022 == 0, path
             assert path.stat().st_uid == 0, path
-
-
 
 
 def swapping(programs: Programs, folder: Path, one: str, two: str) -> subprocess.Popen[bytes]:
@@ -326,7 +343,9 @@ def test_race_on_a_mount_destination(box: Boxes, programs: Programs, folder: Pat
     volume = folder / "volume"
     (volume / "real").mkdir(parents=True)
     os.symlink("/".join([".."] * 12) + str(canary), volume / "link")
-    made = box.sh("ls /volume/real /volume/real/deep 2>/dev/null; cat /volume/real/pyoci-canary 2>/dev/null; true")
+    made = box.sh(
+        "ls /volume/real /volume/real/deep 2>/dev/null; cat /volume/real/pyoci-canary 2>/dev/null; true"
+    )
     made.mount("/volume", "bind", str(volume), "rbind")
     made.mount("/volume/real/deep/new", "tmpfs", "tmpfs")
     texts = Race(programs, made, volume, "real", "link").run()

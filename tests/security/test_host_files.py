@@ -15,14 +15,27 @@ from typing import Any
 
 import pytest
 from harness.box import Container
+from harness.boxes import Boxes
 from harness.leaks import mounts
 from harness.runtime import Result
 from harness.terminal import ConsoleSocket
 
-from conftest import Boxes
-
-DEV = pytest.param("dev", marks=pytest.mark.differs(runc="CVE-2026-41579: links made and removed in the host's folder"))
-PLACES = [DEV, "dev/null", "dev/console", "dev/pts", "dev/ptmx", "dev/shm", "dev/mqueue", "proc", "sys", "etc", "run"]
+DEV = pytest.param(
+    "dev", marks=pytest.mark.differs(runc="CVE-2026-41579: links made and removed in the host's folder")
+)
+PLACES = [
+    DEV,
+    "dev/null",
+    "dev/console",
+    "dev/pts",
+    "dev/ptmx",
+    "dev/shm",
+    "dev/mqueue",
+    "proc",
+    "sys",
+    "etc",
+    "run",
+]
 SPELLINGS = ["absolute", "dotted"]
 
 
@@ -33,7 +46,15 @@ class Canary:
         self.top = top
         for name in ("self/attr", "sys/kernel", "pts", "shm", "fd", "null", "fs/cgroup"):
             (top / name).mkdir(parents=True)
-        for name in ("passwd", "group", "console", "core_pattern", "ptmx", "self/attr/exec", "sys/kernel/core_pattern"):
+        for name in (
+            "passwd",
+            "group",
+            "console",
+            "core_pattern",
+            "ptmx",
+            "self/attr/exec",
+            "sys/kernel/core_pattern",
+        ):
             (top / name).write_text(f"canary {name}\n")
             (top / name).chmod(0o640)
             os.chown(top / name, 12345, 23456)
@@ -56,7 +77,16 @@ class Canary:
                 content = os.readlink(path) if stat.S_ISLNK(s.st_mode) else ""
                 if stat.S_ISREG(s.st_mode):
                     content = Path(path).read_bytes().decode()
-                known = (s.st_ino, s.st_mode, s.st_uid, s.st_gid, s.st_rdev, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
+                known = (
+                    s.st_ino,
+                    s.st_mode,
+                    s.st_uid,
+                    s.st_gid,
+                    s.st_rdev,
+                    s.st_size,
+                    s.st_mtime_ns,
+                    s.st_ctime_ns,
+                )
                 found[os.path.normpath(path)] = (*known, content)
         return found
 
@@ -75,7 +105,9 @@ class Canary:
         assert (changed, added) == ([], []), "the host's files were touched"
         null = os.stat("/dev/null")
         for name in ("st_mode", "st_uid", "st_gid", "st_rdev", "st_ino"):
-            assert getattr(null, name) == getattr(self.null, name), f"the {name} of the host's /dev/null was changed"
+            assert getattr(null, name) == getattr(self.null, name), (
+                f"the {name} of the host's /dev/null was changed"
+            )
         assert mounts() == self.mounts
 
 

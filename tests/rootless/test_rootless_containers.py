@@ -1,0 +1,270 @@
+"""Containers of ordinary users: what works without root, and what says why it does not."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from harness import machine
+from harness.box import Container
+from harness.boxes import Boxes
+from harness.runtime import PATIENCE
+from harness.terminal import ConsoleSocket
+
+pytestmark = pytest.mark.rootless
+
+
+def test_a_container_runs(rootless: Boxes) -> None:
+    assert rootless("/bin/echo", "hi").out() == "hi\n"
+
+
+def test_the_user_is_root_inside_and_nobody_special_outside(rootless: Boxes, user: int) -> None:
+    made = rootless.sh(
+        "id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups; touch /tmp/file"
+    )
+    lines = made.out().splitlines()
+    assert lines[:2] == ["0", "0"]
+    assert [line.split() for line in lines[2:4]] == [
+        ["0", str(user), "1"],
+        ["0", str(os.getegid() or user), "1"],
+    ]
+    assert lines[4] == "deny"
+    assert (made.rootfs / "tmp/file").stat().st_uid == user
+
+
+def test_the_lifecycle(rootless: Boxes) -> None:
+    made = rootless("/bin/sleep", "1000")
+    made.create()
+    assert made.status == "created"
+    made.start()
+    assert made.status == "running"
+    made.kill("KILL")
+    assert made.wait() == 128 + signal.SIGKILL
+    assert made.status == "stopped"
+    made.delete()
+
+
+def test_exec(rootless: Boxes) -> None:
+    made = rootless("/bin/sleep", "1000").launch()
+    found = made.exec("/bin/sh", "-c", "id -u; readlink /proc/self/ns/user; exit 5", check=False)
+    assert found.rc == 5
+    assert found.lines()[0] == "0"
+    assert found.lines()[1] != os.readlink("/proc/self/ns/user")
+
+
+def test_namespaces(rootless: Boxes) -> None:
+    made = rootless.sh("hostname; ps; ip -o link show lo")
+    made.config["hostname"] = "rootless"
+    made.namespace("network")
+    text = made.out()
+    assert text.startswith("rootless\n")
+    assert ",UP" in text
+
+
+def test_devices_and_mounts(rootless: Boxes, folder: Path) -> None:
+    (folder / "volume").mkdir(mode=0o777)
+    (folder / "volume").chmod(0o777)
+    made = rootless.sh(
+        "echo x > /dev/null; head -c 3 /dev/zero | wc -c; touch /volume/file; ls -ld /dev/pts /dev/shm | wc -l"
+    )
+    made.mount("/volume", "bind", str(folder / "volume"), "rbind")
+    assert made.out().split() == ["3", "2"]
+    assert (folder / "volume/file").exists()
+
+
+def test_masked_and_read_only_paths(rootless: Boxes) -> None:
+    made = rootless.sh("cat /etc/passwd; ls /data; touch /tmp/x 2>&1 | grep -c Read-only")
+    made.file("data/file")
+    made.linux["maskedPaths"] = ["/etc/passwd", "/data"]
+    made.linux["readonlyPaths"] = ["/tmp"]
+    assert made.out() == "1\n"
+
+
+def test_a_read_only_root(rootless: Boxes) -> None:
+    made = rootless.sh("touch /x 2>&1 | grep -c Read-only")
+    made.config["root"]["readonly"] = True
+    assert made.out() == "1\n"
+
+
+def test_sys_of_the_host_is_there_and_read_only(rootless: Boxes) -> None:
+    found = rootless.sh("ls /sys/class | wc -l; touch /sys/x").run(check=False)
+    assert int(found.lines()[0]) > 5
+    assert "Read-only" in found.err or "denied" in found.err or "not permitted" in found.err
+
+
+def test_capabilities_reach_no_further_than_the_user_namespace(rootless: Boxes, folder: Path) -> None:
+    (folder / "secret").write_text("secret\n")
+    (folder / "secret").chmod(0o600)
+    if os.geteuid() != 0:
+        pytest.skip("without root every file here is the user's own")
+    made = rootless.sh("cat /secret")
+    made.mount("/secret", "bind", str(folder / "secret"), "bind")
+    made.capabilities("CAP_DAC_OVERRIDE", "CAP_SYS_ADMIN")
+    found = made.run(check=False)
+    assert "secret\n" not in found.out
+
+
+def test_a_terminal(rootless: Boxes, folder: Path) -> None:
+    console = ConsoleSocket(folder / "console.sock")
+    os.chmod(folder / "console.sock", 0o777)
+    made = rootless.sh("tty; exit 4")
+    made.process["terminal"] = True
+    made.create("--console-socket", str(console.path))
+    master = console.receive()
+    made.start()
+    assert master.rest().startswith("/dev/")
+    assert made.wait() == 4
+    master.close()
+    console.close()
+
+
+def test_without_a_root_option_the_state_is_in_xdg_runtime_dir(rootless: Boxes, folder: Path) -> None:
+    made = rootless("/bin/sleep", "1000")
+    (folder / "xdg").mkdir(mode=0o700)
+    if made.owner is not None:
+        os.chown(folder / "xdg", made.owner, made.owner)
+    runtime = made.runtime
+    runtime.root = None
+    env = {"XDG_RUNTIME_DIR": str(folder / "xdg"), "PATH": "/usr/bin:/bin"}
+    made.create(env=env)
+    assert [path.name for path in (folder / "xdg").glob("*/*")].count(made.id) == 1
+    runtime.call("delete", "--force", made.id, env=env).ok()
+    made.expected = False
+    assert not list((folder / "xdg").glob(f"*/{made.id}"))
+
+
+def test_a_second_group_is_refused(rootless: Boxes) -> None:
+    made = rootless("/bin/true")
+    made.process["user"]["additionalGids"] = [7]
+    made.run(check=False).failed()
+
+
+def test_an_unmapped_user_is_refused(rootless: Boxes) -> None:
+    made = rootless("/bin/true")
+    made.process["user"] = {"uid": 1000, "gid": 0}
+    made.run(check=False).failed()
+
+
+def test_a_map_of_foreign_ids_is_refused_with_a_reason(rootless: Boxes) -> None:
+    made = rootless("/bin/true")
+    made.linux["uidMappings"] = [{"containerID": 0, "hostID": 3000000, "size": 1000}]
+    found = made.run(check=False).failed()
+    if made.runtime.kind == "pyoci":
+        found.failed("uid", "map")
+
+
+def test_a_whole_range_of_ids(rootless: Boxes, user: int) -> None:
+    """newuidmap and newgidmap write maps for which /etc/subuid and /etc/subgid give a range."""
+    name = pwd.getpwuid(user).pw_name
+    ranges = {}
+    for file in ("/etc/subuid", "/etc/subgid"):
+        lines = Path(file).read_text().splitlines() if os.path.exists(file) else []
+        found = [line.split(":") for line in lines if line.split(":")[0] in (name, str(user))]
+        if not found or shutil.which("newuidmap") is None:
+            pytest.skip(f"{name} has no range in {file}, or newuidmap is missing")
+        ranges[file] = (int(found[0][1]), int(found[0][2]))
+    made = rootless.sh("cat /proc/self/uid_map; id -u; id -g; cat /proc/self/setgroups")
+    for key, file in (("uidMappings", "/etc/subuid"), ("gidMappings", "/etc/subgid")):
+        first, size = ranges[file]
+        own = user if key == "uidMappings" else os.getegid() or user
+        made.linux[key] = [
+            {"containerID": 0, "hostID": own, "size": 1},
+            {"containerID": 1, "hostID": first, "size": size},
+        ]
+    made.process["user"] = {"uid": 1000, "gid": 50, "additionalGids": [7]}
+    lines = made.out().splitlines()
+    assert [line.split() for line in lines[:2]] == [
+        ["0", str(user), "1"],
+        ["1", str(ranges["/etc/subuid"][0]), str(ranges["/etc/subuid"][1])],
+    ]
+    assert lines[2:] == ["1000", "50", "allow"]
+
+
+# -- cgroups
+
+
+def test_without_limits_no_cgroup_is_needed(rootless: Boxes) -> None:
+    made = rootless("/bin/echo", "hi")
+    made.linux.pop("resources", None)
+    assert made.out() == "hi\n"
+
+
+def own_cgroup() -> Path:
+    """Our own cgroup v2 directory."""
+    (line,) = [line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")]
+    return machine.CGROUPS / line[3:].strip().lstrip("/")
+
+
+def test_limits_without_permission_are_refused(rootless: Boxes) -> None:
+    made = rootless("/bin/true")
+    made.linux["cgroupsPath"] = f"/{made.id}"
+    made.linux["resources"] = {"memory": {"limit": 64 << 20}, "pids": {"limit": 10}}
+    found = made.run(check=False).failed("cgroup")
+    assert "denied" in found.err or "not permitted" in found.err or "rootless" in found.err
+
+
+def test_limits_in_a_delegated_cgroup(rootless: Boxes) -> None:
+    if (
+        machine.cgroup_version() != 2
+        or os.geteuid() == 0
+        or not os.access(own_cgroup() / "cgroup.procs", os.W_OK)
+    ):
+        pytest.skip("needs an ordinary user in a delegated cgroup v2")
+    own = own_cgroup()
+    leaf = own / "tests"
+    leaf.mkdir(exist_ok=True)
+    for pid in (own / "cgroup.procs").read_text().split():
+        (leaf / "cgroup.procs").write_text(pid)
+    (own / "cgroup.subtree_control").write_text("+memory +pids +cpu")
+    made = rootless("/bin/sleep", "1000")
+    path = "/" + str(own.relative_to(machine.CGROUPS)) + f"/{made.id}"
+    made.cgroup = made.linux["cgroupsPath"] = path
+    made.linux["resources"] = {"memory": {"limit": 64 << 20}, "pids": {"limit": 10}}
+    made.launch()
+    directory = own / made.id
+    assert (directory / "memory.max").read_text().strip() == str(64 << 20)
+    assert (directory / "pids.max").read_text().strip() == "10"
+    made.stop()
+    assert not directory.exists()
+
+
+def test_a_scope_of_the_users_own_manager(rootless: Boxes) -> None:
+    if not machine.systemd_runs() or os.geteuid() == 0 or not os.environ.get("XDG_RUNTIME_DIR"):
+        pytest.skip("needs an ordinary user with a systemd of its own")
+    made = rootless("/bin/sleep", "1000")
+    made.runtime.global_options = ["--systemd-cgroup"]
+    name = made.id.replace("_", "x")
+    made.linux["cgroupsPath"] = f"user.slice:pyocit:{name}"
+    made.linux["resources"] = {"memory": {"limit": 64 << 20}, "pids": {"limit": 33}}
+    made.launch()
+    lines = Path(f"/proc/{made.pid}/cgroup").read_text().splitlines()
+    directory = machine.CGROUPS / lines[-1].split("::")[1].lstrip("/")
+    while not (directory / "memory.max").exists() or f"pyocit-{name}.scope" not in directory.name:
+        directory = directory.parent
+        assert directory != machine.CGROUPS, lines
+    assert (directory / "memory.max").read_text().strip() == str(64 << 20)
+    assert (directory / "pids.max").read_text().strip() == "33"
+    made.stop()
+    assert not directory.exists()
+
+
+def test_ten_at_once_leave_nothing(rootless: Boxes) -> None:
+    made = [rootless("/bin/echo", str(number)) for number in range(10)]
+    for box in made:
+        box.save()
+
+    def one(box: Container) -> str:
+        command = box.runtime.argv("run", "-b", str(box.directory), box.id)
+        who = {"user": box.owner, "group": box.owner, "extra_groups": []} if box.owner is not None else {}
+        found = subprocess.run(command, capture_output=True, text=True, timeout=4 * PATIENCE, **who)  # type: ignore[call-overload]
+        assert found.returncode == 0, found
+        return str(found.stdout)
+
+    with ThreadPoolExecutor(5) as pool:
+        assert list(pool.map(one, made)) == [f"{number}\n" for number in range(10)]
