@@ -109,6 +109,7 @@ enum plan_op_flags {
     OPF_JOINED = 16,
     OPF_NO_SYMLINKS = 32, /* of OP_TARGET: no component may be a symbolic link */
     OPF_OPTIONAL = 64,    /* a failure is no failure */
+    OPF_SHARED = 128,     /* of OP_ROOTFS: the host's mounts stay shared */
 };
 
 enum plan_target {

@@ -9,8 +9,14 @@ from pyoci.errors import OciError, from_os_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from pyoci.check.problem import Problem
+
+    Reader = Callable[[dict[str, Any]], None]
+
+_caller = ""  # the working directory that we were called in
 LARGEST = 64 << 20  # bytes; engines write some ten thousand
 
 
@@ -32,16 +38,26 @@ class Bundle:
         self.spec = spec
 
 
-def load(directory: str, name: str = "config.json", *, systemd: bool = False) -> Bundle:
-    """Read and check a bundle. Raises OciError that says what is wrong and where."""
+def load(
+    directory: str, name: str = "config.json", *, systemd: bool = False, readable: "Reader | None" = None
+) -> Bundle:
+    """Read and check a bundle. Raises OciError that says what is wrong and where.
+
+    `readable` is called with a spec that its schema accepts, before the rest of the check.
+    """
     path = _enter(directory)
     raw = _read_config(path, name)
-    spec = parse(raw, name, systemd=systemd)
+    spec = parse(raw, name, systemd=systemd, readable=readable)
     return Bundle(path, _find_rootfs(path, spec), raw, spec)
 
 
 def _enter(directory: str) -> str:
     """Make the bundle the current directory, as runc does: paths in it may be relative to it. Gives its real path."""
+    global _caller
+    try:
+        _caller = posix.getcwd()
+    except OSError:  # removed meanwhile
+        _caller = ""
     try:
         posix.chdir(directory)
         return posix.getcwd()
@@ -56,30 +72,47 @@ def _read_config(path: str, name: str) -> bytes:
     except OSError as error:
         hint = "make one with `pyoci spec`" if error.errno == errno.ENOENT else ""
         where = name if name.startswith("/") else f"{path}/{name}"
-        raise from_os_error("bundle-config", f"configuration {where}", error, obj=where, hint=hint) from None
+        raise from_os_error("config-file", f"configuration {where}", error, obj=where, hint=hint) from None
     if len(raw) > LARGEST:
-        raise OciError("bundle-config", f"{name} is larger than {LARGEST >> 20} MiB", obj=name)
+        raise OciError("config-file", f"{name} is larger than {LARGEST >> 20} MiB", obj=name)
     return raw
 
 
-def parse(raw: bytes, name: str, *, systemd: bool = False) -> "dict[str, Any]":
-    """The checked spec. A document that is refused is explained by the full checker. Raises OciError."""
+def parse(
+    raw: bytes, name: str, *, systemd: bool = False, readable: "Reader | None" = None
+) -> "dict[str, Any]":
+    """The checked spec; `readable` as for load(). What is refused is explained by the full checker. Raises OciError."""
     from pyoci.check import fast, semantic
 
     spec = fast.load(raw)
     if spec is None:
         refuse(raw, name, "config")
+    if readable:
+        readable(spec)
     clock.lap("load")
     problems = semantic.problems(spec, first=True, systemd=systemd, rootless=posix.geteuid() != 0)
     if problems:
-        problem = problems[0]
-        raise OciError("config", problem.message, pointer=problem.pointer, hint=problem.hint)
+        raise refused(name, problems[0])
     clock.lap("check")
     return spec
 
 
+def refused(name: str, problem: "Problem") -> OciError:
+    """The error for a document that a rule refuses; line and column, and the rest, are what `validate` is for."""
+    hints = [problem.hint, f"expected {problem.expected}" if problem.expected else ""]
+    return OciError(
+        problem.code,
+        f"{name}: {problem.pointer}: {problem.message}",
+        pointer=problem.pointer,
+        obj=name,
+        hint="; ".join([hint for hint in hints if hint]) or "`pyoci validate` shows the place and all other problems",
+    )
+
+
 def refuse(raw: bytes, name: str, kind: str) -> "NoReturn":
     """Say what is wrong with a document that the quick check refused. Raises OciError."""
+    if _caller:
+        posix.chdir(_caller)  # the command line, which may have to be read once more, has paths from there
     boot.explain()
     from pyoci.check import explain
 

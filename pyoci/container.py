@@ -3,7 +3,7 @@
 import posix
 import select
 
-from pyoci import cleanup, clock, files, log
+from pyoci import cleanup, clock, ending, files, log
 from pyoci import state as store
 from pyoci.errors import OciError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _SIGKILL = 9
 _DEATH_SECONDS = 10.0
 _THAW_SECONDS = 0.2
+_LARGEST_ANSWER = 1 << 20  # bytes; an init that is not itself any more might write for ever
 
 
 def create(request: "CreateRequest") -> int:
@@ -140,6 +141,7 @@ def start(root: str, id: str) -> None:
         clock.lap("wait for the program's start")
         if answer:
             _heed(answer, entry, trace)
+        _check_ran(entry)
         _poststart(entry, entry.record["pid"])
     except OciError as error:
         if error.code == "hook":
@@ -167,6 +169,8 @@ def _heed(answer: bytes, entry: store.Entry, trace: "Trace | None") -> None:
 
     error = launch.read_answer(answer, entry.record["late"], trace)
     if error:
+        if error.op == "exec":
+            ending.add_filter(error, _filter(entry))
         raise error
 
 
@@ -179,9 +183,41 @@ def _let_go(entry: store.Entry) -> bytes:
         go = posix.open("start", posix.O_WRONLY | posix.O_NONBLOCK | posix.O_CLOEXEC, dir_fd=directory)
         posix.write(go, b"\0")
         posix.close(go)
-        return files.read_fd(failure)
+        return files.read_fd(failure, _LARGEST_ANSWER)
     finally:
         posix.close(failure)
+
+
+def _check_ran(entry: store.Entry) -> None:
+    """Raise OciError when the init was killed on the way to its program."""
+    pid = entry.record["pid"]
+    if not ending.is_init(pid):
+        return
+    try:
+        pidfd = posix.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        if ending.early(pid, pidfd):
+            raise ending.explain("finish", ending.wait_status(pid), memory(entry), _filter(entry))
+    finally:
+        posix.close(pidfd)
+
+
+def _filter(entry: store.Entry) -> bytes:
+    """The container's seccomp filter, or b""."""
+    profile = (entry.config().get("linux") or {}).get("seccomp")
+    if not profile:
+        return b""
+    from pyoci import seccomp
+
+    return seccomp.program(profile)[0]
+
+
+def memory(entry: store.Entry) -> tuple[int, int, int]:
+    """What the container's cgroup knows of a lack of memory (Manager.oom)."""
+    manager = _manager(entry)
+    return manager.oom() if manager else (0, 0, 0)
 
 
 def _poststart(entry: store.Entry, pid: int) -> None:
@@ -277,7 +313,7 @@ def _kill_and_wait(entry: store.Entry) -> None:
     _thaw(entry)
     dead = _wait_for_death(pidfd, _THAW_SECONDS)
     if not dead:
-        _signal_all(entry, _SIGKILL)  # thaws: in a frozen cgroup of v1 even SIGKILL waits
+        _signal_all(entry, _SIGKILL)
         dead = _wait_for_death(pidfd, _DEATH_SECONDS)
     posix.close(pidfd)
     if not dead:
@@ -361,12 +397,25 @@ def state(root: str, id: str) -> "dict[str, Any]":
         entry.close()
 
 
+def _owner(path: str) -> str:
+    """The name of the user that a file belongs to, or the uid where there is no name."""
+    import pwd
+
+    try:
+        uid = posix.stat(path).st_uid
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+    except OSError:
+        return ""
+
+
 def list_states(root: str) -> "list[dict[str, Any]]":
     """`list`: the state documents of all containers; one that can't be read is logged and left out."""
     found = []
     for id in store.ids(root):
         try:
-            found.append(state(root, id))
+            found.append({**state(root, id), "owner": _owner(f"{root}/{id}")})
         except OciError as error:
             if error.code not in ("not-found", "invalid-id"):
                 log.warning(error.text(), code=error.code)

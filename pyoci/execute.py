@@ -55,6 +55,7 @@ def execute(request: "ExecRequest") -> int:
     clock.lap("load")
     container.check_terminal(bool(process.get("terminal")), request.console_socket, detached=request.detach)
     init = launch.Init(trace)
+    init.oom = lambda: container.memory(entry)
     try:
         signals = _launch(request, entry, spec, process, init, kept)
     except BaseException:
@@ -259,9 +260,7 @@ def _read_process(path: str) -> "dict[str, Any]":
         bundle.refuse(raw, path, "process")
     problems = semantic.process_problems(process, first=True)
     if problems:
-        raise OciError(
-            "config", f"{path}: {problems[0].message}", pointer=problems[0].pointer, hint=problems[0].hint
-        )
+        raise bundle.refused(path, problems[0])
     return process
 
 

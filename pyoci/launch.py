@@ -30,6 +30,7 @@ class Init:
 
     pid, pidfd   the process; pidfd stays open until close()
     terminal     the master of its terminal, or -1 until it came
+    prepared     CLONE_NEW* flags of the namespaces it is born into, because they were made ahead
     trace        hears how long each op takes, or None
     oom          tells what the container's cgroup knows of a lack of memory (Manager.oom), or None
     """
@@ -40,8 +41,19 @@ class Init:
         self.terminal = -1
         self.trace = trace
         self.oom: Callable[[], tuple[int, int, int]] | None = None
+        self.prepared = 0
         self._sync = -1
         self._sent: list[tuple[str, Plan]] = []
+
+    def prepare(self, unshared: int) -> None:
+        """Begin to make namespaces (CLONE_NEW* flags) for an init that will join none and has no user namespace of its own.
+
+        The kernel takes its time for them, which we use meanwhile. Raises OciError.
+        """
+        result = lib.pyoci_prepare(unshared)
+        if result < 0:
+            raise _not_born(-result, unshared, False)
+        self.prepared = unshared
 
     def spawn(
         self,
@@ -71,7 +83,7 @@ class Init:
         wanted.die_with_parent = die_with_parent
         result = lib.pyoci_spawn(wanted)
         if result < 0:
-            raise _not_born(-result, born, bool(joins))
+            raise _not_born(-result, born | self.prepared, bool(joins))
         self.pid, self.pidfd, self._sync = wanted.pid, wanted.pidfd, wanted.sync
         if self.trace:
             self.trace.born(self.pid)
@@ -126,7 +138,8 @@ class Init:
         self._sync = self.pidfd = self.terminal = -1
 
     def kill(self) -> None:
-        """End the init and reap it."""
+        """End the init, or what was prepared for it, and reap it."""
+        lib.pyoci_forget()
         if self.pid and self.pidfd >= 0:
             lib.pyoci_pidfd_signal(self.pidfd, 9)
             self._reap()

@@ -74,7 +74,8 @@ void op_rootfs(const struct plan_op *op) {
         put(REG_ROOT, place);
         return;
     }
-    make_parent_private(place);
+    if (op->flags & OPF_SHARED)
+        make_parent_private(place);
     tree = op->fd ? get(op->fd) : sys_open_tree(place, "", TREE_CLONE | TREE_RECURSIVE | AT_EMPTY_PATH);
     check(tree, "open_tree", op_text(op, 0));
     check(sys_move_mount(tree, place), "move_mount", op_text(op, 0));

@@ -27,6 +27,8 @@ struct spawn {
     int pidfd;             /* result */
 };
 
+int pyoci_prepare(uint64_t unshared);
+void pyoci_forget(void);
 int pyoci_spawn(struct spawn *spawn);
 
 int pyoci_send_plan(int sync, const void *plan, size_t size, const int *fds, int count);

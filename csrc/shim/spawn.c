@@ -5,7 +5,8 @@
  * `struct child` and raw system calls: errno, like all of the C library's state, belongs to the parent.
  *
  *     parent ──clone3──> child: wait for the id maps, become root, execveat(init in a sealed memfd)
- *     parent ──vfork───> joiner: setns ... ──clone3(CLONE_PARENT)──> child     when a pid or user namespace is joined
+ *     parent ──vfork───> joiner: setns ... ──clone3(CLONE_PARENT)──> child     when namespaces are joined
+ *     parent ──clone3──> preparer: unshare ... wait ──clone3(CLONE_PARENT)──> child     when told early what to unshare
  *
  * What runs in the container afterwards is the static init, never this program: its memory, its files and the interpreter are
  * out of reach through /proc/PID (CVE-2019-5736 and its kin).
@@ -46,12 +47,22 @@ struct child {
     int image;
     char sync_text[16];
     char preserved_text[16];
-    atomic_int pid;   /* what the joiner's clone3 returned */
-    atomic_int error; /* of the joiner */
+    atomic_int pid;   /* what the joiner's or the preparer's clone3 returned */
+    atomic_int error; /* of the joiner or the preparer */
+    char stack[STACK_SIZE] __attribute__((aligned(16)));
 };
 
-static struct child child;
-static char child_stack[STACK_SIZE] __attribute__((aligned(16)));
+/* The process that makes namespaces while we still read the configuration; pid 0: there is none. */
+struct preparer {
+    long pid;
+    int go[2]; /* a byte lets it have the child */
+    uint64_t unshared;
+    int parent;
+};
+
+/* The one being started. Each has memory of its own, for the one before may not have come to its execve(2) yet. */
+static struct child *child;
+static struct preparer preparer;
 static char joiner_stack[STACK_SIZE] __attribute__((aligned(16)));
 
 static void die(int status) {
@@ -59,64 +70,75 @@ static void die(int status) {
         raw2(SYS_exit_group, status, 0);
 }
 
-/* One byte means that the maps are there; the end of file, that the runtime is gone. */
-static int wait_for_maps(int sync) {
+/* One byte means "go on"; the end of file, that the runtime is gone. */
+static int wait_for_byte(int fd) {
     char byte;
     long got;
 
     do
-        got = raw3(SYS_read, sync, (long)&byte, 1);
+        got = raw3(SYS_read, fd, (long)&byte, 1);
     while (got == -EINTR);
     return got == 1;
 }
 
-static int run_child(void *nothing) {
+static int run_child(void *argument) {
+    struct child *self = argument;
     static char name[] = "pyoci-init", *const environment[] = {NULL};
-    char *arguments[] = {name, child.sync_text, child.preserved_text, NULL};
+    char *arguments[] = {name, self->sync_text, self->preserved_text, NULL};
 
-    (void)nothing;
-    raw2(SYS_close, child.parent_sync, 0);
-    if (child.options.die_with_parent)
+    raw2(SYS_close, self->parent_sync, 0);
+    if (self->options.die_with_parent)
         raw5(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (child.options.wait_for_maps && !wait_for_maps(child.sync))
+    if (self->options.wait_for_maps && !wait_for_byte(self->sync))
         die(1);
-    if (child.options.become_root && (raw3(SYS_setresgid, 0, 0, 0) < 0 || raw3(SYS_setresuid, 0, 0, 0) < 0))
+    if (self->options.become_root && (raw3(SYS_setresgid, 0, 0, 0) < 0 || raw3(SYS_setresuid, 0, 0, 0) < 0))
         die(1); /* no such user there: it would go on as one of the host */
-    raw5(SYS_execveat, child.image, (long)"", (long)arguments, (long)environment, AT_EMPTY_PATH);
+    raw5(SYS_execveat, self->image, (long)"", (long)arguments, (long)environment, AT_EMPTY_PATH);
     die(1);
     return 1;
 }
 
 static long start_child(uint64_t more_flags) {
     struct clone_args arguments = {
-        .flags = child.options.clone_flags | CLONE_VM | more_flags,
+        .flags = child->options.clone_flags | CLONE_VM | more_flags,
         .exit_signal = more_flags & CLONE_PARENT ? 0 : SIGCHLD,
-        .stack = (uint64_t)(uintptr_t)child_stack,
+        .stack = (uint64_t)(uintptr_t)child->stack,
         .stack_size = STACK_SIZE,
     };
     long pid;
 
-    if (child.options.cgroup_fd >= 0) {
+    if (child->options.cgroup_fd >= 0) {
         arguments.flags |= CLONE_INTO_CGROUP;
-        arguments.cgroup = (uint64_t)child.options.cgroup_fd;
+        arguments.cgroup = (uint64_t)child->options.cgroup_fd;
     }
-    pid = raw_clone3(&arguments, sizeof(arguments), run_child, NULL);
+    pid = raw_clone3(&arguments, sizeof(arguments), run_child, child);
     return pid;
 }
 
+static void report(long result) {
+    if (result < 0)
+        atomic_store(&child->error, (int)-result);
+    else
+        atomic_store(&child->pid, (int)result);
+}
+
+static long outcome(void) {
+    return atomic_load(&child->error) ? -atomic_load(&child->error) : atomic_load(&child->pid);
+}
+
+static void reap(long pid) {
+    while (waitpid((pid_t)pid, NULL, __WALL) < 0 && errno == EINTR)
+        ;
+}
+
 static int run_joiner(void *nothing) {
-    const struct spawn *spawn = &child.options;
+    const struct spawn *spawn = &child->options;
     long result = 0;
 
     (void)nothing;
     for (int i = 0; i < spawn->joins && result >= 0; i++)
         result = raw2(SYS_setns, spawn->join_fds[i], (long)spawn->join_flags[i]);
-    if (result >= 0)
-        result = start_child(CLONE_PARENT);
-    if (result < 0)
-        atomic_store(&child.error, (int)-result);
-    else
-        atomic_store(&child.pid, (int)result);
+    report(result < 0 ? result : start_child(CLONE_PARENT));
     die(0);
     return 0;
 }
@@ -133,11 +155,39 @@ static long start_joiner(void) {
 
     if (joiner < 0)
         return joiner;
-    while (waitpid((pid_t)joiner, NULL, __WALL) < 0 && errno == EINTR)
+    reap(joiner);
+    return outcome();
+}
+
+/* It shares our descriptors, so that the child gets those opened meanwhile; our death, which no pipe would tell it, is its own. */
+static int run_preparer(void *nothing) {
+    long result;
+
+    (void)nothing;
+    raw5(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (raw2(SYS_getppid, 0, 0) != preparer.parent)
+        die(1);
+    result = raw2(SYS_unshare, (long)preparer.unshared, 0);
+    if (!wait_for_byte(preparer.go[0]))
+        die(1);
+    report(result < 0 ? result : start_child(CLONE_PARENT));
+    die(0);
+    return 0;
+}
+
+static void close_preparer(void) {
+    reap(preparer.pid);
+    close(preparer.go[0]);
+    close(preparer.go[1]);
+    preparer.pid = 0;
+}
+
+/* Let the preparer have the child. */
+static long finish_preparer(void) {
+    while (write(preparer.go[1], "", 1) < 0 && errno == EINTR)
         ;
-    if (atomic_load(&child.error))
-        return -atomic_load(&child.error);
-    return atomic_load(&child.pid);
+    close_preparer();
+    return outcome();
 }
 
 static int write_image(int fd) {
@@ -175,58 +225,113 @@ static int open_image(bool shared) {
     return fd;
 }
 
-static long start(void) {
+/* Call a function that makes a process with every signal blocked: a handler of Python's must not run in it, in our memory. */
+static long undisturbed(long (*make)(void)) {
     sigset_t all, before;
     long pid;
 
-    /* until its execve(2) the child is in the others' namespaces with our memory (CVE-2016-9962) */
-    if (child.options.joins)
-        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    /* a handler of Python's must not run in the child, in our memory */
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
-    pid = child.options.joins ? start_joiner() : start_child(0);
+    pid = make();
     sigprocmask(SIG_SETMASK, &before, NULL);
     return pid;
 }
 
-/* Start the container's init as `spawn` says and fill in its results. The init then waits for a plan on the sync socket.
- * Only one spawn may be under way: the child uses static memory until it has executed the init. */
-int pyoci_spawn(struct spawn *spawn) {
+static long start(void) {
+    if (preparer.pid)
+        return finish_preparer();
+    if (child->options.joins == 0)
+        return start_child(0);
+    /* until its execve(2) the child is in the others' namespaces with our memory (CVE-2016-9962) */
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return start_joiner();
+}
+
+static long start_preparer(void) {
+    struct clone_args arguments = {
+        .flags = CLONE_VM | CLONE_FILES,
+        .exit_signal = SIGCHLD,
+        .stack = (uint64_t)(uintptr_t)joiner_stack,
+        .stack_size = STACK_SIZE,
+    };
+
+    return raw_clone3(&arguments, sizeof(arguments), run_preparer, NULL);
+}
+
+/* Begin to make namespaces (CLONE_NEW* but for pid and user) for an init that joins none; pyoci_spawn then uses them. */
+int pyoci_prepare(uint64_t unshared) {
+    preparer.unshared = unshared;
+    preparer.parent = getpid();
+    if (pipe2(preparer.go, O_CLOEXEC) < 0)
+        return -errno;
+    preparer.pid = undisturbed(start_preparer);
+    if (preparer.pid < 0) {
+        int error = (int)preparer.pid;
+        preparer.pid = 0;
+        close(preparer.go[0]);
+        close(preparer.go[1]);
+        return error;
+    }
+    return 0;
+}
+
+/* Give up what pyoci_prepare began, if anything. */
+void pyoci_forget(void) {
+    if (!preparer.pid)
+        return;
+    kill((pid_t)preparer.pid, SIGKILL);
+    close_preparer();
+}
+
+/* The image of the init and the sync socket, in `child` and *ours. */
+static int open_channel(int *ours) {
     int ends[2];
+
+    child->image = open_image(child->options.joins > 0);
+    if (child->image < 0)
+        return child->image;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+        int error = errno;
+        close(child->image);
+        return -error;
+    }
+    child->parent_sync = *ours = ends[0];
+    child->sync = fcntl(ends[1], F_DUPFD, 3 + child->options.preserved);
+    close(ends[1]);
+    snprintf(child->sync_text, sizeof(child->sync_text), "%d", child->sync);
+    snprintf(child->preserved_text, sizeof(child->preserved_text), "%d", child->options.preserved);
+    return 0;
+}
+
+/* Start the container's init as `spawn` says and fill in its results. The init then waits for a plan on the sync socket. */
+int pyoci_spawn(struct spawn *spawn) {
+    int sync = -1, result;
     long pid;
 
     spawn->sync = spawn->pid = spawn->pidfd = -1;
-    child = (struct child){.options = *spawn};
-    child.image = open_image(spawn->joins > 0);
-    if (child.image < 0)
-        return child.image;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
-        int error = errno;
-        close(child.image);
-        return -error;
-    }
-    child.parent_sync = ends[0];
-    child.sync = fcntl(ends[1], F_DUPFD, 3 + spawn->preserved);
-    close(ends[1]);
-    snprintf(child.sync_text, sizeof(child.sync_text), "%d", child.sync);
-    snprintf(child.preserved_text, sizeof(child.preserved_text), "%d", spawn->preserved);
-    pid = child.sync < 0 ? -errno : start();
-    close(child.image);
-    close(child.sync);
+    child = mmap(NULL, sizeof(*child), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (child == MAP_FAILED)
+        return -errno;
+    child->options = *spawn;
+    result = open_channel(&sync);
+    if (result < 0)
+        return result;
+    pid = child->sync < 0 ? -EMFILE : undisturbed(start);
+    close(child->image);
+    close(child->sync);
     if (pid < 0) {
-        close(ends[0]);
+        close(sync);
         return (int)pid;
     }
     spawn->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (spawn->pidfd < 0) {
         int error = errno;
-        close(ends[0]);
+        close(sync);
         kill((pid_t)pid, SIGKILL);
         waitpid((pid_t)pid, NULL, 0);
         return -error;
     }
-    spawn->sync = ends[0];
+    spawn->sync = sync;
     spawn->pid = (int)pid;
     return 0;
 }

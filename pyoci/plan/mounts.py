@@ -97,7 +97,7 @@ def make_new(
     register: int = 0,
     label: str = "",
 ) -> None:
-    """A new file system in REG_MOUNT (or `register`), attributes included."""
+    """A new file system in REG_MOUNT (or `register`), attributes included; a tmpfs becomes read-only once it is filled."""
     if not kind:
         raise OciError("config", f"{about}: a mount that is no bind needs a type", pointer=f"{pointer}/type")
     data = list(found.data)
@@ -116,7 +116,7 @@ def make_new(
         about,
         fd2=register,
         texts=(kind, source, data),
-        numbers=(found.set, len(data)),
+        numbers=(found.set & ~options.RDONLY if kind == "tmpfs" else found.set, len(data)),
     )
 
 
@@ -141,6 +141,9 @@ def _place(
             plan.add(lib.OP_MODE_LIKE, pointer, about, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
         if found.copy_up:
             plan.add(lib.OP_COPY_UP, pointer, about, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
+        if found.set & options.RDONLY:
+            numbers = (options.RDONLY, 0, 0)
+            plan.add(lib.OP_MOUNT_ATTR, pointer, about, fd=lib.REG_MOUNT, numbers=numbers)
     plan.add(lib.OP_ATTACH, pointer, about, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
 
 

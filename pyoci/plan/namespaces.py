@@ -79,11 +79,14 @@ def birth(spec: "dict[str, Any]") -> Birth:
     return found
 
 
-def early(spec: "dict[str, Any]") -> Plan:
-    """The first plan: what needs nothing but the list of namespaces and takes the kernel longest."""
+def early(spec: "dict[str, Any]", made: int = 0) -> Plan:
+    """The first plan: what needs nothing but the list of namespaces and takes the kernel longest.
+
+    made   CLONE_NEW* flags of those that the init is born into already
+    """
     plan = Plan()
     flags = birth(spec).unshared
-    if flags:
+    if flags & ~made:
         names = ", ".join([name for name, flag in FLAGS.items() if flags & flag])
         plan.add(lib.OP_UNSHARE, "/linux/namespaces", f"new namespaces: {names}", numbers=(flags,))
     if flags & NEWNET:

@@ -28,15 +28,16 @@ def add_root(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
         "propagation of the host's mounts",
         numbers=(kind | options.MS_REC,),
     )
+    shared = lib.OPF_SHARED if kind & options.MS_SHARED else 0
     if facts.open_sources:
         register = plan.carry("tree", facts.rootfs, True, "/root/path", "rootfs")
-        plan.add(lib.OP_ROOTFS, "/root/path", "rootfs", fd=register, texts=(facts.rootfs,))
+        plan.add(lib.OP_ROOTFS, "/root/path", "rootfs", flags=shared, fd=register, texts=(facts.rootfs,))
         slave = (0, 0, options.MS_SLAVE)
         plan.add(
             lib.OP_MOUNT_ATTR, "/root/path", "rootfs", flags=lib.OPF_RECURSIVE, fd=lib.REG_ROOT, numbers=slave
         )
     else:
-        plan.add(lib.OP_ROOTFS, "/root/path", "rootfs", texts=(facts.rootfs,))
+        plan.add(lib.OP_ROOTFS, "/root/path", "rootfs", flags=shared, texts=(facts.rootfs,))
 
 
 def add_closing(plan: Plan, spec: "dict[str, Any]") -> None:

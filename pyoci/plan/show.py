@@ -32,6 +32,7 @@ _FLAGS = {
     lib.OPF_JOINED: "joined",
     lib.OPF_NO_SYMLINKS: "no symlinks",
     lib.OPF_OPTIONAL: "optional",
+    lib.OPF_SHARED: "shared",
 }
 
 
