@@ -9,8 +9,24 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent / "init"
 CSRC = HERE.parents[2] / "csrc"
 CALLS = HERE.joinpath("calls.txt").read_text().split()
-SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1", "-g"]
-COMMON = ["-std=gnu11", "-D_GNU_SOURCE=", "-Wall", "-Wextra", "-Werror", "-I", str(CSRC), "-I", str(CSRC / "init")]
+SANITIZE = [
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+    "-fno-omit-frame-pointer",
+    "-O1",
+    "-g",
+]
+COMMON = [
+    "-std=gnu11",
+    "-D_GNU_SOURCE=",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-I",
+    str(CSRC),
+    "-I",
+    str(CSRC / "init"),
+]
 
 
 def clang() -> str | None:
@@ -53,7 +69,9 @@ def fuzzer(directory: Path, compiler: str) -> Path:
 def _link(directory: Path, compiler: str, name: str, flags: list[str], sources: list[str]) -> Path:
     folder = directory / name
     folder.mkdir()
-    made = objects(folder, compiler, *[flag for flag in flags if flag != "-fsanitize=fuzzer"], *_coverage(flags))
+    made = objects(
+        folder, compiler, *[flag for flag in flags if flag != "-fsanitize=fuzzer"], *_coverage(flags)
+    )
     ours = [str(HERE / source) for source in sources]
     target = folder / name
     _run([compiler, *COMMON, *flags, *ours, *map(str, made), "-o", str(target)])

@@ -66,7 +66,9 @@ def passwd_and_links() -> bytes:
     plan.add(lib.OP_FIND_EXECUTABLE, texts=("/bin/x", ""))
     plan.add(lib.OP_EXEC, texts=(["x"], []), numbers=(1, 0))
     content = b"a:x:7:7:me:/home/a:/bin/sh\n:::::\n7:7:7:7:7:7\n"
-    return message(plan, answers=bytes(12) + bytes([200, len(content)]) + content + bytes(40) + b"\x7fELF\2\1\1")
+    return message(
+        plan, answers=bytes(12) + bytes([200, len(content)]) + content + bytes(40) + b"\x7fELF\2\1\1"
+    )
 
 
 def seeds() -> Iterator[tuple[str, bytes]]:

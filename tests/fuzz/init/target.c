@@ -15,10 +15,37 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return 0;
 }
 
-static const uint64_t odd_numbers[] = {
-    0, 1, 2, 3, 7, 8, 16, 17, 255, 256, 1024, 1025, 4095, 4096, 4097, 65535, 65536, PLAN_MAX_OPS, PLAN_MAX_SIZE, PLAN_MAX_STRINGS,
-    PLAN_MAX_STRINGS + 1, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 0x200000001, 0x3fffffffffffffff, 0x4000000000000001,
-    0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff};
+static const uint64_t odd_numbers[] = {0,
+                                       1,
+                                       2,
+                                       3,
+                                       7,
+                                       8,
+                                       16,
+                                       17,
+                                       255,
+                                       256,
+                                       1024,
+                                       1025,
+                                       4095,
+                                       4096,
+                                       4097,
+                                       65535,
+                                       65536,
+                                       PLAN_MAX_OPS,
+                                       PLAN_MAX_SIZE,
+                                       PLAN_MAX_STRINGS,
+                                       PLAN_MAX_STRINGS + 1,
+                                       0x7fffffff,
+                                       0x80000000,
+                                       0xffffffff,
+                                       0x100000000,
+                                       0x200000001,
+                                       0x3fffffffffffffff,
+                                       0x4000000000000001,
+                                       0x7fffffffffffffff,
+                                       0x8000000000000000,
+                                       0xffffffffffffffff};
 
 static uint64_t odd_number(unsigned *seed) {
     uint64_t number = odd_numbers[(unsigned)rand_r(seed) % (sizeof(odd_numbers) / sizeof(*odd_numbers))];
@@ -65,11 +92,10 @@ static size_t change_parts(uint8_t *data, size_t size, unsigned *seed) {
 
     memcpy(&answers, data, sizeof(answers));
     start = sizeof(answers) + answers;
-    if (answers && rand_r(seed) % 3 == 0) {
+    if (start > size)
+        return size;
+    if (answers && rand_r(seed) % 3 == 0)
         data[sizeof(answers) + (unsigned)rand_r(seed) % answers] = (uint8_t)rand_r(seed);
-        if (start > size)
-            return size;
-    }
     if (start + sizeof(header) > size)
         return size;
     memcpy(&header, data + start, sizeof(header));
