@@ -57,7 +57,7 @@ def _apply(entry: store.Entry, wanted: "dict[str, Any]") -> None:
 
 def read(source: str) -> "dict[str, Any]":
     """The `linux.resources` object in a file, or on standard input for "-". Raises OciError."""
-    from pyoci.check import explain, fast
+    from pyoci.check import fast
 
     try:
         raw = files.read_fd(0, _LARGEST) if source == "-" else files.read(source, limit=_LARGEST)
@@ -68,6 +68,8 @@ def read(source: str) -> "dict[str, Any]":
         raise OciError("resources-file", f"{name} is larger than {_LARGEST >> 20} MiB", obj=source)
     found = fast.load_resources(raw)
     if found is None:
+        from pyoci.check import explain
+
         raise explain.refusal(raw, name, kind="resources")
     return found
 

@@ -229,7 +229,7 @@ def refusal(data: bytes, name: str, *, kind: str = "config", systemd: bool = Fal
         if finding.problem.severity == "error"
     ]
     if not errors:
-        return OciError("config-invalid", f"{name} is refused, but no rule says why: this is a bug in pyoci")
+        return OciError("internal", f"{name} is refused, but no rule says why: this is a bug in pyoci")
     problem, line, column = errors[0][:3]
     place = f"{name}:{line}:{column}" if line else name
     where = f"{problem.pointer}: " if problem.pointer else ""
