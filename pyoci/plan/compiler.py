@@ -8,6 +8,7 @@ Three plans, because the runtime has something to do between them:
 """
 
 from pyoci._shim import lib
+from pyoci.errors import OciError
 from pyoci.plan import devices, hooks, mounts, namespaces, process, rootfs
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
@@ -15,6 +16,10 @@ from pyoci.plan.ops import Plan
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+
+# Properties of the specification that this version can't give: better no container than one without them.
+_UNSUPPORTED = ("netDevices", "intelRdt", "memoryPolicy")
 
 
 class Compiled:
@@ -30,6 +35,7 @@ class Compiled:
 
 def compile_container(spec: "dict[str, Any]", facts: Facts) -> Compiled:
     """The plans of a container's first process, but for the early one (namespaces.early). Raises OciError."""
+    _refuse_unsupported(spec.get("linux") or {}, _UNSUPPORTED, "/linux")
     wanted = spec.get("process") or {}
     privileges = process.Privileges(wanted, facts.capabilities)
     return Compiled(
@@ -84,6 +90,7 @@ def compile_exec(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts,
     wanted   its process object
     late     types of the namespaces that the init enters itself
     """
+    _refuse_unsupported(wanted, ("execCPUAffinity",), "/process")
     plan = Plan()
     privileges = process.Privileges(wanted, facts.capabilities)
     if process.needs_proc(wanted):
@@ -103,6 +110,16 @@ def compile_exec(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts,
     process.add_identity(plan, wanted, privileges, can_set_groups=facts.can_set_groups)
     process.add_program(plan, spec, wanted, privileges, facts, wait=False, first=False)
     return Compiled(Plan(), plan, privileges.warnings)
+
+
+def _refuse_unsupported(holder: "dict[str, Any]", names: tuple[str, ...], pointer: str) -> None:
+    for name in names:
+        if holder.get(name):
+            hint = "remove it, or use a runtime that has it"
+            where = f"{pointer}/{name}"
+            raise OciError(
+                "unsupported", f"{where} is not supported by this version", pointer=where, hint=hint
+            )
 
 
 def _add_names(plan: Plan, spec: "dict[str, Any]") -> None:
