@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _ALL = 0xFFFFFFFF
 _DEATH_MILLISECONDS = 10000
-_EXEC_MILLISECONDS = 1000
 
 
 class Init:
@@ -207,16 +206,6 @@ def _ends(pidfd: int, milliseconds: int) -> bool:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(milliseconds))
-
-
-def ended_early(pid: int, pidfd: int) -> bool:
-    """Whether the init, whose channel has closed, did not become the program but was killed on the way."""
-    try:
-        if files.read(f"/proc/{pid}/comm") != state.INIT_NAME:
-            return False
-    except OSError:
-        return False
-    return _ends(pidfd, _EXEC_MILLISECONDS)
 
 
 def _denied(plan: Plan) -> str:
