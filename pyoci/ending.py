@@ -1,6 +1,5 @@
 """How an init ended that never became its program, found out from what the kernel still shows of it."""
 
-import posix
 import select
 
 from pyoci import files

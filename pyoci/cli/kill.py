@@ -57,5 +57,5 @@ def _named(name: str) -> int:
             return number if _signal.SIGRTMIN <= number <= _signal.SIGRTMAX else 0
     if not name.isalnum():  # SIG_DFL and the like are no signals
         return 0
-    number = getattr(_signal, "SIG" + name, 0)
-    return number
+    found_number: int = getattr(_signal, "SIG" + name, 0)
+    return found_number
