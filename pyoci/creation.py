@@ -15,7 +15,7 @@ from pyoci import cleanup, clock, files, inherited, launch, log, state
 from pyoci.document import document, halves
 from pyoci.errors import OciError, from_os_error
 from pyoci.plan import compiler, namespaces
-from pyoci.plan.facts import Facts
+from pyoci.plan.facts import Facts, filter_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -242,13 +242,9 @@ class Creation:
                 "createContainer": halves(self.entry, "creating"),
                 "startContainer": halves(self.entry, "created"),
             }
-        profile = (self.spec.get("linux") or {}).get("seccomp")
-        if profile:
-            from pyoci import seccomp
-
-            began = clock.now()
-            program, flags = seccomp.program(profile)
-            facts.seccomp = (program, flags) if program else None
+        began = clock.now()
+        facts.seccomp = filter_of(self.spec)
+        if facts.seccomp:
             clock.within(began, "seccomp filter", "/linux/seccomp")
         return facts
 

@@ -19,7 +19,7 @@ from pyoci import (
 from pyoci import state as store
 from pyoci.errors import OciError, from_os_error
 from pyoci.plan import compiler, namespaces
-from pyoci.plan.facts import Facts
+from pyoci.plan.facts import Facts, filter_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -196,13 +196,9 @@ def _facts(entry: store.Entry, spec: "dict[str, Any]", pid: int, kept: inherited
     facts.no_new_keyring = entry.record["flags"].get("no_new_keyring", False)
     facts.listen_fds = kept.listen_fds
     facts.listen_names = kept.listen_names
-    profile = (spec.get("linux") or {}).get("seccomp")
-    if profile:
-        from pyoci import seccomp
-
-        began = clock.now()
-        program, flags = seccomp.program(profile)
-        facts.seccomp = (program, flags) if program else None
+    began = clock.now()
+    facts.seccomp = filter_of(spec)
+    if facts.seccomp:
         clock.within(began, "seccomp filter", "/linux/seccomp")
     return facts
 

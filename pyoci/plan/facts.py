@@ -39,3 +39,14 @@ class Facts:
         self.kcore = True
         self.states: dict[str, tuple[bytes, bytes]] = {}
         self.seccomp: tuple[bytes, int] | None = None
+
+
+def filter_of(spec: "dict[str, Any]") -> tuple[bytes, int] | None:
+    """The compiled linux.seccomp and its flags, None where there is nothing to filter. Raises OciError."""
+    profile = (spec.get("linux") or {}).get("seccomp")
+    if not profile:
+        return None
+    from pyoci import seccomp
+
+    program, flags = seccomp.program(profile)
+    return (program, flags) if program else None

@@ -12,7 +12,7 @@ from pyoci import capability, cgroups, files
 from pyoci._shim import lib
 from pyoci.errors import OciError
 from pyoci.plan import compiler, failure, namespaces
-from pyoci.plan.facts import Facts
+from pyoci.plan.facts import Facts, filter_of
 from pyoci.plan.ops import Op, Plan
 
 _REGISTERS = {
@@ -63,12 +63,7 @@ def compile_bundle(loaded: bundles.Bundle) -> dict[str, Plan]:
             None  # a host without cgroups, or a path of another manager's form: the rest can still be shown
         )
     facts.kcore = os.path.exists("/proc/kcore")
-    profile = (loaded.spec.get("linux") or {}).get("seccomp")
-    if profile:
-        from pyoci import seccomp
-
-        program, flags = seccomp.program(profile)
-        facts.seccomp = (program, flags) if program else None
+    facts.seccomp = filter_of(loaded.spec)
     compiled = compiler.compile_container(loaded.spec, facts)
     return {"early": namespaces.early(loaded.spec), "prepare": compiled.prepare, "finish": compiled.finish}
 
