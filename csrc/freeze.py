@@ -25,6 +25,7 @@ BUILTIN = (
 ).split()
 # what starting the core imports, and _cffi_backend
 CORE = ["_imp", "_io", "_thread", "_warnings", "_weakref", "marshal", "posix"]
+_BY_USE = ("state", "kill", "start", "delete", "create", "run", "exec")
 Node = TypeVar("Node", ast.FunctionDef, ast.ClassDef, ast.Module)
 OUTSIDE = {*BUILTIN, "pyoci._shim", "_pyoci_launcher"}
 
@@ -65,6 +66,27 @@ def reachable(package: Path = PACKAGE) -> dict[str, set[str]]:
         waiting += _imports(tree, functions=True)
         waiting += _parents(name)
     return top
+
+
+def by_use(package: Path = PACKAGE) -> list[str]:
+    """The hot modules in the order of their use: those that every command imports, then command by command.
+
+    Running a module writes to its code objects, so the pages of those that run together should be together:
+    a hundred page faults less than in alphabetical order, half a millisecond of a `run`.
+    """
+    found: list[str] = []
+    for first in ("boot", "cli.entry", *(f"cli.{verb}" for verb in _BY_USE)):
+        waiting = [f"pyoci.{first}"]
+        while waiting:
+            name = waiting.pop(0)
+            if name in found or _file(package, name) is None:
+                continue
+            found.append(name)
+            tree = ast.parse(_source(package, name))
+            waiting[:0] = [*_parents(name), *_imports(tree, functions=False)]
+            if first.startswith("cli.") and first != "cli.entry":
+                waiting += _imports(tree, functions=True)
+    return [*found, *(name for name in hot_modules(package) if name not in found)]
 
 
 def cold_reasons(name: str, top: dict[str, set[str]]) -> list[str]:
@@ -188,7 +210,8 @@ def write(blob: Path, table: Path, more: dict[str, Path], deep: Path | None) -> 
     codes = {name: (code(path), path) for name, path in sorted({**hot_modules(), **more}.items())}
     frozen: list[str] = []
     if deep is not None:
-        text, frozen = deepfreeze.source({name: found for name, (found, _) in codes.items()})
+        order = sorted(codes, key=by_use().index)
+        text, frozen = deepfreeze.source({name: codes[name][0] for name in order})
         build_shim.write_if_changed(deep, text)
     parts: list[bytes] = []
     rows: list[str] = []
