@@ -153,6 +153,8 @@ class Manager:
         try:
             done = self._set_frozen(wanted)
         except OSError as error:
+            if not wanted and error.errno in (errno.ENOENT, errno.ENODEV):
+                return  # systemd removes a scope as soon as its last process is dead
             word = "freeze" if wanted else "thaw"
             message = f"cannot {word} cgroup {self.main_path()}"
             raise OciError("cgroup-freeze", message, errno=error.errno or 0, obj=self.main_path()) from None

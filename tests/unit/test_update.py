@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pyoci import ps, update
+from pyoci import cgroups, ps, update
 from pyoci import state as store
 from pyoci.cgroups import freezer, resources, writer
 from pyoci.check import explain, fast
@@ -189,6 +189,16 @@ def test_frozen_by_record(tmp_path: Path) -> None:
         freeze.write_text(asked)
         events.write_text(f"populated 1\nfrozen {done}\n")
         assert freezer.frozen(v2) is frozen
+
+
+def test_a_cgroup_that_is_gone_needs_no_thaw(tmp_path: Path) -> None:
+    gone = str(tmp_path / "gone")
+    v1: dict[str, Any] = {"manager": "v1", "paths": {"freezer": gone}, "rootless": False}
+    v2: dict[str, Any] = {"manager": "v2", "path": gone, "rootless": False}
+    for manager in map(cgroups.from_record, (v1, v2)):
+        manager.thaw()
+        with pytest.raises(OciError, match="cannot freeze cgroup"):
+            manager.freeze()
 
 
 def test_status_paused(tmp_path: Path) -> None:
