@@ -145,7 +145,9 @@ class LeakChecker:
             for path in cgroups(self.prefix):
                 if path not in self.cgroups_before:
                     empty_cgroup(Path(path))
-            if not [p for p in cgroups(self.prefix) if p not in self.cgroups_before]:
+            cgroups_left = [path for path in cgroups(self.prefix) if path not in self.cgroups_before]
+            processes_left = [pid for pid in descendants() if pid not in self.processes_before]
+            if not cgroups_left and not processes_left:
                 break
             time.sleep(0.02)
         added = [line.split(" (")[0] for line in mounts()[len(self.mounts_before) :]]
