@@ -3,7 +3,6 @@
 import select
 
 from pyoci import files
-from pyoci._shim import lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,6 +66,8 @@ def explain(stage: str, status: int | None, memory: "Memory", program: bytes) ->
 
 def filter_before(ops: "list[Op]", last: int) -> bytes:
     """The seccomp filter that is in force when an op is executed, or b""."""
+    from pyoci._shim import lib
+
     for op in ops[:last]:
         if op.code == lib.OP_SECCOMP and isinstance(op.texts[0], bytes):
             return op.texts[0]
