@@ -228,7 +228,7 @@ def test_supported_versions_of_the_specification(box: Boxes, version: str) -> No
 
 
 @pytest.mark.only("pyoci")
-@pytest.mark.parametrize("version", ["2.0.0", "1", "x", "", "0.5.0"])
+@pytest.mark.parametrize("version", ["2.0.0", "1", "x", ""])
 def test_unsupported_versions_of_the_specification(box: Boxes, version: str) -> None:
     """config.md: ociVersion must be in SemVer 2.0.0 format; a major version that isn't 1 isn't this specification."""
     made = box("/bin/true")
