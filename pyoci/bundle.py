@@ -105,7 +105,8 @@ def refused(name: str, problem: "Problem") -> OciError:
         f"{name}: {problem.pointer}: {problem.message}",
         pointer=problem.pointer,
         obj=name,
-        hint="; ".join([hint for hint in hints if hint]) or "`pyoci validate` shows the place and all other problems",
+        hint="; ".join([hint for hint in hints if hint])
+        or "`pyoci validate` shows the place and all other problems",
     )
 
 
@@ -131,7 +132,10 @@ def _find_rootfs(path: str, spec: "dict[str, Any]") -> str:
     try:
         mode = posix.stat(rootfs).st_mode
     except OSError as error:
-        raise from_os_error("rootfs", f"rootfs {rootfs}", error, pointer="/root/path", obj=rootfs) from None
+        hint = "a relative root.path starts at the bundle; put the container's files there"
+        raise from_os_error(
+            "rootfs", f"rootfs {rootfs}", error, pointer="/root/path", obj=rootfs, hint=hint
+        ) from None
     if not stat.S_ISDIR(mode):
         raise OciError("rootfs", f"rootfs {rootfs}", errno=errno.ENOTDIR, pointer="/root/path", obj=rootfs)
     return rootfs

@@ -117,10 +117,10 @@ def check_terminal(terminal: bool, console_socket: str, *, detached: bool) -> No
     """Raise OciError unless a console socket is given just when it is needed."""
     if terminal and detached and not console_socket:
         hint = "give --console-socket, or set process.terminal to false"
-        message = "cannot allocate tty if runc will detach without setting console socket"
+        message = "cannot allocate tty: nobody is there to hold its other end"
         raise OciError("console-socket", message, pointer="/process/terminal", hint=hint)
     if console_socket and not (terminal and detached):
-        message = "cannot use console socket if runc will not detach or allocate tty"
+        message = "a console socket is of no use here: there is no terminal, or the runtime stays to serve it"
         raise OciError("console-socket", message, pointer="/process/terminal", obj=console_socket)
 
 
@@ -129,7 +129,8 @@ def start(root: str, id: str) -> None:
     entry = store.open(root, id, lock=True)
     status = entry.status()
     if status == "stopped":
-        raise OciError("not-created", "cannot start a container that has stopped", obj=id)
+        hint = f"a container runs once: `pyoci delete {id}`, then create it anew"
+        raise OciError("not-created", "cannot start a container that has stopped", obj=id, hint=hint)
     if status == "paused":
         hint = f"`pyoci resume {id}` lets it go on"
         raise OciError("paused", "cannot start a container in the paused state", obj=id, hint=hint)
@@ -291,7 +292,9 @@ def _signal(entry: store.Entry, signal: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError as error:
-        raise OciError("kill", f"signal {signal}", errno=error.errno or 0, obj=entry.id) from None
+        hint = "its process belongs to another user"
+        message = f"cannot send signal {signal} to container {entry.id}"
+        raise OciError("kill", message, errno=error.errno or 0, obj=entry.id, hint=hint) from None
     finally:
         posix.close(pidfd)
 

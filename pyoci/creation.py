@@ -103,16 +103,19 @@ class Creation:
         try:
             files.create("config.json", self.bundle.raw, dir_fd=self.entry.directory)
         except OSError as error:
-            raise from_os_error(
-                "state-write", f"state of {request.id} in {request.root}", error, obj=request.root
-            ) from None
+            raise state.unwritable(f"{request.root}/{request.id}", error) from None
         self.entry.save(sync=True)
         clock.lap("intent record")
 
     def _make_cgroup(self) -> None:
         if self.manager is None:
             return
-        self.manager.create()
+        try:
+            self.manager.create()
+        except OciError:  # nothing is left of it; what is there under its name is somebody else's
+            self.manager = None
+            self.entry.record["cgroup"] = None
+            raise
         clock.lap("cgroup create", "/linux/cgroupsPath")
         self.manager.apply((self.spec.get("linux") or {}).get("resources") or {})
         clock.lap("cgroup limits", "/linux/resources")
@@ -337,7 +340,7 @@ def _make_fifos(directory: int, plan: "Plan") -> list[int]:
                 found.append(posix.open(name, posix.O_RDWR | posix.O_CLOEXEC, dir_fd=directory))
     except OSError as error:
         launch.close_all(found)
-        raise from_os_error("state-write", "make the start fifo", error) from None
+        raise from_os_error("state-write", "cannot make the start fifo", error) from None
     return found
 
 

@@ -101,5 +101,5 @@ def _host_ps(arguments: list[str]) -> str:
     output = done.stdout.decode("utf-8", "surrogateescape")
     if done.returncode:
         said = (done.stderr.decode("utf-8", "surrogateescape") or output).strip().partition("\n")[0]
-        raise OciError("ps", f"exit status {done.returncode}: {said}", obj=program)
+        raise OciError("ps", f"{program} ended with exit status {done.returncode}: {said}", obj=program)
     return output

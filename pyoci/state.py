@@ -47,9 +47,7 @@ class Entry:
                 "state.json", jsontext.dumps(self.record).encode(), dir_fd=self.directory, sync=sync
             )
         except OSError as error:
-            raise from_os_error(
-                "state-write", f"state of {self.id} in {self.root}", error, obj=self.root
-            ) from None
+            raise unwritable(f"{self.root}/{self.id}", error) from None
 
     def config(self) -> "dict[str, Any]":
         """The configuration as it was at create. Raises OciError."""
@@ -79,8 +77,15 @@ class Entry:
         except FileNotFoundError:
             pass
         except OSError as error:
+            path = f"{self.root}/{self.id}"
+            hint = "something that is not pyoci's is in it: remove the directory by hand"
+            strange = error.errno in (errno.EISDIR, errno.ENOTEMPTY, errno.EPERM)
             raise from_os_error(
-                "state-remove", f"remove {self.root}/{self.id}", error, obj=self.root
+                "state-remove",
+                f"cannot remove the state in {path}",
+                error,
+                obj=path,
+                hint=hint if strange else "",
             ) from None
         self.close()
 
@@ -123,7 +128,7 @@ def check_id(id: str) -> None:
     """Raise OciError unless an id is one that all engines and file systems can live with (runc's rule)."""
     if not id or len(id) > _ID_LENGTH or id in (".", "..") or any(sign not in _ID_SIGNS for sign in id):
         hint = "letters, digits, _, +, - and . only, at most 1024"
-        raise OciError("invalid-id", "invalid container ID format", obj=id, hint=hint)
+        raise OciError("invalid-id", f'invalid container ID format: "{id}"', obj=id, hint=hint)
 
 
 def create(root: str, id: str) -> Entry:
@@ -140,7 +145,7 @@ def create(root: str, id: str) -> Entry:
             "id-taken", f"container with given ID already exists: {id}", obj=id, hint=hint
         ) from None
     except OSError as error:
-        raise from_os_error("state-write", f"make {path}", error, obj=path) from None
+        raise unwritable(path, error) from None
     return Entry(root, id, directory, {})
 
 
@@ -155,7 +160,7 @@ def open(root: str, id: str, *, lock: bool, damaged: bool = False) -> Entry:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             raise unknown(root, id) from None
-        raise from_os_error("state-read", f"open {root}/{id}", error, obj=id) from None
+        raise _unreadable(f"{root}/{id}", error) from None
     try:
         if lock:
             fcntl.flock(directory, fcntl.LOCK_EX)
@@ -169,6 +174,18 @@ def open(root: str, id: str, *, lock: bool, damaged: bool = False) -> Entry:
     except BaseException:
         posix.close(directory)
         raise
+
+
+def _unreadable(path: str, error: OSError) -> OciError:
+    hint = "it belongs to another user" if error.errno in (errno.EACCES, errno.EPERM) else ""
+    return from_os_error("state-read", f"cannot read the state in {path}", error, obj=path, hint=hint)
+
+
+def unwritable(path: str, error: OSError) -> OciError:
+    """The error for a state directory that can't be made or written."""
+    places = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR)
+    hint = "choose another directory with --root" if error.errno in places else ""
+    return from_os_error("state-write", f"cannot write the state in {path}", error, obj=path, hint=hint)
 
 
 def unknown(root: str, id: str) -> OciError:
@@ -186,7 +203,7 @@ def _read_record(root: str, id: str, directory: int) -> "dict[str, Any]":
             raise unknown(root, id) from None
         return _unfinished(id)
     except OSError as error:
-        raise from_os_error("state-read", f"state of {id}", error, obj=id) from None
+        raise _unreadable(f"{root}/{id}/state.json", error) from None
     try:
         record: dict[str, Any] = jsontext.loads(raw.decode())
         if record["format"] != FORMAT:
@@ -195,7 +212,7 @@ def _read_record(root: str, id: str, directory: int) -> "dict[str, Any]":
     except (ValueError, KeyError, TypeError):
         raise OciError(
             "state-damaged",
-            f"the state of {id} can't be read",
+            f"the state of {id} is damaged: its record can't be read",
             obj=f"{root}/{id}/state.json",
             hint=f"`pyoci delete --force {id}` removes it",
         ) from None

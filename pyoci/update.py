@@ -62,7 +62,7 @@ def read(source: str) -> "dict[str, Any]":
     try:
         raw = files.read_fd(0, _LARGEST) if source == "-" else files.read(source, limit=_LARGEST)
     except OSError as error:
-        raise from_os_error("resources-file", f"open {source}", error, obj=source) from None
+        raise from_os_error("resources-file", f"resources file {source}", error, obj=source) from None
     name = "standard input" if source == "-" else source
     if len(raw) > _LARGEST:
         raise OciError("resources-file", f"{name} is larger than {_LARGEST >> 20} MiB", obj=source)

@@ -269,7 +269,9 @@ def not_made(path: str, error: OSError, pointer: str = POINTER) -> OciError:
         errno.EACCES: "have the cgroup delegated to this user, or use --systemd-cgroup",
         errno.EPERM: "have the cgroup delegated to this user, or use --systemd-cgroup",
         errno.EAGAIN: "cgroup.max.descendants or cgroup.max.depth of a cgroup above it is reached",
-        errno.ENOSPC: "a cgroup above it has no CPUs or memory nodes to give (cpuset.cpus, cpuset.mems)",
+        errno.ENOSPC: "the kernel has no room for more cgroups, or one above has no CPUs to give (cpuset.cpus, cpuset.mems)",
+        errno.ENOTDIR: "a part of the path is a file of the cgroup file system",
+        errno.ENOMEM: "the kernel has no memory for more cgroups: look for thousands of unused ones",
     }
     return OciError(
         "cgroup-create",
@@ -283,14 +285,25 @@ def not_made(path: str, error: OSError, pointer: str = POINTER) -> OciError:
 
 def not_joined(path: str, error: OSError) -> OciError:
     """The error for a process that cannot go into a cgroup."""
+    number = error.errno or 0
+    hints = {
+        errno.EACCES: "it belongs to another user",
+        errno.EPERM: "it belongs to another user",
+        errno.EBUSY: "it gives controllers to the cgroups below it, so it takes no processes itself (cgroups(7))",
+        errno.EOPNOTSUPP: "it is threaded: it takes threads, and no processes",
+        errno.ENOSPC: "it has no CPUs or memory nodes (cpuset.cpus, cpuset.mems)",
+        errno.ENOENT: "it was removed",
+    }
+    hint = hints.get(number, "")
     return OciError(
-        "cgroup-join", f"cannot join cgroup {path}", pointer=POINTER, errno=error.errno or 0, obj=path
+        "cgroup-join", f"cannot join cgroup {path}", pointer=POINTER, errno=number, obj=path, hint=hint
     )
 
 
 def no_sub_cgroup(path: str) -> OciError:
     """The error for `exec --cgroup` with a cgroup that is not there."""
-    return OciError("cgroup-sub", f"the sub-cgroup {path} does not exist in the container's cgroup", obj=path)
+    message = f"the sub-cgroup {path} does not exist in the container's cgroup"
+    return OciError("cgroup-sub", message, obj=path, hint="exec --cgroup joins a cgroup; it makes none")
 
 
 def keyed(path: str) -> dict[str, int]:

@@ -4,6 +4,7 @@ import errno
 
 from pyoci._shim import lib
 from pyoci.errors import OciError, errno_text
+from pyoci.plan import hints
 
 _MEMORY = "/linux/resources/memory/limit"
 # what the init was at when a plan was being executed
@@ -88,10 +89,19 @@ def explain(code: int, pointer: str, about: str, error: int, text: bytes) -> Oci
         if error == errno.EXDEV:
             message += ": it is outside of the container"
             error = errno.EPERM
-        return OciError(kind, message, errno=error, pointer=pointer, obj=obj, op=op_name(code))
+        hint = hints.hint(name, error, what, pointer)
+        return OciError(kind, message, errno=error, pointer=pointer, obj=obj, op=op_name(code), hint=hint)
+    if name == "OP_PROC_WRITE":
+        obj = f"/proc/{obj}"
     detail = f"{about}: {what}" + (f" {obj}" if obj and obj not in about else "")
     return OciError(
-        kind, detail, errno=error, pointer=pointer, obj=obj, op=op_name(code), hint=_hint(name, error, what)
+        kind,
+        detail,
+        errno=error,
+        pointer=pointer,
+        obj=obj,
+        op=op_name(code),
+        hint=hints.hint(name, error, what, pointer),
     )
 
 
@@ -133,28 +143,6 @@ def _hook(about: str, words: str, error: int, pointer: str) -> OciError:
     if words:
         message += f": {words}"
     return OciError("hook", message, errno=error, pointer=pointer, op="hook")
-
-
-def _hint(name: str, error: int, step: str) -> str:
-    if error == errno.ENOSYS:
-        return f"this kernel has no {step}; pyoci needs Linux 5.14 or later"
-    if name == "OP_UNSHARE" and error == errno.ENOSPC:
-        return "the limit of namespaces is reached: see /proc/sys/user/max_*_namespaces"
-    if name == "OP_RLIMIT" and error == errno.EPERM:
-        return "a hard limit above the runtime's own needs CAP_SYS_RESOURCE (and for RLIMIT_NOFILE stays below fs.nr_open)"
-    if name == "OP_TARGET" and error == errno.ELOOP:
-        return "the mount point, or a directory before it, is a symbolic link in the rootfs"
-    if name == "OP_CONSOLE" and error == errno.ENOENT:
-        return "a terminal needs a devpts mounted on /dev/pts"
-    if name in ("OP_ATTACH", "OP_TARGET") and error == errno.ENOTDIR:
-        return "a directory can only be mounted onto a directory, a file onto a file"
-    if name == "OP_SECCOMP" and error == errno.EINVAL:
-        return "this kernel does not know a flag or an action of the filter"
-    if name == "OP_MOUNT_NEW" and error == errno.ENODEV:
-        return "the kernel does not know this file system type"
-    if name == "OP_PROC_WRITE" and error == errno.ENOENT:
-        return "this kernel, or this namespace, does not have it"
-    return ""
 
 
 def died(

@@ -81,7 +81,7 @@ class Plan:
         return room
 
     def encode(self, *, timed: bool = False) -> bytes:
-        """The bytes that the init reads."""
+        """The bytes that the init reads. Raises OciError for a NUL in a string, and for more than the init takes."""
         text = _Text()
         ops = []
         for op in self.ops:
@@ -92,13 +92,15 @@ class Plan:
             ops.append(_OP.pack(op.code, op.flags, op.fd, op.fd2, *offsets, 0, *numbers))
         tail = text.end()
         size = _HEADER.size + _OP.size * len(ops) + len(tail)
+        if size > lib.PLAN_MAX_SIZE or len(ops) > lib.PLAN_MAX_OPS:
+            raise OciError("config", f"the configuration becomes {len(ops)} steps of {size} bytes: too many")
         header = _HEADER.pack(lib.PLAN_MAGIC, size, len(ops), lib.PLAN_TIMED if timed else 0)
         return b"".join([header, *ops, tail])
 
 
 def _terminated(text: str, op: Op) -> bytes:
     if "\0" in text:
-        raise OciError("config", f"{op.about or text!r}: a NUL character in {text!r}", pointer=op.pointer)
+        raise OciError("config", f"{op.about or 'text'}: there is a NUL byte in {text!r}", pointer=op.pointer)
     return text.encode("utf-8", "surrogateescape") + b"\0"
 
 

@@ -146,7 +146,11 @@ def _special(found: Options, word: str, pointer: str) -> bool:
     elif word in ("", "defaults", "nofail", "auto", "noauto", "user", "nouser", "_netdev"):
         if word not in ("", "defaults"):
             raise OciError(
-                "config", f"mount option {word!r} belongs to fstab(5), not to a container", pointer=pointer
+                "mount-option",
+                f"mount option {word!r} belongs to fstab(5), not to a container",
+                pointer=pointer,
+                obj=word,
+                hint="leave it out",
             )
     else:
         return False
