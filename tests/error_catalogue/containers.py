@@ -1,0 +1,170 @@
+"""Failures that come from the state of a container, or of what is written down of it."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from harness import machine
+from harness.runtime import Result
+
+from . import Stage, case
+from .cgroups import remove
+
+
+@case("id-taken", "container with given ID already exists: ", verb="create", hint="pyoci delete")
+def twice(stage: Stage) -> Result:
+    made = stage.running()
+    return stage.call("create", "--bundle", str(made.directory), made.id)
+
+
+@case("not-found", "container does not exist: nosuch", verb="state", hint="pyoci list")
+def unknown_container(stage: Stage) -> Result:
+    return stage.call("state", "nosuch")
+
+
+@case("not-created", "cannot start an already running container", verb="start")
+def started_twice(stage: Stage) -> Result:
+    return stage.running().start(check=False)
+
+
+@case("not-created", "cannot start a container that has stopped", verb="start", hint="create it anew")
+def started_when_dead(stage: Stage) -> Result:
+    return stage.stopped().start(check=False)
+
+
+@case("not-running", "container not running", verb="kill")
+def dead_already(stage: Stage) -> Result:
+    return stage.stopped().kill(check=False)
+
+
+@case("not-running", "cannot exec in a stopped container", verb="exec", status=255)
+def exec_in_the_dead(stage: Stage) -> Result:
+    return stage.stopped().exec("true", check=False)
+
+
+@case("not-stopped", "cannot delete container", "that is not stopped: running", verb="delete", hint="--force")
+def alive_still(stage: Stage) -> Result:
+    return stage.running().delete(check=False)
+
+
+@case("not-paused", "container not paused", verb="resume")
+def resumed_twice(stage: Stage) -> Result:
+    return stage.call("resume", stage.running().id)
+
+
+@case("paused", "paused", verb="exec", status=255, hint="pyoci resume")
+def exec_in_a_paused_container(stage: Stage) -> Result:
+    made = stage.running()
+    stage.call("pause", made.id).ok()
+    return made.exec("true", check=False)
+
+
+@case(
+    "no-cgroup", "cannot pause a container without a cgroup", verb="pause", hint="--cgroup-manager disabled"
+)
+def nothing_to_pause_it_by(stage: Stage) -> Result:
+    stage.runtime.global_options += ["--cgroup-manager", "disabled"]
+    made = stage.running()
+    return stage.call("pause", made.id)
+
+
+@case(
+    "kill",
+    "cannot send signal 15",
+    "operation not permitted",
+    verb="kill",
+    errno="EPERM",
+    hint="another user",
+)
+def killed_by_somebody_else(stage: Stage) -> Result:
+    made = stage.running()
+    stage.open_state(made)
+    return stage.as_nobody("kill", made.id)
+
+
+@case("state-read", "permission denied", verb="state", errno="EACCES", hint="belongs to")
+def state_of_somebody_else(stage: Stage) -> Result:
+    made = stage.running()
+    stage.open_state(made)
+    assert stage.runtime.root
+    (stage.runtime.root / made.id / "state.json").chmod(0o600)
+    return stage.as_nobody("state", made.id)
+
+
+@case("state-write", "read-only file system", verb="create", errno="EROFS", hint="--root")
+def state_directory_is_read_only(stage: Stage) -> Result:
+    made = stage.box("/bin/true")
+    root = stage.runtime.root
+    assert root
+    root.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(root)], check=True)
+    try:
+        return made.create(check=False)
+    finally:
+        subprocess.run(["umount", str(root)], check=True)
+
+
+@case("state-damaged", "the state of", "can't be read", verb="state", hint="pyoci delete --force")
+def damaged_state(stage: Stage) -> Result:
+    made = stage.running()
+    assert stage.runtime.root
+    (stage.runtime.root / made.id / "state.json").write_text('{"format":')
+    return stage.call("state", made.id)
+
+
+@case("state-remove", "is a directory", verb="delete", errno="EISDIR", hint="by hand")
+def something_else_in_the_state(stage: Stage) -> Result:
+    made = stage.stopped()
+    assert stage.runtime.root
+    alien = stage.runtime.root / made.id / "alien"
+    alien.mkdir()
+    result = made.delete(check=False)
+    alien.rmdir()
+    return result
+
+
+@case("not-dying", "does not die", verb="delete", hint="frozen")
+def frozen_from_above(stage: Stage) -> Result:
+    if machine.cgroup_version() != 1:
+        pytest.skip("in cgroup v2 also the frozen die")
+    machine.need_controller("freezer")
+    made = stage.box("/bin/sleep", "1000")
+    made.cgroup = f"/{made.id}/below"
+    made.linux["cgroupsPath"] = made.cgroup
+    made.launch()
+    state = machine.CGROUPS / "freezer" / made.id / "freezer.state"
+    state.write_text("FROZEN")
+    try:
+        return made.delete("--force", check=False)
+    finally:
+        state.write_text("THAWED")
+        made.wait_for(made.first)
+        made.delete("--force")
+        remove(made.id)
+
+
+@case("ps", "exit status 1", verb="ps")
+def ps_with_an_unknown_column(stage: Stage) -> Result:
+    return stage.call("ps", stage.running().id, "-o", "nosuchcolumn")
+
+
+@case(
+    "process-file",
+    "process file /nonexistent: no such file or directory",
+    verb="exec",
+    status=255,
+    errno="ENOENT",
+)
+def no_process_file(stage: Stage) -> Result:
+    return stage.call("exec", "--process", "/nonexistent", stage.running().id)
+
+
+@case("resources-file", "/nonexistent: no such file or directory", verb="update", errno="ENOENT")
+def no_resources_file(stage: Stage) -> Result:
+    return stage.call("update", "--resources", "/nonexistent", stage.running().id)
+
+
+@case("intel-rdt", "is not enabled", verb="update", hint="resctrl")
+def no_cache_to_share_out(stage: Stage) -> Result:
+    return stage.call("update", "--l3-cache-schema", "L3:0=f", stage.running().id)
