@@ -15,7 +15,7 @@ from pyoci.plan.ops import Op, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from pyoci.trace import Trace
@@ -59,6 +59,7 @@ class Init:
         born: int,
         joins: list[tuple[int, int]],
         *,
+        tasks: "Sequence[int]" = (),
         cgroup_fd: int = -1,
         wait_for_maps: bool = False,
         become_root: bool = False,
@@ -66,6 +67,8 @@ class Init:
         die_with_parent: bool = False,
     ) -> None:
         """Start the init. `born` are CLONE_NEW* flags, `joins` pairs of (namespace descriptor, CLONE_NEW* flags).
+
+        `tasks` are files of cgroup v1 that a process writes itself into before it joins the namespaces and has the init.
 
         Raises OciError.
         """
@@ -75,6 +78,9 @@ class Init:
         for index, (fd, flags) in enumerate(joins):
             wanted.join_fds[index] = fd
             wanted.join_flags[index] = flags
+        wanted.tasks = len(tasks)
+        for index, fd in enumerate(tasks):
+            wanted.task_fds[index] = fd
         wanted.cgroup_fd = cgroup_fd
         wanted.wait_for_maps = wait_for_maps
         wanted.become_root = become_root
@@ -121,8 +127,9 @@ class Init:
 
     def wait_exec(self) -> None:
         """Wait until the program runs, which closes the socket. Raises OciError when it can't."""
-        while self._receive():
-            pass
+        while kind := self._receive():
+            if kind != lib.REPLY_TIMES:
+                raise reply.garbled("an answer to nothing")
         if ending.early(self.pid, self.pidfd):
             raise self._died()
         if self.trace:

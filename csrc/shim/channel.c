@@ -68,10 +68,10 @@ static ssize_t receive_some(int sync, void *buffer, size_t size, int *fd) {
     const struct cmsghdr *part;
     ssize_t got;
 
-    if (fd && *fd < 0) {
-        message.msg_control = control.bytes;
-        message.msg_controllen = CMSG_LEN(sizeof(int));
-    }
+    if (!fd || *fd >= 0)
+        return recvmsg(sync, &message, 0);
+    message.msg_control = control.bytes;
+    message.msg_controllen = CMSG_LEN(sizeof(int));
     got = recvmsg(sync, &message, MSG_CMSG_CLOEXEC);
     part = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
     if (part && part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS && part->cmsg_len >= CMSG_LEN(sizeof(int)))
