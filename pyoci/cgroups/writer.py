@@ -23,6 +23,7 @@ _HINTS = {
         "cpuset",
         errno.EINVAL,
     ): "the list must be a part of what the cgroup above has and of what the machine has",
+    ("cpuset", errno.ERANGE): "the machine has no CPU, or no memory node, of that number",
     ("cpuset", errno.EACCES): "the list must be a part of what the cgroup above has",
     ("cpu", errno.EINVAL): "the quota must fit into that of the cgroup above, and the burst into the quota",
     ("devices", errno.EPERM): "the cgroup above denies this device, or this process lacks CAP_SYS_ADMIN",

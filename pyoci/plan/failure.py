@@ -79,7 +79,7 @@ def explain(code: int, pointer: str, about: str, error: int, text: bytes) -> Oci
     what = step.decode("utf-8", "replace")
     obj = rest.partition(b"\0")[0].decode("utf-8", "replace")
     name = symbol(code)
-    kind = _CODES.get(name, "setup") if name != "OP_PROC_WRITE" else _label_code(pointer)
+    kind = _CODES.get(name, "setup") if name != "OP_PROC_WRITE" else label_code(pointer)
     if name in ("OP_FIND_EXECUTABLE", "OP_EXEC"):
         return _program(what, obj, error, pointer, op_name(code))
     if name == "OP_HOOK":
@@ -105,7 +105,7 @@ def explain(code: int, pointer: str, about: str, error: int, text: bytes) -> Oci
     )
 
 
-def _label_code(pointer: str) -> str:
+def label_code(pointer: str) -> str:
     """What a write into procfs is for."""
     for part, code in (("/linux/sysctl", "sysctl"), ("apparmor", "apparmor"), ("selinux", "selinux")):
         if part in pointer:

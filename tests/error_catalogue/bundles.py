@@ -38,6 +38,13 @@ def text_the_kernel_cannot_read(stage: Stage) -> Result:
     return made.run(check=False)
 
 
+@case("unsupported", "is not supported by this version", verb="run", pointer="/linux/", hint="remove it")
+def property_for_another_runtime(stage: Stage) -> Result:
+    made = stage.box("/bin/true")
+    made.linux["memoryPolicy"] = {"mode": "MPOL_DEFAULT"}
+    return made.run(check=False)
+
+
 @case(
     "rootfs", "/nonexistent: no such file or directory", verb="run", pointer="/root/path", errno="ENOENT",
     hint="starts at the bundle",
@@ -109,7 +116,7 @@ def option_of_fstab(stage: Stage) -> Result:
 
 @case(
     "device",
-    "/dev/x/y",
+    "device /x/y",
     "not a directory",
     verb="run",
     pointer="/linux/devices/0",

@@ -113,14 +113,14 @@ def file_that_is_not_there(stage: Stage) -> Result:
 
 @case(
     "cgroup-limit",
-    'cannot set cpuset.cpus to "4095"',
+    'cannot set cpuset.cpus to "99999"',
     verb="run",
     pointer=RESOURCES + "/cpu/cpus",
-    hint="a part of",
+    errno="ERANGE", hint="of that number",
 )
 def limit_that_cannot_be(stage: Stage) -> Result:
     machine.need_controller("cpuset")
-    return limited(stage, cpu={"cpus": "4095"}).run(check=False)
+    return limited(stage, cpu={"cpus": "99999"}).run(check=False)
 
 
 @case("cgroup-unified", "needs cgroup v2", verb="run", pointer=RESOURCES + "/unified", hint="instead")

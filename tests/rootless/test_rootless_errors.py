@@ -1,0 +1,92 @@
+"""Errors that only ordinary users meet, and what doctor tells them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import machine
+from harness.boxes import Boxes
+from harness.runtime import PATIENCE, Result
+
+from pyoci import idmap
+
+pytestmark = [pytest.mark.rootless, pytest.mark.only("pyoci")]
+
+
+def entry(rootless: Boxes, result: Result, log: Path) -> dict[str, Any]:
+    """The JSON line of a failed call, after asserting that standard error says the same."""
+    found: dict[str, Any] = json.loads(log.read_text().splitlines()[-1])
+    assert result.rc == 1 and result.err.startswith(f"pyoci: run: {found['msg']}\n"), result
+    assert f"  hint: {found['hint']}\n" in result.err
+    return found
+
+
+@pytest.fixture
+def log(rootless: Boxes, folder: Path) -> Path:
+    path = folder / "log.json"
+    rootless.runtime.global_options = ["--log", str(path), "--log-format", "json"]
+    return path
+
+
+def test_groups_where_setgroups_is_denied(rootless: Boxes, log: Path) -> None:
+    made = rootless("/bin/true")
+    made.process["user"]["additionalGids"] = [0]
+    found = entry(rootless, made.run(check=False), log)
+    assert (found["code"], found["pointer"]) == ("groups", "/process/user/additionalGids")
+    assert "setgroups" in found["msg"] and "subgid" in found["hint"]
+
+
+def test_ids_that_nobody_gave_us(rootless: Boxes, log: Path, user: int) -> None:
+    made = rootless("/bin/true")
+    made.linux["uidMappings"].append({"containerID": 1, "hostID": 7, "size": 1})
+    found = entry(rootless, made.run(check=False), log)
+    assert (found["code"], found["pointer"]) == ("idmap", "/linux/uidMappings")
+    assert (
+        "newuidmap" in found["msg"] and "/etc/subuid does not give" in found["hint"] and " 7" in found["hint"]
+    )
+
+
+def test_a_cgroup_for_somebody_else(rootless: Boxes, log: Path) -> None:
+    """The container's root is another host user, to whom an ordinary user can't give a cgroup."""
+    users, groups = idmap.kinds()
+    given = [idmap.granted(kind, idmap.user_name()) for kind in (users, groups)]
+    if os.geteuid() == 0 or not all(given):
+        pytest.skip("needs an ordinary user with ranges of ids")
+    if machine.cgroup_version() != 2 or not os.access(machine.CGROUPS, os.R_OK):
+        pytest.skip("needs cgroup v2")
+    made = rootless("/bin/true")
+    for name, ranges in zip(("uidMappings", "gidMappings"), given, strict=True):
+        made.linux[name] = [{"containerID": 0, "hostID": ranges[0][0], "size": ranges[0][1]}]
+    made.namespace("cgroup")
+    made.config["mounts"] = [
+        mount for mount in made.mounts if not mount["destination"].startswith("/sys/fs/cgroup")
+    ]
+    made.mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev")
+    result = made.run(check=False)
+    found: dict[str, Any] = json.loads(log.read_text().splitlines()[-1])
+    assert (result.rc, found["code"], found["errno"]) == (1, "cgroup-delegate", "EPERM"), result
+
+
+def test_doctor_as_an_ordinary_user(rootless: Boxes) -> None:
+    result = rootless.runtime.call("doctor", "--format", "json", timeout=PATIENCE * 4)
+    report = result.json()
+    found = {check["name"]: check for check in report["checks"]}
+    assert found["root"]["result"] == "no" and found["root"]["cost"]
+    assert found["user namespaces"]["result"] == found["mount namespaces"]["result"] == "yes"
+    assert found["id-mapped mounts of / (Linux 5.12)"]["result"] == "no"
+    name = idmap.user_name() if os.geteuid() else "nobody"
+    has = any(line.startswith(f"{name}:") for line in Path("/etc/subuid").read_text().splitlines())
+    assert found["uids in /etc/subuid"]["result"] == ("yes" if has else "no")
+    assert has or f"usermod --add-subuids 100000-165535 {name}" in found["uids in /etc/subuid"]["hint"]
+    assert (result.rc == 0) == report["ready"]
+
+
+def test_doctor_says_what_a_user_may_not(rootless: Boxes) -> None:
+    """Without root, ROOT must be the user's own."""
+    rootless.runtime.root = Path("/proc/pyoci")
+    result = rootless.runtime.call("doctor", timeout=PATIENCE * 4)
+    assert result.rc == 1 and "Ordinary containers do not run here: /proc/pyoci is writable" in result.out
