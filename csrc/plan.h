@@ -54,8 +54,7 @@ enum plan_opcode {
     OP_HOSTNAME,         /* texts[0] */
     OP_DOMAINNAME,       /* texts[0] */
     OP_LOOPBACK,         /* lo up */
-    OP_PROC_OPEN,        /* -> REG_PROC */
-    OP_PROC_ADOPT,       /* fd -> REG_PROC: one that the runtime opened, before a mount namespace was joined */
+    OP_PROC_OPEN,        /* numbers[0]: 1 for processes only -> REG_PROC */
     OP_PROC_WRITE,       /* texts[0]: path below procfs; texts[1]: content */
     OP_NULL_OPEN,        /* -> REG_NULL */
     OP_HOST_PROPAGATION, /* numbers[0]: MS_* for the whole tree before rootfs is known */

@@ -101,25 +101,18 @@ def _launch(
     clock.lap("facts")
     tasks, cgroup_fd = _cgroup_fds(request, entry, pid)
     clock.lap("cgroup", "/linux/cgroupsPath")
-    facts.cgroup_fds = len(tasks)
     late = [kind for kind in _LATE if namespaces.has(spec, kind)]
     compiled = compiler.compile_exec(spec, process, facts, late)
     clock.lap("compile")
     for warning in compiled.warnings:
         log.warning(warning, pointer="/process/capabilities")
-    _spawn(init, entry, spec, kept, cgroup_fd)
+    _spawn(init, entry, spec, kept, tasks, cgroup_fd)
     clock.lap("spawn", "/linux/namespaces")
     score = process.get("oomScoreAdj")
     if score is not None:
         creation.set_oom_score(init.pid, score, entry.record["flags"].get("rootless", False))
-    ready = {"cgroup": tasks, "proc": [], "namespace": []}
-    for what in compiled.finish.passed:
-        if what[0] == "proc":
-            ready["proc"] = [posix.open("/proc", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)]
-        elif what[0] == "namespace":
-            ready["namespace"].append(
-                posix.open(f"/proc/{pid}/ns/{what[1]}", posix.O_RDONLY | posix.O_CLOEXEC)
-            )
+    late_fds = [posix.open(f"/proc/{pid}/ns/{kind}", posix.O_RDONLY | posix.O_CLOEXEC) for kind in late]
+    ready = {"namespace": late_fds}
     fds = launch.open_passed(compiled.finish, ready)
     try:
         init.send("exec", compiled.finish, fds)
@@ -143,7 +136,12 @@ def _launch(
 
 
 def _spawn(
-    init: launch.Init, entry: store.Entry, spec: "dict[str, Any]", kept: inherited.Inherited, cgroup_fd: int
+    init: launch.Init,
+    entry: store.Entry,
+    spec: "dict[str, Any]",
+    kept: inherited.Inherited,
+    tasks: list[int],
+    cgroup_fd: int,
 ) -> None:
     """The init is born in the container's namespaces. We must not be open to its processes meanwhile: CVE-2016-9962."""
     from pyoci._shim import lib
@@ -164,7 +162,7 @@ def _spawn(
         joins = [(pidfd, flags)] if flags else []
         root = namespaces.has(spec, "user")
         try:
-            init.spawn(0, joins, cgroup_fd=cgroup_fd, become_root=root, preserved=kept.count)
+            init.spawn(0, joins, tasks=tasks, cgroup_fd=cgroup_fd, become_root=root, preserved=kept.count)
         except OciError as error:
             if cgroup_fd < 0 or error.errno not in _MAY_NOT_BE_BORN_IN:
                 raise
@@ -172,6 +170,7 @@ def _spawn(
             cgroups.from_record(entry.record["cgroup"]).add(init.pid)
     finally:
         posix.close(pidfd)
+        launch.close_all(tasks)
         if cgroup_fd >= 0:
             posix.close(cgroup_fd)
 

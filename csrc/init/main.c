@@ -25,7 +25,6 @@ static op_function *const operations[OP_COUNT] = {
     [OP_DOMAINNAME] = op_domainname,
     [OP_LOOPBACK] = op_loopback,
     [OP_PROC_OPEN] = op_proc_open,
-    [OP_PROC_ADOPT] = op_proc_adopt,
     [OP_PROC_WRITE] = op_proc_write,
     [OP_NULL_OPEN] = op_null_open,
     [OP_HOST_PROPAGATION] = op_host_propagation,

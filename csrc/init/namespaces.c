@@ -97,13 +97,15 @@ void op_loopback(const struct plan_op *op) {
     close(fd);
 }
 
-/* A procfs of our own that is mounted nowhere: nobody can put something over a file in it. Where the kernel refuses one (a
- * user namespace that sees only part of /proc), the host's /proc serves, still before the rootfs is known. */
+/* A procfs of our own that is mounted nowhere: nobody can put something over a file in it. One that stays open while others may
+ * look at our descriptors has processes only. Where the kernel refuses both (a user namespace that sees only part of /proc), the
+ * /proc that is there serves; op_proc_write crosses into no other mount. */
 void op_proc_open(const struct plan_op *op) {
     struct statfs status;
     int proc = -1, context = sys_fsopen("proc");
 
-    (void)op;
+    if (context >= 0 && op->numbers[0])
+        check(sys_fsconfig(context, FSCONFIG_STRING, "subset", "pid"), "fsconfig", "subset");
     if (context >= 0) {
         if (sys_fsconfig(context, FSCONFIG_CREATE, NULL, NULL) == 0)
             proc = sys_fsmount(context, NOSUID_NODEV_NOEXEC);
@@ -119,15 +121,11 @@ void op_proc_open(const struct plan_op *op) {
     put(REG_PROC, proc);
 }
 
-void op_proc_adopt(const struct plan_op *op) {
-    put(REG_PROC, get(op->fd));
-    init.registers[op->fd] = -1;
-}
-
-/* Below procfs and nowhere else: neither through a magic link nor out of a file system that somebody put on top of a part. */
+/* A file of procfs and of no other file system: nothing that was mounted over it is taken for it. */
 static int open_in_proc(const char *path) {
+    uint64_t within = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
     struct statfs status;
-    int fd = sys_openat2(get(REG_PROC), path, O_WRONLY | O_NOCTTY, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+    int fd = sys_openat2(get(REG_PROC), path, O_WRONLY | O_NOCTTY, 0, within);
 
     if (fd < 0)
         return -1;

@@ -9,6 +9,7 @@
 
 enum spawn_limits {
     SPAWN_MAX_JOINS = 8,
+    SPAWN_MAX_TASKS = 32,
 };
 
 /* How a container's init comes into the world; see spawn.c. */
@@ -17,6 +18,8 @@ struct spawn {
     int joins;             /* namespaces that are joined before, in this order */
     int join_fds[8];       /* namespace files, or a pidfd */
     uint64_t join_flags[8];
+    int tasks;             /* cgroup v1 `tasks` files that the process which joins writes itself into before */
+    int task_fds[32];
     int cgroup_fd;         /* cgroup v2 directory it is born in, or -1 */
     int wait_for_maps;     /* it waits for one byte on `sync` until its id maps are written */
     int become_root;       /* then it becomes uid 0 and gid 0 of its user namespace */

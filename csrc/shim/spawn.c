@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -101,7 +102,11 @@ ON_OWN_STACK static int run_child(void *argument) {
     return 1;
 }
 
-ON_OWN_STACK static long start_child(uint64_t more_flags) {
+ON_OWN_STACK static bool needs_joiner(void) {
+    return child->options.joins > 0 || child->options.tasks > 0;
+}
+
+static long start_child(uint64_t more_flags) {
     struct clone_args arguments = {
         .flags = child->options.clone_flags | CLONE_VM | more_flags,
         .exit_signal = more_flags & CLONE_PARENT ? 0 : SIGCHLD,
@@ -110,7 +115,7 @@ ON_OWN_STACK static long start_child(uint64_t more_flags) {
     };
     long pid;
 
-    if (child->options.cgroup_fd >= 0) {
+    if (child->options.cgroup_fd >= 0 && !needs_joiner()) { /* a joiner is in it already */
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = (uint64_t)child->options.cgroup_fd;
     }
@@ -139,13 +144,37 @@ static void reap(long pid) {
         ;
 }
 
-ON_OWN_STACK static int run_joiner(void *nothing) {
+ON_OWN_STACK /* Close what is open from `first` up, but for some. */
+static void close_others(int first, const int *kept, int count) {
+    for (;;) {
+        int next = INT_MAX;
+        for (int i = 0; i < count; i++)
+            if (kept[i] >= first && kept[i] < next)
+                next = kept[i];
+        if (next > first)
+            raw3(SYS_close_range, first, next == INT_MAX ? (long)UINT_MAX : next - 1, 0);
+        if (next == INT_MAX)
+            return;
+        first = next + 1;
+    }
+}
+
+/* The child can be seen by the container's processes as soon as it is there, and by one with CAP_SYS_PTRACE all that it has open.
+ * So what belongs to the host is used and closed before: the files of cgroups, our ROOT, the namespaces. */
+static int run_joiner(void *nothing) {
     const struct spawn *spawn = &child->options;
+    int kept[2 + SPAWN_MAX_JOINS] = {child->sync, child->image};
     long result = 0;
 
     (void)nothing;
+    for (int i = 0; i < spawn->tasks && result >= 0; i++)
+        result = raw3(SYS_write, spawn->task_fds[i], (long)"0", 1);
+    for (int i = 0; i < spawn->joins; i++)
+        kept[2 + i] = spawn->join_fds[i];
+    close_others(3 + spawn->preserved, kept, 2 + spawn->joins);
     for (int i = 0; i < spawn->joins && result >= 0; i++)
         result = raw2(SYS_setns, spawn->join_fds[i], (long)spawn->join_flags[i]);
+    close_others(3 + spawn->preserved, kept, 2);
     report(result < 0 ? result : start_child(CLONE_PARENT));
     die(0);
     return 0;
@@ -159,7 +188,13 @@ static long start_joiner(void) {
         .stack = (uint64_t)(uintptr_t)joiner_stack,
         .stack_size = STACK_SIZE,
     };
-    long joiner = raw_clone3(&arguments, sizeof(arguments), run_joiner, NULL);
+    long joiner;
+
+    if (child->options.cgroup_fd >= 0) {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = (uint64_t)child->options.cgroup_fd;
+    }
+    joiner = raw_clone3(&arguments, sizeof(arguments), run_joiner, NULL);
 
     if (joiner < 0)
         return joiner;
@@ -248,7 +283,7 @@ static long undisturbed(long (*make)(void)) {
 static long start(void) {
     if (preparer.pid)
         return finish_preparer();
-    if (child->options.joins == 0)
+    if (!needs_joiner())
         return start_child(0);
     /* until its execve(2) the child is in the others' namespaces with our memory (CVE-2016-9962) */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

@@ -46,7 +46,7 @@ def compile_container(spec: "dict[str, Any]", facts: Facts) -> Compiled:
 def _prepare(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts) -> Plan:
     plan = Plan()
     sysctls = (spec.get("linux") or {}).get("sysctl") or {}
-    if sysctls or process.needs_proc(wanted) or namespaces.is_new(spec, "time"):
+    if sysctls or namespaces.is_new(spec, "time"):
         plan.add(lib.OP_PROC_OPEN, "", "private procfs")
     namespaces.add_late(plan, spec, facts)
     plan.add(lib.OP_SESSION, "", "session")
@@ -73,6 +73,7 @@ def _finish(
     spec: "dict[str, Any]", wanted: "dict[str, Any]", privileges: process.Privileges, facts: Facts
 ) -> Plan:
     plan = Plan()
+    process.add_proc(plan, wanted)
     hooks.add(plan, spec, "createContainer", facts.states)
     rootfs.add_closing(plan, spec)
     rootfs.add_pivot(plan, spec, facts)
@@ -93,9 +94,7 @@ def compile_exec(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts,
     _refuse_unsupported(wanted, ("execCPUAffinity",), "/process")
     plan = Plan()
     privileges = process.Privileges(wanted, facts.capabilities)
-    if process.needs_proc(wanted):
-        plan.add(lib.OP_PROC_ADOPT, "", "the host's procfs", fd=plan.carry("proc"))
-    namespaces.add_cgroup(plan, facts)
+    process.add_proc(plan, wanted)
     for kind in late:
         flag = namespaces.FLAGS[kind]
         plan.add(lib.OP_JOIN, "", f"{kind} namespace", fd=plan.carry("namespace", kind), numbers=(flag,))

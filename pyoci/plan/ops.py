@@ -47,7 +47,7 @@ class Plan:
 
     passed   a description of each descriptor that goes along, in the order of the registers from REG_PASSED up:
              (kind, what it is of ...): a "tree" (host path, recursive, pointer, about), an "idmapped-tree", a
-             "deep-idmapped-tree", a "cgroup" file, a "fifo", the "proc" of the host, a "namespace"
+             "deep-idmapped-tree", a "cgroup" file, a "fifo", a "namespace"
     """
 
     def __init__(self) -> None:

@@ -311,6 +311,7 @@ def _add_labels(plan: Plan, process: "dict[str, Any]") -> None:
         )
 
 
-def needs_proc(process: "dict[str, Any]") -> bool:
-    """Whether the ops above write into procfs."""
-    return bool(process.get("apparmorProfile") or process.get("selinuxLabel"))
+def add_proc(plan: Plan, process: "dict[str, Any]") -> None:
+    """What writing the labels needs, to be had while there is privilege for it: a procfs of our own, with processes only."""
+    if process.get("apparmorProfile") or process.get("selinuxLabel"):
+        plan.add(lib.OP_PROC_OPEN, "/process", "private procfs", numbers=(1,))
