@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -498,9 +499,15 @@ def test_a_stalled_reader_stops_nobody_else(running: Container, seat: Seat) -> N
     seat.master.until("y")
     assert running.exec("/bin/echo", "hi").out == "hi\n"
     running.kill("KILL")
-    while stalled.poll() is None:
-        assert seat.master.read_some(), "the terminal is silent, but its exec does not end"
-    assert stalled.returncode == 137
+    ended = os.pidfd_open(stalled.pid)
+    ready: list[int] = []
+    while ended not in ready:
+        ready, _, _ = select.select([ended, seat.master.fd], [], [], PATIENCE)
+        assert ready, "the terminal is silent, but its exec does not end"
+        if seat.master.fd in ready:
+            os.read(seat.master.fd, 1 << 16)
+    os.close(ended)
+    assert stalled.wait() == 137
 
 
 # -- cgroups
