@@ -76,19 +76,37 @@ def mounts() -> list[str]:
     return found
 
 
-def cgroups(prefix: str) -> list[str]:
-    """The cgroup directories of all hierarchies in whose path a component contains `prefix`, deepest first."""
-    found: list[str] = []
-    tops = [machine.CGROUPS]
+def cgroup_places() -> list[Path]:
+    """The cgroup directories in which containers of the tests come to lie, whatever path they ask for.
+
+    Not a walk over all of the hierarchy: in an emulated machine under systemd that takes longer than a container.
+    """
     if machine.cgroup_version() == 1:
-        tops = [top for top in machine.CGROUPS.iterdir() if top.is_dir() and not top.is_symlink()]
-    for top in tops:
-        for folder, folders, _ in os.walk(top, topdown=True):
-            below = folder[len(str(top)) :]
-            if prefix in below:
-                found.append(folder)
-            elif not any(prefix in name for name in folders) and below.count("/") >= 4:
-                folders.clear()
+        found = [top for top in machine.CGROUPS.iterdir() if top.is_dir() and not top.is_symlink()]
+        own = {}
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, names, path = line.split(":", 2)
+            own[names.removeprefix("name=") or "unified"] = path
+        return found + [top / own[top.name].strip("/") for top in found if own.get(top.name, "/") != "/"]
+    places = [machine.CGROUPS, machine.CGROUPS / "system.slice"]
+    (line,) = [line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")]
+    own_path = machine.CGROUPS / line[3:].lstrip("/")
+    while own_path != machine.CGROUPS:
+        places += [own_path, own_path / "user.slice"]
+        own_path = own_path.parent
+    return places
+
+
+def cgroups(prefix: str) -> list[str]:
+    """The cgroup directories of all hierarchies with a name that contains `prefix`, and those below; deepest first."""
+    found: set[str] = set()
+    for place in cgroup_places():
+        try:
+            names = [name for name in os.listdir(place) if prefix in name]
+        except FileNotFoundError:
+            continue
+        for name in names:
+            found.update(folder for folder, _, _ in os.walk(place / name))
     return sorted(found, key=len, reverse=True)
 
 

@@ -449,7 +449,7 @@ def test_a_foreground_terminal(running: Container, seat: Seat, option: str) -> N
 
 
 def test_a_window_change_is_passed_on(running: Container, seat: Seat) -> None:
-    script = "trap 'stty size; test \"$(stty size)\" = \"12 34\" && exit 0' WINCH; "
+    script = 'trap \'stty size; test "$(stty size)" = "12 34" && exit 0\' WINCH; '
     script += "echo ready; while :; do sleep 1000 & wait $!; done"
     process = seat.run(running.runtime.argv("exec", "-t", running.id, "/bin/sh", "-c", script))
     seat.master.until("ready")

@@ -27,7 +27,7 @@ def test_an_orphan_is_found_and_removed(checker: LeakChecker) -> None:
     """The grandchild outlives its parent and comes to us."""
     subprocess.run(["sh", "-c", "sleep 1000 &"], stdout=subprocess.DEVNULL, check=True)
     (line,) = checker.found()
-    assert "sleep 1000" in line
+    assert line.startswith("process ")
     checker.clean()
     assert checker.found() == []
 

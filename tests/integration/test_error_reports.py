@@ -1,0 +1,173 @@
+"""Errors as an interface: code, pointer into config.json, operation, errno and words, for what can go wrong in a create."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness.box import Container
+from harness.boxes import Boxes
+
+pytestmark = pytest.mark.only("pyoci")
+
+CODE = re.compile(r"[a-z]+(-[a-z0-9]+)*")
+
+
+def last_mount(made: Container) -> str:
+    return f"/mounts/{len(made.mounts) - 1}"
+
+
+def bad_source(made: Container) -> str:
+    made.mount("/x", "bind", "/no/such/source", "bind")
+    return last_mount(made)
+
+
+def bad_option(made: Container) -> str:
+    made.mount("/x", "tmpfs", "tmpfs", "mode=9")
+    return last_mount(made)
+
+
+def bad_type(made: Container) -> str:
+    made.mount("/x", "nosuchfs", "none")
+    return last_mount(made)
+
+
+def bad_destination(made: Container) -> str:
+    made.mount("/etc/passwd/below", "tmpfs", "tmpfs")
+    return last_mount(made)
+
+
+def bad_args(made: Container) -> str:
+    made.args("/no/such/program")
+    return "/process/args"
+
+
+def bad_path(made: Container) -> str:
+    made.args("no-such-program")
+    return "/process/args"
+
+
+def bad_cwd(made: Container) -> str:
+    made.process["cwd"] = "/etc/passwd"
+    return "/process/cwd"
+
+
+def bad_limit(made: Container) -> str:
+    made.process["rlimits"] = [
+        {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
+        {"type": "RLIMIT_NOFILE", "soft": 1 << 40, "hard": 1 << 40},
+    ]
+    return "/process/rlimits/1"
+
+
+def bad_sysctl(made: Container) -> str:
+    made.linux["sysctl"] = {"net.ipv4.no_such_thing": "1"}
+    return "/linux/sysctl/net.ipv4.no_such_thing"
+
+
+def bad_namespace(made: Container) -> str:
+    made.namespace("network", "/no/such/namespace")
+    return f"/linux/namespaces/{len(made.linux['namespaces']) - 1}"
+
+
+def bad_root(made: Container) -> str:
+    made.config["root"]["path"] = "no-such-root"
+    return "/root/path"
+
+
+def bad_hook(made: Container) -> str:
+    made.config["hooks"] = {"createRuntime": [{"path": "/bin/true"}, {"path": "/no/such/hook"}]}
+    return "/hooks/createRuntime/1"
+
+
+def bad_device(made: Container) -> str:
+    made.linux["devices"] = [{"path": "/etc/passwd", "type": "c", "major": 1, "minor": 3}]
+    return "/linux/devices/0"
+
+
+def bad_profile(made: Container) -> str:
+    made.linux["seccomp"] = {"defaultAction": "SCMP_ACT_NONSENSE"}
+    return "/linux/seccomp"
+
+
+def bad_hostname(made: Container) -> str:
+    made.config["hostname"] = "x" * 100
+    return "/hostname"
+
+
+def bad_propagation(made: Container) -> str:
+    made.linux["rootfsPropagation"] = "nonsense"
+    return "/linux/rootfsPropagation"
+
+
+def bad_score(made: Container) -> str:
+    made.process["oomScoreAdj"] = 5000
+    return "/process/oomScoreAdj"
+
+
+def bad_cpus(made: Container) -> str:
+    made.linux["resources"]["cpu"] = {"cpus": "4095"}
+    return "/linux/resources/cpu"
+
+
+WRONG: list[Callable[[Container], str]] = [
+    bad_source,
+    bad_option,
+    bad_type,
+    bad_destination,
+    bad_args,
+    bad_path,
+    bad_cwd,
+    bad_limit,
+    bad_sysctl,
+    bad_namespace,
+    bad_root,
+    bad_hook,
+    bad_device,
+    bad_profile,
+    bad_hostname,
+    bad_propagation,
+    bad_score,
+    bad_cpus,
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: str(wrong.__name__))
+def test_the_error_points_at_its_cause(box: Boxes, folder: Path, wrong: Callable[[Container], str]) -> None:
+    made = box("/bin/true")
+    pointer = wrong(made)
+    log = folder / "log"
+    made.runtime.global_options = ["--log", str(log), "--log-format", "json"]
+    found = made.create(check=False).failed()
+    (line,) = log.read_text().splitlines()
+    entry: dict[str, Any] = json.loads(line)
+    assert entry["level"] == "error"
+    assert entry.get("pointer", "").startswith(pointer), entry
+    assert CODE.fullmatch(entry["code"]), entry
+    assert entry["msg"] in found.err or found.err.splitlines()[0].endswith(entry["msg"].splitlines()[0]), (
+        entry,
+        found,
+    )
+    assert "Traceback" not in found.err and "bug in pyoci" not in found.err
+    if "errno" in entry:
+        assert re.fullmatch(r"E[A-Z0-9]+", entry["errno"]), entry
+    assert not made.runtime.exists(made.id)
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: str(wrong.__name__))
+def test_the_message_can_stand_alone(box: Boxes, wrong: Callable[[Container], str]) -> None:
+    """One line that begins with the verb and names what it's about: a person sees no pointer, no bundle."""
+    made = box("/bin/true")
+    pointer = wrong(made)
+    first = made.create(check=False).err.splitlines()[0]
+    assert first.startswith("pyoci: create: "), first
+    words = re.findall(r"[A-Za-z]{3,}", pointer.rsplit("/", 2)[-1] + " " + pointer)
+    value = json.dumps(made.config)
+    named = [
+        word for word in re.findall(r"[\w./-]{3,}", first.removeprefix("pyoci: create: ")) if word in value
+    ]
+    assert named or any(word.lower() in first.lower() for word in words), (first, pointer)
