@@ -15,7 +15,6 @@ from harness.boxes import Boxes
 from harness.runtime import PATIENCE
 from harness.terminal import ConsoleSocket, Seat, set_window_size, window_size
 
-
 # Runtimes may set the first size after the start, so that there is more than one change
 WINDOW = "trap 'set -- $(stty size); echo $*; test $2 = 34 && exit 0' WINCH; echo ready; while :; do sleep 1000 & wait $!; done"
 
