@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 def destroy(entry: "Entry", manager: "Manager | None") -> None:
-    """Remove the cgroup, unless it was there before, run the poststop hooks, remove the entry, of a container whose process is dead.
+    """Remove the cgroup, run the poststop hooks, remove the entry, of a container whose process is dead.
 
     Raises OciError for a cgroup or an entry that can't be removed; then the entry stays, for another try.
     """
-    if manager is not None and not entry.record["flags"].get("cgroup_found"):
+    if manager is not None:
         manager.destroy()
         clock.lap("cgroup removal", "/linux/cgroupsPath")
     _poststop(entry)

@@ -98,7 +98,6 @@ class Creation:
             "no_new_keyring": request.no_new_keyring,
             "rootless": self.rootless,
             "host_pid": not namespaces.is_new(self.spec, "pid"),
-            "cgroup_found": self.manager is not None and self.manager.exists(),
         }
         self.entry.record = record
         try:

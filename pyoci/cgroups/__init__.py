@@ -26,10 +26,13 @@ def manager(spec: "dict[str, Any]", id: str, *, systemd: bool = False, rootless:
     if paths.is_v2():
         from pyoci.cgroups.v2 import V2
 
-        return V2.plan(request)
-    from pyoci.cgroups.v1 import V1
+        found: Manager = V2.plan(request)
+    else:
+        from pyoci.cgroups.v1 import V1
 
-    return V1.plan(request)
+        found = V1.plan(request)
+    found.keep_existing()
+    return found
 
 
 def from_record(record: "dict[str, Any]") -> "Manager":
@@ -37,14 +40,17 @@ def from_record(record: "dict[str, Any]") -> "Manager":
     if record["manager"] == "v1":
         from pyoci.cgroups.v1 import V1
 
-        return V1(record["paths"], rootless=record["rootless"])
-    if record["manager"] == "v2":
+        found: Manager = V1(record["paths"], rootless=record["rootless"])
+    elif record["manager"] == "v2":
         from pyoci.cgroups.v2 import V2
 
-        return V2(record["path"], rootless=record["rootless"])
-    from pyoci.cgroups.systemd import Systemd
+        found = V2(record["path"], rootless=record["rootless"])
+    else:
+        from pyoci.cgroups.systemd import Systemd
 
-    return Systemd.from_record(record)
+        return Systemd.from_record(record)
+    found.keep(record.get("kept", []))
+    return found
 
 
 def _request(spec: "dict[str, Any]", id: str, rootless: bool) -> "Request":

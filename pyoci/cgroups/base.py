@@ -74,11 +74,20 @@ class Manager:
         self._request = request
         self._rootless = request.rootless if request else rootless
         self._made: list[str] = []  # what `create` has made, also above the container's own
+        self._kept: list[str] = []  # the container's own ones that were there before it
 
     def record(self) -> "dict[str, Any]":
         """What `from_record` needs, made of JSON values; complete before `create`, and to be asked again
         after `add`."""
         raise NotImplementedError
+
+    def keep_existing(self) -> None:
+        """Before `create`: the cgroups that are there already will outlive the container (runtime.md, delete)."""
+        self._kept = [path for path in self.paths() if posix.access(path, posix.F_OK)]
+
+    def keep(self, paths: list[str]) -> None:
+        """As `keep_existing` found out when the container was made."""
+        self._kept = paths
 
     def create(self) -> None:
         """Make the cgroups. Raises OciError; then nothing that was made is left."""
@@ -228,6 +237,8 @@ class Manager:
         deadline = time.monotonic() + REMOVE_SECONDS
         failure: OciError | None = None
         for path in self.paths():
+            if path in self._kept:
+                continue
             try:
                 tree.remove(path, deadline)
             except OSError as error:

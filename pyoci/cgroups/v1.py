@@ -68,7 +68,12 @@ class V1(base.Manager):
         return manager
 
     def record(self) -> "dict[str, Any]":
-        return {"manager": "v1", "paths": self._directories, "rootless": self._rootless}
+        return {
+            "manager": "v1",
+            "paths": self._directories,
+            "rootless": self._rootless,
+            "kept": self._kept,
+        }
 
     def paths(self) -> list[str]:
         return list(dict.fromkeys(self._directories.values()))

@@ -46,7 +46,7 @@ class V2(base.Manager):
         return cls("/".join([start, *paths.components(request.path or request.id)]), request)
 
     def record(self) -> "dict[str, Any]":
-        return {"manager": "v2", "path": self._path, "rootless": self._rootless}
+        return {"manager": "v2", "path": self._path, "rootless": self._rootless, "kept": self._kept}
 
     def paths(self) -> list[str]:
         return [self._path] if self._path else []

@@ -102,7 +102,10 @@ def add_late(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
             plan.add(
                 lib.OP_JOIN, pointer, "time namespace", fd=plan.carry("namespace", index), numbers=(NEWTIME,)
             )
-    add_cgroup(plan, facts)
+    if facts.cgroup_fds:  # cgroup v1: the init moves itself; in v2 it was born in its cgroup
+        registers = [plan.carry("cgroup", index) for index in range(facts.cgroup_fds)]
+        about = "cgroup"
+        plan.add(lib.OP_CGROUP_JOIN, "/linux/cgroupsPath", about, fd=registers[0], numbers=(len(registers),))
     if is_new(spec, "cgroup"):
         plan.add(lib.OP_UNSHARE, "/linux/namespaces", "new namespaces: cgroup", numbers=(NEWCGROUP,))
     if is_new(spec, "time"):
@@ -114,11 +117,3 @@ def add_late(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
             ]
         )
         plan.add(lib.OP_TIME_OFFSETS, "/linux/timeOffsets", "time namespace", texts=(lines,))
-
-
-def add_cgroup(plan: Plan, facts: Facts) -> None:
-    """cgroup v1: the init moves itself; in v2 it was born in its cgroup."""
-    if not facts.cgroup_fds:
-        return
-    registers = [plan.carry("cgroup", index) for index in range(facts.cgroup_fds)]
-    plan.add(lib.OP_CGROUP_JOIN, "/linux/cgroupsPath", "cgroup", fd=registers[0], numbers=(len(registers),))

@@ -71,6 +71,7 @@ def test_v1_absolute(v1_tree: Path) -> None:
     assert manager.record() == {
         "manager": "v1",
         "rootless": False,
+        "kept": [],
         "paths": {
             "memory": f"{v1_tree}/memory/docker/x",
             "cpu": f"{v1_tree}/cpu,cpuacct/docker/x",

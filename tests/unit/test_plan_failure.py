@@ -59,7 +59,7 @@ def test_program(step: str, obj: str, error: int, text: str) -> None:
 
 def test_directory() -> None:
     assert explain("OP_CWD", "directory /w", errno.ENOTDIR, "chdir", "/w") == (
-        'chdir to cwd ("/w") set in config.json failed: not a directory'
+        'chdir to cwd ("/w") set in config.json failed: not a directory (it is a file in the rootfs)'
     )
     assert "it is outside of the container: operation not permitted" in explain(
         "OP_CWD", "directory /proc/self/fd/9", errno.EXDEV, "getcwd"
@@ -86,7 +86,7 @@ def test_hook() -> None:
         ("OP_RLIMIT", "RLIMIT_NOFILE 1:2", errno.EPERM, "setrlimit", "", "CAP_SYS_RESOURCE"),
         ("OP_CONSOLE", "terminal", errno.ENOENT, "open", "ptmx", "a terminal needs a devpts mounted on /dev/pts"),
         ("OP_SECCOMP", "filter of 3 instructions", errno.EINVAL, "seccomp", "", "does not know a flag or an action"),
-        ("OP_PROC_WRITE", "sysctl net.x", errno.ENOENT, "open", "sys/net/x", "this kernel, or this namespace, does not have it"),
+        ("OP_PROC_WRITE", "sysctl net.x", errno.ENOENT, "open", "sys/net/x", "open /proc/sys/net/x: no such file"),
     ],
 )  # fmt: skip
 def test_hints(code: str, about: str, error: int, step: str, obj: str, text: str) -> None:

@@ -267,7 +267,9 @@ def test_sysctl(key: str, path: str) -> None:
 
 def test_private_procfs_is_opened_only_for_who_writes_into_it() -> None:
     assert not plans.find(plans.prepare(plans.spec()), "OP_PROC_OPEN")
-    assert plans.find(plans.prepare(plans.spec(process__apparmorProfile="p")), "OP_PROC_OPEN")
+    assert not plans.find(plans.finish(plans.spec()), "OP_PROC_OPEN")
+    labelled = plans.one(plans.finish(plans.spec(process__apparmorProfile="p")), "OP_PROC_OPEN")
+    assert labelled.numbers == (1,)  # it stays open while others may look: processes only
     assert plans.find(plans.prepare(plans.spec(linux__namespaces=plans.namespaces("time"))), "OP_PROC_OPEN")
 
 
@@ -410,12 +412,12 @@ def test_exec() -> None:
     )
     wanted = {"args": ["ps"], "env": ["HOME=/"], "cwd": "/w", "terminal": True, "noNewPrivileges": True}
     compiled = compiler.compile_exec(
-        made, wanted, plans.facts(seccomp=(FILTER, 0), cgroup_fds=1), ["cgroup", "time"]
+        made, wanted, plans.facts(seccomp=(FILTER, 0)), ["cgroup", "time"]
     )
     assert compiled.prepare.ops == []
     plan = compiled.finish
     assert plans.names(plan) == [
-        *("OP_CGROUP_JOIN", "OP_JOIN", "OP_JOIN", "OP_ROOT_JOINED", "OP_SESSION", "OP_KEYRING", "OP_CONSOLE"),
+        *("OP_JOIN", "OP_JOIN", "OP_ROOT_JOINED", "OP_SESSION", "OP_KEYRING", "OP_CONSOLE"),
         *(
             "OP_STDIO_NULL",
             "OP_PERSONALITY",
@@ -426,18 +428,18 @@ def test_exec() -> None:
         ),
         *("OP_READY", "OP_SECCOMP", "OP_EXEC"),
     ]
-    assert plan.passed == [("cgroup", 0), ("namespace", "cgroup"), ("namespace", "time")]
+    assert plan.passed == [("namespace", "cgroup"), ("namespace", "time")]
     joins = plans.find(plan, "OP_JOIN")
-    assert [(op.fd - lib.REG_PASSED, op.numbers) for op in joins] == [(1, (0x2000000,)), (2, (0x80,))]
+    assert [(op.fd - lib.REG_PASSED, op.numbers) for op in joins] == [(0, (0x2000000,)), (1, (0x80,))]
     assert plans.one(plan, "OP_CONSOLE").flags == lib.OPF_JOINED
     assert plans.one(plan, "OP_READY").fd2 == 0
 
 
-def test_exec_writes_its_labels_through_the_hosts_procfs() -> None:
+def test_exec_writes_its_labels_through_a_procfs_with_processes_only() -> None:
     wanted = {"args": ["ps"], "selinuxLabel": "x"}
     plan = compiler.compile_exec(plans.spec(), wanted, plans.facts(no_new_keyring=True), []).finish
-    assert plans.names(plan)[:3] == ["OP_PROC_ADOPT", "OP_ROOT_JOINED", "OP_SESSION"]
-    assert plan.passed == [("proc",)]
+    assert plans.names(plan)[:3] == ["OP_PROC_OPEN", "OP_ROOT_JOINED", "OP_SESSION"]
+    assert plan.passed == []
     assert "OP_KEYRING" not in plans.names(plan)
 
 

@@ -48,7 +48,7 @@ def test_text(bundle: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     ]
     rows = {line.split()[-1]: line for line in text.splitlines() if line}
     assert "hostname box" in rows["/hostname"]
-    assert "[size=1k, ro, nosuid]" in next(line for line in text.splitlines() if "mount new" in line)
+    assert "[size=1k, nosuid]" in next(line for line in text.splitlines() if "mount new" in line)
     assert "[CAP_KILL]" in rows["/process/capabilities/bounding"]
     assert (
         text.index("prestart hook /h/p  /hooks/prestart/0")

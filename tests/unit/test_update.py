@@ -250,7 +250,7 @@ def test_a_failing_or_missing_ps(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_ps(monkeypatch, "", 1)
     with pytest.raises(OciError) as caught:
         ps.table([1], ["--what"])
-    assert caught.value.message == "exit status 1: usage: ..."
+    assert caught.value.message == "/bin/ps ended with exit status 1: usage: ..."
     monkeypatch.setattr("shutil.which", lambda name, path: None)
     with pytest.raises(OciError, match=r"executable file not found in \$PATH"):
         ps.table([1], [])
