@@ -132,7 +132,9 @@ class Freezer:
         return f"(PyObject *)&{name}"
 
     def _tuple(self, value: tuple[Any, ...]) -> str:
-        items = ["NULL" if isinstance(item, frozenset) else self.reference(item) for item in value] or ["NULL"]
+        items = ["NULL" if isinstance(item, frozenset) else self.reference(item) for item in value] or [
+            "NULL"
+        ]
         head = f"VAR_HEAD(PyTuple_Type, {len(value)})"
         name = self._add(f"TUPLE({len(items)})", f"{{{{0, 0}}, {{{head}, {{{', '.join(items)}}}}}}}")
         for index, item in enumerate(value):
@@ -197,5 +199,9 @@ def source(modules: dict[str, CodeType]) -> tuple[str, list[str]]:
             continue
     rows = ["\nPyObject *const pyoci_deep_frozen[] = {\n"]
     rows += [f"    {reference}, /* {name} */\n" for name, reference in found.items()]
-    rows += ["};\n\nconst struct pyoci_deep_set pyoci_deep_sets[] = {\n", *freezer.sets, "    {NULL, NULL},\n};\n"]
+    rows += [
+        "};\n\nconst struct pyoci_deep_set pyoci_deep_sets[] = {\n",
+        *freezer.sets,
+        "    {NULL, NULL},\n};\n",
+    ]
     return freezer.text() + "".join(rows), list(found)

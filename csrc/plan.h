@@ -18,7 +18,7 @@ enum plan_limits {
     PLAN_MAGIC = 0x314e4c50, /* "PLN1" */
     PLAN_MAX_SIZE = 16777216,
     PLAN_MAX_OPS = 100000,
-    PLAN_MAX_FDS = 240, /* descriptors that come with one plan (SCM_MAX_FD is 253) */
+    PLAN_MAX_FDS = 240,        /* descriptors that come with one plan (SCM_MAX_FD is 253) */
     PLAN_MAX_STRINGS = 200000, /* in the argument and environment lists of one op together */
     PLAN_MAX_REPLY = 1024,     /* bytes of text in a reply */
     PLAN_TEXTS = 3,
@@ -58,23 +58,23 @@ enum plan_opcode {
     OP_PROC_WRITE,       /* texts[0]: path below procfs; texts[1]: content */
     OP_NULL_OPEN,        /* -> REG_NULL */
     OP_HOST_PROPAGATION, /* numbers[0]: MS_* for the whole tree before rootfs is known */
-    OP_ROOTFS,           /* texts[0]: host path, or fd: a detached tree -> REG_ROOT; OPF_JOINED: no mount namespace of our own */
-    OP_ROOT_JOINED,      /* "/" of the joined mount namespace -> REG_ROOT */
-    OP_MOUNT_NEW,        /* texts: type, source, numbers[1] options; numbers[0]: MOUNT_ATTR_* -> fd2, else REG_MOUNT */
-    OP_MOUNT_BIND,       /* texts[0]: host path, or fd: a detached tree; OPF_RECURSIVE -> REG_MOUNT */
-    OP_MOUNT_ATTR,       /* fd; numbers[0]: set, [1]: clear (MOUNT_ATTR_*); [2]: propagation MS_*; OPF_RECURSIVE */
-    OP_TARGET,           /* texts[0]: path below fd, else REG_ROOT; numbers: enum plan_target, mode -> REG_TARGET */
-    OP_ATTACH,           /* fd (a mount) onto fd2 (a target) */
-    OP_MOUNT_OLD,        /* the same by mount(2); texts: type, source, data; numbers[0]: MS_* -> REG_MOUNT */
-    OP_COPY_UP,          /* what is below fd2 (a directory) goes into fd (an unattached mount) */
-    OP_MODE_LIKE,        /* the root of fd (a mount) gets the mode of fd2 (a directory) */
-    OP_MKNOD,            /* texts[0]: path; numbers: mode with type, device, uid, gid */
-    OP_SYMLINK,          /* texts[0]: content; texts[1]: path; fd: the tree it is made in */
-    OP_MASK,             /* texts[0]: path */
-    OP_READONLY,         /* texts[0]: path */
-    OP_CONSOLE,          /* numbers[0]: rows << 16 | columns; OPF_JOINED: no /dev/console is made */
-    OP_STDIO_NULL,       /* standard files that are the host's /dev/null become the container's */
-    OP_STDIO_OWNER,      /* numbers[0]: uid that must be able to reopen the standard files */
+    OP_ROOTFS,      /* texts[0]: host path, or fd: a detached tree -> REG_ROOT; OPF_JOINED: no mount namespace of our own */
+    OP_ROOT_JOINED, /* "/" of the joined mount namespace -> REG_ROOT */
+    OP_MOUNT_NEW,   /* texts: type, source, numbers[1] options; numbers[0]: MOUNT_ATTR_* -> fd2, else REG_MOUNT */
+    OP_MOUNT_BIND,  /* texts[0]: host path, or fd: a detached tree; OPF_RECURSIVE -> REG_MOUNT */
+    OP_MOUNT_ATTR,  /* fd; numbers[0]: set, [1]: clear (MOUNT_ATTR_*); [2]: propagation MS_*; OPF_RECURSIVE */
+    OP_TARGET,      /* texts[0]: path below fd, else REG_ROOT; numbers: enum plan_target, mode -> REG_TARGET */
+    OP_ATTACH,      /* fd (a mount) onto fd2 (a target) */
+    OP_MOUNT_OLD,   /* the same by mount(2); texts: type, source, data; numbers[0]: MS_* -> REG_MOUNT */
+    OP_COPY_UP,     /* what is below fd2 (a directory) goes into fd (an unattached mount) */
+    OP_MODE_LIKE,   /* the root of fd (a mount) gets the mode of fd2 (a directory) */
+    OP_MKNOD,       /* texts[0]: path; numbers: mode with type, device, uid, gid */
+    OP_SYMLINK,     /* texts[0]: content; texts[1]: path; fd: the tree it is made in */
+    OP_MASK,        /* texts[0]: path */
+    OP_READONLY,    /* texts[0]: path */
+    OP_CONSOLE,     /* numbers[0]: rows << 16 | columns; OPF_JOINED: no /dev/console is made */
+    OP_STDIO_NULL,  /* standard files that are the host's /dev/null become the container's */
+    OP_STDIO_OWNER, /* numbers[0]: uid that must be able to reopen the standard files */
     OP_ROOT_READONLY,
     OP_PIVOT_ROOT,
     OP_CHROOT,
@@ -91,12 +91,12 @@ enum plan_opcode {
     OP_USER,             /* numbers: uid, gid, count of groups; texts[0]: uint32_t groups[]; OPF_NO_GROUPS */
     OP_CAPABILITIES,     /* numbers: effective, permitted, inheritable, ambient */
     OP_NO_NEW_PRIVS,
-    OP_SECCOMP,          /* texts[0]: struct sock_filter[]; numbers: count, flags */
-    OP_FIND_EXECUTABLE,  /* texts[0]: name; texts[1]: PATH */
-    OP_HOME,             /* numbers[0]: uid whose home directory HOME shall be */
-    OP_READY,            /* all is set up: tell the runtime, and wait for one byte from it; fd2: the failure fifo, if any */
-    OP_WAIT_START,       /* fd: the start fifo */
-    OP_EXEC,             /* texts: argument list, environment list; numbers: their counts */
+    OP_SECCOMP,         /* texts[0]: struct sock_filter[]; numbers: count, flags */
+    OP_FIND_EXECUTABLE, /* texts[0]: name; texts[1]: PATH */
+    OP_HOME,            /* numbers[0]: uid whose home directory HOME shall be */
+    OP_READY,           /* all is set up: tell the runtime, and wait for one byte from it; fd2: the failure fifo, if any */
+    OP_WAIT_START,      /* fd: the start fifo */
+    OP_EXEC,            /* texts: argument list, environment list; numbers: their counts */
     OP_COUNT,
 };
 
@@ -137,12 +137,12 @@ struct plan_op {
 
 /* What the init says. A reply is followed by `length` bytes of text. */
 enum plan_reply_kind {
-    REPLY_DONE = 1,    /* every op of this plan is done; the next plan, please */
-    REPLY_READY = 2,   /* all is set up; waits for one byte */
+    REPLY_DONE = 1,     /* every op of this plan is done; the next plan, please */
+    REPLY_READY = 2,    /* all is set up; waits for one byte */
     REPLY_TERMINAL = 3, /* a descriptor comes along: the terminal's master; text: its name */
-    REPLY_TIMES = 4,   /* op: the first of some; text: uint64_t when it began, then when it and each one after it ended, in
+    REPLY_TIMES = 4,    /* op: the first of some; text: uint64_t when it began, then when it and each one after it ended, in
                           nanoseconds of CLOCK_REALTIME: the one clock that a time namespace does not shift */
-    REPLY_ERROR = 5,   /* op, error; text: the step that failed, NUL, its object */
+    REPLY_ERROR = 5,    /* op, error; text: the step that failed, NUL, its object */
 };
 
 struct plan_reply {

@@ -29,7 +29,8 @@ static bool receive_header(struct plan_header *header) {
         struct cmsghdr align;
     } control;
     struct iovec vector = {.iov_base = header, .iov_len = sizeof(*header)};
-    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
+    struct msghdr message = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
     ssize_t got;
 
     do
@@ -59,7 +60,8 @@ bool receive_plan(void) {
 
     if (!receive_header(&header))
         return false;
-    if (header.magic != PLAN_MAGIC || header.size < sizeof(header) || header.size > PLAN_MAX_SIZE || header.count > PLAN_MAX_OPS)
+    if (header.magic != PLAN_MAGIC || header.size < sizeof(header) || header.size > PLAN_MAX_SIZE ||
+        header.count > PLAN_MAX_OPS)
         return false;
     if (plan->header)
         munmap(plan->header, plan->mapped);

@@ -29,7 +29,8 @@ void op_mknod(const struct plan_op *op) {
         close(parent);
         return;
     }
-    check(fchownat(parent, name, (uid_t)op->numbers[2], (gid_t)op->numbers[3], AT_SYMLINK_NOFOLLOW), "chown", op_text(op, 0));
+    check(fchownat(parent, name, (uid_t)op->numbers[2], (gid_t)op->numbers[3], AT_SYMLINK_NOFOLLOW), "chown",
+          op_text(op, 0));
     close(parent);
 }
 

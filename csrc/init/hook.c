@@ -65,7 +65,8 @@ static pid_t start_hook(const struct plan_op *op, int state, int output) {
         dup2(state, 0);
         dup2(output, 1);
         dup2(output, 2);
-        sys_close_range(3, ~0u); /* neither what the container inherits, nor what /proc/self/fd/N in its path could lead to */
+        sys_close_range(3,
+                        ~0u); /* neither what the container inherits, nor what /proc/self/fd/N in its path could lead to */
         umask(init.mask);
         /* the path stands in front of the arguments; a hook without arguments gets the path as its own name */
         execve(args[0], args + (arguments > 1), env);

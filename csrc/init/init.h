@@ -19,14 +19,14 @@ struct plan {
     uint32_t text_size;
     uint64_t *times; /* when the first op began, then when each one ended; NULL when nobody asks */
     uint32_t told;   /* of how many ops the times have been sent */
-    size_t mapped; /* bytes of memory from header on */
+    size_t mapped;   /* bytes of memory from header on */
 };
 
 struct init {
     int sync;     /* socket to the runtime; -1 once it is closed */
     int failures; /* fifo that `start` reads, instead of sync, once it waits for start */
     uint32_t current;
-    mode_t mask;   /* the file mode mask that programs get; our own is 0 */
+    mode_t mask; /* the file mode mask that programs get; our own is 0 */
     bool cwd_done;
     bool mask_attached;
     int registers[REG_COUNT];
@@ -79,7 +79,8 @@ int sys_close_range(unsigned first, unsigned last);
 int sys_pidfd_open(pid_t pid);
 
 /* the ops, by room */
-op_function op_unshare, op_join, op_time_offsets, op_cgroup_join, op_session, op_keyring, op_hostname, op_domainname, op_loopback;
+op_function op_unshare, op_join, op_time_offsets, op_cgroup_join, op_session, op_keyring, op_hostname, op_domainname,
+    op_loopback;
 op_function op_proc_open, op_proc_write, op_null_open;
 op_function op_host_propagation, op_rootfs, op_root_joined, op_root_readonly, op_pivot_root, op_chroot, op_root_propagation;
 op_function op_mount_new, op_mount_bind, op_mount_attr, op_target, op_attach, op_mount_old, op_copy_up;

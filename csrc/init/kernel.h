@@ -5,27 +5,27 @@
 #include <stdint.h>
 
 /* openat2(2) */
-#define RESOLVE_NO_XDEV 0x01
+#define RESOLVE_NO_XDEV       0x01
 #define RESOLVE_NO_MAGICLINKS 0x02
-#define RESOLVE_NO_SYMLINKS 0x04
-#define RESOLVE_BENEATH 0x08
-#define RESOLVE_IN_ROOT 0x10
+#define RESOLVE_NO_SYMLINKS   0x04
+#define RESOLVE_BENEATH       0x08
+#define RESOLVE_IN_ROOT       0x10
 
 /* open_tree(2), mount_setattr(2), fsconfig(2) */
-#define TREE_CLONE 0x1
-#define TREE_RECURSIVE 0x8000
+#define TREE_CLONE         0x1
+#define TREE_RECURSIVE     0x8000
 #define ATTRIBUTE_READONLY 0x1
-#define FSCONFIG_FLAG 0
-#define FSCONFIG_STRING 1
-#define FSCONFIG_CREATE 6
+#define FSCONFIG_FLAG      0
+#define FSCONFIG_STRING    1
+#define FSCONFIG_CREATE    6
 
 /* statfs(2) */
-#define PROC_MAGIC 0x9fa0
+#define PROC_MAGIC   0x9fa0
 #define DEVPTS_MAGIC 0x1cd1
 
 /* seccomp(2), bpf filters */
 #define SECCOMP_FILTER 1
-#define MAX_FILTER 4096
+#define MAX_FILTER     4096
 
 struct sock_filter {
     uint16_t code;

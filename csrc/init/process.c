@@ -219,7 +219,8 @@ void op_find_executable(const struct plan_op *op) {
     }
     while (*name) {
         size_t length = strcspn(place, ":");
-        if (length && *place == '/' && (size_t)snprintf(path, sizeof(path), "%.*s/%s", (int)length, place, name) < sizeof(path)) {
+        if (length && *place == '/' &&
+            (size_t)snprintf(path, sizeof(path), "%.*s/%s", (int)length, place, name) < sizeof(path)) {
             error = try_executable(path);
             if (error == 0) {
                 found_executable(path);
@@ -249,7 +250,8 @@ static const char *home_in(char *text, unsigned uid) {
                 *place = '\0';
                 fields[count++] = place + 1;
             }
-        if (count >= 6 && *fields[2] && strtoul(fields[2], NULL, 10) == uid && strspn(fields[2], "0123456789") == strlen(fields[2]))
+        if (count >= 6 && *fields[2] && strtoul(fields[2], NULL, 10) == uid &&
+            strspn(fields[2], "0123456789") == strlen(fields[2]))
             return fields[5];
     }
     return NULL;

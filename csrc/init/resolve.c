@@ -126,7 +126,7 @@ static int create_missing(int root, char path[PATH_MAX], bool directory, mode_t 
     }
     *out = parent;
     return 1;
-failed: {
+failed : {
     int error = errno;
     close(parent);
     errno = error;

@@ -14,20 +14,20 @@ enum spawn_limits {
 
 /* How a container's init comes into the world; see spawn.c. */
 struct spawn {
-    uint64_t clone_flags;  /* CLONE_NEW* the init is born with */
-    int joins;             /* namespaces that are joined before, in this order */
-    int join_fds[8];       /* namespace files, or a pidfd */
+    uint64_t clone_flags; /* CLONE_NEW* the init is born with */
+    int joins;            /* namespaces that are joined before, in this order */
+    int join_fds[8];      /* namespace files, or a pidfd */
     uint64_t join_flags[8];
-    int tasks;             /* cgroup v1 `tasks` files that the process which joins writes itself into before */
+    int tasks; /* cgroup v1 `tasks` files that the process which joins writes itself into before */
     int task_fds[32];
-    int cgroup_fd;         /* cgroup v2 directory it is born in, or -1 */
-    int wait_for_maps;     /* it waits for one byte on `sync` until its id maps are written */
-    int become_root;       /* then it becomes uid 0 and gid 0 of its user namespace */
-    int preserved;         /* descriptors 3.. that it keeps */
-    int die_with_parent;   /* PR_SET_PDEATHSIG: SIGKILL */
-    int sync;              /* result: our end of the sync socket */
-    int pid;               /* result */
-    int pidfd;             /* result */
+    int cgroup_fd;       /* cgroup v2 directory it is born in, or -1 */
+    int wait_for_maps;   /* it waits for one byte on `sync` until its id maps are written */
+    int become_root;     /* then it becomes uid 0 and gid 0 of its user namespace */
+    int preserved;       /* descriptors 3.. that it keeps */
+    int die_with_parent; /* PR_SET_PDEATHSIG: SIGKILL */
+    int sync;            /* result: our end of the sync socket */
+    int pid;             /* result */
+    int pidfd;           /* result */
 };
 
 int pyoci_prepare(uint64_t unshared);

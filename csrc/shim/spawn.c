@@ -145,7 +145,8 @@ static void reap(long pid) {
 }
 
 ON_OWN_STACK /* Close what is open from `first` up, but for some. */
-static void close_others(int first, const int *kept, int count) {
+    static void
+    close_others(int first, const int *kept, int count) {
     for (;;) {
         int next = INT_MAX;
         for (int i = 0; i < count; i++)

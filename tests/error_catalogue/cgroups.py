@@ -116,7 +116,8 @@ def file_that_is_not_there(stage: Stage) -> Result:
     'cannot set cpuset.cpus to "99999"',
     verb="run",
     pointer=RESOURCES + "/cpu/cpus",
-    errno="ERANGE", hint="of that number",
+    errno="ERANGE",
+    hint="of that number",
 )
 def limit_that_cannot_be(stage: Stage) -> Result:
     machine.need_controller("cpuset")

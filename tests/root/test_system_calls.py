@@ -41,7 +41,9 @@ def calls(runtime: Runtime, folder: Path) -> Counter:
     return Counter(runtime, folder)
 
 
-def test_each_light_verb_keeps_to_its_budget(box: Boxes, runtime: Runtime, folder: Path, calls: Counter) -> None:
+def test_each_light_verb_keeps_to_its_budget(
+    box: Boxes, runtime: Runtime, folder: Path, calls: Counter
+) -> None:
     made = box("/bin/sleep", "100")
     made.create()
     calls.runtime = made.runtime

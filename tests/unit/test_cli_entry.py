@@ -354,7 +354,9 @@ def test_a_usage_error_is_logged_too(tmp_path: Path, capfd: pytest.CaptureFixtur
 
 def test_a_log_that_cannot_be_written(lifecycle: Lifecycle, capfd: pytest.CaptureFixture[str]) -> None:
     assert call("--log", "/nonexistent/log", "start", "ID") == 1
-    assert capfd.readouterr().err.startswith("pyoci: start: log file /nonexistent/log: no such file or directory\n")
+    assert capfd.readouterr().err.startswith(
+        "pyoci: start: log file /nonexistent/log: no such file or directory\n"
+    )
     assert lifecycle.calls == []
 
 

@@ -411,9 +411,7 @@ def test_exec() -> None:
         linux__personality={"domain": "LINUX32"},
     )
     wanted = {"args": ["ps"], "env": ["HOME=/"], "cwd": "/w", "terminal": True, "noNewPrivileges": True}
-    compiled = compiler.compile_exec(
-        made, wanted, plans.facts(seccomp=(FILTER, 0)), ["cgroup", "time"]
-    )
+    compiled = compiler.compile_exec(made, wanted, plans.facts(seccomp=(FILTER, 0)), ["cgroup", "time"])
     assert compiled.prepare.ops == []
     plan = compiled.finish
     assert plans.names(plan) == [

@@ -14,14 +14,12 @@ static dev_t own_device;
 static ino_t own_inode;
 
 /* A file of the container: what its link says leads to it from in here, too. */
-static int inside(const char *target, const struct stat *found)
-{
+static int inside(const char *target, const struct stat *found) {
     struct stat here;
     return stat(target, &here) == 0 && here.st_dev == found->st_dev && here.st_ino == found->st_ino;
 }
 
-static void try_file(const char *path)
-{
+static void try_file(const char *path) {
     struct stat found;
     char target[4096];
     ssize_t n = readlink(path, target, sizeof target - 1);
@@ -39,8 +37,7 @@ static void try_file(const char *path)
     }
 }
 
-static void try_process(const char *pid)
-{
+static void try_process(const char *pid) {
     char path[300];
     snprintf(path, sizeof path, "/proc/%s/exe", pid);
     try_file(path);
@@ -54,8 +51,7 @@ static void try_process(const char *pid)
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct stat self;
     time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 1);
     if (stat("/proc/self/exe", &self) != 0)

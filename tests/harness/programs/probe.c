@@ -15,8 +15,7 @@
 /* musl-gcc does not see the kernel's headers. From linux/keyctl.h and linux/ioprio.h: */
 enum { KEYCTL_GET_KEYRING_ID = 0, KEYCTL_DESCRIBE = 6, KEY_SPEC_SESSION_KEYRING = -3, IOPRIO_WHO_PROCESS = 1 };
 
-static int show_fds(void)
-{
+static int show_fds(void) {
     for (int fd = 0; fd < 1024; fd++) {
         char link[64], target[4096];
         if (fcntl(fd, F_GETFD) < 0)
@@ -28,8 +27,7 @@ static int show_fds(void)
     return 0;
 }
 
-static int show_signals(void)
-{
+static int show_signals(void) {
     sigset_t blocked;
     sigprocmask(SIG_SETMASK, NULL, &blocked);
     for (int number = 1; number <= 64; number++) {
@@ -43,8 +41,7 @@ static int show_signals(void)
 }
 
 /* Every signal that can be waited for is reported by its number; TERM ends the program with status 0. */
-static int catch_signals(void)
-{
+static int catch_signals(void) {
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
@@ -59,8 +56,7 @@ static int catch_signals(void)
     }
 }
 
-static int call(int argc, char **argv)
-{
+static int call(int argc, char **argv) {
     long a[6] = {0};
     for (int i = 0; i < 6 && i + 1 < argc; i++)
         a[i] = strtol(argv[i + 1], NULL, 0);
@@ -69,8 +65,7 @@ static int call(int argc, char **argv)
     return 0;
 }
 
-static int show_keyring(void)
-{
+static int show_keyring(void) {
     char text[512] = "";
     long id = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
     if (id < 0 || syscall(SYS_keyctl, KEYCTL_DESCRIBE, id, text, sizeof text - 1) < 0)
@@ -80,8 +75,7 @@ static int show_keyring(void)
     return 0;
 }
 
-static int show_schedule(void)
-{
+static int show_schedule(void) {
     int priority = -1; /* musl's own sched_get functions always fail */
     printf("policy %ld\n", syscall(SYS_sched_getscheduler, 0));
     syscall(SYS_sched_getparam, 0, &priority);
@@ -92,35 +86,39 @@ static int show_schedule(void)
     return 0;
 }
 
-static int show_flags(void)
-{
+static int show_flags(void) {
     printf("dumpable %d\n", prctl(PR_GET_DUMPABLE));
     printf("no_new_privs %d\n", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
-    printf("pdeathsig %d\n", ({ int s = -1; prctl(PR_GET_PDEATHSIG, &s); s; }));
-    printf("subreaper %d\n", ({ int s = -1; prctl(PR_GET_CHILD_SUBREAPER, &s); s; }));
+    printf("pdeathsig %d\n", ({
+               int s = -1;
+               prctl(PR_GET_PDEATHSIG, &s);
+               s;
+           }));
+    printf("subreaper %d\n", ({
+               int s = -1;
+               prctl(PR_GET_CHILD_SUBREAPER, &s);
+               s;
+           }));
     printf("keepcaps %d\n", prctl(PR_GET_KEEPCAPS));
     printf("securebits %d\n", prctl(PR_GET_SECUREBITS));
     printf("umask %04o\n", (unsigned)umask(0));
     return 0;
 }
 
-static int show_arguments(int argc, char **argv)
-{
+static int show_arguments(int argc, char **argv) {
     for (int i = 0; i < argc; i++)
         printf("%s\n", argv[i]);
     return 0;
 }
 
 /* Opens the file given, reports what came of it. */
-static int try_open(const char *path, const char *mode)
-{
+static int try_open(const char *path, const char *mode) {
     int fd = open(path, strcmp(mode, "w") == 0 ? O_WRONLY : strcmp(mode, "rw") == 0 ? O_RDWR : O_RDONLY);
     printf("%s errno %d\n", path, fd < 0 ? errno : 0);
     return 0;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (strcmp(what, "fds") == 0)

@@ -9,8 +9,7 @@
 
 enum { EXCHANGE = 2 }; /* RENAME_EXCHANGE, from linux/fs.h */
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc != 4 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
         return 2;
     int fd = open(argv[1], O_RDONLY | O_DIRECTORY);
