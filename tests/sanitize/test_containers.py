@@ -17,9 +17,6 @@ from harness.runtime import Result, Runtime
 from harness.terminal import ConsoleSocket
 from sanitize import build
 
-pytestmark = pytest.mark.root
-
-
 @pytest.fixture(scope="session")
 def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The command whose C code is built with the sanitizers."""
