@@ -239,7 +239,8 @@ class Systemd(base.Manager):
 
     def _failure(self, text: str) -> OciError:
         pointer = paths.POINTER if self._request and self._request.path else ""
-        return OciError("systemd", f"systemd: unit {self._name}: {text}", pointer=pointer, obj=self._name)
+        message = f"systemd: unit {self._name}: {text.rstrip('.')}"
+        return OciError("systemd", message, pointer=pointer, obj=self._name)
 
 
 def _inner(path: str, request: "Request") -> "V1 | V2":

@@ -131,7 +131,10 @@ def unified_on_v1(stage: Stage) -> Result:
     return limited(stage, unified={"memory.max": "1"}).run(check=False)
 
 
-@case("cgroup-devices", "device", verb="run", pointer=RESOURCES + "/devices", hint="e")
+@case(
+    "cgroup-devices", "device", verb="run", pointer=RESOURCES + "/devices", errno="" if V1 else "EPERM",
+    hint="single devices" if V1 else "CAP_BPF",
+)  # fmt: skip
 def device_rules_that_cannot_be(stage: Stage) -> Result:
     if not V1:
         return stage.box("/bin/true").run(check=False, preexec_fn=denying(BPF, EPERM))

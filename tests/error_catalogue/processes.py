@@ -301,7 +301,7 @@ def sandbox_without_sessions(stage: Stage) -> Result:
 @case(
     "out-of-memory",
     "killed for lack of memory",
-    "limit is 4 KiB",
+    "the limit is 64 KiB",
     verb="run",
     pointer="/linux/resources/memory/limit",
     hint="raise linux.resources.memory.limit",
@@ -309,7 +309,7 @@ def sandbox_without_sessions(stage: Stage) -> Result:
 def less_memory_than_an_init(stage: Stage) -> Result:
     machine.need_controller("memory")
     made = stage.box("/bin/true")
-    made.linux.setdefault("resources", {})["memory"] = {"limit": 4096}
+    made.linux.setdefault("resources", {})["memory"] = {"limit": 65536}
     return made.run(check=False)
 
 
