@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pyoci._shim import lib
 from pyoci.plan import compiler, namespaces
@@ -28,7 +29,11 @@ def raw(stream: bytes, answers: bytes = b"") -> bytes:
 
 def of_config(path: Path, *, timed: bool = False) -> bytes:
     """What an engine's config.json becomes."""
-    spec = json.loads(path.read_text())
+    return of_spec(json.loads(path.read_text()), timed=timed)
+
+
+def of_spec(spec: dict[str, Any], *, timed: bool = False) -> bytes:
+    """What a configuration becomes. Raises OciError."""
     facts = Facts("/bundle/rootfs", "fuzz")
     facts.state = (b'{"pid":', b"}")
     facts.seccomp = (b"\6\0\0\0\0\0\xff\x7f", 0)

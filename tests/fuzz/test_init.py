@@ -5,16 +5,21 @@ Long runs: README.md.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import struct
 import subprocess
 from pathlib import Path
+from random import Random
 
 import pytest
 from fuzz import init_build, init_plans
+from property.mutations import mutate
 
+from pyoci import bundle
 from pyoci._shim import lib
+from pyoci.errors import OciError
 from pyoci.plan.ops import Plan
 
 COUNT = int(os.environ.get("PYOCI_FUZZ", "5000"))
@@ -82,6 +87,26 @@ def test_the_harness_can_do_no_harm(replay: Path) -> None:
 def test_a_plan_of_the_compiler_is_executed_to_its_end(replay: Path) -> None:
     for name, data in init_plans.seeds():
         assert (name, run(replay, data)) == (name, "executed")
+
+
+def test_whatever_the_compiler_makes_is_a_plan_to_the_init(replay: Path, tmp_path: Path) -> None:
+    """Encoder and decoder agree on changed configurations, too: what is refused is refused by Python, or by an op."""
+    paths = []
+    for number in range(COUNT // 50):
+        random = Random(number)
+        changed = mutate(json.loads(random.choice(init_plans.CONFIGS).read_text()), random)
+        try:
+            spec = bundle.parse(json.dumps(changed).encode(), "config.json")
+            data = init_plans.of_spec(spec, timed=random.random() < 0.5)
+        except OciError:
+            continue
+        paths.append(tmp_path / str(number))
+        paths[-1].write_bytes(data)
+    assert len(paths) > COUNT // 500
+    found = subprocess.run([replay, *paths], capture_output=True, text=True, errors="replace")
+    assert found.returncode == 0, found.stderr
+    verdicts = dict(zip(paths, found.stdout.splitlines(), strict=True))
+    assert {path.name: verdict for path, verdict in verdicts.items() if verdict != "executed"} == {}
 
 
 # -- plans that lie
