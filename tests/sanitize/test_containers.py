@@ -17,6 +17,7 @@ from harness.runtime import Result, Runtime
 from harness.terminal import ConsoleSocket
 from sanitize import build
 
+
 @pytest.fixture(scope="session")
 def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The command whose C code is built with the sanitizers."""
