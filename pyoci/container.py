@@ -309,7 +309,7 @@ def _kill_and_wait(entry: store.Entry) -> None:
             _signal.pidfd_send_signal(pidfd, _SIGKILL)
         except ProcessLookupError:
             pass
-    if entry.record["flags"].get("host_pid") or not entry.record["pid"]:
+    if entry.record["flags"].get("host_pid") or not (entry.record["pid"] or _shares_cgroup(entry)):
         _signal_all(entry, _SIGKILL)
     if pidfd < 0:
         return
@@ -322,6 +322,14 @@ def _kill_and_wait(entry: store.Entry) -> None:
     if not dead:
         hint = "a process in uninterruptible sleep, or a frozen cgroup, holds it up"
         raise OciError("not-dying", f"container {entry.id} does not die", obj=entry.id, hint=hint)
+
+
+def _shares_cgroup(entry: store.Entry) -> bool:
+    """Whether the cgroup was there before: then a `create` that was killed early may not have found out that it is in use.
+
+    Whoever is in it is left alone; an init of ours ends by itself when its runtime is gone.
+    """
+    return bool((entry.record["cgroup"] or {}).get("kept"))
 
 
 def _thaw(entry: store.Entry) -> None:
@@ -365,7 +373,8 @@ def _salvage(root: str, id: str) -> store.Entry:
         from pyoci import cgroups
 
         systemd = ":" in ((spec.get("linux") or {}).get("cgroupsPath") or "")
-        entry.record["cgroup"] = cgroups.manager(spec, id, systemd=systemd, rootless=True).record()
+        record = cgroups.manager(spec, id, systemd=systemd, rootless=True).record()
+        entry.record["cgroup"] = {**record, "kept": []} if "kept" in record else record
         hooks = spec.get("hooks") or {}
         entry.record["hooks"] = {"poststop": hooks["poststop"]} if hooks.get("poststop") else {}
     except OciError as error:

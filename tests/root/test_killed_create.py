@@ -1,0 +1,45 @@
+"""What `delete` may touch when `create` was killed before it wrote down how far it came."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from harness.boxes import Boxes
+from harness.runtime import Runtime
+
+from pyoci import state
+
+pytestmark = pytest.mark.only("pyoci")
+
+
+def test_another_container_in_the_same_cgroup_lives_on(runtime: Runtime, box: Boxes, folder: Path) -> None:
+    """The killed create had not yet seen that the cgroup is in use."""
+    other = box("/bin/sleep", "1000").launch()
+    root = folder / "root"
+    record = json.loads((root / other.id / "state.json").read_text())
+    cgroup = record["cgroup"]
+    paths = cgroup.get("paths") or {"": cgroup.get("path")}
+    entry = state.create(str(root), "killed")
+    entry.record = {
+        **state.new_record("killed", str(other.directory), str(other.rootfs), 1),
+        "creator": [1, -5],
+        "cgroup": {**cgroup, "kept": list(paths.values())},
+    }
+    entry.save()
+    entry.close()
+    runtime.call("delete", "--force", "killed").ok()
+    assert not runtime.exists("killed")
+    assert other.status == "running"
+    assert all(Path(path).is_dir() for path in paths.values())
+
+
+def test_a_refused_create_leaves_the_other_s_cgroup_alone(runtime: Runtime, box: Boxes) -> None:
+    other = box("/bin/sleep", "1000").launch()
+    made = box("/bin/true")
+    made.linux["cgroupsPath"] = other.cgroup
+    made.create(check=False).failed("container's cgroup is not empty")
+    assert not runtime.exists(made.id)
+    assert other.status == "running"
+    assert other.exec("echo", "still here").out == "still here\n"
