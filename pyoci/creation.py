@@ -87,6 +87,7 @@ class Creation:
 
             systemd = request.cgroup_manager == "systemd"
             self.manager = cgroups.manager(self.spec, request.id, systemd=systemd, rootless=self.rootless)
+            self.manager.keep_existing()
             self.init.oom = self.manager.oom
         record = state.new_record(request.id, self.bundle.path, self.bundle.rootfs, posix.getpid())
         record["created"] = _now()

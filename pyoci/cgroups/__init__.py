@@ -26,13 +26,10 @@ def manager(spec: "dict[str, Any]", id: str, *, systemd: bool = False, rootless:
     if paths.is_v2():
         from pyoci.cgroups.v2 import V2
 
-        found: Manager = V2.plan(request)
-    else:
-        from pyoci.cgroups.v1 import V1
+        return V2.plan(request)
+    from pyoci.cgroups.v1 import V1
 
-        found = V1.plan(request)
-    found.keep_existing()
-    return found
+    return V1.plan(request)
 
 
 def from_record(record: "dict[str, Any]") -> "Manager":
