@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -63,4 +64,4 @@ def test_no_light_verb_starts_a_program(box: Boxes, folder: Path, calls: Counter
         calls(verb, made.id)
         text = calls.log.read_text()
         assert text.count("execve(") == 1, verb
-        assert "clone" not in text and "vfork" not in text, verb
+        assert not re.search(r"^(clone3?|v?fork)\(", text, re.M), verb
