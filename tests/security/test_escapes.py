@@ -126,6 +126,22 @@ def test_a_process_inside_can_not_grab_a_runtime_that_is_held_up(box: Boxes, pro
     assert seen(said) == set()
 
 
+@pytest.mark.differs(runc="runc's copy of itself is in the container's pid namespace, with its memory", strict=False)
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed: it holds the runtime up")
+def test_a_process_of_the_pod_can_not_grab_a_create_that_is_held_up(box: Boxes, programs: Programs) -> None:
+    """A second container joins the pid namespace in which the spy lives."""
+    first = box()
+    said = spying(first, programs, 4)
+    second = box("/bin/true")
+    second.namespace("pid", f"/proc/{first.first}/ns/pid")
+    second.save()
+    argv = ["strace", "-f", "-o", "/dev/null", "-e", "inject=execve,execveat:delay_enter=150000"]
+    command = [*argv, *second.runtime.argv("run", "-b", str(second.directory), second.id)]
+    subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
+    first.wait()
+    assert seen(said) == set()
+
+
 @pytest.mark.only("pyoci")
 def test_the_waiting_process_runs_from_a_sealed_copy_in_memory(box: Boxes) -> None:
     made = box("/bin/true")
