@@ -193,6 +193,17 @@ def filter_that_kills(stage: Stage) -> Result:
 
 
 @case(
+    "seccomp", "the seccomp filter killed", verb="start", pointer="/linux/seccomp", hint="denies execve (TRAP)",
+)  # fmt: skip
+def filter_that_kills_at_start(stage: Stage) -> Result:
+    made = stage.box("/bin/true")
+    rule = {"names": ["execve"], "action": "SCMP_ACT_TRAP"}
+    made.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
+    made.create()
+    return made.start(check=False)
+
+
+@case(
     "hook", "createRuntime hook /bin/sh failed: exit status 3: no such network", verb="create",
     pointer="/hooks/createRuntime/0",
 )  # fmt: skip

@@ -76,6 +76,24 @@ def cgroups_that_are_read_only(stage: Stage) -> Result:
     return stage.behind("unshare", "-m", "run", "--bundle", str(made.directory), made.id, script=script)
 
 
+@case(
+    "cgroup-create", "cannot make cgroup", "resource temporarily unavailable", verb="run", pointer=PATH, errno="EAGAIN",
+    hint="cgroup.max.descendants",
+)  # fmt: skip
+def cgroup_tree_that_is_full(stage: Stage) -> Result:
+    if V1:
+        pytest.skip("cgroup v1 knows no such limit")
+    made = stage.box("/bin/true")
+    made.linux["cgroupsPath"] = f"/{made.id}/below"
+    above = machine.CGROUPS / made.id
+    above.mkdir()
+    (above / "cgroup.max.descendants").write_text("0")
+    try:
+        return made.run(check=False)
+    finally:
+        above.rmdir()
+
+
 @case("cgroup-missing", "no cgroups are mounted at /sys/fs/cgroup", verb="run", hint="mount -t cgroup2")
 def no_cgroups(stage: Stage) -> Result:
     made = stage.box("/bin/true")
