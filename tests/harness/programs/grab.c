@@ -15,8 +15,7 @@ static dev_t own_device;
 static ino_t own_inode;
 
 /* Each finding once: a pipe that nobody reads yet holds no more. */
-static void say(const char *what, const char *where)
-{
+static void say(const char *what, const char *where) {
     static char said[200][128];
     static int count;
     char line[128];
@@ -55,8 +54,7 @@ static void try_file(const char *path) {
 }
 
 /* The memory of a process that runs a file of the host, as the runtime before its init does. */
-static void try_memory(const char *pid, const char *exe)
-{
+static void try_memory(const char *pid, const char *exe) {
     struct stat found;
     char target[4096], path[300];
     ssize_t n = readlink(exe, target, sizeof target - 1);
@@ -74,8 +72,7 @@ static void try_memory(const char *pid, const char *exe)
     }
 }
 
-static const char *target_of(const char *path)
-{
+static const char *target_of(const char *path) {
     static char target[4096];
     ssize_t n = readlink(path, target, sizeof target - 1);
     target[n < 0 ? 0 : n] = 0;
