@@ -150,7 +150,8 @@ def test_hook_that_cannot_be_started(kind: str, tmp_path: Path) -> None:
 
 def our_children() -> set[str]:
     """Pids of this process's children, zombies included, but not the orphans that come to a session that adopts them."""
-    children = {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+    tasks = Path("/proc/self/task").iterdir()
+    children = {pid for task in tasks for pid in (task / "children").read_text().split()}
     return {pid for pid in children if Path(f"/proc/{pid}/comm").read_text() != "sleep\n"}
 
 
