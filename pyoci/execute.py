@@ -12,7 +12,6 @@ from pyoci import (
     files,
     inherited,
     interrupt,
-    jsontext,
     launch,
     log,
 )
@@ -246,12 +245,10 @@ def _read_process(path: str) -> "dict[str, Any]":
         raw = files.read(path, limit=_LARGEST)
     except OSError as error:
         raise from_os_error("process-file", f"process file {path}", error, obj=path) from None
-    try:
-        process: dict[str, Any] = jsontext.loads(raw.decode())
-        accepted = len(raw) <= _LARGEST and fast.accepts_process(process)
-    except (ValueError, RecursionError):
-        accepted = False
-    if not accepted:
+    if len(raw) > _LARGEST:
+        raise OciError("process-file", f"process file {path} is larger than {_LARGEST >> 20} MiB", obj=path)
+    process = fast.load_process(raw)
+    if process is None:
         bundle.refuse(raw, path, "process")
     problems = semantic.process_problems(process, first=True)
     if problems:

@@ -4,7 +4,6 @@ from difflib import get_close_matches
 from typing import Any
 
 from pyoci.check.problem import Problem, Report
-from pyoci.check.rules_linux import is_mapped
 from pyoci.check.rules_process import is_bind
 from pyoci.check.semantic import semver_major
 
@@ -178,8 +177,6 @@ def _namespaces(linux: dict[str, Any], report: Report) -> None:
             report(
                 "mapping-joined", f"/linux/{name}", "the user namespace that is joined has its own mappings"
             )
-        elif lines and not is_mapped(lines, 0):
-            report("mapping-root", f"/linux/{name}", "id 0 of the container is not mapped")
 
 
 def _devices(devices: list[dict[str, Any]], report: Report) -> None:

@@ -65,7 +65,7 @@ def users(
             hint="without them every id in the container is nobody's",
         )
         return
-    _mapped_user(process.get("user", {}), uids, gids, report)
+    _mapped_ids(process.get("user", {}), uids, gids, report)
 
 
 def mappings(lines: "list[dict[str, int]]", at: str, report: Report) -> None:
@@ -93,10 +93,17 @@ def is_mapped(lines: "list[dict[str, int]]", number: int) -> bool:
     return any(line["containerID"] <= number < line["containerID"] + line["size"] for line in lines)
 
 
-def _mapped_user(
+def _mapped_ids(
     user: "dict[str, Any]", uids: "list[dict[str, int]]", gids: "list[dict[str, int]]", report: Report
 ) -> None:
     for name, lines in (("uid", uids), ("gid", gids)):
+        if not is_mapped(lines, 0):
+            report(
+                "mapping-root",
+                f"/linux/{name}Mappings",
+                f"the {name} 0 of the container stands for none of the host",
+                hint=f"its root sets the container up: map 0 too, to any {name} that nobody has",
+            )
         number = user.get(name, 0)
         if not is_mapped(lines, number):
             report(

@@ -173,6 +173,8 @@ ERRORS: list[tuple[Any, ...]] = [
     ("hook-path", "/hooks/prestart/0/path", {"/hooks": {"prestart": [{"path": "hook"}]}}),
     ("mapping-namespace", "/linux/uidMappings", {"/linux/uidMappings": _map((0, 1, 1))}),
     ("mapping-missing", "/linux", {"/linux/namespaces/-": {"type": "user"}}),
+    ("mapping-root", "/linux/uidMappings", {**USERS, "/linux/uidMappings": _map((1, 1000, 9))}),
+    ("mapping-root", "/linux/gidMappings", {**USERS, "/linux/gidMappings": _map((1, 1000, 9))}),
     (
         "mapping-count",
         "/linux/uidMappings",
@@ -384,11 +386,6 @@ WARNINGS: list[tuple[Any, ...]] = [
         {"/linux/rootfsPropagation": "shared", "/linux/namespaces/0": GONE},
     ),
     ("mapping-joined", "/linux/uidMappings", {**USERS, "/linux/namespaces/6/path": "/proc/1/ns/user"}),
-    (
-        "mapping-root",
-        "/linux/uidMappings",
-        {**USERS, "/linux/uidMappings": _map((5, 5, 5)), "/process/user/uid": 5},
-    ),
     ("device-twice", "/linux/devices/1/path", {"/linux/devices": [{"type": "p", "path": "/dev/x"}] * 2}),
     (
         "device-number-twice",
