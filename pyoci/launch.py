@@ -215,16 +215,6 @@ def _ends(pidfd: int, milliseconds: int) -> bool:
     return bool(poll.poll(milliseconds))
 
 
-def _denied(plan: Plan) -> str:
-    """What the plan's seccomp filter may have to do with a death: a hint, or ""."""
-    for op in plan.ops:
-        if op.code == lib.OP_SECCOMP and isinstance(op.texts[0], bytes):
-            from pyoci import seccomp_verdict
-
-            return seccomp_verdict.words(op.texts[0])
-    return ""
-
-
 def _not_born(error: int, born: int, joined: bool) -> OciError:
     from pyoci.plan import failure
 

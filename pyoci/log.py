@@ -53,11 +53,6 @@ def operation(name: str) -> None:
     _operation = name
 
 
-def debugging() -> bool:
-    """Whether --debug was given."""
-    return _debug
-
-
 def failure(error: OciError) -> None:
     """Log the error that ends the command."""
     fields = error.fields()

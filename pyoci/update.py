@@ -2,7 +2,7 @@
 
 import errno
 
-from pyoci import cgroups, files, log
+from pyoci import bundle, cgroups, files, log
 from pyoci import state as store
 from pyoci.cgroups import paths, resources
 from pyoci.errors import OciError, from_os_error
@@ -57,7 +57,7 @@ def _apply(entry: store.Entry, wanted: "dict[str, Any]") -> None:
 
 def read(source: str) -> "dict[str, Any]":
     """The `linux.resources` object in a file, or on standard input for "-". Raises OciError."""
-    from pyoci.check import fast
+    from pyoci.check import fast, semantic
 
     try:
         raw = files.read_fd(0, _LARGEST) if source == "-" else files.read(source, limit=_LARGEST)
@@ -71,6 +71,9 @@ def read(source: str) -> "dict[str, Any]":
         from pyoci.check import explain
 
         raise explain.refusal(raw, name, kind="resources")
+    problems = semantic.resource_problems(found, first=True)
+    if problems:
+        raise bundle.refused(name, problems[0])
     return found
 
 

@@ -62,10 +62,6 @@ class Results:
         if cpu is not None:
             series.cpu.append(cpu)
 
-    def forget(self, key: str, runtime: str) -> None:
-        """Take back the samples of a runtime that failed later on."""
-        self.series.get(key, {}).pop(runtime, None)
-
     def figures(self, row: Row, runtime: str) -> Figures | None:
         """The summary of a row for a runtime; None if there is nothing."""
         if row.quotient:

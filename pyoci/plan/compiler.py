@@ -59,14 +59,17 @@ def _prepare(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts) -> 
     devices.add(plan, spec, facts)
     process.add_terminal(plan, wanted, joined=False)
     _add_names(plan, spec)
-    for key, value in sysctls.items():
-        plan.add(
-            lib.OP_PROC_WRITE,
-            f"/linux/sysctl/{_escape(key)}",
-            f"sysctl {key}",
-            texts=(_sysctl_path(key), str(value)),
-        )
+    if sysctls:
+        _add_sysctls(plan, sysctls)
     return plan
+
+
+def _add_sysctls(plan: Plan, sysctls: dict[str, str]) -> None:
+    from pyoci.check.rules_linux import sysctl_path  # the one that was checked
+
+    for key, value in sysctls.items():
+        pointer, path = f"/linux/sysctl/{_escape(key)}", f"sys/{sysctl_path(key)}"
+        plan.add(lib.OP_PROC_WRITE, pointer, f"sysctl {key}", texts=(path, str(value)))
 
 
 def _finish(
@@ -128,14 +131,6 @@ def _add_names(plan: Plan, spec: "dict[str, Any]") -> None:
         plan.add(
             lib.OP_DOMAINNAME, "/domainname", f"domainname {spec['domainname']}", texts=(spec["domainname"],)
         )
-
-
-def _sysctl_path(key: str) -> str:
-    """sysctl(8): dots separate, unless the first separator is a slash; the other one then stands for itself."""
-    dot, slash = key.find("."), key.find("/")
-    if slash >= 0 and (dot < 0 or slash < dot):
-        return "sys/" + key
-    return "sys/" + "/".join([part.replace("/", ".") for part in key.split(".")])
 
 
 def _escape(key: str) -> str:
