@@ -19,7 +19,6 @@ from harness.runtime import PATIENCE, Runtime
 from pyoci.doctor.trial import Trial
 
 pytestmark = [
-    pytest.mark.root,
     pytest.mark.only("pyoci"),
     pytest.mark.skipif(not machine.is_root(), reason="needs root"),
 ]

@@ -10,7 +10,7 @@ from harness.box import Container
 from harness.boxes import Boxes
 from unit import hot
 
-pytestmark = [pytest.mark.only("pyoci"), pytest.mark.root]
+pytestmark = [pytest.mark.only("pyoci")]
 BODY = "from pyoci.cli import entry\nstatus = entry.main(argv)"
 # What a verb that makes no process has no use for.
 HEAVY = {"check", "plan", "seccomp", "creation", "launch", "bundle", "idmap", "trace"}

@@ -16,7 +16,6 @@ from pyoci import idmap
 from pyoci.errors import OciError
 
 pytestmark = [
-    pytest.mark.root,
     pytest.mark.skipif(not machine.is_root(), reason="needs root with CAP_SYS_ADMIN"),
 ]
 

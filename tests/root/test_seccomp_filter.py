@@ -19,7 +19,6 @@ from pyoci import seccomp_compile
 from pyoci._shim import lib
 
 pytestmark = [
-    pytest.mark.root,
     pytest.mark.skipif(platform.machine() != "x86_64", reason="expects the numbers of x86_64"),
     pytest.mark.skipif(not machine.is_root(), reason="needs root with CAP_SYS_ADMIN"),
 ]

@@ -13,7 +13,7 @@ from harness.boxes import Boxes
 from harness.programs import Programs
 from harness.runtime import Runtime
 
-pytestmark = [pytest.mark.only("pyoci"), pytest.mark.root]
+pytestmark = [pytest.mark.only("pyoci")]
 SLOW_HOOK = 0.05
 
 
