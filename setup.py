@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: how the shim with the init inside, the checker and the launcher are made.
+"""What pyproject.toml cannot say: how the extensions, the init inside the shim, the checker and the launcher are made.
 
 Environment: PYOCI_LAUNCHER=exec|embed|embed-static|embed-shared chooses the kind of launcher;
 PYOCI_SANITIZE=address,undefined builds the shim with these sanitizers, and the init with those that a static
@@ -67,15 +67,23 @@ class BuildPython(build_py):
         super().run()
 
 
-class BuildShim(build_ext):
+class BuildExtensions(build_ext):
     """Makes the generated sources first, compiles our own C strictly and the generated C as it is."""
 
     def build_extension(self, ext: Extension) -> None:
+        sanitize = ["-O1", f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"] if SANITIZE else []
+        strict = [*build_shim.STRICT, *(["-Werror"] if WERROR else [])]
+        ext.extra_link_args = [f"-fsanitize={SANITIZE}"] if SANITIZE else ["-s"]
+        if ext.name == build_shim.MODULE:
+            self._build_shim(ext, strict, sanitize)
+        else:
+            ext.extra_compile_args = [*strict, *sanitize]
+            super().build_extension(ext)
+
+    def _build_shim(self, ext: Extension, strict: list[str], sanitize: list[str]) -> None:
         temporary = Path(self.build_temp).resolve()
         module, image = build_shim.generate(temporary, sanitize=SANITIZE_INIT, werror=WERROR)
         ours = [str(path) for path in build_shim.shim_sources()]
-        flags = [*build_shim.STRICT, *(["-Werror"] if WERROR else [])]
-        sanitize = ["-O1", f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"] if SANITIZE else []
         depends = [str(path) for path in [*build_shim.headers(), *ours, module, image]]
         target = Path(self.get_ext_fullpath(ext.name))
         if not self.force and not build_shim.newer(target, [Path(path) for path in depends]):
@@ -85,22 +93,22 @@ class BuildShim(build_ext):
             [os.path.relpath(path) for path in ours],
             output_dir=self.build_temp,
             include_dirs=include,
-            extra_postargs=[*flags, *sanitize, "-fvisibility=hidden"],
+            extra_postargs=[*strict, *sanitize, "-fvisibility=hidden"],
         )
         ext.sources = [os.path.relpath(module), os.path.relpath(image)]
         ext.include_dirs = include
         ext.extra_objects = objects
         ext.extra_compile_args = ["-fvisibility=hidden", *sanitize]
-        ext.extra_link_args = [f"-fsanitize={SANITIZE}"] if SANITIZE else ["-s"]
         ext.depends = depends
         super().build_extension(ext)
 
     def copy_extensions_to_source(self) -> None:
-        """Put the module into the tree."""
-        name = str(self.get_ext_filename(build_shim.MODULE))  # type: ignore[no-untyped-call]
-        target, built = TREE / name, Path(self.build_lib) / name
-        if built.exists():
-            put(built, target)
+        """Put the modules into the tree."""
+        for extension in self.extensions:
+            name = str(self.get_ext_filename(extension.name))  # type: ignore[no-untyped-call]
+            target, built = TREE / name, Path(self.build_lib) / name
+            if built.exists():
+                put(built, target)
 
 
 class BuildLauncher(build_scripts):
@@ -149,12 +157,15 @@ class DevBuild(Command):
 
 
 setup(
-    ext_modules=[Extension(build_shim.MODULE, sources=[])],
+    ext_modules=[
+        Extension(build_shim.MODULE, sources=[]),
+        Extension("pyoci._json", sources=["csrc/json/json.c"]),
+    ],
     scripts=["csrc/launcher"],
     cmdclass={
         "build": Build,
         "build_py": BuildPython,
-        "build_ext": BuildShim,
+        "build_ext": BuildExtensions,
         "build_scripts": BuildLauncher,
         "dev_build": DevBuild,
     },

@@ -1,7 +1,7 @@
 """Builds the `pyoci` command: an ELF launcher of one of the kinds that csrc/launcher/ knows.
 
 exec          becomes the environment's interpreter (`python -I -S`); nothing but a C compiler is needed
-embed-static  Python's core inside, linked from libpython3.X.a
+embed-static  Python's core inside, linked from libpython3.X.a, initialised when it is built (static_launcher.py)
 embed-shared  Python's core inside, libpython3.X.so opened at run time
 """
 
@@ -16,15 +16,15 @@ import sysconfig
 from pathlib import Path
 
 import build_shim
-import deepfreeze
 import freeze
+import static_launcher
 from build_shim import BuildError
 
 LAUNCHER = build_shim.CSRC / "launcher"
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 EXTENSION_SUFFIX = str(sysconfig.get_config_var("EXT_SUFFIX"))
 _EXEC = ["exec.c", "locate.c"]
-_EMBED = ["embed.c", "imports.c", "api.c", "locate.c"]
+_SHARED = ["shared.c", "embed.c", "imports.c", "api.c", "locate.c"]
 # stat.py is a wrapper of _stat, which has all of it that is used here
 _OTHER_INITS = {"marshal": "PyMarshal_Init", "_warnings": "_PyWarnings_Init", "stat": "PyInit__stat"}
 
@@ -87,34 +87,11 @@ def build_exec(target: Path, flags: list[str]) -> None:
 
 def build_static(target: Path, flags: list[str]) -> None:
     """The kind with Python linked in. Raises BuildError."""
-    archive = Path(str(sysconfig.get_config_var("LIBPL")), str(sysconfig.get_config_var("LIBRARY")))
-    if not archive.is_file():
-        raise BuildError(f"{archive} is missing (Debian: python3-dev)")
-    symbols = defined_symbols(archive, ["-g", "--defined-only"])
-    shim = build_shim_object(target.parent)
-    deep = target.parent / "deep_frozen.c" if deepfreeze.SUPPORTED else None
-    extensions = write_tables(target.parent, symbols | {"PyInit__shim"}, {}, deep)
-    # Extension modules take Python's functions from this program: all of the API is linked in and exported.
-    wanted = {name for name in symbols if name.startswith("Py") and not name.startswith("PyInit_")}
-    for extension in extensions:
-        wanted |= undefined_symbols(extension) & symbols
-    options = target.parent / "exports"
-    build_shim.write_if_changed(options, "".join(f"-Wl,-u,{name}\n" for name in sorted(wanted)))
-    wraps = ["_PyGC_InitState", *(["_Py_Deepfreeze_Init"] if sys.version_info < (3, 13) else [])]
-    command = [*compiler(), *flags, *embed_flags(target.parent, "static")]
-    command += [str(LAUNCHER / name) for name in [*_EMBED, "trim.c"]]
-    if deep is not None:
-        command += ["-DPYOCI_DEEP_FROZEN", str(deep)]
-    # Not position-independent, as Debian's own python3: its archive is compiled so, and relocating costs.
-    command += ["-no-pie", "-Wl,--export-dynamic", f"@{options}", *(f"-Wl,--wrap={name}" for name in wraps)]
-    command += [str(shim), str(archive), "-lm", "-ldl", "-lpthread", "-lutil"]
-    inputs = [*sources(), *embedded_files(target.parent), *([deep] if deep else []), shim, archive]
-    build_shim.make(target, command, inputs)
-    unresolved = set.union(set(), *map(undefined_symbols, extensions)) & symbols
-    lost = unresolved - defined_symbols(target, ["-D", "--defined-only"])
-    if lost:
-        target.unlink()
-        raise BuildError(f"extension modules would miss {', '.join(sorted(lost))}")
+    write_tables(
+        target.parent, defined_symbols(static_launcher.archive(), ["-g", "--defined-only"]), {}, linked=True
+    )
+    inputs = [*sources(), *embedded_files(target.parent)]
+    static_launcher.build(target, [*flags, *embed_flags(target.parent, "static")], inputs)
 
 
 def build_shared(target: Path, flags: list[str]) -> None:
@@ -122,33 +99,13 @@ def build_shared(target: Path, flags: list[str]) -> None:
     library = Path(str(sysconfig.get_config_var("LIBDIR")), str(sysconfig.get_config_var("INSTSONAME")))
     if not sysconfig.get_config_var("Py_ENABLE_SHARED") or not library.is_file():
         raise BuildError(f"{library} is missing")
-    write_tables(target.parent, defined_symbols(library, ["-D", "--defined-only"]), freeze.encodings(), None)
+    write_tables(
+        target.parent, defined_symbols(library, ["-D", "--defined-only"]), freeze.encodings(), linked=False
+    )
     command = [*compiler(), *flags, *embed_flags(target.parent, "shared")]
     command += defines(PYOCI_LIBPYTHON=str(library), PYOCI_PYTHON_MINOR=MINOR)
-    command += [*(str(LAUNCHER / name) for name in _EMBED), "-ldl"]
+    command += [*(str(LAUNCHER / name) for name in _SHARED), "-ldl"]
     build_shim.make(target, command, [*sources(), *embedded_files(target.parent)])
-
-
-def build_shim_object(directory: Path) -> Path:
-    """pyoci._shim as one object file, for linking it in: 45 microseconds less than opening it as a library.
-
-    Its sources are compiled strictly where the extension is built (setup.py), so without warnings here.
-    """
-    module, image = build_shim.generate(directory.parent)
-    inputs = [module, image, *build_shim.shim_sources()]
-    target = directory / "shim.o"
-    command = [
-        *compiler(),
-        "-r",
-        "-w",
-        *build_shim.STRICT,
-        "-fvisibility=hidden",
-        "-I",
-        sysconfig.get_path("include"),
-    ]
-    command += ["-I", str(build_shim.CSRC), "-I", str(build_shim.CSRC / "shim"), *map(str, inputs)]
-    build_shim.make(target, command, [*inputs, *build_shim.headers()])
-    return target
 
 
 def compiler() -> list[str]:
@@ -170,31 +127,31 @@ def embedded_files(directory: Path) -> list[Path]:
     return [directory / name for name in names]
 
 
-def write_tables(directory: Path, symbols: set[str], more: dict[str, Path], deep: Path | None) -> list[Path]:
-    """Write the frozen code, of `more` modules too, and the tables of imports.c; deep-frozen into `deep` where given.
+def write_tables(directory: Path, symbols: set[str], more: dict[str, Path], *, linked: bool) -> None:
+    """Write the frozen code, of `more` modules too, and the tables of imports.c. Raises BuildError.
 
-    `symbols` are what libpython defines. Returns the files of the extension modules that Python and cffi
-    have now. Raises BuildError.
+    symbols  what libpython defines
+    linked   our extension modules and cffi's are part of the launcher, else they are files
     """
-    freeze.write(directory / "frozen_code", directory / "frozen_table.h", more, deep)
+    freeze.write(directory / "frozen_code", directory / "frozen_table.h", more)
     package_places = ["", ".", *dict.fromkeys([sysconfig.get_path("platlib"), sysconfig.get_path("purelib")])]
-    cffi = extension_file("_cffi_backend")
-    found = [cffi]
-    rows = [extension_row("_cffi_backend", cffi.name, package_places[1:])]
+    rows = []
     built_in = []
-    for name in ["pyoci._shim", *freeze.built_in_modules()]:
+    for name in ["_cffi_backend", *freeze.OWN, *freeze.built_in_modules()]:
         function = _OTHER_INITS.get(name, f"PyInit_{name.rpartition('.')[2]}")
-        if function in symbols:
+        if function in symbols or (linked and name in ("_cffi_backend", *freeze.OWN)):
             built_in.append(f'MODULE("{name}", {function})\n')
-        elif name == "pyoci._shim":
-            rows.append(extension_row(name, f"_shim{EXTENSION_SUFFIX}", [""]))
+        elif name in freeze.OWN:
+            rows.append(extension_row(name, f"{name.rpartition('.')[2]}{EXTENSION_SUFFIX}", [""]))
+        elif name == "_cffi_backend":
+            rows.append(extension_row(name, extension_file(name).name, package_places[1:]))
         elif name not in ("sys", "builtins"):
             file = extension_file(name)
-            found.append(file)
+            if linked:
+                raise BuildError(f"Python's module {name} is not in libpython, but a file")
             rows.append(extension_row(name, file.name, [str(file.parent)]))
     build_shim.write_if_changed(directory / "extension_table.h", "".join(rows))
     build_shim.write_if_changed(directory / "builtin_table.h", "".join(built_in))
-    return found
 
 
 def extension_row(name: str, file: str, directories: list[str]) -> str:
@@ -214,11 +171,6 @@ def extension_file(name: str) -> Path:
 def defined_symbols(file: Path, options: list[str]) -> set[str]:
     """Names that an object file, archive or shared library defines. Raises BuildError."""
     return {line.split()[-1].partition("@")[0] for line in nm(file, options) if len(line.split()) == 3}
-
-
-def undefined_symbols(file: Path) -> set[str]:
-    """Names that a shared library takes from others. Raises BuildError."""
-    return {line.split()[-1].partition("@")[0] for line in nm(file, ["-D", "--undefined-only"])}
 
 
 def nm(file: Path, options: list[str]) -> list[str]:

@@ -16,18 +16,18 @@ from types import CodeType
 from typing import TypeVar
 
 import build_shim
-import deepfreeze
 
 PACKAGE = build_shim.CSRC.parent / "pyoci"
 BUILTIN = (
-    "posix time errno fcntl select stat _json _signal _posixsubprocess _struct resource pwd grp mmap marshal "
+    "posix time errno fcntl select stat _signal _posixsubprocess _struct resource pwd grp mmap marshal "
     "gc sys builtins"
 ).split()
 # what starting the core imports, and _cffi_backend
 CORE = ["_imp", "_io", "_thread", "_warnings", "_weakref", "marshal", "posix"]
-_BY_USE = ("state", "kill", "start", "delete", "create", "run", "exec")
 Node = TypeVar("Node", ast.FunctionDef, ast.ClassDef, ast.Module)
-OUTSIDE = {*BUILTIN, "pyoci._shim", "_pyoci_launcher"}
+# our own extension modules
+OWN = ("pyoci._json", "pyoci._shim")
+OUTSIDE = {*BUILTIN, *OWN, "_pyoci_launcher"}
 
 
 def hot_modules(package: Path = PACKAGE) -> dict[str, Path]:
@@ -66,27 +66,6 @@ def reachable(package: Path = PACKAGE) -> dict[str, set[str]]:
         waiting += _imports(tree, functions=True)
         waiting += _parents(name)
     return top
-
-
-def by_use(package: Path = PACKAGE) -> list[str]:
-    """The hot modules in the order of their use: those that every command imports, then command by command.
-
-    Running a module writes to its code objects, so the pages of those that run together should be together:
-    a hundred page faults less than in alphabetical order, half a millisecond of a `run`.
-    """
-    found: list[str] = []
-    for first in ("boot", "cli.entry", *(f"cli.{verb}" for verb in _BY_USE)):
-        waiting = [f"pyoci.{first}"]
-        while waiting:
-            name = waiting.pop(0)
-            if name in found or _file(package, name) is None:
-                continue
-            found.append(name)
-            tree = ast.parse(_source(package, name))
-            waiting[:0] = [*_parents(name), *_imports(tree, functions=False)]
-            if first.startswith("cli.") and first != "cli.entry":
-                waiting += _imports(tree, functions=True)
-    return [*found, *(name for name in hot_modules(package) if name not in found)]
 
 
 def cold_reasons(name: str, top: dict[str, set[str]]) -> list[str]:
@@ -202,30 +181,19 @@ def encodings() -> dict[str, Path]:
     return {name: directory / file for name, file in files.items()}
 
 
-def write(blob: Path, table: Path, more: dict[str, Path], deep: Path | None) -> None:
-    """Write the code of the hot modules and of `more`, and a sorted C table of them into `table`.
-
-    What can be deep-frozen goes as C source into `deep`, where that is wanted, the rest marshalled into `blob`.
-    """
-    codes = {name: (code(path), path) for name, path in sorted({**hot_modules(), **more}.items())}
-    frozen: list[str] = []
-    if deep is not None:
-        order = sorted(codes, key=by_use().index)
-        text, frozen = deepfreeze.source({name: codes[name][0] for name in order})
-        build_shim.write_if_changed(deep, text)
+def write(blob: Path, table: Path, more: dict[str, Path]) -> None:
+    """Write the marshalled code of the hot modules and of `more` into `blob`, and a sorted C table of them into `table`."""
     parts: list[bytes] = []
     rows: list[str] = []
     at = 0
-    for name, (found, path) in codes.items():
-        index = frozen.index(name) if name in frozen else -1
-        data = marshal.dumps(found) if index < 0 else b""
-        is_package = int(path.name == "__init__.py")
-        rows.append(f'    {{"{name}", {at}, {len(data)}, {is_package}, {index}}},\n')
+    for name, path in sorted({**hot_modules(), **more}.items()):
+        data = marshal.dumps(code(path))
+        rows.append(f'    {{"{name}", {at}, {len(data)}, {int(path.name == "__init__.py")}}},\n')
         parts.append(data)
         at += len(data)
     if not blob.exists() or blob.read_bytes() != b"".join(parts):
         blob.write_bytes(b"".join(parts))
-    head = "/* Generated: name, offset, size, whether a package, index in pyoci_deep_frozen or -1. */\n"
+    head = "/* Generated: name, offset, size, whether a package. */\n"
     build_shim.write_if_changed(table, head + "".join(rows))
 
 

@@ -64,7 +64,7 @@ def one_line(output: bytes, limit: int = 1024) -> str:
 
 def _make_waitable() -> None:
     """A parent that ignores SIGCHLD hands that on to us, and then the kernel throws exit statuses away."""
-    if _signal.getsignal(_signal.SIGCHLD) == _signal.SIG_IGN:
+    if lib.pyoci_ignored_signals() >> _signal.SIGCHLD - 1 & 1:
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
 
 

@@ -17,7 +17,7 @@ else:
 
 # They cannot be caught, tell of our own faults, stop background jobs, or mean nothing to others.
 _NOT_CAUGHT = ("KILL", "STOP", "ILL", "BUS", "FPE", "SEGV", "SYS", "TTIN", "TTOU", "PIPE", "URG")
-_LIBRARY = (32, 33)  # the C library's own
+_LIBRARY = range(32, _signal.SIGRTMIN)  # the C library's own
 
 
 def send_master(socket_path: str, fd: int, name: str) -> None:
@@ -53,13 +53,14 @@ class Signals:
     def __init__(self) -> None:
         self.fd, self._writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         self._before: list[tuple[int, Any]] = []
+        ignored = lib.pyoci_ignored_signals()
         self._before.append((_signal.SIGPIPE, _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)))
         self._wakeup = _signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         left_out = {getattr(_signal, "SIG" + name) for name in _NOT_CAUGHT}.union(_LIBRARY)
         for number in range(1, _signal.NSIG):
             if number in left_out:
                 continue
-            if number != _signal.SIGCHLD and _signal.getsignal(number) == _signal.SIG_IGN:
+            if number != _signal.SIGCHLD and ignored >> number - 1 & 1:
                 continue
             self._before.append((number, _signal.signal(number, _noted)))
 

@@ -1,5 +1,6 @@
 """Signals that end the runtime while it makes a container: they become errors, so that what was made is taken back."""
 
+from pyoci._shim import lib
 from pyoci.errors import OciError
 
 TYPE_CHECKING = False
@@ -11,8 +12,9 @@ else:
 
 def heed() -> None:
     """From now on SIGINT, SIGTERM and SIGHUP raise OciError "interrupted", unless our caller has them ignored."""
+    ignored = lib.pyoci_ignored_signals()
     for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
-        if _signal.getsignal(number) != _signal.SIG_IGN:
+        if not ignored >> number - 1 & 1:
             _signal.signal(number, _interrupt)
 
 

@@ -52,7 +52,7 @@ class Entry:
     def config(self) -> "dict[str, Any]":
         """The configuration as it was at create. Raises OciError."""
         try:
-            spec: dict[str, Any] = jsontext.loads(files.read("config.json", dir_fd=self.directory).decode())
+            spec: dict[str, Any] = jsontext.loads(files.read("config.json", dir_fd=self.directory))
             return spec
         except (OSError, ValueError) as error:
             raise OciError(
@@ -205,7 +205,7 @@ def _read_record(root: str, id: str, directory: int) -> "dict[str, Any]":
     except OSError as error:
         raise _unreadable(f"{root}/{id}/state.json", error) from None
     try:
-        record: dict[str, Any] = jsontext.loads(raw.decode())
+        record: dict[str, Any] = jsontext.loads(raw)
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']}")
         return record

@@ -170,5 +170,5 @@ def read(path: str) -> "dict[str, Any]":
     raw = files.read(path, limit=_LARGEST)
     if len(raw) > _LARGEST:
         raise ValueError("too large")
-    document: dict[str, Any] = jsontext.loads(raw.decode())
+    document: dict[str, Any] = jsontext.loads(raw)
     return document

@@ -46,6 +46,12 @@ int pyoci_prepare_signals(void) {
 
 #else
 
+int _PySignal_Init(int install_handlers);
+
+int pyoci_prepare_signals(void) {
+    return _PySignal_Init(0);
+}
+
 #define MODULE(name, start) extern PyObject *start(void);
 #include "builtin_table.h"
 #undef MODULE

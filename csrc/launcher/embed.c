@@ -1,10 +1,9 @@
-/* The embedded launcher: Python's core inside this program, the hot modules as frozen code.
+/* What both embedded launchers do: Python's core inside this program, the hot modules as frozen code.
  *
  * Only the core is initialised: no site, no import path, no io, no codecs beyond UTF-8. That is all the hot commands need;
- * the cold ones exec the environment's interpreter (pyoci.boot.go_full). Python is linked in, or libpython is opened at run
- * time (api.h). When a file this needs is gone, this program does what the simple launcher does.
+ * the cold ones exec the environment's interpreter (pyoci.boot.go_full).
  */
-#include "imports.h"
+#include "embed.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -12,8 +11,18 @@
 #include <time.h>
 #include <unistd.h>
 
-static struct pyoci_places places;
+struct pyoci_places pyoci_places;
 static long long started; /* CLOCK_MONOTONIC nanoseconds */
+
+void pyoci_begin(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    started = now.tv_sec * 1000000000LL + now.tv_nsec;
+    pyoci_clean_library_path();
+    /* as an ordinary interpreter does in the part of its start that is left out here */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+}
 
 /* The module _pyoci_launcher: what pyoci.boot asks about this program. */
 PyObject *pyoci_launcher_module(void) {
@@ -21,8 +30,8 @@ PyObject *pyoci_launcher_module(void) {
     PyObject *module = PY(PyModule_Create2)(&definition, PYTHON_API_VERSION);
     PyObject *time = PY(PyLong_FromLongLong)(started);
     if (!module || !time || PY(PyModule_AddStringConstant)(module, "linkage", PYOCI_LINKAGE) ||
-        PY(PyModule_AddStringConstant)(module, "python", places.python) ||
-        PY(PyModule_AddStringConstant)(module, "package", places.package) ||
+        PY(PyModule_AddStringConstant)(module, "python", pyoci_places.python) ||
+        PY(PyModule_AddStringConstant)(module, "package", pyoci_places.package) ||
         PY(PyObject_SetAttrString)(module, "started", time))
         return NULL;
     return module;
@@ -47,7 +56,7 @@ static void set_paths(PyConfig *config) {
         stop_on("paths", PY(PyConfig_SetString)(config, paths[at], L"/"));
 }
 
-static void start_python(void) {
+void pyoci_start_python(void) {
     PyPreConfig before;
     PY(PyPreConfig_InitIsolatedConfig)(&before);
     before.utf8_mode = 1;
@@ -63,6 +72,14 @@ static void start_python(void) {
     set_paths(&config);
     stop_on("the core", PY(Py_InitializeFromConfig)(&config));
     PY(PyGC_Disable)(); /* a command ends long before collecting would pay */
+    if (pyoci_install_imports())
+        pyoci_fail("the import of modules");
+}
+
+void pyoci_fail(const char *step) {
+    PY(PyErr_Print)();
+    fprintf(stderr, "pyoci: Python does not start: %s\n", step);
+    _exit(1);
 }
 
 static PyObject *argument_list(int argc, char **argv) {
@@ -76,27 +93,11 @@ static PyObject *argument_list(int argc, char **argv) {
     return list;
 }
 
-int main(int argc, char **argv) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    started = now.tv_sec * 1000000000LL + now.tv_nsec;
-
-    pyoci_clean_library_path();
-    if (pyoci_locate(&places))
-        return 1;
-    if (!pyoci_extensions_present(&places) || pyoci_open_python())
-        return pyoci_exec_python(&places, argc > 0 ? argv + 1 : argv);
-
-    /* as an ordinary interpreter does in the part of its start that is left out here */
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
-    start_python();
-    PyObject *arguments = pyoci_install_imports() ? NULL : argument_list(argc, argv);
+void pyoci_run(int argc, char **argv) {
+    PyObject *arguments = argument_list(argc, argv);
     PyObject *boot = arguments ? PY(PyImport_ImportModule)("pyoci.boot") : NULL;
     if (boot)
         PY(PyObject_CallMethod)(boot, "run", "(O)", arguments);
     /* pyoci.boot.run ends the process: coming here means that it could not even begin */
-    PY(PyErr_Print)();
-    fprintf(stderr, "pyoci: the launcher's own modules do not load\n");
-    _exit(1);
+    pyoci_fail("the launcher's own modules do not load");
 }

@@ -4,10 +4,6 @@
  */
 #include "imports.h"
 
-#ifdef PYOCI_DEEP_FROZEN
-#include "deep.h"
-#endif
-
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +15,6 @@ struct frozen {
     unsigned offset;
     unsigned size;
     bool is_package;
-    int deep; /* index in pyoci_deep_frozen, or -1 */
 };
 
 /* sorted by name */
@@ -43,6 +38,7 @@ struct extension {
 
 static const struct extension extensions[] = {
 #include "extension_table.h"
+    {NULL, NULL, {NULL}},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -56,14 +52,6 @@ static int set_item(PyObject *dict, const char *key, PyObject *value) {
     return value ? PY(PyDict_SetItemString)(dict, key, value) : -1;
 }
 
-static PyObject *code_of(const struct frozen *entry) {
-#ifdef PYOCI_DEEP_FROZEN
-    if (entry->deep >= 0)
-        return pyoci_deep_frozen[entry->deep];
-#endif
-    return PY(PyMarshal_ReadObjectFromString)(pyoci_frozen_code + entry->offset, entry->size);
-}
-
 /* Runs a frozen module's code in a new module. */
 static PyObject *load_frozen(const struct frozen *entry) {
     PyObject *module = PY(PyImport_AddModule)(entry->name);
@@ -72,7 +60,7 @@ static PyObject *load_frozen(const struct frozen *entry) {
         return NULL;
     if (entry->is_package && set_item(names, "__path__", no_path))
         return NULL;
-    PyObject *code = code_of(entry);
+    PyObject *code = PY(PyMarshal_ReadObjectFromString)(pyoci_frozen_code + entry->offset, entry->size);
     if (!code || !PY(PyEval_EvalCode)(code, names, names))
         return NULL;
     PY(Py_IncRef)(module);
@@ -157,7 +145,7 @@ static PyObject *load(const char *name) {
         bsearch(name, frozen_modules, COUNT(frozen_modules), sizeof(*frozen_modules), compare_name);
     if (frozen)
         return load_frozen(frozen);
-    for (size_t at = 0; at < COUNT(extensions); at++)
+    for (size_t at = 0; extensions[at].name; at++)
         if (strcmp(name, extensions[at].name) == 0)
             return load_extension(&extensions[at]);
     if (strcmp(name, "_signal") == 0 && pyoci_prepare_signals())
@@ -243,23 +231,17 @@ static PyObject *handle_fromlist(PyObject *self, PyObject *arguments) {
     return package;
 }
 
+const char *pyoci_frozen_name(size_t at) {
+    return at < COUNT(frozen_modules) ? frozen_modules[at].name : NULL;
+}
+
 bool pyoci_extensions_present(const struct pyoci_places *places) {
     char path[PATH_MAX];
     where = places;
-    for (size_t at = 0; at < COUNT(extensions); at++)
+    for (size_t at = 0; extensions[at].name; at++)
         if (!extension_file(&extensions[at], path))
             return false;
     return true;
-}
-
-/* Constants that can't be part of the program: the order of a set depends on this process's hashes. */
-static int make_sets(void) {
-#ifdef PYOCI_DEEP_FROZEN
-    for (const struct pyoci_deep_set *set = pyoci_deep_sets; set->place; set++)
-        if (!(*set->place = PyFrozenSet_New(set->members)))
-            return -1;
-#endif
-    return 0;
 }
 
 int pyoci_install_imports(void) {
@@ -269,7 +251,7 @@ int pyoci_install_imports(void) {
     };
     PyObject *importlib = PY(PyDict_GetItemString)(PY(PyImport_GetModuleDict)(), "_frozen_importlib");
     PyObject *no = PY(PyLong_FromLongLong)(0);
-    if (!importlib || !no || make_sets())
+    if (!importlib || !no)
         return -1;
     loaded = PY(PyModule_New)("loaded");
     no_path = PY(PyList_New)(0);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/nsfs.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -58,6 +59,17 @@ int64_t pyoci_permitted_capabilities(void) {
 
 int pyoci_close_range(unsigned first, unsigned last) {
     return result_of(syscall(SYS_close_range, first, last, 0));
+}
+
+/* The signals that this process ignores, bit n - 1 for signal n. Python knows only how that was when it started. */
+uint64_t pyoci_ignored_signals(void) {
+    struct sigaction action;
+    uint64_t ignored = 0;
+
+    for (int number = 1; number <= 64; number++)
+        if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+            ignored |= UINT64_C(1) << (number - 1);
+    return ignored;
 }
 
 /* The CLONE_NEW* number of a namespace file (ioctl_ns(2)). */

@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -57,6 +58,41 @@ static struct {
     int (*export_bpf)(const void *, int);
 } library;
 
+/* every function of the library above, by its name behind "seccomp_" */
+#define FUNCTIONS(X)                                                                                                        \
+    X(version)                                                                                                              \
+    X(arch_resolve_name)                                                                                                    \
+    X(arch_native)                                                                                                          \
+    X(syscall_resolve_name_arch)                                                                                            \
+    X(init)                                                                                                                 \
+    X(release)                                                                                                              \
+    X(arch_add)                                                                                                             \
+    X(rule_add_array)                                                                                                       \
+    X(attr_set)                                                                                                             \
+    X(export_bpf)
+
+#ifdef PYOCI_LIBSECCOMP_LINKED
+
+#define X(name) extern __typeof__(*library.name) seccomp_##name;
+FUNCTIONS(X)
+#undef X
+
+/* A part of this program, which is the file to name. */
+int pyoci_seccomp_open(void) {
+    static char self[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length <= 0)
+        return -ENOENT;
+    self[length] = '\0';
+#define X(name) library.name = seccomp_##name;
+    FUNCTIONS(X)
+#undef X
+    library.path = self;
+    return 0;
+}
+
+#else
+
 /* Fixed places first: engines set LD_LIBRARY_PATH to lists with an empty element, which means the current
  * directory, and that is the bundle. */
 static void *load(void) {
@@ -90,21 +126,18 @@ int pyoci_seccomp_open(void) {
     if (!handle)
         return -ENOENT;
     Dl_info info;
-    if (!symbol(handle, "seccomp_version", &library.version) ||
-        !symbol(handle, "seccomp_arch_resolve_name", &library.arch_resolve_name) ||
-        !symbol(handle, "seccomp_arch_native", &library.arch_native) ||
-        !symbol(handle, "seccomp_syscall_resolve_name_arch", &library.syscall_resolve_name_arch) ||
-        !symbol(handle, "seccomp_init", &library.init) || !symbol(handle, "seccomp_release", &library.release) ||
-        !symbol(handle, "seccomp_arch_add", &library.arch_add) ||
-        !symbol(handle, "seccomp_rule_add_array", &library.rule_add_array) ||
-        !symbol(handle, "seccomp_attr_set", &library.attr_set) ||
-        !symbol(handle, "seccomp_export_bpf", &library.export_bpf) || !dladdr(*(void **)&library.init, &info)) {
+#define X(name) symbol(handle, "seccomp_" #name, &library.name) &&
+    bool complete = FUNCTIONS(X) dladdr(*(void **)&library.init, &info);
+#undef X
+    if (!complete) {
         dlclose(handle);
         return -ELIBBAD;
     }
     library.path = info.dli_fname;
     return 0;
 }
+
+#endif
 
 const char *pyoci_seccomp_path(void) {
     return library.path;

@@ -47,6 +47,7 @@ int pyoci_set_subreaper(int on);
 int64_t pyoci_permitted_capabilities(void);
 int pyoci_close_range(unsigned first, unsigned last);
 int pyoci_namespace_type(int fd);
+uint64_t pyoci_ignored_signals(void);
 
 /* cffi:end */
 

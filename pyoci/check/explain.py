@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from pyoci import jsontext
 from pyoci.check import documents, locate, repair, schema, semantic
 from pyoci.check.fast import drop_nulls
 from pyoci.check.problem import Problem
@@ -56,15 +57,15 @@ def examine(
     if not text and problems:
         return Report(name, [Finding(problem, 0, 0, "", 0) for problem in problems])
     source = locate.Text(text)
-    faults, _, deepest_at = locate.faults(text)
+    faults, depth, deepest_at = locate.faults(text)
     found = [_finding(source, problem, offset) for problem, offset in faults]
     found += [_finding(source, problem, 0) for problem in problems]
-    if not any(problem.code == "json-syntax" for problem, _ in faults):
+    if depth > jsontext.DEPTH:
+        problem = Problem("json-depth", "", "the document is nested too deeply to be read")
+        found.append(_finding(source, problem, deepest_at))
+    elif not any(problem.code == "json-syntax" for problem, _ in faults):
         try:
             value = json.loads(text)
-        except RecursionError:
-            problem = Problem("json-depth", "", "the document is nested too deeply to be read")
-            found.append(_finding(source, problem, deepest_at))
         except ValueError as error:  # a number of thousands of digits
             found.append(_finding(source, Problem("json-number", "", str(error).partition(";")[0]), 0))
         else:

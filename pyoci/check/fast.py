@@ -26,8 +26,8 @@ def load_resources(raw: bytes) -> "dict[str, Any] | None":
 
 def _load(raw: bytes, test: "Callable[[dict[str, Any]], bool]") -> "dict[str, Any] | None":
     try:
-        value: dict[str, Any] = jsontext.loads(raw.decode("utf-8"), unique=True)
-    except (ValueError, RecursionError):
+        value: dict[str, Any] = jsontext.loads(raw, unique=True)
+    except ValueError:
         return None
     return value if test(value) and is_text(raw, value) else None
 

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
 
 _TERM = 15
 _HIGHEST = 64
+# What users mean by these names: the numbers of glibc, whichever C library is ours.
+_RTMIN, _RTMAX = 34, 64
 
 
 def run(options: "Options") -> int:
@@ -53,8 +55,10 @@ def _named(name: str) -> int:
     for sign in "+-":
         base, found, offset = name.partition(sign)
         if found and base in ("RTMIN", "RTMAX") and offset.isdecimal():
-            number = getattr(_signal, "SIG" + base) + int(sign + offset)
-            return number if _signal.SIGRTMIN <= number <= _signal.SIGRTMAX else 0
+            number = (_RTMIN if base == "RTMIN" else _RTMAX) + int(sign + offset)
+            return number if _RTMIN <= number <= _RTMAX else 0
+    if name in ("RTMIN", "RTMAX"):
+        return _RTMIN if name == "RTMIN" else _RTMAX
     if not name.isalnum():  # SIG_DFL and the like are no signals
         return 0
     found_number: int = getattr(_signal, "SIG" + name, 0)

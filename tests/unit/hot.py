@@ -17,7 +17,6 @@ VERBS = ("create", "start", "state", "kill", "delete", "run", "exec")
 # Built into the interpreter, or into the launcher: importing them costs next to nothing.
 ALLOWED = {
     *(
-        "_json",
         "_posixsubprocess",
         "_signal",
         "_struct",

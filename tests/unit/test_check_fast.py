@@ -21,7 +21,6 @@ HOT = {
     "fcntl",
     "select",
     "stat",
-    "_json",
     "_signal",
     "_posixsubprocess",
     "resource",
@@ -96,8 +95,7 @@ def test_imports() -> None:
     program = (
         "import sys; before = set(sys.modules); sys.path.insert(0, sys.argv[1])\n"
         "from pyoci.check import fast, semantic\n"
-        "import _json\n"
-        "spec = _json.make_scanner.__name__ and eval(sys.argv[2])\n"
+        "spec = eval(sys.argv[2])\n"
         "assert fast.accepts(spec) and not semantic.problems(spec, first=True)\n"
         "print(*sorted(set(sys.modules) - before))"
     )

@@ -15,6 +15,7 @@ sys.path.insert(0, str(TREE / "csrc"))
 
 import build_launcher  # noqa: E402
 import build_shim  # noqa: E402
+import image  # noqa: E402
 
 import pyoci._shim  # noqa: E402
 
@@ -188,9 +189,8 @@ def test_the_embedded_kind_goes_over_to_the_interpreter_for_cold_commands(embedd
     assert f'execve("{sys.executable}"' in found.stderr
 
 
-@pytest.mark.parametrize("kind", ["embed-static", "embed-shared"])
-def test_the_embedded_kind_execs_when_an_extension_module_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+def test_the_shared_kind_execs_when_an_extension_module_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An environment without _cffi_backend gets what the simple launcher does."""
     bare = package(tmp_path / "tree/pyoci")
@@ -200,8 +200,53 @@ def test_the_embedded_kind_execs_when_an_extension_module_is_gone(
     elsewhere = {"platlib": str(tmp_path / "lib"), "purelib": str(tmp_path / "lib")}
     monkeypatch.setattr(build_launcher.sysconfig, "get_path", lambda name: elsewhere.get(name) or real(name))
     try:
-        launcher = build_launcher.build(tmp_path, kind, package=bare)
+        launcher = build_launcher.build(tmp_path, "embed-shared", package=bare)
     except build_shim.BuildError as reason:
         pytest.skip(str(reason))
     found = call([str(launcher), "state", "x"])
     assert found.stdout == "the ordinary interpreter ['state', 'x']\n", found.stderr
+
+
+@pytest.fixture(scope="module")
+def static(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The static launcher for the tree."""
+    try:
+        return build_launcher.build(tmp_path_factory.mktemp("static"), "embed-static", package=TREE / "pyoci")
+    except build_shim.BuildError as reason:
+        pytest.skip(str(reason))
+
+
+def test_the_static_kind_opens_no_libraries(static: Path) -> None:
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is missing")
+    found = call([strace, "-e", "trace=open,openat,execve", str(static), "state", "nobody"])
+    assert found.returncode == 1
+    assert "execve(" in found.stderr
+    assert ".so" not in found.stderr
+
+
+def test_the_image_is_that_of_its_program(static: Path, tmp_path: Path) -> None:
+    cold = static.with_name("cold")
+    (tmp_path / "data").write_bytes(b"\1" * 4096)
+    with pytest.raises(build_shim.BuildError, match="is not the data of"):
+        image.put(cold, tmp_path / "data", tmp_path / "made")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_program_that_is_laid_out_otherwise_gets_no_image(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    for program in ("/bin/sh", __file__):
+        with pytest.raises(build_shim.BuildError):
+            image.put(Path(program), tmp_path / "data", tmp_path / "made")
+    assert not (tmp_path / "made").exists()
+
+
+def test_every_build_has_hashes_of_its_own(static: Path, tmp_path: Path) -> None:
+    """Names in a configuration must not be made to meet in one place of a dictionary (PYTHONHASHSEED)."""
+    images = []
+    for name in ("one", "two"):
+        call([str(static.with_name("cold")), str(tmp_path / name)])
+        images.append((tmp_path / name).read_bytes())
+    assert len(images[0]) == len(images[1]) > 0
+    assert images[0] != images[1]

@@ -1,0 +1,7 @@
+# The module made from csrc/json/json.c.
+from typing import Any
+
+DEPTH: int
+
+def loads(text: str | bytes, unique: bool, /) -> Any: ...
+def dumps(value: Any, /) -> str: ...
