@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import os
 import shlex
@@ -31,6 +32,7 @@ def archive() -> Path:
 def build(target: Path, flags: list[str], inputs: list[Path]) -> None:
     """Build the launcher. `flags`: for the compiler; `inputs`: what else it is made of. Raises BuildError."""
     directory = target.parent
+    build_shim.write_if_changed(directory / "error_texts.h", _error_texts())
     objects = [
         _launcher_object(directory, flags, inputs),
         _shim_object(directory),
@@ -61,6 +63,12 @@ def _make_image(cold: Path, target: Path) -> None:
     os.replace(new, target)
 
 
+def _error_texts() -> str:
+    """Rows of a C table: what the C library of this Python says of each errno."""
+    texts = {number: os.strerror(number) for number in [0, *errno.errorcode]}
+    return "".join(f'[{number}] = "{text}",\n' for number, text in sorted(texts.items()))
+
+
 def compiler() -> list[str]:
     """The C compiler that Python was built with, or CC; Python's archive is not position-independent, as Debian's python3."""
     found = shlex.split(os.environ.get("CC") or str(sysconfig.get_config_var("CC")))
@@ -71,7 +79,7 @@ def _launcher_object(directory: Path, flags: list[str], inputs: list[Path]) -> P
     sources = [*(LAUNCHER / name for name in _SOURCES), build_shim.CSRC / "json" / "json.c"]
     target = directory / "launcher.o"
     command = [*compiler(), "-r", "-nostdlib", *flags, *map(str, sources)]
-    build_shim.make(target, command, [*inputs, *sources, *LAUNCHER.glob("*.h")])
+    build_shim.make(target, command, [*inputs, *sources, directory / "error_texts.h"])
     return target
 
 

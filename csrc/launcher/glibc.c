@@ -137,6 +137,21 @@ int __sprintf_chk(char *to, int flag, size_t room, const char *format, ...) {
     return written;
 }
 
+/* -- texts -- */
+
+/* The build writes them down as glibc has them: errors read the same from every kind of launcher. */
+static const char *const error_texts[] = {
+#include "error_texts.h"
+};
+
+char *strerror(int number) {
+    static char unknown[40];
+    if (number >= 0 && (size_t)number < sizeof error_texts / sizeof *error_texts && error_texts[number])
+        return (char *)(uintptr_t)error_texts[number];
+    snprintf(unknown, sizeof unknown, "Unknown error %d", number);
+    return unknown;
+}
+
 /* -- other names, and what musl leaves out -- */
 
 int fcntl64(int file, int command, ...);
