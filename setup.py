@@ -1,7 +1,7 @@
 """What pyproject.toml cannot say: how the extensions, the init inside the shim, the checker and the launcher are made.
 
 Environment: PYOCI_LAUNCHER=exec|embed|embed-static|embed-shared chooses the kind of launcher;
-PYOCI_SANITIZE=address,undefined builds the shim with these sanitizers, and the init with those that a static
+PYOCI_SANITIZE=address,undefined builds the extensions with these sanitizers, and the init with those that a static
 program can have, or with PYOCI_SANITIZE_INIT; PYOCI_WERROR=1 makes warnings of the C compiler fatal.
 """
 

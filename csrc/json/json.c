@@ -136,8 +136,9 @@ static PyObject *read_string(struct reader *reader) {
     }
     if (close >= reader->end)
         return refuse("a string without end");
-    PyObject *text = plain ? PyUnicode_FromKindAndData(PyUnicode_1BYTE_KIND, reader->at, close - reader->at)
-                           : read_long_way(reader, close);
+    PyObject *text = plain ? PyUnicode_New(close - reader->at, 127) : read_long_way(reader, close);
+    if (plain && text)
+        memcpy(PyUnicode_DATA(text), reader->at, (size_t)(close - reader->at));
     reader->at = close + 1;
     return text;
 }
@@ -350,11 +351,23 @@ static bool write_character(struct writer *writer, Py_UCS4 character) {
     return add(writer, &plain, 1);
 }
 
+/* How many characters from here on are written as they are; none in a text that has more than ASCII. */
+static Py_ssize_t plain_run(PyObject *text, Py_ssize_t start) {
+    const Py_UCS1 *characters = PyUnicode_IS_ASCII(text) ? PyUnicode_1BYTE_DATA(text) : NULL;
+    Py_ssize_t end = start, size = characters ? PyUnicode_GET_LENGTH(text) : 0;
+    while (end < size && characters[end] >= ' ' && characters[end] <= '~' && characters[end] != '"' &&
+           characters[end] != '\\')
+        end++;
+    return end - start;
+}
+
 static bool write_string(struct writer *writer, PyObject *text) {
-    Py_ssize_t size = PyUnicode_GET_LENGTH(text);
     bool good = add(writer, "\"", 1);
-    for (Py_ssize_t at = 0; good && at < size; at++)
-        good = write_character(writer, PyUnicode_READ_CHAR(text, at));
+    for (Py_ssize_t at = 0, run; good && at < PyUnicode_GET_LENGTH(text); at += run ? run : 1) {
+        run = plain_run(text, at);
+        good = run ? add(writer, (char *)PyUnicode_DATA(text) + at, (size_t)run)
+                   : write_character(writer, PyUnicode_READ_CHAR(text, at));
+    }
     return good && add(writer, "\"", 1);
 }
 

@@ -1,16 +1,22 @@
 """pyoci's own JSON reader and writer, held against the standard library's."""
 
+import contextlib
+import ctypes
 import json
 import math
 import random
+import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unit.check_cases import BASE
 
 from pyoci import jsontext
+from pyoci.check import explain, fast
 
 CONFIGS = sorted((Path(__file__).parents[1] / "data/engine-configs").iterdir())
 TEXTS = [
@@ -322,34 +328,116 @@ def test_mutations_of_real_configs() -> None:
     assert 0 < taken < 10_000
 
 
+# One text with all that is allocated for, and one for each way in which it can be refused.
+RICH = (
+    b'{"name":"plain","names":["\\u00e9\\ud83d\\ude00\\n","\xc3\xa9",'
+    + b"9" * 40
+    + b',-1.5e3,7,{"a":true,"b":[null,[]],"c":{}}]}'
+)
+BROKEN = [
+    *(RICH[:end] for end in range(len(RICH))),
+    *(RICH[:at] + b"\x01" + RICH[at + 1 :] for at in range(len(RICH))),
+    b'{"name":1,"name":[]}',
+    b'["\\ud800",NaN]',
+    b'["' + b"x" * 5000 + b'",\xff]',
+    b"[" + b"9" * 5000 + b"]",
+    b"[" * (jsontext.DEPTH + 1),
+]
+
+
+def exactly(raw: bytes) -> Any:
+    """A buffer without the NUL that is behind all bytes: a sanitizer sees a step beyond its end."""
+    raw = b" " * 64 + raw
+    return (ctypes.c_char * len(raw)).from_buffer_copy(raw)
+
+
+def test_no_step_leads_beyond_the_end() -> None:
+    value = jsontext.loads(RICH)
+    assert jsontext.loads(exactly(RICH), unique=True) == value
+    for raw in BROKEN:
+        with pytest.raises(ValueError):
+            jsontext.loads(exactly(raw), unique=True)
+    for text in TEXTS:
+        with contextlib.suppress(ValueError):
+            jsontext.loads(exactly(text.encode()), unique=True)
+
+
 def test_nothing_is_left_behind() -> None:
-    """Neither a text that is taken nor one that is refused keeps memory."""
-    raw = CONFIGS[0].read_bytes()
-    samples = [
-        raw,
-        raw[:-20],
-        raw[:900],
-        b'{"a":[1.5,"\\ud800x",' + b"9" * 40 + b"]}",
-        b'{"a":1,"a":2}',
-        b'["\xff',
-    ]
+    """Neither a text that is taken nor one that is refused keeps memory, or a hold on a value."""
+    held: list[Any] = [None, True, False, "name", "a", sys.intern("names"), 7]
+    endless: list[Any] = [[{"name": RICH.decode()}]]
+    endless[0].append(endless)
 
     def cycle() -> None:
-        for sample in samples:
-            try:
-                jsontext.dumps(jsontext.loads(sample, unique=True))
-            except ValueError:
-                continue
-
-    import tracemalloc
+        for raw in [*BROKEN, RICH, CONFIGS[0].read_bytes()]:
+            with contextlib.suppress(ValueError):
+                jsontext.dumps(jsontext.loads(raw, unique=True))
+        for value in (endless, [1.5, math.nan], {"name": {"a", "b"}}, {"a": {7: "name"}}):
+            with contextlib.suppress(ValueError, TypeError, RecursionError):
+                jsontext.dumps(value)
 
     cycle()
     tracemalloc.start()
     try:
         cycle()
-        before = tracemalloc.get_traced_memory()[0]
-        for _ in range(50):
+        before, holds = tracemalloc.get_traced_memory()[0], [sys.getrefcount(value) for value in held]
+        for _ in range(100):
             cycle()
-        assert tracemalloc.get_traced_memory()[0] - before < 20_000
+        grown = tracemalloc.get_traced_memory()[0] - before
+        more = [sys.getrefcount(value) - count for value, count in zip(held, holds, strict=True)]
     finally:
         tracemalloc.stop()
+    assert grown < 2_000
+    assert max(map(abs, more)) < 50
+
+
+def test_memory_may_fail_anywhere() -> None:
+    """Each allocation in turn fails: that is told as such, leaves nothing behind, and ends nothing else."""
+    failing = pytest.importorskip("_testcapi")
+    value = jsontext.loads(RICH)
+    text = jsontext.dumps(value)
+
+    def sweep() -> list[int]:
+        failed = [0, 0]
+        for kind, work, expected in ((0, jsontext.loads, value), (1, jsontext.dumps, text)):
+            argument = RICH if kind == 0 else value
+            for number in range(200):
+                failing.set_nomemory(number, number + 2)  # those between the two: one
+                try:
+                    found = work(argument)
+                except MemoryError:
+                    failed[kind] += 1
+                    continue
+                finally:
+                    failing.remove_mem_hooks()
+                assert found == expected
+        return failed
+
+    sweep()
+    tracemalloc.start()
+    try:
+        sweep()
+        before = tracemalloc.get_traced_memory()[0]
+        failed = sweep()
+        assert tracemalloc.get_traced_memory()[0] - before < 2_000
+    finally:
+        tracemalloc.stop()
+    assert failed[0] > 10 and failed[1] > 2
+
+
+def member(text: bytes) -> bytes:
+    """A config.json that has a text as the value of a member that nobody knows."""
+    return json.dumps(BASE).encode()[:-1] + b',"x":' + text + b"}"
+
+
+NESTED = [b"[" * depth + b"]" * depth for depth in (jsontext.DEPTH - 1, jsontext.DEPTH)]
+
+
+@pytest.mark.parametrize("text", [*map(str.encode, TEXTS), RICH, *BROKEN, *NESTED], ids=lambda text: "")
+def test_the_explainer_agrees(text: bytes) -> None:
+    """What this reader refuses has a problem to tell, and what it takes has none."""
+    raw = member(text)
+    report = explain.examine(raw, "config.json")
+    codes = {finding.problem.code for finding in report.findings if finding.problem.severity == "error"}
+    assert all(code.startswith("json-") for code in codes)
+    assert (fast.load(raw) is None) == bool(codes)
