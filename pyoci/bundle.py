@@ -87,9 +87,9 @@ def parse(
     spec = fast.load(raw)
     if spec is None:
         refuse(raw, name, "config")
+    clock.lap("load")
     if readable:
         readable(spec)
-    clock.lap("load")
     problems = semantic.problems(spec, first=True, systemd=systemd, rootless=posix.geteuid() != 0)
     if problems:
         raise refused(name, problems[0])

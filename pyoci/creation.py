@@ -75,6 +75,7 @@ class Creation:
         birth = namespaces.birth(spec)
         if birth.unshared and not birth.joined and not birth.born & namespaces.NEWUSER:
             self.init.prepare(birth.unshared)
+        clock.lap("prepare namespaces", "/linux/namespaces")
 
     # -- the steps ---------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ Every step of the runtime and every op of the container's init is one complete e
     op                      an op of the plan, with its name and the JSON pointer of its cause in `args`
     idle                    somebody waits for the world outside: for `start`, for the end of the program
 
-Times are microseconds since `otherData.began`, which is nanoseconds since the epoch.
+Times are microseconds since `otherData.began`, which is nanoseconds since the epoch. A step of the runtime, but not its parts,
+has also `tts` and `tdur`: the CPU time that the process had used when the step began, and what the step used, in microseconds.
 """
 
 import posix
@@ -93,8 +94,11 @@ class Trace:
         """Write all that was measured so far. A failure is only logged: the container is there."""
         own = posix.getpid()
         events = [*self._earlier, _title(own, f"pyoci {self._command}")]
-        for name, pointer, kind, began, ended in clock.steps or ():
-            events.append(self._event(name, kind, own, began, ended, {"pointer": pointer}))
+        for name, pointer, kind, began, ended, worked in clock.steps or ():
+            event = self._event(name, kind, own, began, ended, {"pointer": pointer})
+            if worked:
+                event["tts"], event["tdur"] = worked[0] / 1000, (worked[1] - worked[0]) / 1000
+            events.append(event)
         if self._ops:
             events.append(_title(self._pid, f"init of {self._id}"))
         events += [self._event(*op) for op in self._ops]

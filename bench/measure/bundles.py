@@ -13,6 +13,7 @@ from .stage import Failed
 Spec = dict[str, Any]
 
 DATA = Path(__file__).resolve().parent.parent / "data"
+ENGINES = DATA.parent.parent / "tests" / "data" / "engine-configs"
 SAYS = (
     "ok\n"  # what the program of every `run` and `exec` writes: an idle runtime can not pass for a fast one
 )
@@ -134,13 +135,20 @@ class Bundles:
         self.mounts = self._with_mounts()
         self.podman = self._podman()
 
-    def write(self, name: str, spec: Spec) -> Path:
-        """Write SPEC as the bundle NAME, new or again, and return the bundle's directory."""
+    def write(self, name: str, spec: Spec, indent: int | None = None) -> Path:
+        """Write SPEC as the bundle NAME, new or again, and return the bundle's directory; INDENT as of json."""
         bundle = self._directory / name
         bundle.mkdir(exist_ok=True)
         spec["root"]["path"] = str(self.rootfs)  # absolute, as engines write it
-        (bundle / "config.json").write_text(json.dumps(spec))
+        (bundle / "config.json").write_text(json.dumps(spec, indent=indent))
         return bundle
+
+    def engines(self) -> dict[str, Path]:
+        """A bundle for each configuration that a real engine wrote: the same text but for root.path."""
+        return {
+            file.stem: self.write(f"engine-{file.stem}", json.loads(file.read_text()), indent=1)
+            for file in sorted(ENGINES.glob("*.json"))
+        }
 
     def _with_mounts(self) -> Path:
         source = self._directory / "source"

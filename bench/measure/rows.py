@@ -30,6 +30,7 @@ ROWS = [
     Row("rested", "run, default spec, after 100 ms of rest"),
     Row("podman-warm", "run, podman config with seccomp, warm", targets=_targets(1.0, 0.35)),
     Row("podman-cold", "run, podman config with seccomp, cold"),
+    Row("check", "check of the slowest engine config", limit=1.0),
     Row("sequence", "create+start+state+kill+delete", targets=_targets(1.0, 0.6)),
     Row("create", "create"),
     Row("start", "start", targets=_targets(1.5, 1.0)),

@@ -53,6 +53,18 @@ class Traced:
         for one, next_one in zip(whole, whole[1:], strict=False):
             assert next_one["ts"] == pytest.approx(one["ts"] + one["dur"], abs=0.01)
 
+    def check_cpu_time(self, title: str) -> None:
+        """Each step tells the CPU time it took, one behind the other; parts of steps tell none."""
+        used = 0.0
+        for event in self.of(title):
+            if event["cat"] not in ("runtime", "idle") or event["name"] == "seccomp filter":
+                assert not event.keys() & {"tts", "tdur"}
+                continue
+            assert isinstance(event["tdur"], int | float) and event["tdur"] >= 0
+            assert event["tts"] == pytest.approx(used, abs=0.01)
+            used = event["tts"] + event["tdur"]
+        assert used > 0
+
 
 def hooked(made: Container, *kinds: str) -> None:
     made.config["hooks"] = {
@@ -74,7 +86,9 @@ def test_run(box: Boxes, folder: Path, runtime: Runtime) -> None:
     steps = found.names("pyoci run")
     order = [
         "start of the runtime",
+        "trace file",
         "load",
+        "prepare namespaces",
         "check",
         "intent record",
         "cgroup create",
@@ -102,6 +116,9 @@ def test_run(box: Boxes, folder: Path, runtime: Runtime) -> None:
     left = iter(steps)
     assert all(name in left for name in order), (order, steps)
     found.check_order("pyoci run")
+    found.check_cpu_time("pyoci run")
+    assert found.one("prepare namespaces")["args"]["pointer"] == "/linux/namespaces"
+    assert not any(event.keys() & {"tts", "tdur"} for event in found.of(f"init of {made.id}"))
     limit = found.one("pids.max")
     assert (limit["cat"], limit["args"]["pointer"]) == ("cgroup", "/linux/resources/pids/limit")
     for kind in ("createRuntime", "createContainer", "startContainer", "poststart", "poststop"):
@@ -157,6 +174,8 @@ def test_create_and_start_make_one_picture(box: Boxes, folder: Path) -> None:
         "poststart hook /bin/sleep",
         "hooks",
     ]
+    found.check_cpu_time("pyoci create")
+    found.check_cpu_time("pyoci start")
     wait, start = found.one("wait for start"), found.of("pyoci start")[0]
     assert wait["cat"] == "idle"
     assert wait["ts"] + wait["dur"] >= start["ts"] + start["dur"] - 0.01
@@ -198,6 +217,26 @@ def test_failing_create_is_traced_too(box: Boxes, folder: Path) -> None:
     assert found.names("pyoci create")[-1] == "undo"
 
 
+def test_a_taken_id_is_traced_up_to_the_check(box: Boxes, folder: Path, runtime: Runtime) -> None:
+    """What the benchmark of the check relies on: accepted, then refused for its id, and all steps until then told."""
+    made = box("/bin/sleep", "100").launch()
+    words = ("create", "--trace", str(folder / "t"), "--bundle", str(made.directory), made.id)
+    runtime.call(*words).failed("container with given ID already exists")
+    found = Traced(folder / "t")
+    steps = found.names("pyoci create")
+    assert steps[:6] == [
+        "start of the runtime",
+        "trace file",
+        "load",
+        "prepare namespaces",
+        "check",
+        "bundle",
+    ]
+    found.check_cpu_time("pyoci create")
+    assert all(found.one(name)["tdur"] > 0 for name in ("load", "check"))
+    made.stop()
+
+
 def test_exec(box: Boxes, folder: Path) -> None:
     made = box("/bin/sleep", "100").launch()
     made.exec("/bin/true", options=("--trace", str(folder / "t")))
@@ -219,6 +258,7 @@ def test_exec(box: Boxes, folder: Path) -> None:
     inside = found.names(f"init of {made.id}")
     assert inside[0] == "birth of the init" and inside[-1] == "exec /bin/true"
     found.check_order("pyoci exec")
+    found.check_cpu_time("pyoci exec")
     made.stop()
 
 

@@ -1,6 +1,7 @@
 """bench/run.py: its arithmetic, its configurations, its reading of others' output. No root is needed."""
 
 import json
+import random
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ BENCH = Path(__file__).resolve().parents[2] / "bench"
 sys.path.append(str(BENCH))
 
 import run as bench_run  # noqa: E402
-from measure import bundles, counts, host, memory, plot, report, rows, stage  # noqa: E402
+from measure import bundles, checking, counts, host, memory, plot, report, rows, stage  # noqa: E402
+from measure.cases import Bench  # noqa: E402
 from measure.results import Mark, Results  # noqa: E402
+from measure.runtimes import Runtime  # noqa: E402
 
 
 def results_of(**series: dict[str, list[float]]) -> Results:
@@ -52,6 +55,14 @@ class TestResults:
         results = results_of(crowd_state={"pyoci": [12.0]}, lone_state={"pyoci": [10.0]})
         (mark,) = results.marks(rows.BY_KEY["slower-state"])
         assert (mark.peer, mark.minimum, mark.met) == ("itself", 1.2, False)
+
+    def test_a_time_with_a_limit_of_its_own(self) -> None:
+        results = results_of(check={"pyoci": [0.7, 1.2, 1.2], "old": [3.0]})
+        (mark,) = results.marks(rows.BY_KEY["check"])
+        assert (mark.peer, mark.minimum, mark.median, mark.met) == ("itself", 0.7, 1.2, False)
+        (line,) = [line for line in report.targets_table(results).splitlines() if "slowest engine" in line]
+        assert "itself" in line and "0.70 / 1.20" in line and "<= 1 " in line and "MISSED" in line
+        assert report.missed(results) == ["check of the slowest engine config"]
 
     def test_no_samples_no_mark_but_said(self) -> None:
         results = results_of()
@@ -134,6 +145,19 @@ class TestBundles:
     def test_limited(self) -> None:
         assert bundles.limited_spec(4096)["linux"]["resources"]["memory"] == {"limit": 4096}
 
+    def test_engines_texts_differ_in_the_rootfs_only(self, tmp_path: Path) -> None:
+        here = object.__new__(bundles.Bundles)  # without its programs, which a compiler would have to make
+        here._directory, here.rootfs = tmp_path, Path("/bench/rootfs")
+        made = here.engines()
+        assert sorted(made) == sorted(file.stem for file in bundles.ENGINES.glob("*.json")) and made
+        for name, bundle in made.items():
+            recorded = (bundles.ENGINES / f"{name}.json").read_text()
+            spec = json.loads(recorded)
+            spec["root"]["path"] = "/bench/rootfs"
+            text = (bundle / "config.json").read_text()
+            assert json.loads(text) == spec
+            assert len(text.splitlines()) == len(recorded.splitlines())
+
     def test_specs_do_not_share_parts(self) -> None:
         bundles.crowd_spec()["mounts"].clear()
         bundles.mounts_spec(Path("/s"))["mounts"][-4]["options"].append("x")
@@ -194,6 +218,106 @@ class TestMemory:
     def test_libraries(self) -> None:
         assert any("libc" in library.name for library in memory.libraries(Path("/bin/sh").resolve()))
         assert memory.libraries(Path(__file__)) == []
+
+
+FAKE = """#!/bin/sh
+[ "$1" = --version ] && { echo "pyoci version 9"; exit 0; }
+[ "$3 $4 $6" = "create --trace --bundle" ] || exit 9
+for id; do :; done
+cat "$7/trace" >"$5"
+grep -q '"terminal": true' "$7/config.json" && [ "$8" != --console-socket ] && exit 1
+[ -d "$2/$id" ] && echo "container with given ID already exists: $id" >&2
+exit 1
+"""
+
+
+def step(name: str, tdur: float | None, cat: str = "runtime") -> dict[str, Any]:
+    return {"name": name, "cat": cat, "ph": "X"} | ({} if tdur is None else {"tdur": tdur})
+
+
+class Engines:
+    """Bundles whose trace a fake runtime has only to copy."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.made: dict[str, Path] = {}
+
+    def add(self, name: str, *events: dict[str, Any], terminal: bool = False) -> None:
+        bundle = self.made[name] = self._directory / name
+        bundle.mkdir()
+        (bundle / "config.json").write_text(json.dumps({"process": {"terminal": terminal}}))
+        (bundle / "trace").write_text(json.dumps({"traceEvents": events}))
+
+    def engines(self) -> dict[str, Path]:
+        return self.made
+
+
+class TestChecking:
+    @pytest.fixture
+    def engines(self, tmp_path: Path) -> Engines:
+        return Engines(tmp_path)
+
+    @pytest.fixture
+    def bench(self, tmp_path: Path, engines: Engines) -> Bench:
+        results = Results("pyoci", {"pyoci": "9"}, {})
+        fake, other = tmp_path / "pyoci", tmp_path / "other"
+        fake.write_text(FAKE)
+        other.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "other version 1"\n')
+        for file in (fake, other):
+            file.chmod(0o755)
+        runtimes = [Runtime("pyoci", fake, tmp_path), Runtime("other", other, tmp_path)]
+        made: Any = engines
+        return Bench(runtimes, made, results, tmp_path, random.Random(1), settle=0, case="check")
+
+    @staticmethod
+    def measured(bench: Bench) -> list[tuple[str, str, float]]:
+        checking.check(bench, 2)
+        return [(key, name, round(value, 3)) for key, name, value, _ in bench._samples]
+
+    def test_the_slowest_counts(self, bench: Bench, engines: Engines) -> None:
+        engines.add("quick", step("load", 100), step("check", 50))
+        engines.add("slow", step("load", 300), step("check", 150), step("bundle", 9000), terminal=True)
+        assert self.measured(bench) == [("check", "pyoci", 0.45)] * 2
+        assert not bench.results.failures
+        (note,) = bench.results.notes
+        assert "2 configurations" in note
+        assert "slow 0.45 ms (load 0.30 + check 0.15), quick 0.15 ms" in note
+
+    @pytest.mark.parametrize(
+        ("events", "wrong"),
+        [
+            ([], "0 steps 'load'"),
+            ([step("load", 100)], "0 steps 'check'"),
+            ([step("load", 100), step("check", 50), step("check", 50)], "2 steps 'check'"),
+            ([step("load", 100, "op"), step("check", 50)], "0 steps 'load'"),
+            ([step("load", None), step("check", 50)], "no CPU time of the step 'load'"),
+            ([step("load", 100), step("check", 0)], "no CPU time of the step 'check'"),
+        ],
+    )
+    def test_a_trace_without_the_steps_is_a_failure(
+        self, bench: Bench, engines: Engines, events: list[dict[str, Any]], wrong: str
+    ) -> None:
+        engines.add("good", step("load", 100), step("check", 50))
+        engines.add("bad", *events)
+        assert self.measured(bench) == []
+        (failure,) = bench.results.failures
+        assert failure.startswith("check: pyoci: ") and wrong in failure
+
+    def test_no_trace_is_a_failure(self, bench: Bench, engines: Engines) -> None:
+        engines.add("bad")
+        (engines.made["bad"] / "trace").write_text("")
+        assert self.measured(bench) == []
+        assert "no trace" in bench.results.failures[0]
+
+    def test_what_fails_for_another_reason_was_not_accepted(self, bench: Bench, engines: Engines) -> None:
+        engines.add("bad", step("load", 100), step("check", 50))
+        bench.runtimes[0].path.write_text(FAKE.replace("already exists", "is refused"))
+        assert self.measured(bench) == []
+        assert "bad was not accepted" in bench.results.failures[0]
+
+    def test_no_configurations_is_a_failure(self, bench: Bench) -> None:
+        assert self.measured(bench) == []
+        assert len(bench.results.failures) == 1
 
 
 def test_callgrind_log() -> None:

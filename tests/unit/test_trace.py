@@ -64,13 +64,16 @@ def test_steps_follow_each_other_without_gaps() -> None:
         ("two", "", "idle"),
     ]
     assert [step[3] for step in clock.steps[1:]] == [step[4] for step in clock.steps[:-1]]
+    worked = [step[5] for step in clock.steps]
+    assert [each and each[0] for each in worked[1:]] == [each and each[1] for each in worked[:-1]]
 
 
 def test_the_first_step_is_as_long_as_the_process_has_worked() -> None:
     used = time.process_time_ns()
     clock.begin()
     assert clock.steps is not None
-    _, _, _, began, ended = clock.steps[0]
+    _, _, _, began, ended, worked = clock.steps[0]
+    assert worked is not None and worked[0] == 0 and used <= worked[1] <= time.process_time_ns()
     assert used <= ended - began <= time.process_time_ns() + 50 * MS
 
 
@@ -82,6 +85,7 @@ def test_a_part_does_not_end_the_step() -> None:
     assert clock.steps is not None
     part, whole = clock.steps[1:]
     assert part[:4] == ("part", "/p", "hook", began)
+    assert part[5] is None and whole[5] is not None
     assert whole[3] <= part[3] <= part[4] <= whole[4]
 
 
@@ -150,7 +154,8 @@ def test_document(tmp_path: Path) -> None:
     for event in document["traceEvents"]:
         assert event["tid"] == event["pid"]
         if event["ph"] == "X":
-            assert set(event) == {"name", "cat", "ph", "ts", "dur", "pid", "tid", "args"}
+            steps_only = {"tts", "tdur"} if event["cat"] == "runtime" else set()
+            assert set(event) == {"name", "cat", "ph", "ts", "dur", "pid", "tid", "args"} | steps_only
             assert event["ts"] >= 0 and event["dur"] >= 0
     load = next(event for event in document["traceEvents"] if event["name"] == "load")
     assert load["args"] == {"pointer": "/x"}
