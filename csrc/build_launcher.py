@@ -13,6 +13,8 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import build_shim
@@ -43,8 +45,19 @@ def build(directory: Path, kind: str, *, package: Path | None = None, werror: bo
     """
     target = directory / "launcher" / "pyoci"
     target.parent.mkdir(parents=True, exist_ok=True)
-    flags = [*build_shim.STRICT, *(["-Werror"] if werror else []), *places(package), "-I", str(LAUNCHER)]
-    builders = {"embed-static": build_static, "embed-shared": build_shared, "exec": build_exec}
+    near = "" if package else package_near()
+    flags = [
+        *build_shim.STRICT,
+        *(["-Werror"] if werror else []),
+        *places(package, near),
+        "-I",
+        str(LAUNCHER),
+    ]
+    builders: dict[str, Callable[[Path, list[str]], None]] = {
+        "embed-static": partial(build_static, near=near),
+        "embed-shared": build_shared,
+        "exec": build_exec,
+    }
     if kind != "embed":
         if kind not in builders:
             raise BuildError(f"PYOCI_LAUNCHER: {kind} is none of embed, {', '.join(builders)}")
@@ -61,14 +74,17 @@ def build(directory: Path, kind: str, *, package: Path | None = None, werror: bo
     return target
 
 
-def places(package: Path | None) -> list[str]:
+def package_near() -> str:
+    """The place of the installed package, seen from that of the command."""
+    return os.path.relpath(Path(sysconfig.get_path("platlib"), "pyoci"), sysconfig.get_path("scripts"))
+
+
+def places(package: Path | None, near: str) -> list[str]:
     """Compiler definitions of where things are; `package` is the tree of a development build."""
-    scripts, library = Path(sysconfig.get_path("scripts")), Path(sysconfig.get_path("platlib"))
-    near = "" if package else os.path.relpath(library / "pyoci", scripts)
     return defines(
         PYOCI_PYTHON=sys.executable,
         PYOCI_PYTHON_NAME=f"python{MINOR}",
-        PYOCI_PACKAGE=str(package or library / "pyoci"),
+        PYOCI_PACKAGE=str(package or Path(sysconfig.get_path("platlib"), "pyoci")),
         PYOCI_PACKAGE_NEAR=near,
     )
 
@@ -85,13 +101,13 @@ def build_exec(target: Path, flags: list[str]) -> None:
     build_shim.make(target, command, sources())
 
 
-def build_static(target: Path, flags: list[str]) -> None:
-    """The kind with Python linked in. Raises BuildError."""
+def build_static(target: Path, flags: list[str], *, near: str) -> None:
+    """The kind with Python linked in; `near` is the package's place, seen from the launcher's. Raises BuildError."""
     write_tables(
         target.parent, defined_symbols(static_launcher.archive(), ["-g", "--defined-only"]), {}, linked=True
     )
     inputs = [*sources(), *embedded_files(target.parent)]
-    static_launcher.build(target, [*flags, *embed_flags(target.parent, "static")], inputs)
+    static_launcher.build(target, [*flags, *embed_flags(target.parent, "static")], inputs, near)
 
 
 def build_shared(target: Path, flags: list[str]) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tempfile
 from pathlib import Path
 
 import build_shim
@@ -29,8 +30,13 @@ def archive() -> Path:
     return found
 
 
-def build(target: Path, flags: list[str], inputs: list[Path]) -> None:
-    """Build the launcher. `flags`: for the compiler; `inputs`: what else it is made of. Raises BuildError."""
+def build(target: Path, flags: list[str], inputs: list[Path], near: str) -> None:
+    """Build the launcher. Raises BuildError.
+
+    flags   for the compiler
+    inputs  what else it is made of
+    near    the package's place, seen from the launcher's; "" where the launcher has the absolute one alone
+    """
     directory = target.parent
     build_shim.write_if_changed(directory / "error_texts.h", _error_texts())
     objects = [
@@ -43,10 +49,10 @@ def build(target: Path, flags: list[str], inputs: list[Path]) -> None:
     command = [*build_shim.init_compiler(""), "-static", "-no-pie", "-s"]
     build_shim.make(cold, [*command, *map(str, [*objects, *libraries]), "-lm"], [*objects, *libraries])
     if build_shim.newer(target, [cold]):
-        _make_image(cold, target)
+        _make_image(cold, target, near)
 
 
-def _make_image(cold: Path, target: Path) -> None:
+def _make_image(cold: Path, target: Path, near: str) -> None:
     """Run the program until it is ready for a command, and keep it so. Raises BuildError."""
     data = target.with_name("data")
     made = subprocess.run([cold, data], check=False, capture_output=True, text=True)
@@ -54,13 +60,25 @@ def _make_image(cold: Path, target: Path) -> None:
         raise BuildError(
             f"the image of the launcher cannot be made: {made.returncode}: {made.stderr.strip()}"
         )
-    new = target.with_name("pyoci.new")
-    image.put(cold, data, new)
-    data.unlink()
-    shown = subprocess.run([new, "--version"], check=False, capture_output=True, text=True)
-    if shown.returncode or not shown.stdout.startswith("pyoci version "):
-        raise BuildError(f"the launcher's image does not run: {shown.returncode}: {shown.stderr.strip()}")
-    os.replace(new, target)
+    with tempfile.TemporaryDirectory(dir=target.parent) as environment:
+        new = _stand_in_environment(Path(environment), near) / "pyoci"
+        image.put(cold, data, new)
+        data.unlink()
+        shown = subprocess.run([new, "--version"], check=False, capture_output=True, text=True)
+        if shown.returncode or not shown.stdout.startswith("pyoci version "):
+            raise BuildError(f"the launcher's image does not run: {shown.returncode}: {shown.stderr.strip()}")
+        os.replace(new, target)
+
+
+def _stand_in_environment(root: Path, near: str) -> Path:
+    """What the launcher looks for before it runs: it is built before the package is installed. Returns the scripts' place."""
+    scripts = root / "a" / "b" / "c" / "bin"  # as deep as any `../..` of `near` may go up
+    scripts.mkdir(parents=True)
+    if near:
+        package = Path(os.path.normpath(scripts / near))
+        package.mkdir(parents=True)
+        (package / "__main__.py").touch()
+    return scripts
 
 
 def _error_texts() -> str:

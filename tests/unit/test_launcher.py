@@ -226,6 +226,27 @@ def test_the_static_kind_opens_no_libraries(static: Path) -> None:
     assert ".so" not in found.stderr
 
 
+def test_the_static_kind_is_built_before_its_package_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the first `pip install` into an environment."""
+    real = build_launcher.sysconfig.get_path
+    new = {"scripts": f"{tmp_path}/new/bin", "platlib": f"{tmp_path}/new/lib/site-packages"}
+    monkeypatch.setattr(build_launcher.sysconfig, "get_path", lambda name: new.get(name) or real(name))
+    try:
+        launcher = build_launcher.build(tmp_path / "out", "embed-static")
+    except build_shim.BuildError as reason:
+        if "is missing (Debian:" not in str(reason):
+            raise
+        pytest.skip(str(reason))
+    found = call([str(launcher), "--version"])
+    assert found.returncode == 1
+    assert f"the package is not at {new['platlib']}/pyoci" in found.stderr
+    environment(tmp_path / "new")
+    found = call([str(shutil.copy(launcher, tmp_path / "new/bin/pyoci")), "--version"])
+    assert found.stdout.startswith("pyoci version "), found.stderr
+
+
 def test_the_image_is_that_of_its_program(static: Path, tmp_path: Path) -> None:
     cold = static.with_name("cold")
     (tmp_path / "data").write_bytes(b"\1" * 4096)
