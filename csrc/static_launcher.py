@@ -20,6 +20,14 @@ from build_shim import BuildError
 LAUNCHER = build_shim.CSRC / "launcher"
 _SOURCES = ["image.c", "heap.c", "glibc.c", "embed.c", "imports.c", "api.c", "locate.c"]
 _LIBRARIES = {"libffi.a": "libffi-dev", "libseccomp.a": "libseccomp-dev"}
+# Functions that glibc has under a second name, for files larger than 2 GiB and for the rules of C23; musl under the first
+# alone. (launcher/glibc.c has what is more than another name.)
+_LARGE_FILE = """
+fopen fstat fstatat fstatvfs ftruncate getrlimit lockf lseek lstat mmap open openat posix_fadvise posix_fallocate pread preadv
+pwrite pwritev readdir sendfile setrlimit stat statvfs truncate
+""".split()
+_C23 = "sscanf strtol strtoul wcstol".split()
+_NAMES = {f"{name}64": name for name in _LARGE_FILE} | {f"__isoc23_{name}": name for name in _C23}
 
 
 def archive() -> Path:
@@ -47,6 +55,7 @@ def build(target: Path, flags: list[str], inputs: list[Path], near: str) -> None
     libraries = [archive(), *(_library(name, package) for name, package in _LIBRARIES.items())]
     cold = directory / "cold"
     command = [*build_shim.init_compiler(""), "-static", "-no-pie", "-s"]
+    command += [f"-Wl,--defsym={new}={name}" for new, name in _NAMES.items()]
     build_shim.make(cold, [*command, *map(str, [*objects, *libraries]), "-lm"], [*objects, *libraries])
     if build_shim.newer(target, [cold]):
         _make_image(cold, target, near)

@@ -152,6 +152,12 @@ char *strerror(int number) {
     return unknown;
 }
 
+/* glibc's gives the text, musl's a number. */
+char *strerror_r(int number, char *to, size_t room) {
+    (void)to, (void)room;
+    return strerror(number);
+}
+
 /* -- other names, and what musl leaves out -- */
 
 int fcntl64(int file, int command, ...);
@@ -162,6 +168,10 @@ int close_range(unsigned first, unsigned last, int flags);
 ssize_t preadv64v2(int file, const struct iovec *parts, int count, off_t at, int flags);
 ssize_t pwritev64v2(int file, const struct iovec *parts, int count, off_t at, int flags);
 int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until);
+void closefrom(int first);
+int backtrace(void **addresses, int size);
+int dladdr1(const void *address, void *info, void **more, int flags);
+int posix_spawn_file_actions_addclosefrom_np(void *actions, int first);
 
 int fcntl64(int file, int command, ...) {
     va_list values;
@@ -185,6 +195,27 @@ void __sched_cpufree(void *set) {
 
 int close_range(unsigned first, unsigned last, int flags) {
     return (int)syscall(SYS_close_range, first, last, flags);
+}
+
+void closefrom(int first) {
+    close_range((unsigned)first, ~0u, 0);
+}
+
+/* faulthandler's, which no hot module uses: there is nothing to tell of a stack. */
+int backtrace(void **addresses, int size) {
+    (void)addresses, (void)size;
+    return 0;
+}
+
+int dladdr1(const void *address, void *info, void **more, int flags) {
+    (void)address, (void)info, (void)more, (void)flags;
+    return 0;
+}
+
+/* posix_spawn's, which no hot module uses */
+int posix_spawn_file_actions_addclosefrom_np(void *actions, int first) {
+    (void)actions, (void)first;
+    return ENOSYS;
 }
 
 ssize_t preadv64v2(int file, const struct iovec *parts, int count, off_t at, int flags) {

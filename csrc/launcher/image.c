@@ -103,6 +103,7 @@ static int make(const char *name) {
     if (!is_complete())
         return -1;
     int file = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    PyOS_BeforeFork(); /* to Python, the process that resumes is a child of this one */
     made = true;
     if (file < 0 || !each_segment(write_segment, &file) || close(file)) {
         fprintf(stderr, "pyoci: %s: %s\n", name, strerror(errno));
