@@ -100,10 +100,10 @@ static int make(const char *name) {
     pyoci_start_python();
     if (import_all())
         pyoci_fail("the import of every hot module");
+    PyOS_BeforeFork(); /* to Python, the process that resumes is a child of this one */
     if (!is_complete())
         return -1;
     int file = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    PyOS_BeforeFork(); /* to Python, the process that resumes is a child of this one */
     made = true;
     if (file < 0 || !each_segment(write_segment, &file) || close(file)) {
         fprintf(stderr, "pyoci: %s: %s\n", name, strerror(errno));
