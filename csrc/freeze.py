@@ -55,7 +55,7 @@ def reachable(package: Path = PACKAGE) -> dict[str, set[str]]:
     """
     table = runpy.run_path(str(package / "cli" / "table.py"))
     verbs = [f"pyoci.cli.{row[table['NAME']]}" for row in table["COMMANDS"] if row[table["CORE"]]]
-    waiting = ["pyoci.boot", "pyoci.cli.entry", *verbs]
+    waiting = ["pyoci.cli.program", *verbs]
     top: dict[str, set[str]] = {}
     while waiting:
         name = waiting.pop()

@@ -33,6 +33,6 @@ def _has_cffi(directory: str) -> bool:
 
 if __name__ == "__main__":
     _paths()
-    from pyoci import boot
+    from pyoci.cli import program
 
-    boot.run(sys.argv[1:])
+    program.run(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""How this process came to run: the kind of launcher, the way to full Python, and the end of the process."""
+"""How this process came to run: the kind of launcher, the way to full Python, and the words for a bug."""
 
 import posix
 import sys
@@ -62,52 +62,15 @@ def go_full(argv: list[str]) -> None:
         _full = True
 
 
+def remember(argv: list[str]) -> None:
+    """Note the running command line, for explain()."""
+    global _argv
+    _argv = argv
+
+
 def explain() -> None:
     """As go_full for the running command line: for a failure that only the full checker can word."""
     go_full(_argv)
-
-
-def run(argv: list[str]) -> None:
-    """Run a command line and end the process with its status. Does not return.
-
-    The process ends by _exit: tearing an interpreter down costs more than a container's whole start.
-    """
-    global _argv
-    _argv = argv
-    status = 1
-    try:
-        from pyoci.cli.entry import main
-
-        status = main(argv)
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-    except KeyboardInterrupt:
-        status = 130
-    except BaseException as bug:
-        report(bug)
-    failure = flush()
-    if failure:
-        from pyoci import log
-        from pyoci.errors import from_os_error
-
-        log.failure(from_os_error("output", "write to standard output", failure))
-        status = status or 1
-    posix._exit(status & 255)
-
-
-def flush() -> OSError | None:
-    """Write out what the standard streams hold, where there are any; gives the failure, if that failed."""
-    failure = None
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name, None)
-        if stream is not None:
-            try:
-                stream.flush()
-            except OSError as error:
-                failure = failure or error
-            except ValueError:  # closed
-                continue
-    return failure
 
 
 def report(bug: BaseException) -> None:

@@ -5,6 +5,7 @@ import posix
 import stat
 
 from pyoci import boot, clock, files
+from pyoci.check import LARGEST
 from pyoci.errors import OciError, from_os_error
 
 TYPE_CHECKING = False
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     Reader = Callable[[dict[str, Any]], None]
 
 _caller = ""  # the working directory that we were called in
-LARGEST = 64 << 20  # bytes; engines write some ten thousand
 
 
 class Bundle:

@@ -5,19 +5,15 @@ import select
 
 from pyoci._shim import lib
 from pyoci.errors import OciError
+from pyoci.signals import Signals, poll
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from typing import Any
 
     from pyoci.terminal import Proxy
 else:
     import _signal
-
-# They cannot be caught, tell of our own faults, stop background jobs, or mean nothing to others.
-_NOT_CAUGHT = ("KILL", "STOP", "ILL", "BUS", "FPE", "SEGV", "SYS", "TTIN", "TTOU", "PIPE", "URG")
-_LIBRARY = range(32, _signal.SIGRTMIN)  # the C library's own
 
 
 def send_master(socket_path: str, fd: int, name: str) -> None:
@@ -42,46 +38,6 @@ def match_size(master: int) -> None:
         lib.pyoci_terminal_copy_size(terminal, master)
     if terminal > 2:
         posix.close(terminal)
-
-
-class Signals:
-    """Catches the signals that are for the container, from its making on; ignored ones stay ignored.
-
-    A child that is started meanwhile must reset its signals, as every exec does.
-    """
-
-    def __init__(self) -> None:
-        self.fd, self._writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
-        self._before: list[tuple[int, Any]] = []
-        ignored = lib.pyoci_ignored_signals()
-        self._before.append((_signal.SIGPIPE, _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)))
-        self._wakeup = _signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        left_out = {getattr(_signal, "SIG" + name) for name in _NOT_CAUGHT}.union(_LIBRARY)
-        for number in range(1, _signal.NSIG):
-            if number in left_out:
-                continue
-            if number != _signal.SIGCHLD and ignored >> number - 1 & 1:
-                continue
-            self._before.append((number, _signal.signal(number, _noted)))
-
-    def pending(self) -> bytes:
-        """The numbers of the signals that came since the last call; `fd` is readable when there are some."""
-        try:
-            return posix.read(self.fd, 4096)
-        except BlockingIOError:
-            return b""
-
-    def restore(self) -> None:
-        """Signals do again what they did before."""
-        for number, handler in self._before:
-            _signal.signal(number, _signal.SIG_DFL if handler is None else handler)
-        _signal.set_wakeup_fd(self._wakeup)
-        posix.close(self.fd)
-        posix.close(self._writer)
-
-
-def _noted(number: int, frame: object) -> None:
-    """The handler in name: the number goes through the wakeup descriptor."""
 
 
 def foreground(pid: int, pidfd: int, master: int | None = None, *, signals: Signals | None = None) -> int:
@@ -134,14 +90,6 @@ def _watch(pid: int, pidfd: int, signals: Signals, proxy: "Proxy | None") -> int
             proxy.serve(ready)
         if pidfd in ready:
             return posix.waitpid(pid, 0)[1] if status is None else status
-
-
-def poll(interests: dict[int, int], timeout: int | None = None) -> dict[int, int]:
-    """Wait, at most `timeout` ms, until descriptors have one of their events; gives those that have."""
-    poller = select.poll()
-    for fd, events in interests.items():
-        poller.register(fd, events)
-    return dict(poller.poll(timeout))
 
 
 def _reap(pid: int, status: int | None) -> int | None:

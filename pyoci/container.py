@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyoci.cgroups.base import Manager
-    from pyoci.console import Signals
     from pyoci.creation import Creation
     from pyoci.request import CreateRequest
+    from pyoci.signals import Signals
     from pyoci.trace import Trace
 
 _SIGKILL = 9
@@ -82,10 +82,11 @@ def run(request: "CreateRequest") -> int:
 def stand_in(master: int) -> "Signals":
     """From now on signals are the container's; its terminal has the size of ours before its program can look."""
     from pyoci import console
+    from pyoci.signals import Signals
 
     if master >= 0:
         console.match_size(master)
-    return console.Signals()
+    return Signals()
 
 
 def _foreground(creation: "Creation", signals: "Signals | None") -> int:

@@ -24,8 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyoci.console import Signals
     from pyoci.request import ExecRequest
+    from pyoci.signals import Signals
     from pyoci.trace import Trace
 
 _ALL_CAPABILITIES = (1 << 64) - 1

@@ -4,14 +4,14 @@ import posix
 import select
 import stat
 
-from pyoci import console
 from pyoci._shim import lib
+from pyoci.signals import poll
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
 
-    from pyoci.console import Signals
+    from pyoci.signals import Signals
 else:
     import _signal
 
@@ -141,7 +141,7 @@ class Proxy:
         """Without a reader the output is thrown away: the container's processes shall not wait for ever."""
         if not self._to_output or self._output < 0:
             return
-        if self._output == 1 and not console.poll({1: select.POLLOUT}, 0):
+        if self._output == 1 and not poll({1: select.POLLOUT}, 0):
             return
         try:
             # Where our output can't be kept from blocking, a pipe that is ready takes this much.
@@ -167,7 +167,7 @@ class Proxy:
                 continue
             if not self._to_output:
                 return
-            console.poll({signals.fd: select.POLLIN, self._output: select.POLLOUT})
+            poll({signals.fd: select.POLLIN, self._output: select.POLLOUT})
             if any(number in _ENOUGH for number in signals.pending()):
                 return
 

@@ -95,9 +95,9 @@ static PyObject *argument_list(int argc, char **argv) {
 
 void pyoci_run(int argc, char **argv) {
     PyObject *arguments = argument_list(argc, argv);
-    PyObject *boot = arguments ? PY(PyImport_ImportModule)("pyoci.boot") : NULL;
-    if (boot)
-        PY(PyObject_CallMethod)(boot, "run", "(O)", arguments);
-    /* pyoci.boot.run ends the process: coming here means that it could not even begin */
+    PyObject *program = arguments ? PY(PyImport_ImportModule)("pyoci.cli.program") : NULL;
+    if (program)
+        PY(PyObject_CallMethod)(program, "run", "(O)", arguments);
+    /* pyoci.cli.program.run ends the process: coming here means that it could not even begin */
     pyoci_fail("the launcher's own modules do not load");
 }

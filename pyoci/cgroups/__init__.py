@@ -37,17 +37,14 @@ def from_record(record: "dict[str, Any]") -> "Manager":
     if record["manager"] == "v1":
         from pyoci.cgroups.v1 import V1
 
-        found: Manager = V1(record["paths"], rootless=record["rootless"])
-    elif record["manager"] == "v2":
+        return V1.from_record(record)
+    if record["manager"] == "v2":
         from pyoci.cgroups.v2 import V2
 
-        found = V2(record["path"], rootless=record["rootless"])
-    else:
-        from pyoci.cgroups.systemd import Systemd
+        return V2.from_record(record)
+    from pyoci.cgroups.systemd import Systemd
 
-        return Systemd.from_record(record)
-    found.keep(record.get("kept", []))
-    return found
+    return Systemd.from_record(record)
 
 
 def _request(spec: "dict[str, Any]", id: str, rootless: bool) -> "Request":

@@ -54,10 +54,9 @@ class Systemd(base.Manager):
 
     @classmethod
     def from_record(cls, record: "dict[str, Any]") -> "Systemd":
-        from pyoci import cgroups
-
-        inner = cgroups.from_record(record["inner"])
-        assert isinstance(inner, V1 | V2)
+        """The manager that gave this record."""
+        kept = record["inner"]
+        inner = V1.from_record(kept) if kept["manager"] == "v1" else V2.from_record(kept)
         return cls(record["unit"], user=record["user"], inner=inner)
 
     def record(self) -> "dict[str, Any]":

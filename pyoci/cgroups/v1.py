@@ -48,6 +48,13 @@ class V1(base.Manager):
         return cls._below(f"/{names}", own, request)
 
     @classmethod
+    def from_record(cls, record: "dict[str, Any]") -> "V1":
+        """The manager that gave this record."""
+        found = cls(record["paths"], rootless=record["rootless"])
+        found.keep(record.get("kept", []))
+        return found
+
+    @classmethod
     def at(cls, path: str, request: "Request") -> "V1":
         """The same path in every tree, where systemd has put a unit into some of them. Raises OciError."""
         return cls._below(path, {}, request)

@@ -45,6 +45,13 @@ class V2(base.Manager):
             start = paths.own(paths.MOUNT, own.rpartition("/")[0] or "/")
         return cls("/".join([start, *paths.components(request.path or request.id)]), request)
 
+    @classmethod
+    def from_record(cls, record: "dict[str, Any]") -> "V2":
+        """The manager that gave this record."""
+        found = cls(record["path"], rootless=record["rootless"])
+        found.keep(record.get("kept", []))
+        return found
+
     def record(self) -> "dict[str, Any]":
         return {"manager": "v2", "path": self._path, "rootless": self._rootless, "kept": self._kept}
 

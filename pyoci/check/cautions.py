@@ -5,7 +5,7 @@ from typing import Any
 
 from pyoci.check.problem import Problem, Report
 from pyoci.check.rules_process import is_bind
-from pyoci.check.semantic import semver_major
+from pyoci.check.version import semver_major
 
 CAPABILITIES = """
     CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from pyoci.bundle import LARGEST
+from pyoci.check import LARGEST
 from pyoci.check.explain import examine
 from pyoci.check.formats import FORMATS
 from pyoci.errors import OciError, from_os_error

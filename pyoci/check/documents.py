@@ -3,7 +3,8 @@
 from typing import Any
 
 from pyoci.check.problem import Problem, Report
-from pyoci.check.semantic import HOOKS, semver_major
+from pyoci.check.semantic import HOOKS
+from pyoci.check.version import semver_major
 
 
 def state_problems(state: dict[str, Any]) -> list[Problem]:

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from pyoci.bundle import LARGEST
+from pyoci.check import LARGEST
 from pyoci.check.problem import Problem, step
 
 _EOL = "\n"

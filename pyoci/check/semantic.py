@@ -6,6 +6,7 @@ path; what is legal but doubtful is in `pyoci.check.cautions`.
 
 from pyoci.check import rules_linux, rules_process, rules_resources
 from pyoci.check.problem import Enough, Problem, Report, step
+from pyoci.check.version import semver_major
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,21 +80,6 @@ def _spec(spec: "dict[str, Any]", systemd: bool, rootless: bool, report: Report)
         rules_resources.linux(linux, report)
     if rootless:
         rules_linux.rootless(spec, linux, namespaces, report)
-
-
-def semver_major(version: str) -> int:
-    """The major number of a SemVer 2.0.0 version, or -1 when it is none."""
-    core, _, build = version.partition("+")
-    core, dash, pre = core.partition("-")
-    numbers = core.split(".")
-    if len(numbers) != 3 or not all(number.isdecimal() and number.isascii() for number in numbers):
-        return -1
-    if any(len(number) > 1 and number[0] == "0" for number in numbers):
-        return -1
-    for mark, label in ((dash, pre), ("+" in version, build)):
-        if mark and not all(part and part.replace("-", "a").isalnum() for part in label.split(".")):
-            return -1
-    return int(numbers[0]) if version.isascii() else -1
 
 
 def _version(version: str, report: Report) -> None:

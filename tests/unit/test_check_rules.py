@@ -15,6 +15,7 @@ from pyoci.check.problem import Problem
 from pyoci.check.rules_linux import dotted, is_interface_name, sysctl_path
 from pyoci.check.rules_process import clean_path
 from pyoci.check.rules_resources import is_cpu_list
+from pyoci.check.version import semver_major
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "data" / "engine-configs").glob("*.json"))
 
@@ -187,4 +188,4 @@ def test_small_questions() -> None:
     ],
 )  # fmt: skip
 def test_versions(version: str, major: int) -> None:
-    assert semantic.semver_major(version) == major
+    assert semver_major(version) == major

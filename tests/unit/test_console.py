@@ -17,6 +17,7 @@ import pytest
 
 from pyoci import console
 from pyoci.errors import OciError
+from pyoci.signals import Signals
 
 PATIENCE = 20.0
 PR_SET_CHILD_SUBREAPER = 36
@@ -65,7 +66,7 @@ def in_runtime(job: Callable[[], int]) -> int:
 
 def stay(script: str) -> int:
     """A runtime in the foreground of a process without a terminal."""
-    signals = console.Signals()
+    signals = Signals()
     return console.foreground(*start(shell(script)), signals=signals)
 
 
@@ -120,7 +121,7 @@ def test_signals_that_come_early_are_kept(tmp_path: Path) -> None:
     script = f"trap 'exit 42' TERM; touch {tmp_path}/ready; while :; do sleep 0.01; done"
 
     def job() -> int:
-        signals = console.Signals()
+        signals = Signals()
         os.kill(os.getpid(), signal.SIGTERM)
         process = start(shell(script))
         until((tmp_path / "ready").exists)
@@ -226,7 +227,7 @@ class Session:
         for fd, other in enumerate((stdin, stdout, None)):
             os.dup2(self.terminal if other is None else other, fd)
         os.closerange(3, 100)
-        signals = console.Signals()
+        signals = Signals()
         master, slave = os.openpty()
         console.match_size(master)
         pid, pidfd = start(shell(script), slave)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyoci import boot, ps
+from pyoci.cli import program
 from pyoci.errors import OciError
 
 
@@ -40,5 +41,5 @@ def test_a_stream_that_cannot_be_flushed(monkeypatch: pytest.MonkeyPatch, stream
             raise OSError(28, posix.strerror(28))
 
     monkeypatch.setattr(f"sys.{stream}", Full())
-    failure = boot.flush()
+    failure = program.flush()
     assert failure is not None and failure.errno == 28

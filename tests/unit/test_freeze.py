@@ -22,9 +22,8 @@ def write(directory: Path, files: dict[str, str]) -> Path:
     package = directory / "pyoci"
     base = {
         "__init__.py": "",
-        "boot.py": "",
         "cli/__init__.py": "",
-        "cli/entry.py": "",
+        "cli/program.py": "",
         "cli/table.py": TABLE,
     }
     for name, text in {**base, "cli/state.py": "", "cli/list.py": "", **files}.items():
@@ -35,7 +34,7 @@ def write(directory: Path, files: dict[str, str]) -> Path:
 
 
 def hot(directory: Path, files: dict[str, str]) -> set[str]:
-    base = {"pyoci", "pyoci.boot", "pyoci.cli", "pyoci.cli.entry", "pyoci.cli.state"}
+    base = {"pyoci", "pyoci.cli", "pyoci.cli.program", "pyoci.cli.state"}
     found = set(freeze.hot_modules(write(directory, files)))
     assert base <= found
     return found - base

@@ -1,0 +1,45 @@
+"""The process of a command, from its arguments to its exit status: what every launcher runs."""
+
+import posix
+import sys
+
+from pyoci import boot, log
+from pyoci.cli.entry import main
+from pyoci.errors import from_os_error
+
+
+def run(argv: list[str]) -> None:
+    """Run a command line and end the process with its status. Does not return.
+
+    The process ends by _exit: tearing an interpreter down costs more than a container's whole start.
+    """
+    boot.remember(argv)
+    status = 1
+    try:
+        status = main(argv)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except KeyboardInterrupt:
+        status = 130
+    except BaseException as bug:
+        boot.report(bug)
+    failure = flush()
+    if failure:
+        log.failure(from_os_error("output", "write to standard output", failure))
+        status = status or 1
+    posix._exit(status & 255)
+
+
+def flush() -> OSError | None:
+    """Write out what the standard streams hold, where there are any; gives the failure, if that failed."""
+    failure = None
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name, None)
+        if stream is not None:
+            try:
+                stream.flush()
+            except OSError as error:
+                failure = failure or error
+            except ValueError:  # closed
+                continue
+    return failure
