@@ -74,7 +74,7 @@ def _make_image(cold: Path, target: Path, near: str) -> None:
         image.put(cold, data, new)
         data.unlink()
         shown = subprocess.run([new, "--version"], check=False, capture_output=True, text=True)
-        if shown.returncode or not shown.stdout.startswith("pyoci version "):
+        if shown.returncode or shown.stderr or not shown.stdout.startswith("pyoci version "):
             raise BuildError(f"the launcher's image does not run: {shown.returncode}: {shown.stderr.strip()}")
         os.replace(new, target)
 

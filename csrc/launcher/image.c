@@ -4,7 +4,9 @@
  * it once: it runs this program, which then writes all its data - variables and heap - into a file, and csrc/image.py puts
  * that in the place of the data it was linked with. This works because the program is static, is loaded where it was linked
  * to, and holds its heap itself (heap.c): nothing in the data points to anything that is elsewhere in another process. What
- * differs from process to process is set anew: the C library does so for its own, resume() for Python.
+ * differs from process to process is set anew: the C library does so for its own, resume() for Python. Thread-local variables
+ * keep their values, which Python from 3.12 on relies on: musl has those of the first thread among its own data, and sets only
+ * those anew that do not begin as zero.
  */
 #include "embed.h"
 #include "heap.h"
@@ -94,12 +96,25 @@ static bool write_segment(const char *start, size_t size, void *context) {
     return true;
 }
 
+extern void (*__init_array_start[])(void), (*__init_array_end[])(void);
+
+static void nothing(void) {
+}
+
+/* What parts of the program do before main has been done once, and is in the image: Python's mimalloc, for one, would be told of
+ * its options again, and print the end of a line. */
+static void forget_constructors(void) {
+    for (void (**at)(void) = __init_array_start; at < __init_array_end; at++)
+        *at = nothing;
+}
+
 /* Gets ready for a command and writes the segments, one behind the other, into a file. */
 static int make(const char *name) {
     pyoci_heap_for_python();
     pyoci_start_python();
     if (import_all())
         pyoci_fail("the import of every hot module");
+    forget_constructors();
     PyOS_BeforeFork(); /* to Python, the process that resumes is a child of this one */
     if (!is_complete())
         return -1;
