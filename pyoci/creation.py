@@ -11,7 +11,7 @@ import posix
 import time
 
 from pyoci import bundle as bundles
-from pyoci import cleanup, clock, files, inherited, launch, log, state
+from pyoci import cleanup, clock, files, inherited, launch, log, rlimit, state
 from pyoci.document import document, halves
 from pyoci.errors import OciError, from_os_error
 from pyoci.plan import compiler, namespaces
@@ -153,6 +153,8 @@ class Creation:
             clock.lap("cgroup join", "/linux/cgroupsPath")
         if new_user:
             self._write_maps()
+        if user:
+            rlimit.raise_hard(self.init.pid, self.spec.get("process") or {})
         early = namespaces.early(self.spec, self.init.prepared)
         self._early = bool(early.ops)
         if self._early:

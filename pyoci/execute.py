@@ -14,6 +14,7 @@ from pyoci import (
     interrupt,
     launch,
     log,
+    rlimit,
 )
 from pyoci import state as store
 from pyoci.errors import OciError, from_os_error
@@ -107,6 +108,8 @@ def _launch(
         log.warning(warning, pointer="/process/capabilities")
     _spawn(init, entry, spec, kept, tasks, cgroup_fd)
     clock.lap("spawn", "/linux/namespaces")
+    if namespaces.has(spec, "user"):
+        rlimit.raise_hard(init.pid, process)
     score = process.get("oomScoreAdj")
     if score is not None:
         creation.set_oom_score(init.pid, score, entry.record["flags"].get("rootless", False))

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -55,6 +56,18 @@ int64_t pyoci_permitted_capabilities(void) {
     if (syscall(SYS_capget, &header, data) < 0)
         return -errno;
     return (int64_t)data[0].permitted | (int64_t)((uint64_t)data[1].permitted << 32);
+}
+
+/* Raise a hard limit of another process that is below `hard` (prlimit(2)). */
+int pyoci_raise_limit(int pid, int resource, uint64_t hard) {
+    struct rlimit limit;
+
+    if (prlimit(pid, (enum __rlimit_resource)resource, NULL, &limit) < 0)
+        return -errno;
+    if (limit.rlim_max >= hard)
+        return 0;
+    limit.rlim_max = hard;
+    return result_of(prlimit(pid, (enum __rlimit_resource)resource, &limit, NULL));
 }
 
 int pyoci_close_range(unsigned first, unsigned last) {

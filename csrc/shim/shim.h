@@ -45,6 +45,7 @@ int pyoci_pidfd_signal(int pidfd, int signal);
 int pyoci_set_dumpable(int dumpable);
 int pyoci_set_subreaper(int on);
 int64_t pyoci_permitted_capabilities(void);
+int pyoci_raise_limit(int pid, int resource, uint64_t hard);
 int pyoci_close_range(unsigned first, unsigned last);
 int pyoci_namespace_type(int fd);
 uint64_t pyoci_ignored_signals(void);

@@ -1,18 +1,15 @@
 """Rules on the process, and on the mounts."""
 
+from pyoci import rlimit
 from pyoci.check.problem import Report
 from pyoci.check.rules_linux import NO_ID, mappings
 from pyoci.check.rules_resources import is_cpu_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import Any
 
-RLIMITS = {
-    "RLIMIT_AS", "RLIMIT_CORE", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_LOCKS", "RLIMIT_MEMLOCK",
-    "RLIMIT_MSGQUEUE", "RLIMIT_NICE", "RLIMIT_NOFILE", "RLIMIT_NPROC", "RLIMIT_RSS", "RLIMIT_RTPRIO",
-    "RLIMIT_RTTIME", "RLIMIT_SIGPENDING", "RLIMIT_STACK",
-}  # fmt: skip
 # lxcfs and the like put files over these; anything else inside /proc would feed the container false facts
 PROC_FILES = {
     "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime",
@@ -76,23 +73,23 @@ def _environment(env: list[str], at: str, report: Report) -> None:
 
 def _rlimits(rlimits: "list[dict[str, Any]]", at: str, report: Report) -> None:
     seen = set()
-    for index, rlimit in enumerate(rlimits):
-        kind = rlimit["type"]
+    for index, limit in enumerate(rlimits):
+        kind = limit["type"]
         if kind in seen:
             report("rlimit-twice", f"{at}/{index}/type", f"{kind} is set a second time")
         seen.add(kind)
-        if kind not in RLIMITS:
+        if kind not in rlimit.NUMBERS:
             report(
                 "rlimit-unknown",
                 f"{at}/{index}/type",
                 f"Linux has no resource limit {kind}",
-                hint=_near(kind, RLIMITS),
+                hint=_near(kind, rlimit.NUMBERS),
             )
-        if rlimit["soft"] > rlimit["hard"]:
+        if limit["soft"] > limit["hard"]:
             report(
                 "rlimit-order",
                 f"{at}/{index}/soft",
-                f"the soft limit {rlimit['soft']} is above the hard limit {rlimit['hard']}",
+                f"the soft limit {limit['soft']} is above the hard limit {limit['hard']}",
             )
 
 
@@ -139,7 +136,7 @@ def _user(user: "dict[str, Any]", at: str, report: Report) -> None:
         )
 
 
-def _near(word: str, words: "set[str]") -> str:
+def _near(word: str, words: "Collection[str]") -> str:
     """A "did you mean" hint, made in full Python only."""
     try:
         from difflib import get_close_matches

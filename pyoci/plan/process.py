@@ -11,6 +11,7 @@ from pyoci.errors import OciError
 from pyoci.plan import hooks
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
+from pyoci.rlimit import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,24 +21,6 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CAP_SYS_ADMIN = 1 << 21
 _ALL = (1 << 64) - 1
 
-RLIMITS: dict[str, int] = {
-    "RLIMIT_CPU": 0,
-    "RLIMIT_FSIZE": 1,
-    "RLIMIT_DATA": 2,
-    "RLIMIT_STACK": 3,
-    "RLIMIT_CORE": 4,
-    "RLIMIT_RSS": 5,
-    "RLIMIT_NPROC": 6,
-    "RLIMIT_NOFILE": 7,
-    "RLIMIT_MEMLOCK": 8,
-    "RLIMIT_AS": 9,
-    "RLIMIT_LOCKS": 10,
-    "RLIMIT_SIGPENDING": 11,
-    "RLIMIT_MSGQUEUE": 12,
-    "RLIMIT_NICE": 13,
-    "RLIMIT_RTPRIO": 14,
-    "RLIMIT_RTTIME": 15,
-}
 _POLICIES: dict[str, int] = {
     "SCHED_OTHER": 0,
     "SCHED_FIFO": 1,
@@ -106,7 +89,7 @@ def add_personality(plan: Plan, spec: "dict[str, Any]") -> None:
 
 def _add_rlimit(plan: Plan, limit: "dict[str, Any]", pointer: str, flags: int) -> None:
     name = limit["type"]
-    number = RLIMITS.get(name)
+    number = NUMBERS.get(name)
     if number is None:
         raise OciError("config", f"rlimit {name!r} is unknown", pointer=f"{pointer}/type")
     soft, hard = limit["soft"], limit["hard"]

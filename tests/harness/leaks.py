@@ -128,17 +128,23 @@ class LeakChecker:
         """The names in the state directory."""
         return sorted(os.listdir(self.root)) if self.root.is_dir() else []
 
+    def mounts_added(self) -> list[str]:
+        """What the mount table has more than before, in its order."""
+        before = list(self.mounts_before)
+        added = []
+        for mount in mounts():
+            if mount in before:
+                before.remove(mount)
+            else:
+                added.append(mount)
+        return added
+
     def found(self) -> list[str]:
         """What is there now and was not before; one line for each thing."""
         reap()
         lines = [describe(pid) for pid in descendants() if pid not in self.processes_before]
         lines += [f"cgroup {path}" for path in cgroups(self.prefix) if path not in self.cgroups_before]
-        before = list(self.mounts_before)
-        for mount in mounts():
-            if mount in before:
-                before.remove(mount)
-            else:
-                lines.append(f"mount {mount}")
+        lines += [f"mount {mount}" for mount in self.mounts_added()]
         lines += [f"state {name}" for name in self.state_entries()]
         return lines
 
@@ -168,8 +174,7 @@ class LeakChecker:
             if not cgroups_left and not processes_left:
                 break
             time.sleep(0.02)
-        added = [line.split(" (")[0] for line in mounts()[len(self.mounts_before) :]]
-        for point in reversed(added):
+        for point in reversed([mount.rpartition(" (")[0] for mount in self.mounts_added()]):
             machine.LIBC.umount2(point.encode(), ctypes.c_int(_MNT_DETACH))
 
 

@@ -371,6 +371,29 @@ def test_unlimited_limits(box: Boxes) -> None:
     assert re.search(r"^Max file size +unlimited +unlimited ", made.out(), re.M)
 
 
+def test_hard_limits_of_a_user_namespace_are_raised_by_the_privilege_outside(box: Boxes) -> None:
+    """As with podman --userns: its default limits are above those of a service."""
+    if not machine.has_capability("CAP_SYS_RESOURCE"):
+        pytest.skip("root has no CAP_SYS_RESOURCE here; in the virtual machine it has")
+
+    def lowered() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
+
+    made = box.sh("ulimit -n; ulimit -f; sleep 1000")
+    made.user_namespace()
+    made.process["rlimits"] = [
+        {"type": "RLIMIT_NOFILE", "soft": 700, "hard": 900},
+        {"type": "RLIMIT_FSIZE", "soft": (1 << 64) - 1, "hard": (1 << 64) - 1},
+    ]
+    out = made.stream()
+    made.create(stdout=out, preexec_fn=lowered)
+    made.start()
+    assert out.until("unlimited").startswith("700\n")
+    found = made.exec("sh", "-c", "ulimit -Hn", preexec_fn=lowered)
+    assert found.ok().out == "900\n"
+
+
 @pytest.mark.differs(runc="Go needs more descriptors than these")
 def test_limits_too_low_for_the_runtime_itself(box: Boxes) -> None:
     made = box.sh("ulimit -n; ulimit -v")

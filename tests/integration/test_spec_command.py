@@ -70,6 +70,13 @@ def test_it_satisfies_the_schema(runtime: Runtime, folder: Path) -> None:
     assert [error.message for error in checker.iter_errors(written(runtime, folder))] == []
 
 
+def apart(path: Path, program: str) -> str:
+    """A command that runs a program in a mount namespace of its own."""
+    path.write_text(f'#!/bin/sh\nexec unshare -m {program} "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
 @pytest.mark.parametrize("options", [(), ("--rootless",)])
 @pytest.mark.parametrize("peer", ["itself", "runc", "crun"])
 def test_runtimes_run_it(
@@ -89,6 +96,8 @@ def test_runtimes_run_it(
         pytest.skip(f"{peer} is not installed")
     if peer == "crun" and machine.cgroup_version() == 1:
         pytest.skip("crun 1.8 can't use this machine's cgroups (version 1 and 2 side by side)")
+    if peer == "crun":  # 1.8 lets mounts below an rbind of /sys out to where it was called
+        program = apart(folder / "crun", program)
     other = Runtime(Path(program), folder / "other", folder / "calls")
     id = f"{scratch.name}-{folder.name}"
     assert other.call("run", "-b", str(folder / "bundle"), id).ok().out == "hi\n"
