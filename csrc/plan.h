@@ -39,6 +39,8 @@ enum plan_register {
     REG_NULL = 5,   /* the host's /dev/null, proven to be one */
     REG_MASK = 6,   /* the empty read-only directory that hides masked directories */
     REG_CGROUP = 7, /* the tmpfs that holds the mounts of cgroup v1 */
+    REG_PROCFS = 8, /* the container's procfs, where it is mounted */
+    REG_SYSFS = 9,  /* its sysfs */
     REG_PASSED = 16,
     REG_COUNT = 256,
 };
@@ -65,13 +67,14 @@ enum plan_opcode {
     OP_MOUNT_ATTR,  /* fd; numbers[0]: set, [1]: clear (MOUNT_ATTR_*); [2]: propagation MS_*; OPF_RECURSIVE */
     OP_TARGET,      /* texts[0]: path below fd, else REG_ROOT; numbers: enum plan_target, mode -> REG_TARGET */
     OP_ATTACH,      /* fd (a mount) onto fd2 (a target) */
+    OP_KEEP,        /* what is in fd goes to fd2 */
     OP_MOUNT_OLD,   /* the same by mount(2); texts: type, source, data; numbers[0]: MS_* -> REG_MOUNT */
     OP_COPY_UP,     /* what is below fd2 (a directory) goes into fd (an unattached mount) */
     OP_MODE_LIKE,   /* the root of fd (a mount) gets the mode of fd2 (a directory) */
     OP_MKNOD,       /* texts[0]: path; numbers: mode with type, device, uid, gid */
     OP_SYMLINK,     /* texts[0]: content; texts[1]: path; fd: the tree it is made in */
-    OP_MASK,        /* texts[0]: path */
-    OP_READONLY,    /* texts[0]: path */
+    OP_MASK,        /* texts[0]: path below fd, else REG_ROOT */
+    OP_READONLY,    /* texts[0]: path below fd, else REG_ROOT */
     OP_CONSOLE,     /* numbers[0]: rows << 16 | columns; OPF_JOINED: no /dev/console is made */
     OP_STDIO_NULL,  /* standard files that are the host's /dev/null become the container's */
     OP_STDIO_OWNER, /* numbers[0]: uid that must be able to reopen the standard files */

@@ -83,7 +83,7 @@ op_function op_unshare, op_join, op_time_offsets, op_cgroup_join, op_session, op
     op_loopback;
 op_function op_proc_open, op_proc_write, op_null_open;
 op_function op_host_propagation, op_rootfs, op_root_joined, op_root_readonly, op_pivot_root, op_chroot, op_root_propagation;
-op_function op_mount_new, op_mount_bind, op_mount_attr, op_target, op_attach, op_mount_old, op_copy_up;
+op_function op_mount_new, op_mount_bind, op_mount_attr, op_target, op_attach, op_keep, op_mount_old, op_copy_up;
 op_function op_mode_like, op_mknod, op_symlink, op_mask, op_readonly;
 op_function op_console, op_stdio_null, op_stdio_owner;
 op_function op_hook;

@@ -35,6 +35,7 @@ static op_function *const operations[OP_COUNT] = {
     [OP_MOUNT_ATTR] = op_mount_attr,
     [OP_TARGET] = op_target,
     [OP_ATTACH] = op_attach,
+    [OP_KEEP] = op_keep,
     [OP_MOUNT_OLD] = op_mount_old,
     [OP_COPY_UP] = op_copy_up,
     [OP_MODE_LIKE] = op_mode_like,

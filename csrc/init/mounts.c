@@ -125,6 +125,13 @@ void op_attach(const struct plan_op *op) {
     check(sys_move_mount(get(op->fd), get(op->fd2)), "move_mount", NULL);
 }
 
+void op_keep(const struct plan_op *op) {
+    int fd = get(op->fd);
+
+    init.registers[op->fd] = -1;
+    put(op->fd2, fd);
+}
+
 /* mount(2) for what fsconfig(2) can't take (values of 256 bytes and more): made on a tmpfs that lies on top of "/" for that
  * moment, and taken off again as a detached mount. "/proc" is still the host's here. */
 void op_mount_old(const struct plan_op *op) {
@@ -167,17 +174,17 @@ static void mask_directory(int target) {
 }
 
 /* A path that is not there needs no mask (config-linux.md, Masked Paths). */
-static int open_if_there(const char *path) {
-    int fd = open_in(get(REG_ROOT), path, O_PATH, 0);
+static int open_if_there(const struct plan_op *op) {
+    int fd = open_in(get(op->fd ? op->fd : REG_ROOT), op_text(op, 0), O_PATH, 0);
 
     if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
-        fail(errno, "open", path);
+        fail(errno, "open", op_text(op, 0));
     return fd;
 }
 
 void op_mask(const struct plan_op *op) {
     struct stat status;
-    int target = open_if_there(op_text(op, 0));
+    int target = open_if_there(op);
 
     if (target < 0)
         return;
@@ -190,7 +197,7 @@ void op_mask(const struct plan_op *op) {
 }
 
 void op_readonly(const struct plan_op *op) {
-    int target = open_if_there(op_text(op, 0));
+    int target = open_if_there(op);
 
     if (target < 0)
         return;

@@ -2,7 +2,7 @@
 
 from pyoci._shim import lib
 from pyoci.errors import OciError
-from pyoci.plan import namespaces
+from pyoci.plan import mounts, namespaces
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
 
@@ -36,7 +36,7 @@ def add(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
     if _dev_is_bound(spec):
         return
     own = (spec.get("linux") or {}).get("devices") or []
-    listed = {_normal(device["path"]) for device in own}
+    listed = {mounts.normal(device["path"]) for device in own}
     for path, (major, minor) in DEFAULT.items():
         if path not in listed:
             _add(plan, spec, facts, path, _S_IFCHR | 0o666, _number(major, minor), 0, 0, "")
@@ -50,16 +50,11 @@ def add(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
 
 def _dev_is_bound(spec: "dict[str, Any]") -> bool:
     for mount in spec.get("mounts") or ():
-        if _normal(mount["destination"]) == "/dev":
+        if mounts.normal(mount["destination"]) == "/dev":
             words = mount.get("options") or ()
             if mount.get("type") == "bind" or "bind" in words or "rbind" in words:
                 return True
     return False
-
-
-def _normal(path: str) -> str:
-    """A path without doubled and trailing slashes, and without "." components."""
-    return "/" + "/".join([part for part in path.split("/") if part not in ("", ".")])
 
 
 def _number(major: int, minor: int) -> int:
@@ -82,7 +77,7 @@ def _add_listed(
     permissions = 0o666 if mode is None else mode & 0o7777
     number = 0 if kind == "p" else _number(device.get("major", 0), device.get("minor", 0))
     uid, gid = device.get("uid") or 0, device.get("gid") or 0
-    path = _normal(device["path"])  # a slash at the end would ask for a directory
+    path = mounts.normal(device["path"])  # a slash at the end would ask for a directory
     _add(plan, spec, facts, path, _TYPES[kind] | permissions, number, uid, gid, pointer)
 
 

@@ -11,13 +11,47 @@ if TYPE_CHECKING:
     from typing import Any
 
 # What the kernel itself fills: a link in the rootfs must not lead these elsewhere (CVE-2019-19921, CVE-2023-27561).
-_KERNEL_TYPES = ("proc", "sysfs")
+# They stay at hand in a register, see kept().
+_KERNEL_TYPES: dict[str, int] = {"proc": lib.REG_PROCFS, "sysfs": lib.REG_SYSFS}
 
 
 def add(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
     """The ops of every mount, in the order of the list."""
+    registers = dict(kept(spec).values())
     for index, mount in enumerate(spec.get("mounts") or ()):
-        _add_mount(plan, spec, facts, mount, f"/mounts/{index}")
+        pointer = f"/mounts/{index}"
+        _add_mount(plan, spec, facts, mount, pointer)
+        if index in registers:
+            plan.add(lib.OP_KEEP, pointer, mount["destination"], fd=lib.REG_MOUNT, fd2=registers[index])
+
+
+def kept(spec: "dict[str, Any]") -> dict[str, tuple[int, int]]:
+    """Destination -> index and register of the kernel's file systems that no later mount covers.
+
+    Paths in them are looked up from there and not by their names from the root: whoever shares the rootfs can rename the
+    directory that is mounted on, and the path that is to be masked would be missing for that moment.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for index, mount in enumerate(spec.get("mounts") or ()):
+        place, words = normal(mount["destination"]), mount.get("options") or ()
+        found = {where: what for where, what in found.items() if not is_within(where, place)}
+        if ".." in place:
+            found.clear()  # who knows what it covers
+        register = _KERNEL_TYPES.get(mount.get("type") or "", 0)
+        if register and not {"bind", "rbind", "remount"}.intersection(words):
+            found = {where: what for where, what in found.items() if what[1] != register}
+            found[place] = (index, register)
+    return found
+
+
+def normal(path: str) -> str:
+    """A path without doubled and trailing slashes, and without "." components."""
+    return "/" + "/".join([part for part in path.split("/") if part not in ("", ".")])
+
+
+def is_within(path: str, place: str) -> bool:
+    """Whether a normal path is another one, or below it."""
+    return path == place or path.startswith(place.rstrip("/") + "/")
 
 
 def _add_mount(

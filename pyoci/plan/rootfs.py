@@ -2,7 +2,7 @@
 
 from pyoci._shim import lib
 from pyoci.errors import OciError
-from pyoci.plan import namespaces, options
+from pyoci.plan import mounts, namespaces, options
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
 
@@ -43,12 +43,24 @@ def add_root(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
 def add_closing(plan: Plan, spec: "dict[str, Any]") -> None:
     """Read-only and masked paths, at last the read-only root; before the pivot, while the host's /dev/null is still ours."""
     linux = spec.get("linux") or {}
+    kept = mounts.kept(spec)
     for index, path in enumerate(linux.get("readonlyPaths") or ()):
-        plan.add(lib.OP_READONLY, f"/linux/readonlyPaths/{index}", f"read-only path {path}", texts=(path,))
+        pointer, (register, below) = f"/linux/readonlyPaths/{index}", _nearest(kept, path)
+        plan.add(lib.OP_READONLY, pointer, f"read-only path {path}", fd=register, texts=(below,))
     for index, path in enumerate(linux.get("maskedPaths") or ()):
-        plan.add(lib.OP_MASK, f"/linux/maskedPaths/{index}", f"masked path {path}", texts=(path,))
+        pointer, (register, below) = f"/linux/maskedPaths/{index}", _nearest(kept, path)
+        plan.add(lib.OP_MASK, pointer, f"masked path {path}", fd=register, texts=(below,))
     if (spec.get("root") or {}).get("readonly"):
         plan.add(lib.OP_ROOT_READONLY, "/root/readonly", "read-only root")
+
+
+def _nearest(kept: dict[str, tuple[int, int]], path: str) -> tuple[int, str]:
+    """The register that a path is looked up from (REG_NONE: the root), and the path from there."""
+    whole = mounts.normal(path)
+    for place, (_, register) in kept.items():
+        if mounts.is_within(whole, place) and ".." not in whole.split("/"):
+            return register, whole[len(place) :]
+    return lib.REG_NONE, path
 
 
 def add_pivot(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:

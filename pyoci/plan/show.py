@@ -23,6 +23,8 @@ _REGISTERS = {
     lib.REG_NULL: "null",
     lib.REG_MASK: "mask",
     lib.REG_CGROUP: "cgroup",
+    lib.REG_PROCFS: "procfs",
+    lib.REG_SYSFS: "sysfs",
 }
 _FLAGS = {
     lib.OPF_RECURSIVE: "recursive",

@@ -416,6 +416,26 @@ def test_race_on_a_masked_path(box: Boxes, programs: Programs, folder: Path, can
     untouched(canary)
 
 
+def test_masks_stay_on_a_proc_whose_directory_is_renamed(box: Boxes) -> None:
+    """Whoever shares the root filesystem renames what is mounted on: the masked paths are not where they were."""
+    made = box.sh("wc -c < /other/cpuinfo; ls /other/fs | wc -l; echo x > /other/sys/kernel/hostname; true")
+    script = f"cd {made.rootfs} && mv proc other && mkdir proc"
+    made.config["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}
+    made.linux["maskedPaths"] = ["/proc/cpuinfo", "/proc/fs"]
+    made.linux["readonlyPaths"] = ["/proc/sys"]
+    found = made.run()
+    assert found.lines() == ["0", "0"]
+    assert "Read-only file system" in found.err
+
+
+def test_race_on_masked_paths_of_proc(box: Boxes, programs: Programs) -> None:
+    made = box.sh("ls /proc/self >/dev/null 2>&1 && wc -c < /proc/cpuinfo; true")
+    (made.rootfs / "other").mkdir()
+    made.linux["maskedPaths"] = ["/proc/cpuinfo"]
+    texts = Race(programs, made, made.rootfs, "proc", "other").run()
+    assert set(texts) <= {"", "0\n"}
+
+
 def test_race_on_proc(box: Boxes, programs: Programs, canary: Path, folder: Path) -> None:
     """CVE-2025-52881: /proc of a shared root filesystem, exchanged for a link while sysctls are written."""
     made = box.sh("echo ran")

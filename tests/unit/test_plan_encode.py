@@ -25,6 +25,7 @@ EVERYTHING = plans.spec(
     domainname="example.org",
     root__readonly=True,
     mounts=[
+        {"destination": "/proc", "type": "proc"},
         {"destination": "/t", "type": "tmpfs", "source": "t", "options": ["tmpcopyup", "ro"]},
         {"destination": "/b", "type": "bind", "source": "/b", "options": ["rbind", "ro"]},
         {"destination": "/o", "type": "overlay", "source": "o", "options": ["lowerdir=" + "l" * 300]},

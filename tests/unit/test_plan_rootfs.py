@@ -98,10 +98,45 @@ def test_closing() -> None:
         *("OP_PIVOT_ROOT", "OP_ROOT_PROPAGATION"),
     ]
     masked = plans.find(plans.finish(made), "OP_MASK")
-    assert [(op.texts, op.pointer) for op in masked] == [
-        (("/proc/kcore",), "/linux/maskedPaths/0"),
-        (("/sys/firmware",), "/linux/maskedPaths/1"),
+    assert [(op.texts, op.fd, op.pointer) for op in masked] == [
+        (("/proc/kcore",), lib.REG_NONE, "/linux/maskedPaths/0"),
+        (("/sys/firmware",), lib.REG_NONE, "/linux/maskedPaths/1"),
     ]
+
+
+PROC: dict[str, Any] = {"destination": "/proc", "type": "proc"}
+SYS: dict[str, Any] = {"destination": "//sys/", "type": "sysfs", "options": ["ro"]}
+
+
+@pytest.mark.parametrize(
+    ("mounts", "path", "found"),
+    [
+        ([PROC, SYS], "/proc/kcore", (lib.REG_PROCFS, "/kcore")),
+        ([PROC, SYS], "/proc", (lib.REG_PROCFS, "")),
+        ([PROC, SYS], "/sys//firmware/.", (lib.REG_SYSFS, "/firmware")),
+        ([PROC, SYS], "/processes", (lib.REG_NONE, "/processes")),
+        ([PROC, SYS], "/proc/../etc", (lib.REG_NONE, "/proc/../etc")),
+        ([PROC, {"destination": "/proc/sys", "type": "tmpfs"}], "/proc/kcore", (lib.REG_PROCFS, "/kcore")),
+        ([PROC, {"destination": "/", "type": "tmpfs"}], "/proc/kcore", (lib.REG_NONE, "/proc/kcore")),
+        ([PROC, {"destination": "/a/../proc", "type": "tmpfs"}], "/proc/x", (lib.REG_NONE, "/proc/x")),
+        (
+            [PROC, {**PROC, "source": "/proc", "options": ["rbind"]}],
+            "/proc/kcore",
+            (lib.REG_NONE, "/proc/kcore"),
+        ),
+        ([PROC, {**PROC, "destination": "/p"}], "/proc/kcore", (lib.REG_NONE, "/proc/kcore")),
+        ([PROC, {**PROC, "destination": "/p"}], "/p/kcore", (lib.REG_PROCFS, "/kcore")),
+    ],
+)
+def test_hidden_paths_of_the_kernels_file_systems(
+    mounts: list[dict[str, Any]], path: str, found: tuple[int, str]
+) -> None:
+    made = plans.spec(mounts=mounts, linux__maskedPaths=[path], linux__readonlyPaths=[path])
+    for name in ("OP_MASK", "OP_READONLY"):
+        op = plans.one(plans.finish(made), name)
+        assert (op.fd, op.texts[0]) == found
+        if op.fd:
+            assert op.fd in [op.fd2 for op in plans.find(plans.prepare(made), "OP_KEEP")]
 
 
 def test_the_null_device_is_opened_while_it_is_the_hosts() -> None:
