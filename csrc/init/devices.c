@@ -59,12 +59,21 @@ void op_stdio_null(const struct plan_op *op) {
     close(null);
 }
 
-/* The program must be able to open /dev/stdout again: pipes and terminals it is given belong to it. */
+/* Whether the program may own a standard file. Not the host's devices, which are there for all; and an owner can open a file for
+ * writing that it was given for reading only, so not those either. */
+static bool may_own(int fd, const struct stat *status) {
+    if (S_ISCHR(status->st_mode))
+        return isatty(fd);
+    return S_ISFIFO(status->st_mode) || S_ISSOCK(status->st_mode) ||
+           (S_ISREG(status->st_mode) && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY);
+}
+
+/* The program must be able to open /dev/stdout again: what it is given to write to, pipes and terminals belong to it. */
 void op_stdio_owner(const struct plan_op *op) {
     struct stat status;
 
     for (int fd = 0; fd < 3; fd++) {
-        if (fstat(fd, &status) < 0 || is_null_device(fd) || status.st_uid == op->numbers[0])
+        if (fstat(fd, &status) < 0 || status.st_uid == op->numbers[0] || !may_own(fd, &status))
             continue;
         if (fchown(fd, (uid_t)op->numbers[0], (gid_t)-1) < 0 && errno != EINVAL && errno != EPERM && errno != EROFS)
             fail(errno, "chown", "standard files");
