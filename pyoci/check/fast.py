@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+_SURROGATES = 0xD800 >> 11  # U+D800 to U+DFFF
+
 
 def load(raw: bytes) -> "dict[str, Any] | None":
     """A config.json that is sound as a text and accepted by the schema; None for any other."""
@@ -75,16 +77,15 @@ def is_text(raw: bytes, spec: "Any") -> bool:
     if b"\\ud" not in raw and b"\\uD" not in raw:
         return True
     waiting = [spec]
-    try:
-        while waiting:
-            node = waiting.pop()
-            if type(node) is str:
-                node.encode()
-            elif type(node) is dict:
-                waiting.extend(node)
-                waiting.extend(node.values())
-            elif type(node) is list:
-                waiting.extend(node)
-    except UnicodeEncodeError:
-        return False
+    while waiting:
+        node = waiting.pop()
+        if type(node) is str:
+            # not by encode(): to refuse one it wants the module codecs, which the core-only interpreter has not
+            if not node.isascii() and any(ord(sign) >> 11 == _SURROGATES for sign in node):
+                return False
+        elif type(node) is dict:
+            waiting.extend(node)
+            waiting.extend(node.values())
+        elif type(node) is list:
+            waiting.extend(node)
     return True

@@ -294,6 +294,23 @@ def test_a_config_that_nests_very_deep_is_no_crash(box: Boxes) -> None:
     assert "Traceback" not in found.err
 
 
+@pytest.mark.only("pyoci")
+@pytest.mark.parametrize("text", ["\\ud800", "\\udc80", "\\uDFFF", "\\u0000", "a\\u0000b"])
+def test_a_text_that_no_system_call_can_take_is_refused(box: Boxes, text: str) -> None:
+    """Half of a surrogate pair, and a NUL: neither cut nor written as something else, and no crash."""
+    made = box("/bin/echo", "TEXT")
+    made.save()
+    config = (made.directory / "config.json").read_text()
+    (made.directory / "config.json").write_text(config.replace("TEXT", text))
+    (made.directory / "process.json").write_text(json.dumps(made.process).replace("TEXT", text))
+    found = made.runtime.call("run", "-b", str(made.directory), made.id)
+    assert found.rc == 1 and ("surrogate" in found.err or "NUL" in found.err)
+    assert "this is a bug" not in found.err
+    made.args("/bin/sleep", "1000").launch()
+    found = made.exec(options=("--process", str(made.directory / "process.json")), check=False)
+    assert found.rc == 255 and "this is a bug" not in found.err
+
+
 # -- what a container must not see or change of the host
 
 
