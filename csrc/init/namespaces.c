@@ -17,7 +17,8 @@
 #define CLONE_NEWTIME_ 0x80
 
 enum { NOSUID_NODEV_NOEXEC = 2 | 4 | 8 };
-enum { KEYCTL_JOIN_SESSION = 1, KEYCTL_SETPERM = 5, KEY_SEARCH = 0x80000 };
+enum { KEYCTL_JOIN_SESSION = 1, KEYCTL_SETPERM = 5 };
+enum { KEY_POSSESSOR_ALL = 0x3f000000, KEY_USER_VIEW = 0x10000, KEY_USER_READ = 0x20000, KEY_USER_SEARCH = 0x80000 };
 
 void op_unshare(const struct plan_op *op) {
     check(unshare((int)op->numbers[0]), "unshare", NULL);
@@ -73,8 +74,8 @@ void op_keyring(const struct plan_op *op) {
             fail(errno, "keyctl", op_text(op, 0));
         return;
     }
-    /* the possessor may do all, the user may look and search: programs that change their uid keep finding it */
-    syscall(SYS_keyctl, KEYCTL_SETPERM, key, 0x3f3f0000 | KEY_SEARCH);
+    /* the possessor may do all, the user may look and search: `exec` finds it by its name */
+    syscall(SYS_keyctl, KEYCTL_SETPERM, key, KEY_POSSESSOR_ALL | KEY_USER_VIEW | KEY_USER_READ | KEY_USER_SEARCH);
 }
 
 void op_hostname(const struct plan_op *op) {

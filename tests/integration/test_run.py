@@ -251,6 +251,17 @@ def session_keyring(made: Container, programs: Programs, *options: str) -> str:
     return made.out(*options)
 
 
+@pytest.mark.only("pyoci")
+def test_others_can_not_change_the_session_keyring(box: Boxes, programs: Programs) -> None:
+    """Root of another container is the same user to the kernel: it may find the keyring, not write into it or link it."""
+    made = box()
+    text = session_keyring(made, programs)
+    assert text.strip().split(";")[3:] == ["3f0b0000", f"_ses.{made.id}"]
+    probe = made.process["args"]
+    made.args("/bin/sleep", "1000").launch()
+    assert made.exec(*probe).out.endswith(text[text.index(";") :])
+
+
 def test_a_new_session_keyring(box: Boxes, programs: Programs) -> None:
     made = box()
     assert f"_ses.{made.id}" in session_keyring(made, programs)
