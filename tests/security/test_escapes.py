@@ -17,6 +17,7 @@ from harness.box import Container, Stream
 from harness.boxes import Boxes
 from harness.programs import Programs
 from harness.runtime import Runtime
+from harness.terminal import ConsoleSocket
 
 DESCRIPTORS = range(3, 31)
 
@@ -204,6 +205,71 @@ def test_exec_with_a_working_directory_that_is_a_descriptor(box: Boxes) -> None:
         assert "hostname" not in found.out.split()
 
 
+HOSTILE = """
+cd /dev && rm null && ln -s /etc/group null && rm zero && mkfifo zero
+rm /etc/passwd && mkfifo /etc/passwd
+for i in $(seq 3 30); do ln -s /proc/self/fd/$i /link$i; done
+ln -s /proc/self/exe /exe && ln -s /proc/1/exe /first
+echo ready; exec sleep 1000
+"""
+
+
+@pytest.mark.only("pyoci")  # runc 1.1.5 waits for ever for the fifo
+def test_exec_where_the_container_has_replaced_what_it_uses(box: Boxes, folder: Path) -> None:
+    """/dev/null, passwd(5), the directory and the program of an exec are whatever the container made of them."""
+    said = (made := box.sh(HOSTILE)).stream()
+    made.launch(stdout=said)
+    said.until("ready")
+    look = ("/bin/sh", "-c", "pwd; ls -a . ../../../../../../etc; echo $HOME; ls /proc/self/fd | wc -l")
+    leaked = [os.open(folder, os.O_RDONLY) for _ in range(8)]
+    try:
+        for number in DESCRIPTORS:
+            options = ("--user", "1000", "--cwd", f"/link{number}")
+            found = made.exec(*look, options=options, check=False, pass_fds=leaked, timeout=60)
+            assert (
+                not leads_out(found.out)
+                and "bundle0" not in found.out
+                and "hostname" not in found.out.split()
+            )
+        for program in ("/exe", "/first", "/link3", "/link7"):
+            assert (
+                "version" not in made.exec(program, "--version", check=False, pass_fds=leaked, timeout=60).out
+            )
+        assert made.exec(*look, options=("--user", "1000"), timeout=60).lines()[-2:] == ["/", "4"]
+    finally:
+        for number in leaked:
+            os.close(number)
+    made.stop()
+
+
+FAKES = {
+    "a link": "ln -s /dev/zero /dev/pts/ptmx",
+    "a fifo": "mkfifo /dev/pts/ptmx",
+    "a file": "echo > /dev/pts/ptmx",
+    "a node elsewhere": "mkdir /dev/pts/pts && mknod /dev/pts/ptmx c 5 2",
+    "nothing": "true",
+}
+
+
+@pytest.mark.only("pyoci")
+@pytest.mark.parametrize("fake", list(FAKES))
+def test_exec_takes_no_terminal_from_what_is_no_devpts(box: Boxes, folder: Path, fake: str) -> None:
+    """CVE-2025-52565: a container that may mount puts something else where terminals come from."""
+    made = box.sh(
+        f"umount /dev/pts && mount -t tmpfs x /dev/pts && {FAKES[fake]}; echo ready; exec sleep 1000"
+    )
+    made.capabilities("CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_KILL")
+    said = made.stream()
+    made.launch(stdout=said)
+    said.until("ready")
+    console = ConsoleSocket(folder / "console.sock")
+    options = ("--tty", "--detach", "--console-socket", str(console.path))
+    found = made.exec("/bin/sh", options=options, check=False, timeout=60)
+    assert found.rc == 255 and "/dev/pts" in found.err and console.nothing_came()
+    console.close()
+    made.stop()
+
+
 def test_a_working_directory_inherited_from_the_caller_is_not_the_hosts(box: Boxes, folder: Path) -> None:
     """The caller has a directory open at every low number, as leaky engines do."""
     opened = [os.open(folder, os.O_RDONLY) for _ in range(20)]
@@ -261,6 +327,29 @@ def test_exec_without_capabilities_has_none_either(box: Boxes) -> None:
     del made.process["capabilities"]
     made.launch()
     assert set(capability_lines(made.exec("/bin/cat", "/proc/self/status").out).values()) == {0}
+
+
+@pytest.mark.parametrize("user", [False, True])
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed: it starts the runtime")
+def test_nothing_comes_from_the_groups_and_capabilities_of_the_caller(box: Boxes, user: bool) -> None:
+    made = box("/bin/sleep", "1000")
+    if user:
+        made.user_namespace()
+    made.save()
+    raised = ["setpriv", "--groups=4242,4243", "--inh-caps=+net_raw,+net_admin", "--ambient-caps=+net_raw"]
+    command = made.runtime.argv("create", "-b", str(made.directory), made.id)
+    subprocess.run([*raised, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+    made.expected, made.first = True, made.pid
+    waiting = Path(f"/proc/{made.pid}/status").read_text()
+    made.start()
+    command = made.runtime.argv("exec", made.id, "/bin/cat", "/proc/self/status", "/proc/1/status")
+    found = subprocess.run([*raised, *command], stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    texts = [*found.stdout.decode().split("Name:")[1:], *([waiting] if made.runtime.kind == "pyoci" else [])]
+    for text in texts:
+        sets = capability_lines(text)
+        assert (sets["CapInh"], sets["CapAmb"]) == (0, 0)
+        assert re.findall(r"^Groups:[ \t]*(.*?)[ \t]*$", text, re.M) == [""]
+    made.stop()
 
 
 # -- CVE-2021-43784: sizes beyond what a protocol's fields hold
@@ -367,6 +456,51 @@ def test_no_environment_of_the_runtime_is_left_in_the_first_process(box: Boxes) 
     assert (
         b"SECRET_TOKEN" not in Path(f"/proc/{made.pid}/environ").read_bytes() or made.runtime.kind != "pyoci"
     )
+
+
+MODULES = (
+    "_cffi_backend",
+    "_struct",
+    "argparse",
+    "cffi",
+    "encodings",
+    "json",
+    "os",
+    "posix",
+    "pyoci",
+    "site",
+)
+
+
+@pytest.mark.only("pyoci")
+def test_python_takes_nothing_from_the_bundle_and_the_environment(box: Boxes, folder: Path) -> None:
+    """Engines call with the bundle as working directory; what lies there, and what variables name, is not ours to run."""
+    made = box("/bin/true")
+    made.save()
+    here, ran = made.directory, folder / "ran"
+    packages = here / ".local/lib" / f"python3.{sys.version_info[1]}/site-packages"
+    packages.mkdir(parents=True)
+    for name in (*MODULES, "sitecustomize", "usercustomize"):
+        for directory in (here, packages):
+            (directory / f"{name}.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    (packages / "x.pth").write_text(f"import os; open({str(ran)!r}, 'w')\n")
+    (here / "pyvenv.cfg").write_text(f"home = {here}\n")
+    names = "HOME TMPDIR XDG_RUNTIME_DIR XDG_CACHE_HOME GCONV_PATH LOCPATH PYTHONHOME PYTHONPATH PYTHONPYCACHEPREFIX"
+    environment = dict.fromkeys(names.split(), str(here))
+    environment.update(PATH=f"{here}:", LD_LIBRARY_PATH=f":{here}::.", PYTHONUSERBASE=str(here / ".local"))
+    environment.update(PYTHONSTARTUP=str(here / "os.py"), PYTHONINSPECT="1", PYTHONBREAKPOINT="os.x")
+    before = sorted(os.listdir(here))
+    for words in (["run", made.id], ["validate", "."], ["list"], ["plan", "."], ["--version", "--verbose"]):
+        found = subprocess.run(
+            made.runtime.argv(*words),
+            cwd=here,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
+        assert (found.returncode, found.stderr) == (0, b"")
+    assert not ran.exists()
+    assert sorted(os.listdir(here)) == before
 
 
 def test_the_state_directory_is_for_its_owner_only(box: Boxes) -> None:
@@ -501,6 +635,18 @@ def test_race_on_dev_null(box: Boxes, programs: Programs, canary: Path) -> None:
     made.linux["maskedPaths"] = ["/etc/passwd", "/etc/group"]
     texts = Race(programs, made, made.rootfs / "dev", "null", "other").run()
     assert not any("canary" in text for text in texts)
+    untouched(canary)
+
+
+def test_race_on_the_directory_of_the_devices(box: Boxes, programs: Programs, canary: Path) -> None:
+    """CVE-2026-41579 and its kin, as a race: device nodes and links made in a folder that turns into a link."""
+    made = box.sh("echo ran")
+    made.mounts[:] = [mount for mount in made.mounts if not mount["destination"].startswith("/dev")]
+    os.symlink("/".join([".."] * 12) + str(canary), made.rootfs / "other")
+    made.linux["devices"] = [
+        {"path": "/dev/deep/new", "type": "c", "major": 1, "minor": 3, "uid": 1, "gid": 1}
+    ]
+    Race(programs, made, made.rootfs, "dev", "other").run()
     untouched(canary)
 
 

@@ -230,6 +230,26 @@ def test_a_volume_on_proc_gets_no_writes(box: Boxes, canary: Canary) -> None:
     canary.survives(made)
 
 
+@pytest.mark.only("pyoci")  # runc 1.1.5 takes no volume on /proc
+def test_read_only_mounts_behind_a_volume_on_proc(box: Boxes, canary: Canary) -> None:
+    """CVE-2026-115521: made read-only last, through /proc/self/fd/N, which is the volume's then."""
+    made = box.sh(
+        "grep -E ' /(a|b|c) ' /proc/mounts; for i in a b c; do touch /$i/new && echo wrote $i; done; true"
+    )
+    (canary.top / "self/fd").mkdir()
+    for number in range(3, 20):
+        os.symlink("../../pts", canary.top / f"self/fd/{number}")
+    canary.before = canary.look()
+    made.mounts[:] = [mount for mount in made.mounts if mount["destination"] != "/proc"]
+    made.mount("/proc", "bind", str(canary.top), "rbind")
+    made.mount("/a", "bind", str(canary.top), "rbind", "ro")
+    made.mount("/b", "tmpfs", "tmpfs", "ro")
+    made.mount("/c", "bind", str(canary.top), "rbind", "rro")
+    found = canary.survives(made)
+    assert "wrote" not in found.out
+    assert found.err.count("Read-only file system") == 3
+
+
 @pytest.mark.parametrize("kind", ["bind", "tmpfs"])
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_mount_destination_through_a_link(
