@@ -145,6 +145,8 @@ def _open_directory(make: bool) -> int:
     flags = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
     for base, below in places():
         try:
+            if not _ours(posix.stat(base)):
+                continue  # its owner chooses what the names below lead to
             if make:
                 _make_directory(base, below)
             fd = posix.open(f"{base}/{below}", flags)
@@ -157,8 +159,6 @@ def _open_directory(make: bool) -> int:
 
 
 def _make_directory(base: str, below: str) -> None:
-    if not _ours(posix.stat(base)):
-        raise PermissionError
     path = base
     for name in below.split("/"):
         path += "/" + name

@@ -346,11 +346,12 @@ def test_trouble_with_the_cache_is_no_error(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of another owner")
-@pytest.mark.parametrize("which", ["file", "directory"])
+@pytest.mark.parametrize("which", ["file", "directory", "base"])
 def test_cache_of_another_owner_is_not_read(cache: Path, compilations: list[Profile], which: str) -> None:
+    """The base is what HOME, for one, names: its owner may have a link there, to files that a container's root has made."""
     seccomp.program(CONTENT)
     (path,) = cache.iterdir()
-    os.chown(path if which == "file" else cache, 12345, 12345)
+    os.chown({"file": path, "directory": cache, "base": cache.parents[1]}[which], 12345, 12345)
     seccomp.program(CONTENT)
     assert len(compilations) == 2
 
