@@ -435,6 +435,29 @@ def test_sysfs_and_proc_sys_of_the_host_are_read_only_for_engines_configs(box: B
     assert Path("/proc/sys/kernel/core_pattern").read_text() == before
 
 
+CGROUPS = """
+for i in $(find /sys/fs/cgroup -maxdepth 2 -name cgroup.procs); do
+    (echo 0 > $i) 2>/dev/null && echo joined $i
+    mkdir ${i%/*}/new 2>/dev/null && echo made ${i%/*}/new
+    (mount -o remount,bind,rw ${i%/*} && mkdir ${i%/*}/new) 2>/dev/null && echo remounted ${i%/*}
+done; echo done
+"""
+
+
+@pytest.mark.parametrize("cgroup", ["new", "the host's"])
+@pytest.mark.parametrize("user", [False, True])
+def test_cgroups_can_not_be_written(box: Boxes, cgroup: str, user: bool) -> None:
+    """CVE-2023-25809: without a cgroup namespace, and with a user namespace, the mount was the host's, writable."""
+    made = box.sh(CGROUPS)
+    made.namespace("cgroup") if cgroup == "new" else made.no_namespace("cgroup")
+    if user:
+        made.user_namespace()
+        made.capabilities("CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE")
+    if "/sys/fs/cgroup" not in [mount["destination"] for mount in made.mounts]:
+        made.mount("/sys/fs/cgroup", "cgroup", "cgroup", "ro", "nosuid", "nodev", "noexec")
+    assert made.out() == "done\n"
+
+
 def test_the_old_root_is_gone(box: Boxes) -> None:
     made = box.sh("cat /proc/1/mountinfo; ls -d /proc/1/root/* /.old* /.pivot* 2>/dev/null")
     made.capabilities("CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE")
