@@ -48,7 +48,9 @@ enum plan_register {
 enum plan_opcode {
     OP_NONE = 0,
     OP_UNSHARE,          /* numbers[0]: CLONE_NEW* */
-    OP_JOIN,             /* fd; numbers[0]: CLONE_NEW* */
+    OP_JOIN,             /* fd: a namespace, or a pidfd; numbers[0]: CLONE_NEW* */
+    OP_FORK,             /* numbers[0]: CLONE_NEW*; a child, of the runtime's, goes on when one byte has come from there */
+    OP_BECOME_ROOT,      /* uid 0 and gid 0 of the user namespace */
     OP_TIME_OFFSETS,     /* texts[0]: lines for timens_offsets */
     OP_CGROUP_JOIN,      /* fd..fd+numbers[0]-1: v1 `tasks` files */
     OP_SESSION,          /* setsid */
@@ -146,6 +148,7 @@ enum plan_reply_kind {
     REPLY_TIMES = 4,    /* op: the first of some; text: uint64_t when it began, then when it and each one after it ended, in
                           nanoseconds of CLOCK_REALTIME: the one clock that a time namespace does not shift */
     REPLY_ERROR = 5,    /* op, error; text: the step that failed, NUL, its object */
+    REPLY_BORN = 6,     /* error: the pid of the child that goes on; waits for one byte */
 };
 
 struct plan_reply {

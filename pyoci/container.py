@@ -269,22 +269,10 @@ def _signal_all(entry: store.Entry, signal: int) -> bool:
     return manager is not None and manager.signal_all(signal)
 
 
-def _open_process(entry: store.Entry) -> int:
-    """A pidfd of the container's process, or -1 when it is gone: the pid alone may be somebody else's by now."""
-    try:
-        pidfd = posix.pidfd_open(entry.record["pid"])
-    except (OSError, ValueError):
-        return -1
-    if entry.alive():
-        return pidfd
-    posix.close(pidfd)
-    return -1
-
-
 def _signal(entry: store.Entry, signal: int) -> bool:
     import _signal
 
-    pidfd = _open_process(entry)
+    pidfd = entry.open_process()
     if pidfd < 0:
         return False
     try:
@@ -302,7 +290,7 @@ def _signal(entry: store.Entry, signal: int) -> bool:
 
 def _kill_and_wait(entry: store.Entry) -> None:
     """End the container's process and wait for its death. Raises OciError when it does not die."""
-    pidfd = _open_process(entry) if entry.record["pid"] else -1
+    pidfd = entry.open_process() if entry.record["pid"] else -1
     if pidfd >= 0:
         import _signal
 

@@ -73,7 +73,7 @@ class Creation:
     def _prepare(self, spec: "dict[str, Any]") -> None:
         """The namespaces are known: the kernel may begin with them while the rest is being checked."""
         birth = namespaces.birth(spec)
-        if birth.unshared and not birth.joined and not birth.born & namespaces.NEWUSER:
+        if birth.unshared and not birth.forks and not namespaces.has(spec, "user"):
             self.init.prepare(birth.unshared)
         clock.lap("prepare namespaces", "/linux/namespaces")
 
@@ -125,23 +125,20 @@ class Creation:
     def _start_init(self) -> None:
         """The init is born; its first plan, the namespaces that take the kernel longest, runs while we go on."""
         birth = namespaces.birth(self.spec)
-        joins = launch.open_joined(birth.joined)
         cgroup_fd = -1
         try:
             if self.manager is not None and not self.manager.late:
                 self._fds, cgroup_fd = self.manager.spawn_fds()
-            user = namespaces.has(self.spec, "user")
-            new_user = bool(birth.born & namespaces.NEWUSER)
+            born = 0 if birth.forks else birth.born
+            new_user = bool(born & namespaces.NEWUSER)
             self.init.spawn(
-                birth.born,
-                joins,
+                born,
                 cgroup_fd=cgroup_fd,
                 wait_for_maps=new_user,
-                become_root=user,
+                become_root=new_user,
                 preserved=self.inherited.count,
             )
         finally:
-            launch.close_all([fd for fd, _ in joins])
             if cgroup_fd >= 0:
                 posix.close(cgroup_fd)
         clock.lap("spawn", "/linux/namespaces")
@@ -151,15 +148,24 @@ class Creation:
             self.manager.add(self.init.pid)
             self.entry.record["cgroup"] = self.manager.record()
             clock.lap("cgroup join", "/linux/cgroupsPath")
+        if namespaces.has(self.spec, "user"):
+            rlimit.raise_hard(self.init.pid, self.spec.get("process") or {})
         if new_user:
             self._write_maps()
-        if user:
-            rlimit.raise_hard(self.init.pid, self.spec.get("process") or {})
-        early = namespaces.early(self.spec, self.init.prepared)
+        self._send_early(birth)
+
+    def _send_early(self, birth: namespaces.Birth) -> None:
+        early = namespaces.early(self.spec, self.init.prepared, len(self._fds) if birth.forks else 0)
         self._early = bool(early.ops)
         if self._early:
-            self.init.send("early", early, [])
-            clock.lap("send early")
+            self._send("early", early)
+        if birth.forks:
+            self.init.follow()
+            clock.lap("wait for fork", "/linux/namespaces")
+            if birth.born & namespaces.NEWUSER:
+                self._write_maps()
+            else:
+                self.init.go()
 
     def _write_maps(self) -> None:
         from pyoci import idmap
@@ -167,7 +173,7 @@ class Creation:
         linux = self.spec["linux"]
         uids, gids = linux.get("uidMappings") or [], linux.get("gidMappings") or []
         self._can_set_groups = idmap.write_maps(self.init.pid, uids, gids, rootless=self.rootless)
-        self.init.maps_written()
+        self.init.go()
         clock.lap("id maps", "/linux/uidMappings")
 
     def _adjust_oom_score(self) -> None:
@@ -206,8 +212,6 @@ class Creation:
         ready: dict[str, list[int]] = {"cgroup": self._fds}
         if any(what[0] == "fifo" for what in plan.passed):
             ready["fifo"] = _make_fifos(self.entry.directory, plan)
-        if any(what[0] == "namespace" for what in plan.passed):
-            ready["namespace"] = self._time_namespaces()
         if any(str(what[0]).endswith("idmapped-tree") for what in plan.passed):
             from pyoci import idmapped
 
@@ -218,13 +222,6 @@ class Creation:
         finally:
             launch.close_all(fds)
         clock.lap(f"send {name}")
-
-    def _time_namespaces(self) -> list[int]:
-        return [
-            launch.open_namespace("time", entry["path"], f"/linux/namespaces/{index}/path")
-            for index, entry in enumerate(namespaces.entries(self.spec))
-            if entry["type"] == "time" and entry.get("path")
-        ]
 
     def _facts(self) -> Facts:
         from pyoci._shim import lib

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 _ALL_CAPABILITIES = (1 << 64) - 1
 _LARGEST = 16 << 20
-# Entered by the init itself: cgroup so that its birth in a cgroup is seen from outside, time because setns(2) wants a process
-# that shares its memory with nobody.
-_LATE = ("cgroup", "time")
 # Why the kernel refuses CLONE_INTO_CGROUP where moving a process may still be granted, by systemd for one.
 _MAY_NOT_BE_BORN_IN = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.EOPNOTSUPP)
 
@@ -96,31 +93,7 @@ def _launch(
     """From the spawn to the program's execve; in the foreground signals are the process's from then on."""
     from pyoci._shim import lib
 
-    pid = entry.record["pid"]
-    facts = _facts(entry, spec, pid, kept)
-    clock.lap("facts")
-    tasks, cgroup_fd = _cgroup_fds(request, entry, pid)
-    clock.lap("cgroup", "/linux/cgroupsPath")
-    late = [kind for kind in _LATE if namespaces.has(spec, kind)]
-    compiled = compiler.compile_exec(spec, process, facts, late)
-    clock.lap("compile")
-    for warning in compiled.warnings:
-        log.warning(warning, pointer="/process/capabilities")
-    _spawn(init, entry, spec, kept, tasks, cgroup_fd)
-    clock.lap("spawn", "/linux/namespaces")
-    if namespaces.has(spec, "user"):
-        rlimit.raise_hard(init.pid, process)
-    score = process.get("oomScoreAdj")
-    if score is not None:
-        creation.set_oom_score(init.pid, score, entry.record["flags"].get("rootless", False))
-    late_fds = [posix.open(f"/proc/{pid}/ns/{kind}", posix.O_RDONLY | posix.O_CLOEXEC) for kind in late]
-    ready = {"namespace": late_fds}
-    fds = launch.open_passed(compiled.finish, ready)
-    try:
-        init.send("exec", compiled.finish, fds)
-    finally:
-        launch.close_all(fds)
-    clock.lap("send exec")
+    _join(request, entry, spec, process, init, kept)
     init.expect(lib.REPLY_READY)
     clock.lap("wait for ready")
     if init.terminal >= 0 and request.console_socket:
@@ -137,44 +110,75 @@ def _launch(
     return signals
 
 
-def _spawn(
-    init: launch.Init,
+def _join(
+    request: "ExecRequest",
     entry: store.Entry,
     spec: "dict[str, Any]",
+    process: "dict[str, Any]",
+    init: launch.Init,
     kept: inherited.Inherited,
-    tasks: list[int],
-    cgroup_fd: int,
 ) -> None:
-    """The init is born in the container's namespaces. We must not be open to its processes meanwhile: CVE-2016-9962."""
-    from pyoci._shim import lib
-
+    """The init is born in the container's cgroup and told to join its namespaces and to become the process."""
     pid = entry.record["pid"]
+    joined = _joined(spec, pid)
+    tasks: list[int] = []
+    cgroup_fd = -1
+    pidfd = _open_process(entry)
     try:
-        pidfd = posix.pidfd_open(pid)
-    except OSError:
-        raise container.not_running(entry.id) from None
-    try:
-        if not entry.alive():
-            raise container.not_running(entry.id)
-        flags = 0
-        for item in namespaces.entries(spec):
-            if item["type"] not in _LATE and not (item["type"] == "user" and _is_ours("user", pid)):
-                flags |= namespaces.FLAGS[item["type"]]
-        lib.pyoci_set_dumpable(0)
-        joins = [(pidfd, flags)] if flags else []
-        root = namespaces.has(spec, "user")
-        try:
-            init.spawn(0, joins, tasks=tasks, cgroup_fd=cgroup_fd, become_root=root, preserved=kept.count)
-        except OciError as error:
-            if cgroup_fd < 0 or error.errno not in _MAY_NOT_BE_BORN_IN:
-                raise
-            init.spawn(0, joins, become_root=root, preserved=kept.count)
-            cgroups.from_record(entry.record["cgroup"]).add(init.pid)
+        tasks, cgroup_fd = _cgroup_fds(request, entry, pid)
+        clock.lap("cgroup", "/linux/cgroupsPath")
+        facts = _facts(entry, spec, pid, kept)
+        facts.cgroup_fds = len(tasks)
+        clock.lap("facts")
+        compiled = compiler.compile_exec(spec, process, facts, joined)
+        clock.lap("compile")
+        for warning in compiled.warnings:
+            log.warning(warning, pointer="/process/capabilities")
+        _spawn(init, entry, kept, cgroup_fd)
+        clock.lap("spawn", "/linux/namespaces")
+        score = process.get("oomScoreAdj")
+        if score is not None:
+            creation.set_oom_score(init.pid, score, entry.record["flags"].get("rootless", False))
+        if joined & namespaces.NEWUSER:
+            rlimit.raise_hard(init.pid, process)
+        fds = launch.open_passed(compiled.finish, {"cgroup": list(tasks), "pidfd": [pidfd]})
+        init.send("exec", compiled.finish, fds)
     finally:
-        posix.close(pidfd)
-        launch.close_all(tasks)
+        launch.close_all([*tasks, pidfd])
         if cgroup_fd >= 0:
             posix.close(cgroup_fd)
+    if joined & namespaces.NEWPID:
+        init.follow()
+        init.go()
+    clock.lap("send exec")
+
+
+def _open_process(entry: store.Entry) -> int:
+    """A pidfd of the container's process. Raises OciError."""
+    pidfd = entry.open_process()
+    if pidfd < 0:
+        raise container.not_running(entry.id)
+    return pidfd
+
+
+def _joined(spec: "dict[str, Any]", pid: int) -> int:
+    """CLONE_NEW* of the namespaces to join: the container's, but for a user namespace that we are in already."""
+    flags = 0
+    for item in namespaces.entries(spec):
+        if item["type"] != "user" or not _is_ours("user", pid):
+            flags |= namespaces.FLAGS[item["type"]]
+    return flags
+
+
+def _spawn(init: launch.Init, entry: store.Entry, kept: inherited.Inherited, cgroup_fd: int) -> None:
+    """The init is born in the container's cgroup, or moved there."""
+    try:
+        init.spawn(0, cgroup_fd=cgroup_fd, preserved=kept.count)
+    except OciError as error:
+        if cgroup_fd < 0 or error.errno not in _MAY_NOT_BE_BORN_IN:
+            raise
+        init.spawn(0, preserved=kept.count)
+        cgroups.from_record(entry.record["cgroup"]).add(init.pid)
 
 
 def _is_ours(kind: str, pid: int) -> bool:

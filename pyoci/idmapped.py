@@ -46,7 +46,7 @@ def _namespace_of(
 def _make(uids: "list[dict[str, Any]]", gids: "list[dict[str, Any]]", pointer: str, rootless: bool) -> int:
     """A new user namespace with these maps. It needs a process to be born with, which ends as soon as we hold the file."""
     helper = launch.Init()
-    helper.spawn(namespaces.NEWUSER, [], wait_for_maps=True)
+    helper.spawn(namespaces.NEWUSER, wait_for_maps=True)
     try:
         try:
             idmap.write_maps(helper.pid, uids, gids, rootless=rootless)

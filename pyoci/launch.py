@@ -15,7 +15,7 @@ from pyoci.plan.ops import Op, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any
 
     from pyoci.trace import Trace
@@ -41,6 +41,7 @@ class Init:
         self.trace = trace
         self.oom: Callable[[], tuple[int, int, int]] | None = None
         self.prepared = 0
+        self._forks = False
         self._sync = -1
         self._sent: list[tuple[str, Plan]] = []
 
@@ -51,36 +52,22 @@ class Init:
         """
         result = lib.pyoci_prepare(unshared)
         if result < 0:
-            raise _not_born(-result, unshared, False)
+            raise _not_born(-result, unshared)
         self.prepared = unshared
 
     def spawn(
         self,
         born: int,
-        joins: list[tuple[int, int]],
         *,
-        tasks: "Sequence[int]" = (),
         cgroup_fd: int = -1,
         wait_for_maps: bool = False,
         become_root: bool = False,
         preserved: int = 0,
         die_with_parent: bool = False,
     ) -> None:
-        """Start the init. `born` are CLONE_NEW* flags, `joins` pairs of (namespace descriptor, CLONE_NEW* flags).
-
-        `tasks` are files of cgroup v1 that a process writes itself into before it joins the namespaces and has the init.
-
-        Raises OciError.
-        """
+        """Start the init. `born` are CLONE_NEW* flags; what it joins is a matter of its first plan. Raises OciError."""
         wanted = ffi.new("struct spawn *")
         wanted.clone_flags = born
-        wanted.joins = len(joins)
-        for index, (fd, flags) in enumerate(joins):
-            wanted.join_fds[index] = fd
-            wanted.join_flags[index] = flags
-        wanted.tasks = len(tasks)
-        for index, fd in enumerate(tasks):
-            wanted.task_fds[index] = fd
         wanted.cgroup_fd = cgroup_fd
         wanted.wait_for_maps = wait_for_maps
         wanted.become_root = become_root
@@ -88,14 +75,10 @@ class Init:
         wanted.die_with_parent = die_with_parent
         result = lib.pyoci_spawn(wanted)
         if result < 0:
-            raise _not_born(-result, born | self.prepared, bool(joins))
+            raise _not_born(-result, born | self.prepared)
         self.pid, self.pidfd, self._sync = wanted.pid, wanted.pidfd, wanted.sync
         if self.trace:
             self.trace.born(self.pid)
-
-    def maps_written(self) -> None:
-        """Let an init that waits for its id maps go on."""
-        lib.pyoci_send_byte(self._sync)
 
     def send(self, name: str, plan: Plan, fds: list[int]) -> None:
         """Send a plan with its descriptors, which stay ours to close; it may be sent before the one before is done.
@@ -103,6 +86,7 @@ class Init:
         Raises OciError when the init is gone.
         """
         data = plan.encode(timed=self.trace is not None)
+        self._forks = self._forks or any(op.code == lib.OP_FORK for op in plan.ops)
         self._sent.append((name, plan))
         result = lib.pyoci_send_plan(self._sync, data, len(data), fds, len(fds))
         if result < 0:
@@ -121,8 +105,12 @@ class Init:
             if kind in (lib.REPLY_DONE, lib.REPLY_READY):
                 raise reply.garbled("the answer to another question")
 
+    def follow(self) -> None:
+        """Behind the OP_FORK of a plan the init is another process, which waits for go(). Raises OciError."""
+        self.expect(lib.REPLY_BORN)
+
     def go(self) -> None:
-        """Answer READY."""
+        """Answer READY or BORN, or let an init that waits for its id maps go on."""
         lib.pyoci_send_byte(self._sync)
 
     def wait_exec(self) -> None:
@@ -171,11 +159,33 @@ class Init:
             raise reply.garbled("an answer to nothing")
         elif found.kind == lib.REPLY_ERROR:
             raise self._explain(found)
+        elif found.kind == lib.REPLY_BORN:
+            self._become(found.error)
         elif found.kind == lib.REPLY_TIMES:
             self._tell(found)
         elif found.kind == lib.REPLY_DONE:
             self._sent.pop(0)
         return found.kind
+
+    def _become(self, pid: int) -> None:
+        """The init has a child that goes on in its place: one of ours, or somebody has got hold of it. Raises OciError."""
+        if not self._forks:
+            raise reply.garbled("a birth that nobody asked for")
+        self._forks = False
+        try:
+            pidfd = posix.pidfd_open(pid)
+        except (OSError, ValueError):
+            raise reply.garbled("a process that is not there") from None
+        try:
+            posix.waitid(posix.P_PIDFD, pidfd, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
+        except ChildProcessError:
+            posix.close(pidfd)
+            raise reply.garbled("a process that is none of ours") from None
+        posix.close(self.pidfd)
+        self._reap()
+        self.pid, self.pidfd = pid, pidfd
+        if self.trace:
+            self.trace.became(pid)
 
     def _tell(self, found: "reply.Reply") -> None:
         name, plan = self._sent[0]
@@ -215,27 +225,10 @@ def _ends(pidfd: int, milliseconds: int) -> bool:
     return bool(poll.poll(milliseconds))
 
 
-def _not_born(error: int, born: int, joined: bool) -> OciError:
+def _not_born(error: int, born: int) -> OciError:
     from pyoci.plan import failure
 
-    names = [name for name, flag in namespaces.FLAGS.items() if born & flag]
-    return failure.not_born(error, names, joined)
-
-
-def open_joined(joined: list[tuple[str, str, int]]) -> list[tuple[int, int]]:
-    """Open the namespaces to join, (type, path, index) each; a file of another type is refused.
-
-    Returns (descriptor, CLONE_NEW*) pairs. Raises OciError.
-    """
-    found: list[tuple[int, int]] = []
-    try:
-        for kind, path, index in joined:
-            fd = open_namespace(kind, path, f"/linux/namespaces/{index}/path")
-            found.append((fd, namespaces.FLAGS[kind]))
-    except OciError:
-        close_all([fd for fd, _ in found])
-        raise
-    return found
+    return failure.not_born(error, [name for name, flag in namespaces.FLAGS.items() if born & flag])
 
 
 def open_namespace(kind: str, path: str, pointer: str) -> int:
@@ -263,7 +256,9 @@ def open_passed(plan: Plan, ready: "dict[str, list[int]]") -> list[int]:
     found: list[int] = []
     try:
         for what in plan.passed:
-            if str(what[0]).endswith("tree"):
+            if what[0] == "namespace":
+                found.append(open_namespace(str(what[1]), str(what[2]), str(what[3])))
+            elif str(what[0]).endswith("tree"):
                 found.append(_open_tree(what))
                 if what[0] != "tree":
                     _map_ids(found[-1], ready["userns"].pop(0), what)

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 _SIZE = ffi.sizeof("struct plan_reply")
 _INTERRUPTED = -4  # EINTR, before a byte was read
-_KINDS = (lib.REPLY_DONE, lib.REPLY_READY, lib.REPLY_TERMINAL, lib.REPLY_TIMES, lib.REPLY_ERROR)
+_KINDS = (
+    lib.REPLY_DONE,
+    lib.REPLY_READY,
+    lib.REPLY_TERMINAL,
+    lib.REPLY_TIMES,
+    lib.REPLY_ERROR,
+    lib.REPLY_BORN,
+)
 
 
 class Reply:

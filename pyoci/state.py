@@ -93,6 +93,17 @@ class Entry:
         """Whether the container's first process runs."""
         return bool(self.record.get("pid")) and start_time(self.record["pid"]) == self.record["start"]
 
+    def open_process(self) -> int:
+        """A pidfd of the container's first process, or -1 when it is gone: the pid alone may be somebody else's by now."""
+        try:
+            pidfd = posix.pidfd_open(self.record["pid"])
+        except (OSError, ValueError):
+            return -1
+        if self.alive():
+            return pidfd
+        posix.close(pidfd)
+        return -1
+
     def status(self) -> str:
         """creating, created, running or stopped (runtime.md, State); or paused, as all runtimes have it."""
         if self.record["status"] == "creating":

@@ -49,6 +49,10 @@ class Trace:
         """The init has been started just now."""
         self._pid, self._since = pid, clock.now()
 
+    def became(self, pid: int) -> None:
+        """A child goes on in the init's place."""
+        self._pid = pid
+
     def told(self, plan: str, ops: list[Op], first: int, times: list[int]) -> None:
         """ops[first] of a plan began at times[0]; it and those behind it ended at the times that follow (nanoseconds)."""
         if self._since and not self._ops:

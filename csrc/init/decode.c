@@ -82,3 +82,10 @@ void put(uint16_t reg, int fd) {
         close(init.registers[reg]);
     init.registers[reg] = fd;
 }
+
+/* All but the fifo that failures are told through, which execve(2) closes. */
+void close_all(void) {
+    for (uint16_t i = 0; i < REG_COUNT; i++)
+        if (init.registers[i] != init.failures)
+            put(i, -1);
+}

@@ -51,6 +51,7 @@ void op_lists(const struct plan_op *op, uint64_t first, uint64_t second, char **
 const char *next_text(const char *text);
 int get(uint16_t reg);
 void put(uint16_t reg, int fd);
+void close_all(void);
 
 /* channel.c */
 bool receive_plan(void);
@@ -79,8 +80,8 @@ int sys_close_range(unsigned first, unsigned last);
 int sys_pidfd_open(pid_t pid);
 
 /* the ops, by room */
-op_function op_unshare, op_join, op_time_offsets, op_cgroup_join, op_session, op_keyring, op_hostname, op_domainname,
-    op_loopback;
+op_function op_unshare, op_join, op_fork, op_become_root, op_time_offsets, op_cgroup_join, op_session, op_keyring,
+    op_hostname, op_domainname, op_loopback;
 op_function op_proc_open, op_proc_write, op_null_open;
 op_function op_host_propagation, op_rootfs, op_root_joined, op_root_readonly, op_pivot_root, op_chroot, op_root_propagation;
 op_function op_mount_new, op_mount_bind, op_mount_attr, op_target, op_attach, op_keep, op_mount_old, op_copy_up;

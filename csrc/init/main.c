@@ -17,6 +17,8 @@ struct init init = {.sync = -1, .failures = -1, .mask = 022};
 static op_function *const operations[OP_COUNT] = {
     [OP_UNSHARE] = op_unshare,
     [OP_JOIN] = op_join,
+    [OP_FORK] = op_fork,
+    [OP_BECOME_ROOT] = op_become_root,
     [OP_TIME_OFFSETS] = op_time_offsets,
     [OP_CGROUP_JOIN] = op_cgroup_join,
     [OP_SESSION] = op_session,

@@ -328,12 +328,6 @@ void op_wait_start(const struct plan_op *op) {
 
 /* The path is looked up again here, and others in the container may have put a link there: /proc/self/fd/N must lead to nothing
  * of the host's (CVE-2024-21626), so what is not the program's goes before and not by execve(2). */
-static void close_all(void) {
-    for (uint16_t i = 0; i < REG_COUNT; i++)
-        if (init.registers[i] != init.failures)
-            put(i, -1);
-}
-
 void op_exec(const struct plan_op *op) {
     char **args, **env;
 

@@ -40,10 +40,6 @@ int pyoci_pidfd_signal(int pidfd, int signal) {
     return result_of(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
 }
 
-int pyoci_set_dumpable(int dumpable) {
-    return result_of(prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0));
-}
-
 int pyoci_set_subreaper(int on) {
     return result_of(prctl(PR_SET_CHILD_SUBREAPER, on, 0, 0, 0));
 }

@@ -7,27 +7,17 @@
 
 /* cffi:begin */
 
-enum spawn_limits {
-    SPAWN_MAX_JOINS = 8,
-    SPAWN_MAX_TASKS = 32,
-};
-
 /* How a container's init comes into the world; see spawn.c. */
 struct spawn {
     uint64_t clone_flags; /* CLONE_NEW* the init is born with */
-    int joins;            /* namespaces that are joined before, in this order */
-    int join_fds[8];      /* namespace files, or a pidfd */
-    uint64_t join_flags[8];
-    int tasks; /* cgroup v1 `tasks` files that the process which joins writes itself into before */
-    int task_fds[32];
-    int cgroup_fd;       /* cgroup v2 directory it is born in, or -1 */
-    int wait_for_maps;   /* it waits for one byte on `sync` until its id maps are written */
-    int become_root;     /* then it becomes uid 0 and gid 0 of its user namespace */
-    int preserved;       /* descriptors 3.. that it keeps */
-    int die_with_parent; /* PR_SET_PDEATHSIG: SIGKILL */
-    int sync;            /* result: our end of the sync socket */
-    int pid;             /* result */
-    int pidfd;           /* result */
+    int cgroup_fd;        /* cgroup v2 directory it is born in, or -1 */
+    int wait_for_maps;    /* it waits for one byte on `sync` until its id maps are written */
+    int become_root;      /* then it becomes uid 0 and gid 0 of its user namespace */
+    int preserved;        /* descriptors 3.. that it keeps */
+    int die_with_parent;  /* PR_SET_PDEATHSIG: SIGKILL */
+    int sync;             /* result: our end of the sync socket */
+    int pid;              /* result */
+    int pidfd;            /* result */
 };
 
 int pyoci_prepare(uint64_t unshared);
@@ -42,7 +32,6 @@ int pyoci_send_fd(const char *socket_path, int fd, const char *name, size_t name
 int pyoci_open_tree(const char *path, int recursive);
 int pyoci_idmap_mount(int mount, int user_namespace, int recursive);
 int pyoci_pidfd_signal(int pidfd, int signal);
-int pyoci_set_dumpable(int dumpable);
 int pyoci_set_subreaper(int on);
 int64_t pyoci_permitted_capabilities(void);
 int pyoci_raise_limit(int pid, int resource, uint64_t hard);

@@ -5,8 +5,9 @@
  * `struct child` and raw system calls: errno, like all of the C library's state, belongs to the parent.
  *
  *     parent ──clone3──> child: wait for the id maps, become root, execveat(init in a sealed memfd)
- *     parent ──vfork───> joiner: setns ... ──clone3(CLONE_PARENT)──> child     when namespaces are joined
  *     parent ──clone3──> preparer: unshare ... wait ──clone3(CLONE_PARENT)──> child     when told early what to unshare
+ *
+ * Both are in no namespace that others live in: what is to be joined, the init joins itself (OP_JOIN, OP_FORK).
  *
  * What runs in the container afterwards is the static init, never this program: its memory, its files and the interpreter are
  * out of reach through /proc/PID (CVE-2019-5736 and its kin).
@@ -15,12 +16,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -51,8 +50,8 @@ struct child {
     int image;
     char sync_text[16];
     char preserved_text[16];
-    atomic_int pid;   /* what the joiner's or the preparer's clone3 returned */
-    atomic_int error; /* of the joiner or the preparer */
+    atomic_int pid;   /* what the preparer's clone3 returned */
+    atomic_int error; /* of the preparer */
     char stack[STACK_SIZE] __attribute__((aligned(16)));
 };
 
@@ -67,7 +66,7 @@ struct preparer {
 /* The one being started. Each has memory of its own, for the one before may not have come to its execve(2) yet. */
 static struct child *child;
 static struct preparer preparer;
-static char joiner_stack[STACK_SIZE] __attribute__((aligned(16)));
+static char preparer_stack[STACK_SIZE] __attribute__((aligned(16)));
 
 ON_OWN_STACK static void die(int status) {
     for (;;)
@@ -102,10 +101,6 @@ ON_OWN_STACK static int run_child(void *argument) {
     return 1;
 }
 
-ON_OWN_STACK static bool needs_joiner(void) {
-    return child->options.joins > 0 || child->options.tasks > 0;
-}
-
 static long start_child(uint64_t more_flags) {
     struct clone_args arguments = {
         .flags = child->options.clone_flags | CLONE_VM | more_flags,
@@ -115,7 +110,7 @@ static long start_child(uint64_t more_flags) {
     };
     long pid;
 
-    if (child->options.cgroup_fd >= 0 && !needs_joiner()) { /* a joiner is in it already */
+    if (child->options.cgroup_fd >= 0) {
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = (uint64_t)child->options.cgroup_fd;
     }
@@ -142,65 +137,6 @@ static long outcome(void) {
 static void reap(long pid) {
     while (waitpid((pid_t)pid, NULL, __WALL) < 0 && errno == EINTR)
         ;
-}
-
-ON_OWN_STACK /* Close what is open from `first` up, but for some. */
-    static void
-    close_others(int first, const int *kept, int count) {
-    for (;;) {
-        int next = INT_MAX;
-        for (int i = 0; i < count; i++)
-            if (kept[i] >= first && kept[i] < next)
-                next = kept[i];
-        if (next > first)
-            raw3(SYS_close_range, first, next == INT_MAX ? (long)UINT_MAX : next - 1, 0);
-        if (next == INT_MAX)
-            return;
-        first = next + 1;
-    }
-}
-
-/* The child can be seen by the container's processes as soon as it is there, and by one with CAP_SYS_PTRACE all that it has open.
- * So what belongs to the host is used and closed before: the files of cgroups, our ROOT, the namespaces. */
-static int run_joiner(void *nothing) {
-    const struct spawn *spawn = &child->options;
-    int kept[2 + SPAWN_MAX_JOINS] = {child->sync, child->image};
-    long result = 0;
-
-    (void)nothing;
-    for (int i = 0; i < spawn->tasks && result >= 0; i++)
-        result = raw3(SYS_write, spawn->task_fds[i], (long)"0", 1);
-    for (int i = 0; i < spawn->joins; i++)
-        kept[2 + i] = spawn->join_fds[i];
-    close_others(3 + spawn->preserved, kept, 2 + spawn->joins);
-    for (int i = 0; i < spawn->joins && result >= 0; i++)
-        result = raw2(SYS_setns, spawn->join_fds[i], (long)spawn->join_flags[i]);
-    close_others(3 + spawn->preserved, kept, 2);
-    report(result < 0 ? result : start_child(CLONE_PARENT));
-    die(0);
-    return 0;
-}
-
-/* setns(2) into a pid or user namespace changes the caller for good, so a short-lived process does it and has our child. */
-static long start_joiner(void) {
-    struct clone_args arguments = {
-        .flags = CLONE_VM | CLONE_VFORK,
-        .exit_signal = SIGCHLD,
-        .stack = (uint64_t)(uintptr_t)joiner_stack,
-        .stack_size = STACK_SIZE,
-    };
-    long joiner;
-
-    if (child->options.cgroup_fd >= 0) {
-        arguments.flags |= CLONE_INTO_CGROUP;
-        arguments.cgroup = (uint64_t)child->options.cgroup_fd;
-    }
-    joiner = raw_clone3(&arguments, sizeof(arguments), run_joiner, NULL);
-
-    if (joiner < 0)
-        return joiner;
-    reap(joiner);
-    return outcome();
 }
 
 /* It shares our descriptors, so that the child gets those opened meanwhile; our death, which no pipe would tell it, is its own. */
@@ -246,11 +182,8 @@ static int write_image(int fd) {
     return 0;
 }
 
-/* The init's bytes in a file that has no name and that nobody, root included, can change any more. In a namespace that others
- * live in, its processes must not get at an init that holds descriptors of the host, whatever they may do there: a program that
- * its user can't read is out of their reach from its first instruction on, ptrace(2) takes privilege over the file's owner. (In a
- * namespace of its own it has to write files below /proc/self, which are root's then.) */
-static int open_image(bool shared) {
+/* The init's bytes in a file that has no name and that nobody, root included, can change any more. */
+static int open_image(void) {
     int result, fd = memfd_create("pyoci-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
 
     if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
@@ -258,7 +191,7 @@ static int open_image(bool shared) {
     if (fd < 0)
         return -errno;
     result = write_image(fd);
-    if (result == 0 && fchmod(fd, shared ? 0111 : 0555) < 0)
+    if (result == 0 && fchmod(fd, 0555) < 0)
         result = -errno;
     if (result == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
         result = -errno;
@@ -282,20 +215,14 @@ static long undisturbed(long (*make)(void)) {
 }
 
 static long start(void) {
-    if (preparer.pid)
-        return finish_preparer();
-    if (!needs_joiner())
-        return start_child(0);
-    /* until its execve(2) the child is in the others' namespaces with our memory (CVE-2016-9962) */
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    return start_joiner();
+    return preparer.pid ? finish_preparer() : start_child(0);
 }
 
 static long start_preparer(void) {
     struct clone_args arguments = {
         .flags = CLONE_VM | CLONE_FILES,
         .exit_signal = SIGCHLD,
-        .stack = (uint64_t)(uintptr_t)joiner_stack,
+        .stack = (uint64_t)(uintptr_t)preparer_stack,
         .stack_size = STACK_SIZE,
     };
 
@@ -331,7 +258,7 @@ void pyoci_forget(void) {
 static int open_channel(int *ours) {
     int ends[2];
 
-    child->image = open_image(child->options.joins > 0);
+    child->image = open_image();
     if (child->image < 0)
         return child->image;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {

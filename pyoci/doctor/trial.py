@@ -77,11 +77,11 @@ class Trial:
     def _spawn(self, init: launch.Init, cgroup_fd: int) -> None:
         user = "user" in self._kinds
         born = self._flags("pid", "user")
-        init.spawn(born, [], cgroup_fd=cgroup_fd, wait_for_maps=user, become_root=user, die_with_parent=True)
+        init.spawn(born, cgroup_fd=cgroup_fd, wait_for_maps=user, become_root=user, die_with_parent=True)
         if user:
             uids, gids = self._maps or (own_id(posix.geteuid()), own_id(posix.getegid()))
             idmap.write_maps(init.pid, uids, gids, rootless=posix.geteuid() != 0)
-            init.maps_written()
+            init.go()
 
     def _flags(self, *kinds: str) -> int:
         return sum(namespaces.FLAGS[kind] for kind in kinds if kind in self._kinds)
@@ -95,7 +95,7 @@ def own_id(number: int) -> list[dict[str, int]]:
 def user_namespace(uids: list[dict[str, int]], gids: list[dict[str, int]]) -> int:
     """A descriptor of a new user namespace with these maps, which the caller closes. Raises OciError, OSError."""
     helper = launch.Init()
-    helper.spawn(namespaces.NEWUSER, [], wait_for_maps=True, die_with_parent=True)
+    helper.spawn(namespaces.NEWUSER, wait_for_maps=True, die_with_parent=True)
     try:
         idmap.write_maps(helper.pid, uids, gids, rootless=posix.geteuid() != 0)
         return posix.open(f"/proc/{helper.pid}/ns/user", posix.O_RDONLY | posix.O_CLOEXEC)

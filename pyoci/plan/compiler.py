@@ -88,19 +88,24 @@ def _finish(
     return plan
 
 
-def compile_exec(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts, late: list[str]) -> Compiled:
+def compile_exec(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts, joined: int) -> Compiled:
     """The plan of a process that joins a running container; it comes in `finish`.
 
     wanted   its process object
-    late     types of the namespaces that the init enters itself
+    joined   CLONE_NEW* of the namespaces that it joins
     """
     _refuse_unsupported(wanted, ("execCPUAffinity",), "/process")
     plan = Plan()
     privileges = process.Privileges(wanted, facts.capabilities)
+    namespaces.add_cgroup(plan, facts.cgroup_fds)
+    if joined:
+        about = "container's namespaces"
+        plan.add(lib.OP_JOIN, "", about, fd=plan.carry("pidfd"), numbers=(joined,))
+    if joined & namespaces.NEWPID:
+        namespaces.add_fork(plan, 0, "")
+    if joined & namespaces.NEWUSER:
+        plan.add(lib.OP_BECOME_ROOT, "", "root of the user namespace")
     process.add_proc(plan, wanted)
-    for kind in late:
-        flag = namespaces.FLAGS[kind]
-        plan.add(lib.OP_JOIN, "", f"{kind} namespace", fd=plan.carry("namespace", kind), numbers=(flag,))
     plan.add(lib.OP_ROOT_JOINED, "", "container's root")
     plan.add(lib.OP_SESSION, "", "session")
     if not facts.no_new_keyring:

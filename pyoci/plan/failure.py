@@ -20,6 +20,8 @@ _SIGKILL, _SIGSYS = 9, 31
 _CODES: dict[str, str] = {
     "OP_UNSHARE": "namespace",
     "OP_JOIN": "namespace",
+    "OP_FORK": "namespace",
+    "OP_BECOME_ROOT": "namespace",
     "OP_TIME_OFFSETS": "namespace",
     "OP_CGROUP_JOIN": "cgroup-join",
     "OP_KEYRING": "keyring",
@@ -208,13 +210,11 @@ def size(count: int) -> str:
     return f"{count} bytes"
 
 
-def not_born(error: int, names: list[str], joined: bool) -> OciError:
+def not_born(error: int, names: list[str]) -> OciError:
     """The error for a clone that failed. `names` are the namespaces it was to be born in."""
     what = "cannot start the container's process"
     if names:
         what += f" in new {' and '.join(names)} namespaces"
-    if joined:
-        what += " in the namespaces it joins"
     hint = ""
     if error == errno.ENOSPC:
         hint = "the limit of namespaces is reached: see /proc/sys/user/max_*_namespaces"
@@ -222,6 +222,4 @@ def not_born(error: int, names: list[str], joined: bool) -> OciError:
         hint = "without root a container needs a user namespace of its own"
     elif error == errno.EAGAIN:
         hint = "the limit of processes is reached: see RLIMIT_NPROC and the pids cgroup"
-    return OciError(
-        "namespace", what, errno=error, pointer="/linux/namespaces" if names or joined else "", hint=hint
-    )
+    return OciError("namespace", what, errno=error, pointer="/linux/namespaces" if names else "", hint=hint)

@@ -33,18 +33,21 @@ JOIN_ORDER = ("user", "pid", "uts", "ipc", "network", "cgroup", "mount")
 
 
 class Birth:
-    """How the init is started: what it is born in, what is joined before, what it unshares first thing.
+    """How the init is started: what it is born in, what it joins, what it unshares first thing.
 
     born      CLONE_NEW* of the clone: a pid namespace holds children only, a user namespace must own the others
     joined    (type, path, index in linux.namespaces) of what is joined by path, in the order of joining
+    forks     a child goes on behind the joining: it alone is in a joined pid namespace, or owned by a joined user namespace, and
+              it is the one to be born in a user namespace of its own, which must not be there before
     unshared  CLONE_NEW* for the init itself: made while the runtime still compiles
     """
 
-    __slots__ = ("born", "joined", "unshared")
+    __slots__ = ("born", "joined", "forks", "unshared")
 
     def __init__(self) -> None:
         self.born = 0
         self.joined: list[tuple[str, str, int]] = []
+        self.forks = False
         self.unshared = 0
 
 
@@ -76,16 +79,30 @@ def birth(spec: "dict[str, Any]") -> Birth:
         elif kind not in ("cgroup", "time"):
             found.unshared |= FLAGS[kind]
     found.joined.sort(key=lambda item: JOIN_ORDER.index(item[0]))
+    kinds = {kind for kind, _, _ in found.joined}
+    found.forks = "pid" in kinds or bool(
+        kinds and found.born and ("user" in kinds or found.born & FLAGS["user"])
+    )
     return found
 
 
-def early(spec: "dict[str, Any]", made: int = 0) -> Plan:
+def early(spec: "dict[str, Any]", made: int = 0, cgroup_fds: int = 0) -> Plan:
     """The first plan: what needs nothing but the list of namespaces and takes the kernel longest.
 
-    made   CLONE_NEW* flags of those that the init is born into already
+    made        CLONE_NEW* flags of those that the init is born into already
+    cgroup_fds  count of `tasks` files (cgroup v1) that it has to write itself into before anybody else can see it
     """
     plan = Plan()
-    flags = birth(spec).unshared
+    found = birth(spec)
+    add_cgroup(plan, cgroup_fds)
+    for kind, path, index in found.joined:
+        pointer = f"/linux/namespaces/{index}"
+        add_join(plan, kind, path, pointer)
+    if found.forks:
+        add_fork(plan, found.born, "/linux/namespaces")
+    if has(spec, "user") and (found.forks or not found.born & NEWUSER):
+        plan.add(lib.OP_BECOME_ROOT, "/linux/namespaces", "root of the user namespace")
+    flags = found.unshared
     if flags & ~made:
         names = ", ".join([name for name, flag in FLAGS.items() if flags & flag])
         plan.add(lib.OP_UNSHARE, "/linux/namespaces", f"new namespaces: {names}", numbers=(flags,))
@@ -94,18 +111,32 @@ def early(spec: "dict[str, Any]", made: int = 0) -> Plan:
     return plan
 
 
+def add_join(plan: Plan, kind: str, path: str, pointer: str) -> None:
+    """Join a namespace by its path."""
+    register = plan.carry("namespace", kind, path, f"{pointer}/path")
+    plan.add(lib.OP_JOIN, pointer, f"{kind} namespace {path}", fd=register, numbers=(FLAGS[kind],))
+
+
+def add_fork(plan: Plan, born: int, pointer: str) -> None:
+    """A child goes on, born in new namespaces (CLONE_NEW*)."""
+    names = [name for name, flag in FLAGS.items() if born & flag]
+    about = f"process in new namespaces: {', '.join(names)}" if names else "process in the namespaces joined"
+    plan.add(lib.OP_FORK, pointer, about, numbers=(born,))
+
+
+def add_cgroup(plan: Plan, count: int) -> None:
+    """cgroup v1: the init moves itself by `count` files; in v2 it was born in its cgroup."""
+    if count:
+        registers = [plan.carry("cgroup", index) for index in range(count)]
+        plan.add(lib.OP_CGROUP_JOIN, "/linux/cgroupsPath", "cgroup", fd=registers[0], numbers=(count,))
+
+
 def add_late(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
     """What has to wait: the cgroup namespace starts where the init is then, the time namespace wants its offsets first."""
     for index, entry in enumerate(entries(spec)):
         if entry["type"] == "time" and entry.get("path"):
-            pointer = f"/linux/namespaces/{index}"
-            plan.add(
-                lib.OP_JOIN, pointer, "time namespace", fd=plan.carry("namespace", index), numbers=(NEWTIME,)
-            )
-    if facts.cgroup_fds:  # cgroup v1: the init moves itself; in v2 it was born in its cgroup
-        registers = [plan.carry("cgroup", index) for index in range(facts.cgroup_fds)]
-        about = "cgroup"
-        plan.add(lib.OP_CGROUP_JOIN, "/linux/cgroupsPath", about, fd=registers[0], numbers=(len(registers),))
+            add_join(plan, "time", entry["path"], f"/linux/namespaces/{index}")
+    add_cgroup(plan, facts.cgroup_fds)
     if is_new(spec, "cgroup"):
         plan.add(lib.OP_UNSHARE, "/linux/namespaces", "new namespaces: cgroup", numbers=(NEWCGROUP,))
     if is_new(spec, "time"):

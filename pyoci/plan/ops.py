@@ -47,7 +47,7 @@ class Plan:
 
     passed   a description of each descriptor that goes along, in the order of the registers from REG_PASSED up:
              (kind, what it is of ...): a "tree" (host path, recursive, pointer, about), an "idmapped-tree", a
-             "deep-idmapped-tree", a "cgroup" file, a "fifo", a "namespace"
+             "deep-idmapped-tree", a "namespace" (type, path, pointer), a "cgroup" file, a "fifo", a "pidfd"
     """
 
     def __init__(self) -> None:

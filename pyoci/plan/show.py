@@ -74,9 +74,8 @@ def _as_text(loaded: bundles.Bundle, plans: dict[str, Plan]) -> list[str]:
     birth = namespaces.birth(loaded.spec)
     rows = [f"bundle {loaded.path}\n"]
     born = [name for name, flag in namespaces.FLAGS.items() if birth.born & flag]
-    if born:
+    if born and not birth.forks:
         rows.append(f"born in new namespaces: {', '.join(born)}\n")
-    rows += [f"joined first: {kind} namespace {path}\n" for kind, path, _ in birth.joined]
     for name, plan in plans.items():
         rows.append(f"\n{name}\n")
         for index, op in enumerate(plan.ops):

@@ -40,7 +40,9 @@ def of_spec(spec: dict[str, Any], *, timed: bool = False) -> bytes:
     facts.cgroup_fds = 2
     compiled = compiler.compile_container(spec, facts)
     early = namespaces.early(spec)
-    return message(*([early] if early.ops else []), compiled.prepare, compiled.finish, timed=timed)
+    first = early.encode(timed=timed) if early.ops else b""
+    go = GO if namespaces.birth(spec).forks else b""
+    return raw(first + go + message(compiled.prepare, compiled.finish, timed=timed)[2:])
 
 
 def every_op() -> bytes:
@@ -76,6 +78,20 @@ def passwd_and_links() -> bytes:
     )
 
 
+def joining() -> bytes:
+    """A plan in which a child goes on, when the byte for it has come."""
+    plan = Plan()
+    plan.add(lib.OP_ROOT_JOINED)
+    namespaces.add_fork(plan, namespaces.NEWUSER, "")
+    plan.add(lib.OP_BECOME_ROOT)
+    plan.add(lib.OP_ROOT_JOINED)
+    plan.add(lib.OP_SESSION)
+    after = Plan()
+    after.add(lib.OP_FIND_EXECUTABLE, texts=("/bin/x", ""))
+    after.add(lib.OP_EXEC, texts=(["x"], []), numbers=(1, 0))
+    return raw(plan.encode() + GO + after.encode(), answers=bytes([1] * 100))
+
+
 def seeds() -> Iterator[tuple[str, bytes]]:
     """(name, input) of all that fuzzing begins with."""
     for path in CONFIGS:
@@ -83,6 +99,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield "timed", of_config(CONFIGS[0], timed=True)
     yield "every-op", every_op()
     yield "passwd-and-links", passwd_and_links()
+    yield "joining", joining()
 
 
 def write_seeds(directory: Path) -> list[Path]:

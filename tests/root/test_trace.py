@@ -247,8 +247,8 @@ def test_exec(box: Boxes, folder: Path) -> None:
     order = [
         "start of the runtime",
         "load",
-        "facts",
         "cgroup",
+        "facts",
         "compile",
         "spawn",
         "send exec",

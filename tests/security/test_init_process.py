@@ -11,6 +11,7 @@ from harness.boxes import Boxes
 from pyoci import launch
 from pyoci._shim import lib
 from pyoci.plan import namespaces
+from pyoci.plan.ops import Plan
 
 pytestmark = pytest.mark.only("pyoci")
 
@@ -42,7 +43,6 @@ def init() -> Iterator[launch.Init]:
     made = launch.Init()
     yield made
     made.kill()
-    lib.pyoci_set_dumpable(1)
 
 
 def test_root_of_a_user_namespace_can_not_look_into_an_init_that_joins(box: Boxes, init: launch.Init) -> None:
@@ -53,9 +53,17 @@ def test_root_of_a_user_namespace_can_not_look_into_an_init_that_joins(box: Boxe
     made.launch()
     pidfd = os.pidfd_open(made.pid)
     kinds = ("user", "pid", "mount", "ipc", "uts", "network")
-    init.spawn(0, [(pidfd, sum(namespaces.FLAGS[kind] for kind in kinds))], become_root=True)
+    plan = Plan()
+    flags = sum(namespaces.FLAGS[kind] for kind in kinds)
+    plan.add(lib.OP_JOIN, fd=plan.carry("pidfd"), numbers=(flags,))
+    namespaces.add_fork(plan, 0, "")
+    plan.add(lib.OP_BECOME_ROOT)
+    init.spawn(0)
+    init.send("exec", plan, [pidfd])
     os.close(pidfd)
-    lib.pyoci_set_dumpable(1)
+    init.follow()
+    init.go()
+    init.expect(lib.REPLY_DONE)
     inside = _pid_inside(init.pid)
     seen = made.exec(
         "/bin/sh", "-c", f"cat /proc/{inside}/comm; ls /proc/{inside}/fd /proc/{inside}/cwd/", check=False

@@ -56,7 +56,7 @@ def all_plans() -> list[Plan]:
     compiled = compiler.compile_container(EVERYTHING, plans.facts(**FACTS))
     unpivoted = compiler.compile_container(EVERYTHING, plans.facts(no_pivot=True))
     wanted = {"args": ["x"], "selinuxLabel": "l", "terminal": True}
-    executed = compiler.compile_exec(EVERYTHING, wanted, plans.facts(), ["time"])
+    executed = compiler.compile_exec(EVERYTHING, wanted, plans.facts(), 0x30000080)
     return [
         namespaces.early(EVERYTHING),
         compiled.prepare,
@@ -199,7 +199,7 @@ def test_facts_and_process_stay_as_they_were() -> None:
     before = copy.deepcopy(vars(given))
     for _ in range(2):
         compiler.compile_container(EVERYTHING, given)
-        compiler.compile_exec(EVERYTHING, wanted, given, [])
+        compiler.compile_exec(EVERYTHING, wanted, given, 0)
     assert vars(given) == before
     assert wanted == {"args": ["x"], "env": ["A=1"]}
 

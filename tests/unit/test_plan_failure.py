@@ -102,8 +102,8 @@ def test_an_init_that_went_without_a_word() -> None:
 
 
 def test_an_init_that_was_not_born() -> None:
-    assert "in new pid and user namespaces" in failure.not_born(errno.ENOSPC, ["pid", "user"], False).text()
-    assert "needs a user namespace" in failure.not_born(errno.EPERM, ["pid"], False).hint
-    assert "RLIMIT_NPROC" in failure.not_born(errno.EAGAIN, [], False).hint
-    assert failure.not_born(errno.EINVAL, [], True).pointer == "/linux/namespaces"
-    assert failure.not_born(errno.EAGAIN, [], False).pointer == ""
+    assert "in new pid and user namespaces" in failure.not_born(errno.ENOSPC, ["pid", "user"]).text()
+    assert "needs a user namespace" in failure.not_born(errno.EPERM, ["pid"]).hint
+    assert "RLIMIT_NPROC" in failure.not_born(errno.EAGAIN, []).hint
+    assert failure.not_born(errno.EINVAL, ["pid"]).pointer == "/linux/namespaces"
+    assert failure.not_born(errno.EAGAIN, []).pointer == ""

@@ -43,7 +43,8 @@ def test_a_joined_namespace_is_joined_before_birth(kind: str) -> None:
     # which setns(2) allows to a process only that shares its memory with nobody
     join = plans.one(plan, "OP_JOIN")
     assert (join.numbers, join.pointer) == ((FLAGS["time"],), "/linux/namespaces/1")
-    assert (found.joined, plan.passed[join.fd - lib.REG_PASSED]) == ([], ("namespace", 1))
+    where = ("namespace", "time", "/proc/9/ns/x", "/linux/namespaces/1/path")
+    assert (found.joined, plan.passed[join.fd - lib.REG_PASSED]) == ([], where)
 
 
 def test_order_of_joining() -> None:
@@ -59,6 +60,43 @@ def test_order_of_joining() -> None:
         "mount",
     ]
     assert [index for _, _, index in found.joined] == [6, 5, 3, 4, 1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("new", "joined", "forks"),
+    [
+        (["pid", "mount"], ["network"], False),
+        (["pid", "mount"], ["network", "mount", "ipc"], False),
+        ([], ["user", "network"], False),
+        (["mount"], ["pid"], True),
+        (["pid"], ["user"], True),
+        (["user", "mount"], ["network"], True),
+        (["user", "pid"], [], False),
+    ],
+)
+def test_a_child_goes_on_where_joining_is_for_children_or_comes_first(
+    new: list[str], joined: list[str], forks: bool
+) -> None:
+    paths = {kind: f"/ns/{kind}" for kind in joined}
+    made = plans.spec(linux__namespaces=plans.namespaces(*new, **paths))
+    found = namespaces.birth(made)
+    assert found.forks == forks
+    plan = namespaces.early(made)
+    assert [op.numbers for op in plans.find(plan, "OP_FORK")] == ([(found.born,)] if forks else [])
+    names = plans.names(plan)
+    if forks:
+        last = len(names) - 1 - names[::-1].index("OP_JOIN")
+        assert last < names.index("OP_FORK")
+        assert "OP_UNSHARE" not in names[: names.index("OP_FORK")]
+    assert ("OP_BECOME_ROOT" in names) == ("user" in joined or (forks and "user" in new))
+
+
+def test_a_joining_init_is_in_its_cgroup_before_others_can_see_it() -> None:
+    made = plans.spec(linux__namespaces=plans.namespaces("mount", pid="/ns/pid"))
+    assert plans.names(namespaces.early(made, cgroup_fds=2)) == [
+        *("OP_CGROUP_JOIN", "OP_JOIN", "OP_FORK"),
+        "OP_UNSHARE",
+    ]
 
 
 def test_early_plan() -> None:
@@ -78,10 +116,9 @@ def test_early_plan_without_network_and_without_anything() -> None:
     assert plans.names(namespaces.early(plans.spec(linux__namespaces=plans.namespaces("mount")))) == [
         "OP_UNSHARE"
     ]
-    assert (
-        plans.names(namespaces.early(plans.spec(linux__namespaces=plans.namespaces("pid", network="/ns/n"))))
-        == []
-    )
+    assert plans.names(
+        namespaces.early(plans.spec(linux__namespaces=plans.namespaces("pid", network="/ns/n")))
+    ) == ["OP_JOIN"]
     assert plans.names(namespaces.early({"linux": {}})) == plans.names(namespaces.early({})) == []
 
 

@@ -409,11 +409,12 @@ def test_exec() -> None:
         linux__personality={"domain": "LINUX32"},
     )
     wanted = {"args": ["ps"], "env": ["HOME=/"], "cwd": "/w", "terminal": True, "noNewPrivileges": True}
-    compiled = compiler.compile_exec(made, wanted, plans.facts(seccomp=(FILTER, 0)), ["cgroup", "time"])
+    compiled = compiler.compile_exec(made, wanted, plans.facts(seccomp=(FILTER, 0), cgroup_fds=1), 0x30000080)
     assert compiled.prepare.ops == []
     plan = compiled.finish
     assert plans.names(plan) == [
-        *("OP_JOIN", "OP_JOIN", "OP_ROOT_JOINED", "OP_SESSION", "OP_KEYRING", "OP_CONSOLE"),
+        *("OP_CGROUP_JOIN", "OP_JOIN", "OP_FORK", "OP_BECOME_ROOT"),
+        *("OP_ROOT_JOINED", "OP_SESSION", "OP_KEYRING", "OP_CONSOLE"),
         *(
             "OP_STDIO_NULL",
             "OP_PERSONALITY",
@@ -424,16 +425,17 @@ def test_exec() -> None:
         ),
         *("OP_READY", "OP_SECCOMP", "OP_EXEC"),
     ]
-    assert plan.passed == [("namespace", "cgroup"), ("namespace", "time")]
-    joins = plans.find(plan, "OP_JOIN")
-    assert [(op.fd - lib.REG_PASSED, op.numbers) for op in joins] == [(0, (0x2000000,)), (1, (0x80,))]
+    assert plan.passed == [("cgroup", 0), ("pidfd",)]
+    join = plans.one(plan, "OP_JOIN")
+    assert (join.fd - lib.REG_PASSED, join.numbers) == (1, (0x30000080,))
+    assert plans.one(plan, "OP_FORK").numbers == (0,)
     assert plans.one(plan, "OP_CONSOLE").flags == lib.OPF_JOINED
     assert plans.one(plan, "OP_READY").fd2 == 0
 
 
 def test_exec_writes_its_labels_through_a_procfs_with_processes_only() -> None:
     wanted = {"args": ["ps"], "selinuxLabel": "x"}
-    plan = compiler.compile_exec(plans.spec(), wanted, plans.facts(no_new_keyring=True), []).finish
+    plan = compiler.compile_exec(plans.spec(), wanted, plans.facts(no_new_keyring=True), 0).finish
     assert plans.names(plan)[:3] == ["OP_PROC_OPEN", "OP_ROOT_JOINED", "OP_SESSION"]
     assert plan.passed == []
     assert "OP_KEYRING" not in plans.names(plan)
@@ -441,5 +443,5 @@ def test_exec_writes_its_labels_through_a_procfs_with_processes_only() -> None:
 
 def test_exec_warns_as_create_does() -> None:
     wanted = {"args": ["ps"], "capabilities": {"permitted": ["CAP_X"]}}
-    compiled = compiler.compile_exec(plans.spec(), wanted, plans.facts(), [])
+    compiled = compiler.compile_exec(plans.spec(), wanted, plans.facts(), 0)
     assert compiled.warnings == ["permitted capabilities that this version does not know: CAP_X"]

@@ -39,7 +39,7 @@ def test_text(bundle: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert show.show(path, "text") == 0
     text = capfdbinary.readouterr().out.decode()
     assert text.startswith(
-        f"bundle {bundle}\nborn in new namespaces: pid\njoined first: network namespace /ns/net\n"
+        f"bundle {bundle}\nborn in new namespaces: pid\n\nearly\n   0  join              network namespace /ns/net"
     )
     assert [line for line in text.splitlines() if line in ("early", "prepare", "finish")] == [
         "early",

@@ -508,6 +508,18 @@ pid_t fake_fork(void) {
     return how & 1 ? 0 : 100;
 }
 
+/* A fork into namespaces of others, who can see what is open. */
+static long clone_process(void) {
+    for (int fd = SYNC + 1; fd < MOST; fd++)
+        if (now.files[fd] != CLOSED)
+            give_up("nothing is open in a process that others can see");
+    return fake_fork();
+}
+
+int fake_isatty(int fd) {
+    return bad(fd) == 0 && (answer() & 1);
+}
+
 pid_t fake_getpid(void) {
     return 1;
 }
@@ -681,6 +693,8 @@ long fake_syscall(long number, ...) {
         return on_path(AT_FDCWD, (const char *)a[0]) < 0 ? -1 : new_file(PLAIN);
     case SYS_fsmount:
         return bad((int)a[0]) < 0 ? -1 : open_file(DIRECTORY);
+    case SYS_clone:
+        return clone_process();
     case SYS_pidfd_open:
         return open_file(PLAIN);
     case SYS_move_mount:
