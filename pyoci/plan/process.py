@@ -227,7 +227,7 @@ def add_program(
     add_capabilities(plan, privileges, more)
     if no_new_privileges:
         plan.add(lib.OP_NO_NEW_PRIVS, "/process/noNewPrivileges", "no_new_privs")
-    args, environment = process.get("args") or [], list(process.get("env") or [])
+    args, environment = process.get("args") or [], _environment(process, facts)
     _add_lookup(plan, process, args, environment)
     plan.add(lib.OP_READY, "", "ready", fd2=plan.carry("fifo", "failure") if wait else 0)
     if wait:
@@ -249,10 +249,6 @@ def add_program(
         )
     if more:
         add_capabilities(plan, privileges)
-    if facts.listen_fds:
-        environment += [f"LISTEN_FDS={facts.listen_fds}", "LISTEN_PID=1"]
-        if facts.listen_names:
-            environment.append(f"LISTEN_FDNAMES={facts.listen_names}")
     plan.add(
         lib.OP_EXEC,
         "/process/args",
@@ -262,13 +258,29 @@ def add_program(
     )
 
 
+def _environment(process: "dict[str, Any]", facts: Facts) -> list[str]:
+    """Each variable once: the last of a name counts, as in runc and crun, while getenv(3) would find the first.
+
+    An empty HOME counts as none.
+    """
+    entries = list(process.get("env") or [])
+    if facts.listen_fds:
+        entries += [f"LISTEN_FDS={facts.listen_fds}", "LISTEN_PID=1"]
+        if facts.listen_names:
+            entries.append(f"LISTEN_FDNAMES={facts.listen_names}")
+    found = {entry.partition("=")[0]: entry for entry in entries}
+    if found.get("HOME") == "HOME=":
+        del found["HOME"]
+    return list(found.values())
+
+
 def _add_lookup(plan: Plan, process: "dict[str, Any]", args: list[str], environment: list[str]) -> None:
     """Find the program now, while a failure is still one of create; and a home directory for who has none."""
     path, home = _DEFAULT_PATH, False
     for entry in environment:
         if entry.startswith("PATH="):
             path = entry[5:]
-        elif entry.startswith("HOME=") and len(entry) > 5:
+        elif entry.startswith("HOME="):
             home = True
     if not args:
         raise OciError(

@@ -346,6 +346,14 @@ def test_home_is_looked_up_when_the_environment_has_none() -> None:
         assert plans.one(plan, "OP_HOME").numbers == (7,)
 
 
+def test_of_two_variables_with_one_name_the_last_counts() -> None:
+    given = ["A=1", "HOME=/a", "B=", "A=2", "AA=3", "HOME="]
+    op = plans.one(plans.finish(plans.spec(process__env=given)), "OP_EXEC")
+    assert op.texts[1] == ["A=2", "B=", "AA=3"]
+    own = plans.finish(plans.spec(process__env=["LISTEN_FDS=9", "HOME=/"]), listen_fds=2)
+    assert plans.one(own, "OP_EXEC").texts[1] == ["LISTEN_FDS=2", "HOME=/", "LISTEN_PID=1"]
+
+
 def test_start_is_waited_for_or_not() -> None:
     plan = plans.finish(plans.spec())
     ready, wait = plans.one(plan, "OP_READY"), plans.one(plan, "OP_WAIT_START")
