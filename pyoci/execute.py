@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _ALL_CAPABILITIES = (1 << 64) - 1
 _LARGEST = 16 << 20
+# What a process file that leaves it out takes from the container's own process, as with runc.
+_INHERITED = ("capabilities", "rlimits", "apparmorProfile", "selinuxLabel", "oomScoreAdj")
 # Why the kernel refuses CLONE_INTO_CGROUP where moving a process may still be granted, by systemd for one.
 _MAY_NOT_BE_BORN_IN = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.EOPNOTSUPP)
 
@@ -224,8 +226,9 @@ def _process(request: "ExecRequest", spec: "dict[str, Any]") -> "dict[str, Any]"
     own = spec.get("process") or {}
     if request.process:
         process = _read_process(request.process)
-        for name in ("capabilities", "rlimits", "apparmorProfile", "selinuxLabel"):
-            if not process.get(name) and own.get(name):
+        for name in _INHERITED:
+            # no capabilities at all and a score of 0 are wishes, an empty list or text is none
+            if name in own and process.get(name) in (None, [], ""):
                 process[name] = own[name]
         return process
     process = dict(own)
@@ -242,11 +245,21 @@ def _process(request: "ExecRequest", spec: "dict[str, Any]") -> "dict[str, Any]"
         process["noNewPrivileges"] = True
     _override_user(process, request)
     _add_capabilities(process, request.caps)
+    _check(process, "the command line")
     return process
 
 
+def _check(process: "dict[str, Any]", name: str) -> None:
+    """Raise OciError for what the rules of config.json refuse; `name` is where it comes from."""
+    from pyoci.check import semantic
+
+    problems = semantic.process_problems(process, first=True)
+    if problems:
+        raise bundle.refused(name, problems[0])
+
+
 def _read_process(path: str) -> "dict[str, Any]":
-    from pyoci.check import fast, semantic
+    from pyoci.check import fast
 
     try:
         raw = files.read(path, limit=_LARGEST)
@@ -257,9 +270,7 @@ def _read_process(path: str) -> "dict[str, Any]":
     process = fast.load_process(raw)
     if process is None:
         bundle.refuse(raw, path, "process")
-    problems = semantic.process_problems(process, first=True)
-    if problems:
-        raise bundle.refused(path, problems[0])
+    _check(process, path)
     return process
 
 

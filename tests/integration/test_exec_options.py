@@ -157,7 +157,21 @@ def test_env(running: Container, option: tuple[str, ...]) -> None:
 
 
 def test_env_overrides(running: Container) -> None:
-    assert running.exec("/bin/sh", "-c", "echo $TERM", options=("-e", "TERM=other")).out == "other\n"
+    lines = running.exec("/bin/env", options=("-e", "TERM=other")).lines()
+    assert [line for line in lines if line.startswith("TERM=")] == ["TERM=other"]
+
+
+@pytest.mark.parametrize("entry", ["NAME", "", "=value"])
+@pytest.mark.parametrize("option", ["--env", "-e"])
+def test_env_without_a_name_or_a_value_is_refused(running: Container, option: str, entry: str) -> None:
+    found = running.exec("/bin/true", options=(option, entry), check=False).failed()
+    assert found.rc == 255
+
+
+@pytest.mark.parametrize("path", ["tmp", "./tmp"])
+def test_a_relative_cwd_is_refused(running: Container, path: str) -> None:
+    found = running.exec("/bin/pwd", options=("--cwd", path), check=False).failed("absolute path")
+    assert found.rc == 255
 
 
 USERS = [
@@ -361,6 +375,19 @@ def test_without_capabilities_in_the_file_they_are_the_containers(running: Conta
     path = process_file(folder, "/bin/grep", "Cap", "/proc/self/status")
     found = caps(running.exec(options=("--process", path)))
     assert found == caps(running.exec("/bin/grep", "Cap", "/proc/self/status"))
+
+
+def test_no_capabilities_in_the_file_are_none(running: Container, folder: Path) -> None:
+    path = process_file(folder, "/bin/grep", "CapEff", "/proc/self/status", capabilities={})
+    assert caps(running.exec(options=("--process", path))) == {"CapEff": 0}
+
+
+def test_without_a_score_in_the_file_it_is_the_containers(box: Boxes, folder: Path) -> None:
+    made = box("/bin/sleep", "1000")
+    made.process["oomScoreAdj"] = 300
+    made.launch()
+    path = process_file(folder, "/bin/cat", "/proc/self/oom_score_adj")
+    assert made.exec(options=("--process", path)).out == "300\n"
 
 
 def test_a_process_file_that_does_not_exist(running: Container) -> None:
