@@ -115,10 +115,17 @@ def parse(words: list[str], pointer: str) -> Options:
         elif word in PROPAGATION:
             found.propagation.append(PROPAGATION[word])
         elif not _special(found, word, f"{pointer}/options/{index}"):
-            found.data.append(word)
+            found.data += _split(word)
     found.clear |= _whole_mask(found.set | found.clear)
     found.deep_clear |= _whole_mask(found.deep_set | found.deep_clear)
     return found
+
+
+def _split(word: str) -> list[str]:
+    """Several options of the file system in one word, as mount(2) takes them; quotes and backslashes protect commas there."""
+    if "," not in word or '"' in word or "\\" in word:
+        return [word]
+    return [part for part in word.split(",") if part]
 
 
 def _whole_mask(touched: int) -> int:

@@ -155,6 +155,14 @@ def test_what_no_table_knows_is_for_the_file_system() -> None:
     assert found.has_data("mode") and not found.has_data("mod") and not found.has_data("rmode")
 
 
+def test_one_word_may_hold_several_options_of_the_file_system() -> None:
+    found = parse(
+        "lowerdir=/a:/b,upperdir=/c,workdir=/d", ",index=off,", 'context="a:c1,c2"', "lowerdir=/a\\,b"
+    )
+    several = ["lowerdir=/a:/b", "upperdir=/c", "workdir=/d", "index=off"]
+    assert found.data == [*several, 'context="a:c1,c2"', "lowerdir=/a\\,b"]
+
+
 @pytest.mark.parametrize("word", ["nofail", "auto", "noauto", "user", "nouser", "_netdev"])
 def test_words_of_fstab_are_refused(word: str) -> None:
     with pytest.raises(OciError) as caught:
