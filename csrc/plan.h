@@ -72,7 +72,7 @@ enum plan_opcode {
     OP_KEEP,        /* what is in fd goes to fd2 */
     OP_MOUNT_OLD,   /* the same by mount(2); texts: type, source, data; numbers[0]: MS_* -> REG_MOUNT */
     OP_COPY_UP,     /* what is below fd2 (a directory) goes into fd (an unattached mount) */
-    OP_MODE_LIKE,   /* the root of fd (a mount) gets the mode of fd2 (a directory) */
+    OP_MODE_LIKE,   /* the root of fd (a mount) gets the mode of fd2 (a directory), unless OP_TARGET has just made it */
     OP_MKNOD,       /* texts[0]: path; numbers: mode with type, device, uid, gid */
     OP_SYMLINK,     /* texts[0]: content; texts[1]: path; fd: the tree it is made in */
     OP_MASK,        /* texts[0]: path below fd, else REG_ROOT */

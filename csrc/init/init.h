@@ -29,6 +29,7 @@ struct init {
     mode_t mask; /* the file mode mask that programs get; our own is 0 */
     bool cwd_done;
     bool mask_attached;
+    bool target_made; /* by the last op_target */
     int registers[REG_COUNT];
     struct plan plan;
     char executable[4096];

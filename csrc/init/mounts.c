@@ -95,7 +95,8 @@ void op_mount_attr(const struct plan_op *op) {
 }
 
 void op_target(const struct plan_op *op) {
-    int fd, target = (int)op->numbers[0];
+    uint64_t resolve = op->flags & OPF_NO_SYMLINKS ? RESOLVE_NO_SYMLINKS : 0;
+    int fd, root, target = (int)op->numbers[0];
     struct stat status;
 
     if (op->numbers[0] > TARGET_LIKE_MOUNT)
@@ -104,25 +105,45 @@ void op_target(const struct plan_op *op) {
         check(fstat(get(REG_MOUNT), &status), "stat", "source");
         target = S_ISDIR(status.st_mode) ? TARGET_DIRECTORY : TARGET_FILE;
     }
-    fd = open_or_create(get(op->fd ? op->fd : REG_ROOT), op_text(op, 0), target, (mode_t)op->numbers[1],
-                        op->flags & OPF_NO_SYMLINKS ? RESOLVE_NO_SYMLINKS : 0);
+    root = get(op->fd ? op->fd : REG_ROOT);
+    fd = open_or_create(root, op_text(op, 0), TARGET_EXISTS, 0, resolve);
+    init.target_made = fd < 0;
+    if (fd < 0 && errno == ENOENT)
+        fd = open_or_create(root, op_text(op, 0), target, (mode_t)op->numbers[1], resolve);
     check(fd, "open", op_text(op, 0));
     put(REG_TARGET, fd);
 }
 
-/* A tmpfs without a mode of its own takes that of the directory it hides. */
+/* A tmpfs without a mode of its own takes that of the directory it hides; where there was none it stays open to all, as every tmpfs
+ * is by default: programs of any user write into what an engine asked for. */
 void op_mode_like(const struct plan_op *op) {
     struct stat status;
-    int root = openat(get(op->fd), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int root;
 
+    if (init.target_made)
+        return;
+    root = openat(get(op->fd), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     check(root, "open", NULL);
     check(fstat(get(op->fd2), &status), "stat", NULL);
     check(fchmod(root, status.st_mode & 07777), "chmod", NULL);
     close(root);
 }
 
+static bool is_directory(int fd) {
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* For a directory on a file, or the reverse, move_mount(2) has only EINVAL; mount(2) says ENOTDIR, and engines look for that. */
 void op_attach(const struct plan_op *op) {
-    check(sys_move_mount(get(op->fd), get(op->fd2)), "move_mount", NULL);
+    int mount = get(op->fd), target = get(op->fd2);
+
+    if (sys_move_mount(mount, target) == 0)
+        return;
+    if (errno == EINVAL && is_directory(mount) != is_directory(target))
+        fail(ENOTDIR, "move_mount", NULL);
+    fail(errno, "move_mount", NULL);
 }
 
 void op_keep(const struct plan_op *op) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import subprocess
 from pathlib import Path
 
@@ -283,6 +284,27 @@ def test_a_tmpfs_takes_the_mode_of_its_mount_point(box: Boxes) -> None:
     (made.rootfs / "volume").chmod(0o1751)
     made.mount("/volume", "tmpfs", "tmpfs")
     assert made.out() == "1751\n"
+
+
+def test_a_tmpfs_whose_mount_point_was_missing_is_open_to_all(box: Boxes) -> None:
+    made = box.sh("stat -c %a /new/volume /new")
+    made.mount("/new/volume", "tmpfs", "tmpfs")
+    assert made.out() == "1777\n755\n"
+    assert stat.S_IMODE((made.rootfs / "new/volume").stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("kind", ["file on directory", "directory on file", "tmpfs on file"])
+def test_a_directory_and_a_file_do_not_go_onto_each_other(box: Boxes, kind: str) -> None:
+    made = box("/bin/true")
+    source = made.directory / "source"
+    if kind == "file on directory":
+        source.write_text("")
+        made.mount("/tmp", "bind", str(source), "bind")
+    else:
+        source.mkdir()
+        made.file("/there")
+        made.mount("/there", *(("tmpfs", "tmpfs") if "tmpfs" in kind else ("bind", str(source), "bind")))
+    made.run(check=False).failed("not a directory")  # the words that docker explains
 
 
 def test_an_option_the_filesystem_refuses(box: Boxes) -> None:
