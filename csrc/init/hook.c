@@ -111,6 +111,7 @@ static bool watch(pid_t pid, int pipe, int64_t seconds, struct output *output) {
 void op_hook(const struct plan_op *op) {
     struct output output = {.used = 0};
     char words[TAIL + 64];
+    const char *said;
     int state = open_state(op), ends[2], status;
     bool ended;
     pid_t pid;
@@ -130,9 +131,10 @@ void op_hook(const struct plan_op *op) {
         fail(ETIMEDOUT, "hook", output.tail);
     if (status == 0)
         return;
+    said = output.used ? ": " : "";
     if (WIFSIGNALED(status))
-        snprintf(words, sizeof(words), "killed by signal %d: %s", WTERMSIG(status), output.tail);
+        snprintf(words, sizeof(words), "killed by signal %d%s%s", WTERMSIG(status), said, output.tail);
     else
-        snprintf(words, sizeof(words), "exit status %d: %s", WEXITSTATUS(status), output.tail);
+        snprintf(words, sizeof(words), "exit status %d%s%s", WEXITSTATUS(status), said, output.tail);
     fail(0, "hook", words);
 }

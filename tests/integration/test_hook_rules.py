@@ -253,6 +253,13 @@ def test_a_failing_hook_of_create_fails_it(log: Log, kind: str) -> None:
     assert "3" in found.err
 
 
+@pytest.mark.only("pyoci")
+@pytest.mark.parametrize("kind", CREATE)
+def test_of_a_hook_without_output_the_status_is_the_last_word(log: Log, kind: str) -> None:
+    log.add(kind, "exit 3")
+    assert log.made.create(check=False).failed().err.splitlines()[0].endswith("exit status 3")
+
+
 @pytest.mark.parametrize("kind", CREATE)
 def test_after_a_failing_hook_of_create_poststop_runs(log: Log, kind: str) -> None:
     log.add(kind, "exit 1")
