@@ -94,7 +94,7 @@ static void say_to_start(const struct plan_reply *reply, const char *text) {
     memcpy(whole, reply, sizeof(*reply));
     memcpy(whole + sizeof(*reply), text, reply->length);
     if (write(init.failures, whole, sizeof(*reply) + reply->length) < 0)
-        _exit(1);
+        leave(1);
 }
 
 static void advance(struct msghdr *message, size_t sent) {
@@ -118,7 +118,7 @@ static void send_whole(struct msghdr *message) {
         if (sent >= 0)
             advance(message, (size_t)sent);
         else if (errno != EINTR)
-            _exit(1);
+            leave(1);
     }
 }
 

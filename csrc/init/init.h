@@ -41,6 +41,7 @@ extern struct init init;
 typedef void op_function(const struct plan_op *op);
 
 /* main.c */
+_Noreturn void leave(int status); /* _exit(2), even under the container's filter */
 _Noreturn void fail(int error, const char *step, const char *object);
 void check(long result, const char *step, const char *object); /* fails with errno when result is negative */
 

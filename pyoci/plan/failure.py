@@ -16,6 +16,7 @@ _STAGES = {
 }
 
 _SIGKILL, _SIGSYS = 9, 31
+_TRAPS = (4, 5)  # SIGILL, SIGTRAP: how the init ends where the filter denies exit_group(2) too
 
 _CODES: dict[str, str] = {
     "OP_UNSHARE": "namespace",
@@ -164,10 +165,11 @@ def died(
     signal = status & 0x7F
     if signal == _SIGKILL and memory[0] > 0:
         return _out_of_memory(when, *memory[1:])
-    if signal == _SIGSYS:
+    if signal in (_SIGSYS, *_TRAPS):
+        did = "killed" if signal == _SIGSYS else "denied everything, even its end, to"
         return OciError(
             "seccomp",
-            f"the seccomp filter killed the container's init {when}",
+            f"the seccomp filter {did} the container's init {when}",
             pointer="/linux/seccomp",
             op="exec",
             hint=denied or "the profile forbids a system call that starting a program needs, such as execve",

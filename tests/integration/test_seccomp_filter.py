@@ -113,6 +113,24 @@ def test_a_default_action_that_denies(box: Boxes) -> None:
     assert not (made.rootfs / "tmp/new").exists()
 
 
+@pytest.mark.parametrize("verb", ["run", "start"])
+def test_a_profile_that_denies_even_the_end(box: Boxes, verb: str) -> None:
+    """Neither execve(2), nor saying so, nor exit(2): the attempt must come to an end all the same."""
+    made = box("/bin/true")
+    made.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "syscalls": [rule("SCMP_ACT_ALLOW", "capset")],
+    }
+    if verb == "run":
+        found = made.run(check=False).failed()
+    else:
+        made.create()
+        found = made.start(check=False)
+        made.wait()
+        assert made.runtime.state(made.id)["status"] == "stopped"
+    assert made.runtime.kind != "pyoci" or "seccomp filter" in found.failed().err
+
+
 OPERATORS = [
     ("SCMP_CMP_EQ", 5, 0, 5, True),
     ("SCMP_CMP_EQ", 5, 0, 6, False),

@@ -684,6 +684,8 @@ long fake_syscall(long number, ...) {
         a[i] = va_arg(list, long);
     va_end(list);
     switch (number) {
+    case SYS_exit_group:
+        fake__exit((int)a[0]);
     case SYS_openat2:
         touch((const void *)a[2], (size_t)a[3]);
         return fake_openat((int)a[0], (const char *)a[1], (int)*(const uint64_t *)a[2]);
