@@ -52,10 +52,16 @@ def make(settings: "dict[str, Any]") -> str:
 
 
 def absolute(path: str) -> str:
-    """The path seen from "/"; links and ".." stay as they are."""
+    """The path seen from "/"; links and ".." stay as they are. Raises OciError `usage` where no working directory is left."""
     if path[:1] == "/":
         return path
-    here = posix.getcwd()
+    try:
+        here = posix.getcwd()
+    except OSError as error:
+        hint = (
+            "change to a directory that exists, or name all paths from / on, the bundle's with --bundle too"
+        )
+        raise OciError("usage", "the working directory", errno=error.errno or 0, hint=hint) from None
     return f"{here.rstrip('/')}/{path}" if path else here
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -100,6 +101,28 @@ def test_a_relative_bundle(box: Boxes) -> None:
     made.save()
     found = made.runtime.call("run", "-b", made.directory.name, made.id, cwd=made.directory.parent)
     assert found.ok().out == "hi\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--bundle", "box"], ["--bundle", "BUNDLE", "--pid-file", "pid"], ["--bundle", "BUNDLE"]],
+    ids=["no bundle", "relative bundle", "relative pid file", "absolute bundle"],
+)
+def test_a_working_directory_that_was_removed(box: Boxes, folder: Path, options: list[str]) -> None:
+    made = box("/bin/echo", "hi")
+    made.save()
+    gone = folder / "gone"
+    gone.mkdir()
+    words = [str(made.directory) if word == "BUNDLE" else word for word in options]
+    command = shlex.join(made.runtime.argv("run", *words, made.id))
+    script = ["sh", "-c", f"cd {gone} && rmdir {gone} && exec {command}"]
+    found = subprocess.run(script, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if options == ["--bundle", "BUNDLE"]:
+        assert (found.returncode, found.stdout) == (0, "hi\n")
+    else:
+        assert found.returncode == 1
+        assert "no such file or directory" in found.stderr or made.runtime.kind != "pyoci"
+        assert "bug" not in found.stderr
 
 
 def test_a_bundle_without_config_is_refused(runtime: Runtime, folder: Path) -> None:
