@@ -265,8 +265,13 @@ def start_time(pid: int) -> int:
 
 
 def ids(root: str) -> list[str]:
-    """The names of all entries below ROOT, sorted, those that a killed create left half made included."""
+    """The names of all entries below ROOT, sorted, those that a killed create left half made included.
+
+    Raises OciError where ROOT is no directory or may not be read.
+    """
     try:
         return sorted(posix.listdir(root))
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise _unreadable(root, error) from None

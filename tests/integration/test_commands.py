@@ -103,6 +103,17 @@ def test_a_relative_bundle(box: Boxes) -> None:
     assert found.ok().out == "hi\n"
 
 
+@pytest.mark.parametrize("verb", [["list"], ["delete", "--regex", "x"], ["doctor"]], ids=lambda verb: verb[0])
+@pytest.mark.only("pyoci")
+def test_a_root_that_is_no_directory(runtime: Runtime, folder: Path, verb: list[str]) -> None:
+    (folder / "file").write_text("")
+    argv = [str(runtime.path), "--root", str(folder / "file"), *verb]
+    found = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert "not a directory" in found.stderr
+    assert "bug" not in found.stderr
+
+
 @pytest.mark.parametrize(
     "options",
     [[], ["--bundle", "box"], ["--bundle", "BUNDLE", "--pid-file", "pid"], ["--bundle", "BUNDLE"]],
