@@ -43,6 +43,7 @@ class Init:
         self.prepared = 0
         self._forks = False
         self._sync = -1
+        self._wanted: Any = None
         self._sent: list[tuple[str, Plan]] = []
 
     def prepare(self, unshared: int) -> None:
@@ -73,12 +74,19 @@ class Init:
         wanted.become_root = become_root
         wanted.preserved = preserved
         wanted.die_with_parent = die_with_parent
+        self._wanted = wanted  # a signal that comes meanwhile raises right behind the call: kill() finds the process here
         result = lib.pyoci_spawn(wanted)
         if result < 0:
             raise _not_born(-result, born | self.prepared)
-        self.pid, self.pidfd, self._sync = wanted.pid, wanted.pidfd, wanted.sync
+        self._take()
         if self.trace:
             self.trace.born(self.pid)
+
+    def _take(self) -> None:
+        """The process that a call of the shim has made is ours."""
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None and wanted.pid > 0:
+            self.pid, self.pidfd, self._sync = wanted.pid, wanted.pidfd, wanted.sync
 
     def send(self, name: str, plan: Plan, fds: list[int]) -> None:
         """Send a plan with its descriptors, which stay ours to close; it may be sent before the one before is done.
@@ -134,6 +142,7 @@ class Init:
     def kill(self) -> None:
         """End the init, or what was prepared for it, and reap it."""
         lib.pyoci_forget()
+        self._take()
         if self.pid and self.pidfd >= 0:
             lib.pyoci_pidfd_signal(self.pidfd, 9)
             self._reap()
