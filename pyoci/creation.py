@@ -11,7 +11,7 @@ import posix
 import time
 
 from pyoci import bundle as bundles
-from pyoci import cleanup, clock, files, inherited, launch, log, rlimit, state
+from pyoci import cleanup, clock, files, inherited, interrupt, launch, log, rlimit, state
 from pyoci.document import document, halves
 from pyoci.errors import OciError, from_os_error
 from pyoci.plan import compiler, namespaces
@@ -82,7 +82,11 @@ class Creation:
     def _write_intent(self) -> None:
         """Before anything else is made, what is going to be made is written down."""
         request = self.request
-        self.entry = state.create(request.root, request.id)
+        interrupt.hold()
+        try:
+            self.entry = state.create(request.root, request.id)
+        finally:
+            interrupt.release()
         if request.cgroup_manager != "disabled":
             from pyoci import cgroups
 

@@ -10,12 +10,25 @@ else:
     import _signal
 
 
+_HEEDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)
+
+
 def heed() -> None:
     """From now on SIGINT, SIGTERM and SIGHUP raise OciError "interrupted", unless our caller has them ignored."""
     ignored = lib.pyoci_ignored_signals()
-    for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
+    for number in _HEEDED:
         if not ignored >> number - 1 & 1:
             _signal.signal(number, _interrupt)
+
+
+def hold() -> None:
+    """Let these signals wait until release(): between making something and knowing of it."""
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, _HEEDED)
+
+
+def release() -> None:
+    """The end of hold(). Raises OciError "interrupted" for a signal that came meanwhile."""
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _HEEDED)
 
 
 def _interrupt(number: int, frame: object) -> None:
