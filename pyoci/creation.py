@@ -118,9 +118,12 @@ class Creation:
             return
         try:
             self.manager.create()
-        except OciError:  # nothing is left of it; what is there under its name is somebody else's
-            self.manager = None
-            self.entry.record["cgroup"] = None
+        except OciError as error:
+            # Nothing is left of it, what is there under its name is somebody else's; but a signal may have come right behind a
+            # mkdir that nobody knows of then.
+            if error.code != "interrupted":
+                self.manager = None
+                self.entry.record["cgroup"] = None
             raise
         clock.lap("cgroup create", "/linux/cgroupsPath")
         self.manager.apply((self.spec.get("linux") or {}).get("resources") or {})

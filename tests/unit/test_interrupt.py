@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from pyoci import interrupt
+from pyoci.creation import Creation
 from pyoci.errors import OciError
 
 
@@ -36,3 +39,17 @@ def test_a_held_signal_raises_once_it_is_released() -> None:
         interrupt.release()
     assert known
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@pytest.mark.parametrize(("code", "known"), [("interrupted", True), ("cgroup", False)])
+def test_a_cgroup_that_was_just_made_is_still_known_after_a_signal(code: str, known: bool) -> None:
+    def create() -> None:
+        raise OciError(code, "while the directories are made")
+
+    creation = Creation.__new__(Creation)
+    made: Any = creation
+    made.manager, made.entry = SimpleNamespace(create=create), SimpleNamespace(record={"cgroup": "there"})
+    with pytest.raises(OciError):
+        creation._make_cgroup()
+    assert (made.manager is not None) == known
+    assert (made.entry.record["cgroup"] is not None) == known
