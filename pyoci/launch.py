@@ -7,7 +7,7 @@ ERROR, or it is gone.
 import posix
 import select
 
-from pyoci import ending, reply
+from pyoci import ending, interrupt, reply
 from pyoci._shim import ffi, lib
 from pyoci.errors import OciError, from_os_error
 from pyoci.plan import namespaces
@@ -190,9 +190,11 @@ class Init:
         except ChildProcessError:
             posix.close(pidfd)
             raise reply.garbled("a process that is none of ours") from None
+        interrupt.hold()
         posix.close(self.pidfd)
         self._reap()
         self.pid, self.pidfd = pid, pidfd
+        interrupt.release()
         if self.trace:
             self.trace.became(pid)
 
