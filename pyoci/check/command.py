@@ -1,5 +1,6 @@
 """What `pyoci validate` does."""
 
+import errno
 import os
 import sys
 
@@ -29,6 +30,8 @@ def _read(target: str, kind: str) -> tuple[bytes, str, str | None]:
     """The bytes, the name to show and, for a config.json in its bundle, the bundle's directory."""
     try:
         if target == "-":
+            if sys.stdin is None:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             return sys.stdin.buffer.read(LARGEST + 1), "standard input", None
         if os.path.isdir(target):
             if kind != "config":
@@ -40,6 +43,7 @@ def _read(target: str, kind: str) -> tuple[bytes, str, str | None]:
             data = file.read(LARGEST + 1)
     except OSError as error:
         hint = "name a bundle's directory, a file, or - for standard input"
-        raise from_os_error("config-file", f"unable to read {target}", error, obj=target, hint=hint) from None
+        what = "standard input" if target == "-" else target
+        raise from_os_error("config-file", f"unable to read {what}", error, obj=target, hint=hint) from None
     in_bundle = kind == "config" and os.path.basename(target) == "config.json"
     return data, os.path.normpath(target), os.path.dirname(os.path.abspath(target)) if in_bundle else None

@@ -1,7 +1,9 @@
 """The forms of a report: text for people, JSON for programs, annotations for GitHub, SARIF for scanners."""
 
 import json
+import os
 from typing import Any
+from urllib.parse import quote
 
 from pyoci import __version__
 from pyoci.check.explain import SEVERITIES, Finding, Report
@@ -13,11 +15,12 @@ GITHUB_LEVELS = {"error": "error", "warning": "warning", "advice": "notice"}
 
 def text(report: Report) -> str:
     """Every problem with its source line and a mark below it, and the sum."""
+    name = printable(report.name)
     rows: list[str] = []
     for finding in report.findings:
-        rows += _rows(report.name, finding)
+        rows += _rows(name, finding)
         rows.append("")
-    return "\n".join([*rows, f"{report.name}: {summary(report)}", ""])
+    return "\n".join([*rows, f"{name}: {summary(report)}", ""])
 
 
 def _rows(name: str, finding: Finding) -> list[str]:
@@ -94,6 +97,7 @@ def _github_row(name: str, finding: Finding) -> str:
 
 
 def _github(words: str, is_property: bool) -> str:
+    words = words.encode("utf-8", "backslashreplace").decode()  # halves of characters
     for char, escape in (
         ("%", "%25"),
         ("\r", "%0D"),
@@ -130,8 +134,14 @@ def sarif(report: Report) -> str:
     return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
 
+def uri(name: str) -> str:
+    """The name of a file as a URI reference (RFC 3986): SARIF 2.1.0, section 3.4.3."""
+    path = quote(os.fsencode(name), safe="/")
+    return f"file://{path}" if path.startswith("/") else path
+
+
 def _sarif_result(name: str, finding: Finding, rules: list[str]) -> dict[str, Any]:
-    location: dict[str, Any] = {"physicalLocation": {"artifactLocation": {"uri": name}}}
+    location: dict[str, Any] = {"physicalLocation": {"artifactLocation": {"uri": uri(name)}}}
     if finding.line:
         region = {"startLine": finding.line, "startColumn": finding.column}
         location["physicalLocation"]["region"] = region

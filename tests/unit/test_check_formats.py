@@ -99,6 +99,33 @@ def test_github() -> None:
     assert formats.github(examine(b"\xff", "x")).startswith("::error file=x,title=json-encoding::")
 
 
+def test_halves_of_characters_can_be_written_in_every_form() -> None:
+    """They are legal in JSON's escapes, and can be in the name of a file; standard output takes neither."""
+    report = examine(b'{"ociVersion": "1.3.0", "process": {"cwd": "\\ud800", "args": ["a"]}}', "\udcff.json")
+    assert {finding.problem.code for finding in report.findings} >= {"process-cwd", "json-surrogate"}
+    for form in formats.FORMATS.values():
+        assert form(report).encode()
+    assert 'cwd "\\ud800" is not' in formats.github(report)
+
+
+def test_a_name_obeys_no_terminal_sequences() -> None:
+    assert formats.text(examine(b"", "\x1b[31m.json")).startswith("\\x1b[31m.json:1:1: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "uri"),
+    [
+        ("c.json", "c.json"),
+        ("a b/c:d/100%.json", "a%20b/c%3Ad/100%25.json"),
+        ("/b/\udcff.json", "file:///b/%FF.json"),
+        ("standard input", "standard%20input"),
+    ],
+)
+def test_names_are_uris_in_sarif(name: str, uri: str) -> None:
+    (result, *_) = json.loads(formats.sarif(examine(b"", name)))["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"] == {"uri": uri}
+
+
 def test_sarif() -> None:
     report = examine(json.dumps(spoil({"/process/cwd": "x", "/mount": 1})).encode(), "c.json", strict=True)
     log = json.loads(formats.sarif(report))
@@ -153,6 +180,13 @@ def test_validate_standard_input(capsys: pytest.CaptureFixture[str], monkeypatch
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"ociVersion": "1.3.0"}')))
     assert validate("-", kind="state", fmt="text", strict=False) == 1
     assert "standard input:1:1: error: /id" in capsys.readouterr().out
+
+
+def test_validate_without_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it when descriptor 0 is closed
+    with pytest.raises(OciError, match="unable to read standard input") as raised:
+        validate("-", kind="config", fmt="text", strict=False)
+    assert (raised.value.code, raised.value.fields()["errno"]) == ("config-file", "EBADF")
 
 
 def test_validate_what_is_not_there(tmp_path: Path) -> None:
