@@ -53,13 +53,13 @@ def examine(
     strict   add the advice of the security review (config only)
     bundle   the bundle's directory, to look at what is around the file too (config only)
     """
-    text, problems = locate.decode(data)
-    if not text and problems:
-        return Report(name, [Finding(problem, 0, 0, "", 0) for problem in problems])
+    text, encoding = locate.decode(data)
     source = locate.Text(text)
+    found = [_finding(source, problem, offset) for problem, offset in encoding]
+    if any(problem.code != "json-bom" for problem, _ in encoding):
+        return Report(name, found if text else [Finding(found[0].problem, 0, 0, "", 0)])
     faults, depth, deepest_at = locate.faults(text)
-    found = [_finding(source, problem, offset) for problem, offset in faults]
-    found += [_finding(source, problem, 0) for problem in problems]
+    found += [_finding(source, problem, offset) for problem, offset in faults]
     if depth > jsontext.DEPTH:
         problem = Problem("json-depth", "", "the document is nested too deeply to be read")
         found.append(_finding(source, problem, deepest_at))
@@ -210,13 +210,11 @@ def _ancestors(at: str) -> list[str]:
 
 def _finding(source: locate.Text, problem: Problem, offset: int) -> Finding:
     line, column = source.place(offset)
-    text = source.line(line)
-    if len(text) <= WIDTH:
-        return Finding(problem, line, column, text, column - 1)
-    start = max(0, min(column - 1 - WIDTH // 3, len(text) - WIDTH))
-    shown = text[start : start + WIDTH]
-    head, tail = "..." if start else "", "..." if start + WIDTH < len(text) else ""
-    return Finding(problem, line, column, head + shown + tail, column - 1 - start + len(head))
+    first, last = source.line(line)
+    start = max(first, min(offset - WIDTH // 3, last - WIDTH)) if last - first > WIDTH else first
+    end = min(start + WIDTH, last)
+    head, tail = "..." if start > first else "", "..." if end < last else ""
+    return Finding(problem, line, column, head + source.text[start:end] + tail, offset - start + len(head))
 
 
 def refusal(data: bytes, name: str, *, kind: str = "config", systemd: bool = False) -> OciError:

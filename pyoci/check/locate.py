@@ -10,10 +10,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from pyoci.check import LARGEST
+from pyoci.check import LARGEST, slips
 from pyoci.check.problem import Problem, step
 
-_EOL = "\n"
 _SPACE = re.compile(r"[ \t\n\r]*")
 _TOKEN = re.compile(
     r'(?P<string>"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")'
@@ -61,30 +60,34 @@ class Text:
         row = bisect_right(starts, offset)
         return Place(row, offset - starts[row - 1] + 1)
 
-    def line(self, number: int) -> str:
-        """The text of a line, without its end."""
+    def line(self, number: int) -> tuple[int, int]:
+        """Where a line begins, and where it ends without its line break."""
         starts = self._index()
-        end = starts[number] if number < len(starts) else len(self.text)
-        return self.text[starts[number - 1] : end].rstrip("\r\n")
+        end = starts[number] - 1 if number < len(starts) else len(self.text)
+        if end > starts[number - 1] and self.text[end - 1] == "\r":
+            end -= 1
+        return starts[number - 1], end
 
 
-def decode(data: bytes) -> tuple[str, list[Problem]]:
-    """The text of a file, and what is wrong with its encoding; an unreadable one gives "" and a problem."""
+def decode(data: bytes) -> tuple[str, list[tuple[Problem, int]]]:
+    """The text of a file, and what is wrong with its encoding, each with its offset in that text.
+
+    Only a text with the problem "json-bom", or none, can be read on; the others are there to be shown.
+    """
     if len(data) > LARGEST:
         limit = f"{LARGEST >> 20} MiB at most"
-        return "", [Problem("json-size", "", f"the file has {len(data)} bytes", expected=limit)]
+        return "", [(Problem("json-size", "", "the file is too large", expected=limit), 0)]
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "", [Problem("json-encoding", "", "the file is UTF-16", expected="UTF-8")]
+        return "", [(Problem("json-encoding", "", "the file is UTF-16", "UTF-8", "save it as UTF-8"), 0)]
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
-        column = error.start - data.rfind(b"\n", 0, error.start)
-        message = f"byte 0x{data[error.start]:02x} in line {row}, byte {column} is not UTF-8"
-        return "", [Problem("json-encoding", "", message, expected="UTF-8")]
+        message = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        problem = Problem("json-encoding", "", message, expected="UTF-8", hint="save the file as UTF-8")
+        return data.decode("utf-8", "backslashreplace"), [(problem, len(data[: error.start].decode("utf-8")))]
     if text.startswith("\ufeff"):
         message = "the file starts with a byte order mark"
-        return text[1:], [Problem("json-bom", "", message, hint="save it as UTF-8 without BOM")]
+        return text[1:], [(Problem("json-bom", "", message, hint="save it as UTF-8 without BOM"), 0)]
     return text, []
 
 
@@ -138,7 +141,7 @@ class Reader:
         """Take a value, or the opening of one; the offset behind it."""
         token = _TOKEN.match(self.text, at)
         if not token or token["mark"] in ("]", "}", ":", ","):
-            raise self._wrong(at, "a value")
+            raise self._wrong(at, slips.VALUE)
         self.visit(self.path, at if key is None else key, at)
         if token["mark"]:
             self.frames.append(_Frame(token["mark"] == "{", at))
@@ -172,7 +175,7 @@ class Reader:
     def _member(self, frame: _Frame, at: int) -> int:
         token = _TOKEN.match(self.text, at)
         if not token or not token["string"]:
-            raise self._wrong(at, "a name in double quotes")
+            raise self._wrong(at, slips.NAME)
         name = json.loads(token["string"])
         self.path.append(name)
         if name in frame.keys:
@@ -184,53 +187,15 @@ class Reader:
         return self._value(self._space(colon + 1), at)
 
     def _wrong(self, at: int, expected: str) -> Broken:
-        rest = self.text[at : at + 12]
-        if not rest:
-            where = (
-                f" (opened in line {self.text.count(_EOL, 0, self.frames[-1].start) + 1})"
-                if self.frames
-                else ""
-            )
-            return Broken(f"the text ends where {expected} should be{where}", at)
-        for signs, message, hint in _SLIPS:
-            if rest.startswith(signs):
-                return Broken(message, at, hint)
-        if rest[0] == '"':
-            return (
-                self._bad_string(at)
-                if not _TOKEN.match(self.text, at)
-                else Broken(f"expected {expected}", at)
-            )
-        return Broken(
-            f"expected {expected}, found {json.dumps(rest.split()[0] if rest.split() else rest)}", at
-        )
-
-    def _bad_string(self, at: int) -> Broken:
-        good = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*').match(self.text, at)
-        end = good.end() if good else at
-        char = self.text[end : end + 1]
-        if char == "\\":
-            return Broken(f"{self.text[end : end + 2]} is no escape", end, "a backslash is written \\\\")
-        if char:
-            return Broken(
-                f"a control character (0x{ord(char):02x}) inside a text", end, "close the text, or escape it"
-            )
-        return Broken("a text without closing quote", at)
-
-
-_SLIPS: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (("//", "/*", "#"), "JSON has no comments", "take the comment away"),
-    (("'",), "texts stand in double quotes", ""),
-    (("NaN", "Infinity", "-Infinity"), "this is not a number in JSON", ""),
-    (("True", "False", "None"), "true, false and null are written in lower case", ""),
-    (("+", "."), "a number starts with a digit or a minus", ""),
-    (("0x", "0b", "0o"), "numbers are decimal", "for a mode write 0755 as 493"),
-    (
-        tuple(f"0{digit}" for digit in range(10)),
-        "a number has no leading zero",
-        "for a mode write 0755 as 493",
-    ),
-)
+        if at < len(self.text):
+            is_token = self.text[at] != '"' or _TOKEN.match(self.text, at)
+            found = slips.explain(self.text, at, expected) if is_token else slips.bad_string(self.text, at)
+            return Broken(*found)
+        if not self.text.strip(" \t\n\r"):
+            return Broken("there is nothing in it", 0, "`pyoci spec` makes a config.json")
+        line = self.text.count("\n", 0, self.frames[-1].start) + 1 if self.frames else 0
+        where = f" (opened in line {line})" if line else ""
+        return Broken(f"the text ends where {expected} should be{where}", at)
 
 
 def faults(text: str) -> tuple[list[tuple[Problem, int]], int, int]:

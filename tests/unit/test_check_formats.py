@@ -96,7 +96,7 @@ def test_github() -> None:
     (row,) = formats.github(report).splitlines()
     assert row.startswith("::error file=a%2Cb%3Ac.json,line=1,col=")
     assert ',title=process-cwd::/process/cwd: cwd "100%25%0A::x" is not an absolute path; expected' in row
-    assert formats.github(examine(b"\xff", "x")).startswith("::error file=x,title=json-encoding::")
+    assert formats.github(examine(b"\xff\xfe", "x")).startswith("::error file=x,title=json-encoding::")
 
 
 def test_halves_of_characters_can_be_written_in_every_form() -> None:
@@ -146,7 +146,7 @@ def test_sarif() -> None:
         assert location["artifactLocation"]["uri"] == "c.json" and location["region"]["startLine"] == 1
     assert (
         "region"
-        not in json.loads(formats.sarif(examine(b"\xff", "x")))["runs"][0]["results"][0]["locations"][0][
+        not in json.loads(formats.sarif(examine(b"\xff\xfe", "x")))["runs"][0]["results"][0]["locations"][0][
             "physicalLocation"
         ]
     )

@@ -10,50 +10,69 @@ import pytest
 from pyoci.check import locate
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "data" / "engine-configs").glob("*.json"))
+# text, a part of the message, its place, a part of the hint
 BROKEN = [
-    ('{"a": [1,2,],}', "a comma before the end", (1, 11)),
-    ('{"a":1\n "b":2}', 'expected "," or "}"', (2, 2)),
-    ("{a:1}", "a name in double quotes", (1, 2)),
-    ("{'a':1}", "double quotes", (1, 2)),
-    ('{"a":NaN}', "not a number", (1, 6)),
-    ('{"a":-Infinity}', "not a number", (1, 6)),
-    ('{"a":01}', "leading zero", (1, 6)),
-    ('{"a":0x1}', "decimal", (1, 6)),
-    ('{"a":+1}', "starts with a digit", (1, 6)),
-    ('{"a":1.}', "a value", (1, 6)),
-    ('{"a":.5}', "starts with a digit", (1, 6)),
-    ('{"a":1e}', "a value", (1, 6)),
-    ('{"a":"x\ny"}', "control character (0x0a)", (1, 8)),
-    ('{"a":"\\q"}', "\\q is no escape", (1, 7)),
-    ('{"a":"\\u12"}', "\\u is no escape", (1, 7)),
-    ('{"a":"xyz', "without closing quote", (1, 6)),
-    ("[1,2", "opened in line 1", (1, 5)),
-    ('{\n"a":[\n1,\n2\n', "opened in line 2", (5, 1)),
-    ('{"a":1}}', "more text behind", (1, 8)),
-    ("", "the text ends", (1, 1)),
-    ("  \n ", "the text ends", (2, 2)),
-    ('{"a":tru}', "a value", (1, 6)),
-    ('{"a":True}', "lower case", (1, 6)),
-    ('{"a":nullx}', "a value", (1, 6)),
-    ("// x\n{}", "no comments", (1, 1)),
-    ('{"a" 1}', 'expected ":"', (1, 6)),
-    ('{"a"', 'where ":" should be', (1, 5)),
-    ('{"a":1,', "where a name in double quotes", (1, 8)),
-    ("{,}", "a name in double quotes", (1, 2)),
-    ("[,]", "a value", (1, 2)),
-    ("]", "a value", (1, 1)),
-    ('{"a":}', "a value", (1, 6)),
-    ("\ufeff{}", "a value", (1, 1)),
-    ("[1\u00a0]", 'expected "," or "]"', (1, 3)),
+    ('{"a": [1,2,],}', "a comma before the end", (1, 11), "take the comma away"),
+    ('{"a":1\n "b":2}', 'expected "," or "}" behind this', (1, 6), "a comma is missing here"),
+    ('{"a":"x" "b":2}', 'expected "," or "}" behind this', (1, 8), "a comma is missing here"),
+    ("[1 2]", 'expected "," or "]" behind this', (1, 2), "a comma is missing here"),
+    ("[{}\n{}]", 'expected "," or "]" behind this', (1, 3), "a comma is missing here"),
+    ('{"a":1;"b":2}', "found ;", (1, 7), "a comma separates"),
+    ('{"a"=1}', 'expected ":", found =', (1, 5), "a colon stands between"),
+    ('["say "hi""]', "found hi", (1, 8), 'is written \\"'),
+    ("{a:1}", "a name in double quotes, found a", (1, 2), 'write "a"'),
+    ("{'a':1}", "double quotes", (1, 2), 'write "a"'),
+    ("['it is']", "double quotes", (1, 2), "in place of '"),
+    ("{\u201ca\u201d:1}", "typographic quote", (1, 2), "a straight one"),
+    ('{"a":NaN}', "not a number", (1, 6), ""),
+    ('{"a":-Infinity}', "not a number", (1, 6), ""),
+    ('{"a":01}', "leading zero", (1, 6), ""),
+    ('{"a":0755}', "leading zero", (1, 6), "in decimal: 493"),
+    ('{"a":0o644}', "leading zero", (1, 6), "in decimal: 420"),
+    ('{"a":0x1}', "decimal", (1, 6), ""),
+    ('{"a":+1}', "starts with a digit", (1, 6), ""),
+    ('{"a":1.}', "a value", (1, 6), ""),
+    ('{"a":.5}', "starts with a digit", (1, 6), ""),
+    ('{"a":1e}', "this is no number", (1, 6), "no units"),
+    ('{"a":512m}', "this is no number", (1, 6), "no units"),
+    ('{"a":"x\ny"}', "the line ends inside a text", (1, 8), "close it"),
+    ('{"a":"x\x0by"}', "control character (0x0b)", (1, 8), "write \\u000b"),
+    ('{"a":"\\q"}', "\\q is no escape", (1, 7), "written \\\\"),
+    ('{"a":"\\u12"}', "\\u is no escape", (1, 7), "written \\\\"),
+    ('{"a":"xyz', "without closing quote", (1, 6), ""),
+    ("[1,2", "opened in line 1", (1, 5), ""),
+    ('{\n"a":[\n1,\n2\n', "opened in line 2", (5, 1), ""),
+    ('{"a":1}}', "more text behind", (1, 8), ""),
+    ("", "nothing in it", (1, 1), "pyoci spec"),
+    ("  \n ", "nothing in it", (1, 1), "pyoci spec"),
+    ("ociVersion: 1.3.0\n", "expected a value, found ociVersion", (1, 1), "begins with {"),
+    ('{"a":tru}', "a value, found tru", (1, 6), 'write "tru"'),
+    ('{"a":/bin/sh}', "a value, found /bin/sh", (1, 6), 'write "/bin/sh"'),
+    ('{"a":True}', "lower case", (1, 6), "write true"),
+    ('{"a":None}', "null is written so", (1, 6), "write null"),
+    ('{"a":nullx}', "a value", (1, 6), 'write "nullx"'),
+    ('{"a":${HOME}}', "a template", (1, 6), ""),
+    ('{"a":{{ .Home }}}', "a template", (1, 7), ""),
+    ("// x\n{}", "no comments", (1, 1), "take the comment away"),
+    ('{"a" 1}', 'expected ":"', (1, 6), ""),
+    ('{"a"', 'where ":" should be', (1, 5), ""),
+    ('{"a":1,', "where a name in double quotes", (1, 8), ""),
+    ("{,}", "a name in double quotes", (1, 2), ""),
+    ("[,]", "a value", (1, 2), ""),
+    ("]", "a value", (1, 1), "begins with {"),
+    ('{"a":}', "a value", (1, 6), ""),
+    ("\ufeff{}", "looks like a space, or like nothing", (1, 1), "delete it"),
+    ("[1\u00a0]", "only looks like a space", (1, 3), "delete it"),
 ]
 
 
-@pytest.mark.parametrize(("text", "message", "place"), BROKEN, ids=repr)
-def test_broken(text: str, message: str, place: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("text", "message", "place", "hint"), BROKEN, ids=repr)
+def test_broken(text: str, message: str, place: tuple[int, int], hint: str) -> None:
     faults, _, _ = locate.faults(text)
     (problem, offset) = faults[-1]
     assert problem.code == "json-syntax" and message in problem.message
     assert locate.Text(text).place(offset) == place
+    assert hint in problem.hint and bool(hint) == bool(problem.hint)
     with pytest.raises(ValueError):
         json.loads(text, parse_constant=lambda name: int(name))
 
@@ -126,19 +145,26 @@ def test_depth_is_no_trouble() -> None:
     [
         (b"\xef\xbb\xbf{}", "json-bom", "byte order mark"),
         ("{}".encode("utf-16"), "json-encoding", "UTF-16"),
-        (b'{"a":\n "\xff"}', "json-encoding", "0xff in line 2, byte 3"),
-        (b'{"a": "\xed\xa0\x80"}', "json-encoding", "0xed in line 1, byte 8"),
-        (b" " * (locate.LARGEST + 1), "json-size", "bytes"),
+        (b'{"a":\n "\xff"}', "json-encoding", "0xff"),
+        (b'{"a": "\xed\xa0\x80"}', "json-encoding", "0xed"),
+        (b" " * (locate.LARGEST + 1), "json-size", "too large"),
     ],
     ids=["bom", "utf16", "latin1", "surrogate", "large"],
 )
 def test_encoding(data: bytes, code: str, words: str) -> None:
     _, problems = locate.decode(data)
-    assert [problem.code for problem in problems] == [code]
-    assert words in problems[0].message
+    assert [problem.code for problem, _ in problems] == [code]
+    assert words in problems[0][0].message
+
+
+def test_a_wrong_byte_is_shown_at_its_place() -> None:
+    text, ((_, offset),) = locate.decode('{"a": "\u00e9",\n "b\u00fc": "'.encode() + b'\xfcber"}')
+    assert text[offset:] == '\\xfcber"}'
+    assert locate.Text(text).place(offset) == (2, 9)
 
 
 def test_lines() -> None:
     source = locate.Text("ab\r\n\ncd")
-    assert [source.line(number) for number in (1, 2, 3)] == ["ab", "", "cd"]
+    lines = [source.line(number) for number in (1, 2, 3)]
+    assert [source.text[start:end] for start, end in lines] == ["ab", "", "cd"]
     assert [source.place(offset) for offset in (0, 3, 4, 5, 7)] == [(1, 1), (1, 4), (2, 1), (3, 1), (3, 3)]
