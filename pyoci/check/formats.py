@@ -43,6 +43,8 @@ def _rows(name: str, finding: Finding) -> list[str]:
 
 def printable(words: str) -> str:
     """A text without characters that a terminal would obey."""
+    if words.isprintable():
+        return words
     return "".join(char if char.isprintable() else " " if char == "\t" else _escaped(char) for char in words)
 
 

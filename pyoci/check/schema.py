@@ -14,11 +14,11 @@ from pyoci.check.problem import Problem, step
 
 Schema = dict[str, Any]
 KINDS = {
-    "config": "#/files/config-schema.json",
-    "state": "#/files/state-schema.json",
-    "features": "#/files/features-schema.json",
-    "process": "#/files/config-schema.json/properties/process",
-    "resources": "#/files/config-linux.json/linux/properties/resources",
+    "config": "config-schema.json#",
+    "state": "state-schema.json#",
+    "features": "features-schema.json#",
+    "process": "config-schema.json#/properties/process",
+    "resources": "config-linux.json#/linux/properties/resources",
 }
 NOUNS = {
     "object": "an object",
@@ -38,23 +38,28 @@ PATTERNS = {
 
 
 @cache
-def whole() -> Schema:
-    """All schemas in one, each file below "/files", so that every `$ref` stays inside."""
-    return {"files": {name: _inside(name, schema) for name, schema in SCHEMAS.items()}}
+def resolved(reference: str) -> Schema:
+    """A schema, FILE#POINTER, in which what a "$ref" names stands in the place of it.
+
+    jsonschema would look each of them up anew for every value. No schema holds itself.
+    """
+    file, _, place = reference.partition("#")
+    node: Any = SCHEMAS[file]
+    for key in place.split("/")[1:]:
+        node = node[key]
+    found: Schema = _inside(file, node)
+    return found
 
 
 def _inside(file: str, node: Any) -> Any:
-    """A schema with its references to files turned into references into `whole`."""
     if isinstance(node, list):
         return [_inside(file, item) for item in node]
     if not isinstance(node, dict):
         return node
-    # "$schema" would make jsonschema change over to a validator that knows nothing of `_pattern`
-    found = {key: _inside(file, item) for key, item in node.items() if key != "$schema"}
     if isinstance(node.get("$ref"), str):
-        target, _, place = node["$ref"].partition("#")
-        found["$ref"] = f"#/files/{target or file}{place}"
-    return found
+        return resolved(node["$ref"] if node["$ref"][0] != "#" else file + node["$ref"])
+    # "$schema" would make jsonschema change over to a validator that knows nothing of `_pattern`
+    return {key: _inside(file, item) for key, item in node.items() if key != "$schema"}
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Schema) -> Iterator[Any]:
@@ -70,7 +75,7 @@ _Validator = _extend(jsonschema.Draft4Validator, {"pattern": _pattern})
 @cache
 def validator(kind: str) -> Any:
     """The `jsonschema` validator for a kind of document, see KINDS."""
-    return _Validator({**whole(), "$ref": KINDS[kind]})
+    return _Validator(resolved(KINDS[kind]))
 
 
 def accepts(value: Any, kind: str) -> bool:
@@ -112,7 +117,7 @@ def _problems(error: Any) -> Iterator[Problem]:
                 if name not in value:
                     yield Problem("schema-required", f"{at}/{step(name)}", f'"{name}" is missing')
         case "enum":
-            hint = near(value, wanted) if isinstance(value, str) else ""
+            hint = near(value, tuple(wanted)) if isinstance(value, str) else ""
             yield Problem(
                 "schema-enum", at, f"{shown(value)} is not one of the values known", ", ".join(wanted), hint
             )
@@ -161,7 +166,8 @@ def _convert(value: Any, wanted: str) -> str:
     return ""
 
 
-def near(word: str, words: Any) -> str:
+@cache
+def near(word: str, words: tuple[str, ...]) -> str:
     """A "did you mean" hint, or ""."""
     same = [other for other in words if other.lower() == word.lower()]
     longer = [other for other in words if len(word) > 3 and other.lower().startswith(word.lower())]
@@ -172,7 +178,7 @@ def near(word: str, words: Any) -> str:
 def unknown(value: Any, kind: str) -> list[Problem]:
     """Members that no schema names, as problems; with a hint where the name looks like a slip."""
     found: list[Problem] = []
-    _unknown(value, {"$ref": KINDS[kind]}, "", found)
+    _unknown(value, resolved(KINDS[kind]), "", found)
     return found
 
 
@@ -190,7 +196,7 @@ def _unknown(value: Any, schema: Schema, at: str, found: list[Problem]) -> None:
             if name in known:
                 _unknown(item, known[name], f"{at}/{step(name)}", found)
             elif known and not free:
-                hint = near(name, known)
+                hint = near(name, tuple(known))
                 found.append(
                     Problem(
                         "property-unknown", f"{at}/{step(name)}", f'"{name}" is not known here', hint=hint
@@ -202,12 +208,7 @@ def _unknown(value: Any, schema: Schema, at: str, found: list[Problem]) -> None:
 
 
 def _parts(schema: Schema) -> Iterator[Schema]:
-    """The schemas that speak of one value: references followed, allOf and anyOf opened."""
-    while "$ref" in schema:
-        node: Any = whole()
-        for key in schema["$ref"].split("/")[1:]:
-            node = node[key]
-        schema = node
+    """The schemas that speak of one value: allOf and anyOf opened."""
     yield schema
     for branch in [*schema.get("allOf", []), *schema.get("anyOf", [])]:
         yield from _parts(branch)

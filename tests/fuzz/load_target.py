@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyoci import bundle
-from pyoci.check import explain
+from pyoci.check import explain, schema
 from pyoci.errors import OciError
 from pyoci.plan import compiler, namespaces
 from pyoci.plan.facts import Facts
@@ -24,6 +24,7 @@ def load_and_compile(raw: bytes) -> str:
         error.fields()
         return "refused"
     assert not report.count("error"), f"accepted, and the full check refuses it: {report.findings[0].problem}"
+    assert schema.accepts(spec, "config"), "accepted, and the schema refuses it"
     facts = Facts("/bundle/rootfs", "fuzz")
     try:
         namespaces.birth(spec)

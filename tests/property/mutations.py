@@ -38,7 +38,7 @@ def load() -> list[tuple[str, Any]]:
     """The base documents, with the kind of each."""
     found = [("config", shorten(json.loads(path.read_text()))) for path in sorted(DATA.glob("**/*.json"))]
     found = [(kind, value) for kind, value in found if isinstance(value, dict) and "ociVersion" in value]
-    return [*found, *((kind, full({"$ref": place})) for kind, place in schema.KINDS.items())]
+    return [*found, *((kind, full(schema.resolved(place))) for kind, place in schema.KINDS.items())]
 
 
 def shorten(value: Any) -> Any:
