@@ -1,8 +1,8 @@
 """Warnings: what a config.json may say and its author hardly meant. Hot verbs never come here."""
 
-from difflib import get_close_matches
 from typing import Any
 
+from pyoci.check.habits import SYNONYMS, near
 from pyoci.check.problem import Problem, Report
 from pyoci.check.rules_process import is_bind
 from pyoci.check.version import semver_major
@@ -14,7 +14,7 @@ CAPABILITIES = """
     SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL
     SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
 """
-KNOWN_CAPABILITIES = ["CAP_" + name for name in CAPABILITIES.split()]
+KNOWN_CAPABILITIES = tuple("CAP_" + name for name in CAPABILITIES.split())
 RECURSIVE = (
     "ro rw suid nosuid dev nodev exec noexec atime noatime relatime norelatime strictatime nostrictatime "
 )
@@ -52,6 +52,13 @@ def cautions(spec: dict[str, Any], *, systemd: bool = False) -> list[Problem]:
             "this is the form slice:prefix:name for systemd cgroups",
             hint="run with --systemd-cgroup, or write a path",
         )
+    if linux.get("cgroupsPath", "").startswith("/sys/fs/cgroup"):
+        report(
+            "cgroup-path-form",
+            "/linux/cgroupsPath",
+            "this is a path below /sys/fs/cgroup, so that directory is made once more inside of it",
+            hint='write what comes behind it, such as "/machine/box"',
+        )
     _resources(linux.get("resources", {}), "/linux/resources", report)
     if "seccomp" in linux:
         _seccomp(linux["seccomp"], report)
@@ -61,12 +68,6 @@ def cautions(spec: dict[str, Any], *, systemd: bool = False) -> list[Problem]:
     if not schema.startswith("L3:"):
         report("rdt-schema", "/linux/intelRdt/l3CacheSchema", "the schema should start with L3:")
     return report.found
-
-
-def near(word: str, words: Any) -> str:
-    """A "did you mean" hint, or ""."""
-    found = get_close_matches(word, sorted(words), 1)
-    return f'did you mean "{found[0]}"?' if found else ""
 
 
 def _process(process: dict[str, Any], report: Report) -> None:
@@ -131,7 +132,7 @@ def _mount(mount: dict[str, Any], at: str, report: Report) -> None:
         name = option.partition("=")[0]
         if name in MOUNT_OPTIONS or not name:
             continue
-        hint = near(name, MOUNT_OPTIONS)
+        hint = _option(name)
         if is_bind(mount):
             report(
                 "mount-option",
@@ -144,6 +145,14 @@ def _mount(mount: dict[str, Any], at: str, report: Report) -> None:
                 f'"{option}" is not an option of every mount; {mount.get("type", "the filesystem")} gets it'
             )
             report("mount-option", f"{at}/options/{index}", text, hint=hint)
+
+
+def _option(name: str) -> str:
+    """A hint for a mount option that is none of those that the runtime knows."""
+    if name.lower() == "z":
+        return "only engines relabel files for SELinux"
+    same = SYNONYMS.get(name.lower())
+    return f'did you mean "{same}"?' if same in MOUNT_OPTIONS else near(name, tuple(sorted(MOUNT_OPTIONS)))
 
 
 def _is_option_of(kind: str, name: str) -> bool:

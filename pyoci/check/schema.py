@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
 import jsonschema
 
+from pyoci.check import habits
 from pyoci.check._generated_schemas import SCHEMAS
 from pyoci.check.locate import pointer
 from pyoci.check.problem import Problem, step
+from pyoci.check.rules_process import RLIMITS
 
 Schema = dict[str, Any]
 KINDS = {
@@ -26,6 +27,14 @@ NOUNS = {
     "string": "a text",
     "integer": "a whole number",
     "boolean": "true or false",
+}
+_TYPES: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "integer": (int,),
+    "boolean": (bool,),
+    "": (),
 }
 PATTERNS = {
     "^RLIMIT_[A-Z]+$": "RLIMIT_ and capital letters",
@@ -110,28 +119,49 @@ def _problems(error: Any) -> Iterator[Problem]:
                 at,
                 f"{shown(value)} is not {NOUNS[wanted]}",
                 NOUNS[wanted],
-                _convert(value, wanted),
+                habits.instead(at, value, wanted),
             )
         case "required":
             for name in wanted:
                 if name not in value:
-                    yield Problem("schema-required", f"{at}/{step(name)}", f'"{name}" is missing')
+                    hint = _foreign(value) if name == "ociVersion" else habits.example(at)
+                    message = f'"{name}" is missing'
+                    yield Problem("schema-required", f"{at}/{step(name)}", message, hint=hint)
         case "enum":
-            hint = near(value, tuple(wanted)) if isinstance(value, str) else ""
+            hint = habits.word(value, tuple(wanted)) if isinstance(value, str) else ""
             yield Problem(
                 "schema-enum", at, f"{shown(value)} is not one of the values known", ", ".join(wanted), hint
             )
         case "minimum" | "maximum":
-            low, high = error.schema.get("minimum", ""), error.schema.get("maximum", "")
-            yield Problem("schema-range", at, f"{shown(value)} is out of range", f"{low} to {high}".strip())
+            low, high = error.schema.get("minimum", ""), error.schema.get("maximum")
+            expected = f"{low} or more" if high is None else f"{low} to {high}".strip()
+            hint = f"no limit is {habits.NO_LIMIT}" if value == -1 and "/rlimits/" in at else ""
+            yield Problem("schema-range", at, f"{shown(value)} is out of range", expected, hint)
         case "pattern":
-            yield Problem(
-                "schema-pattern", at, f"{shown(value)} has the wrong form", PATTERNS.get(wanted, wanted)
-            )
+            message, expected = f"{shown(value)} has the wrong form", PATTERNS.get(wanted, wanted)
+            yield Problem("schema-pattern", at, message, expected, _repeat(value, wanted))
         case "minItems":
             yield Problem("schema-items", at, "the list is too short", f"{wanted} or more")
         case _:
             yield Problem("schema", at, error.message)
+
+
+def _foreign(value: dict[str, Any]) -> str:
+    """What a document without "ociVersion" looks like, or what to write."""
+    if {"config", "rootfs"} <= value.keys():
+        return (
+            "this looks like the configuration of an image; a container's is made from it, see `pyoci spec`"
+        )
+    return 'write "ociVersion": "1.3.0"'
+
+
+def _repeat(value: str, pattern: str) -> str:
+    """A value that the pattern takes, made from one that it does not."""
+    size = re.fullmatch("([1-9][0-9]*) ?([kmg])(?:i?b)?", value, re.IGNORECASE)
+    if size and "KMG" in pattern:
+        return f'write "{size[1]}{size[2].upper()}B"'
+    kind = f"RLIMIT_{value.upper().removeprefix('RLIMIT_')}"
+    return habits.near(kind, tuple(RLIMITS)) if "RLIMIT" in pattern else ""
 
 
 def shown(value: Any) -> str:
@@ -147,32 +177,6 @@ def shown(value: Any) -> str:
             return {None: "null", True: "true", False: "false"}[value]
     text = str(value)
     return text if len(text) < 60 else text[:57] + "..."
-
-
-def _convert(value: Any, wanted: str) -> str:
-    """What to write instead, where the value is right and its type is not."""
-    if wanted == "integer" and isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,20}", value):
-        return f"write {value} without quotes"
-    if wanted == "integer" and isinstance(value, str) and re.fullmatch(r"0o?[0-7]{1,6}", value):
-        return f"a mode in decimal: {int(value.replace('o', ''), 8)}"
-    if wanted == "integer" and isinstance(value, float) and value.is_integer() and abs(value) < 1e18:
-        return f"write {int(value)}"
-    if wanted == "boolean" and value in ("true", "false"):
-        return f"write {value} without quotes"
-    if wanted == "array" and not isinstance(value, (dict, list)):
-        return "write it as a list of one: [...]"
-    if wanted == "string" and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return f'write "{value}" with quotes'
-    return ""
-
-
-@cache
-def near(word: str, words: tuple[str, ...]) -> str:
-    """A "did you mean" hint, or ""."""
-    same = [other for other in words if other.lower() == word.lower()]
-    longer = [other for other in words if len(word) > 3 and other.lower().startswith(word.lower())]
-    found = same or longer or get_close_matches(word, list(words), 1, 0.75)
-    return f'did you mean "{found[0]}"?' if found else ""
 
 
 def unknown(value: Any, kind: str) -> list[Problem]:
@@ -196,7 +200,7 @@ def _unknown(value: Any, schema: Schema, at: str, found: list[Problem]) -> None:
             if name in known:
                 _unknown(item, known[name], f"{at}/{step(name)}", found)
             elif known and not free:
-                hint = near(name, tuple(known))
+                hint = _member(name, item, tuple(known))
                 found.append(
                     Problem(
                         "property-unknown", f"{at}/{step(name)}", f'"{name}" is not known here', hint=hint
@@ -205,6 +209,40 @@ def _unknown(value: Any, schema: Schema, at: str, found: list[Problem]) -> None:
             for part in parts:
                 if "additionalProperties" in part:
                     _unknown(item, part["additionalProperties"], f"{at}/{step(name)}", found)
+
+
+def _member(name: str, value: Any, known: tuple[str, ...]) -> str:
+    """A hint for a member that nobody knows here: another spelling, another word, another place."""
+    synonym = habits.SYNONYMS.get(name.lower())
+    if synonym in known:
+        return f'did you mean "{synonym}"?'
+    if name.lower() in {other.lower() for other in known}:
+        return habits.near(name, known)
+    kind, place = _places().get(name, ("", ""))
+    if not place or not isinstance(value, _TYPES[kind]):
+        place = (
+            habits.PLACES.get(name.lower(), "")
+            if {"linux", "resources", "cwd", "memory"} & set(known)
+            else ""
+        )
+    return f"it has its place at {place}" if place else habits.near(name, known)
+
+
+@cache
+def _places() -> dict[str, tuple[str, str]]:
+    """The members of config.json that stand at one place alone, and their type; not those of a list's items."""
+    found: dict[str, list[tuple[str, str]]] = {}
+
+    def walk(schema: Schema, at: str) -> None:
+        for part in _parts(schema):
+            for name, below in part.get("properties", {}).items():
+                kinds = [branch["type"] for branch in _parts(below) if "type" in branch]
+                found.setdefault(name, []).append((kinds[0] if kinds else "", f"{at}/{name}"))
+                walk(below, f"{at}/{name}")
+
+    for section in ("process", "root", "linux"):
+        walk(resolved(KINDS["config"])["properties"][section], f"/{section}")
+    return {name: places[0] for name, places in found.items() if len(places) == 1 and len(name) > 4}
 
 
 def _parts(schema: Schema) -> Iterator[Schema]:

@@ -87,8 +87,13 @@ def _version(version: str, report: Report) -> None:
         return
     major = semver_major(version)
     if major < 0:
+        meant = next((text for text in _versions(version) if semver_major(text) >= 0), "")
         report(
-            "version-format", "/ociVersion", f'"{version}" is not a version', expected="SemVer, such as 1.3.0"
+            "version-format",
+            "/ociVersion",
+            f'"{version}" is not a version',
+            expected="SemVer, such as 1.3.0",
+            hint=f'write "{meant}"' if meant else "",
         )
     elif major > 1:
         report(
@@ -98,6 +103,12 @@ def _version(version: str, report: Report) -> None:
             expected="1.x.y",
             hint="this runtime implements version 1.3.0",
         )
+
+
+def _versions(text: str) -> tuple[str, ...]:
+    """What may be meant by a version that is none."""
+    text = text.strip().lstrip("vV")
+    return text, f"{text}.0", f"{text}.0.0"
 
 
 def _root(spec: "dict[str, Any]", report: Report) -> None:

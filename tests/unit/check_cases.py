@@ -361,6 +361,7 @@ WARNINGS: list[tuple[Any, ...]] = [
     ("version-old", "/ociVersion", {"/ociVersion": "0.9.0"}),
     ("platform-section", "/vm", {"/vm": {"kernel": {"path": "/k"}}}),
     ("cgroup-path-form", "/linux/cgroupsPath", {"/linux/cgroupsPath": "a.slice:b:c"}),
+    ("cgroup-path-form", "/linux/cgroupsPath", {"/linux/cgroupsPath": "/sys/fs/cgroup/memory/box"}),
     (
         "personality-flags",
         "/linux/personality/flags",

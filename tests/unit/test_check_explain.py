@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.check_cases import BASE, BIND, USERS, codes, spoil
+from unit.check_cases import BASE, BIND, GONE, USERS, codes, spoil
 
 from pyoci.check import explain, repair, schema
 from pyoci.check.surroundings import surroundings
@@ -62,16 +62,86 @@ def test_schema(code: str, at: str, changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("at", "value", "hint"),
     [
+        # numbers
         ("/process/user/uid", "0", "write 0 without quotes"),
-        ("/process/user/umask", "0022", "write 0022 without quotes"),
+        ("/process/user/uid", "nobody", "ids are numbers; names are not looked up"),
+        ("/process/user/umask", "0022", "a mode in decimal: 18"),
         ("/linux/devices", [{"path": "/x", "type": "p", "fileMode": "0o644"}], "a mode in decimal: 420"),
+        ("/linux/devices", [{"path": "/x", "type": "p", "fileMode": "0666"}], "a mode in decimal: 438"),
         ("/process/user/uid", 5.0, "write 5"),
-        ("/process/terminal", "true", "write true without quotes"),
-        ("/process/args", "sh", "write it as a list of one: [...]"),
-        ("/hostname", 5, 'write "5" with quotes'),
-        ("/linux/seccomp/defaultAction", "ALLOW", ""),
-        ("/linux/seccomp/defaultAction", "SCMP_ACT_ALOW", 'did you mean "SCMP_ACT_ALLOW"?'),
+        ("/linux/resources/pids/limit", "007", ""),
+        ("/linux/resources/memory/limit", "512m", "write it as a number: 536870912"),
+        ("/linux/resources/memory/limit", "1.5 GiB", "write it as a number: 1610612736"),
+        ("/linux/resources/memory/limit", "max", "no limit is -1"),
+        ("/linux/resources/memory/limit", "much", ""),
+        ("/hooks/poststop", [{"path": "/x", "timeout": "5s"}], "in seconds: 5"),
+        (
+            "/process/rlimits",
+            [{"type": "RLIMIT_CORE", "soft": 1, "hard": "unlimited"}],
+            "no limit is 18446744073709551615",
+        ),
+        (
+            "/process/rlimits",
+            [{"type": "RLIMIT_CORE", "soft": 1, "hard": -1}],
+            "no limit is 18446744073709551615",
+        ),
+        # true and false
+        ("/process/terminal", "true", "write true"),
+        ("/process/terminal", "Yes", "write true"),
+        ("/process/terminal", 0, "write false"),
+        ("/process/terminal", "maybe", ""),
+        # lists
+        ("/process/args", "sh", 'write ["sh"]'),
+        ("/process/args", "sh -c 'echo hi'", 'write ["sh", "-c", "echo hi"]'),
+        ("/process/args", "it's", 'write ["it\'s"]'),
         ("/process/args", {}, ""),
+        ("/process/env", {"A": "b", "C": 1}, 'write ["A=b", "C=1"]'),
+        ("/mounts/0/options", "rbind,ro", 'write ["rbind", "ro"]'),
+        ("/linux/maskedPaths", "/proc/kcore", 'write ["/proc/kcore"]'),
+        ("/hooks/poststop", {"path": "/x"}, "write it as a list of one: [{...}]"),
+        ("/linux/namespaces", "pid", 'write [{"type": "pid"}]'),
+        # objects
+        ("/process/user", "nobody", 'write {"uid": 1000, "gid": 1000}: numbers, for names are not looked up'),
+        (
+            "/process/capabilities",
+            ["CAP_KILL"],
+            'write a list for each set: {"bounding": [...], "effective": [...], "permitted": [...]}',
+        ),
+        ("/linux/namespaces/0", "net", 'write {"type": "network"}'),
+        (
+            "/mounts/0",
+            "/a:/b:ro",
+            'write {"destination": "/b", "type": "bind", "source": "/a", "options": ["rbind", "ro"]}',
+        ),
+        ("/linux/uidMappings", ["0:1000:1"], 'write {"containerID": 0, "hostID": 1000, "size": 1}'),
+        ("/process", [], 'write {"args": ["sh"], "cwd": "/"}'),
+        # texts
+        ("/hostname", 5, 'write "5" with quotes'),
+        ("/annotations/x", True, 'write "true" with quotes'),
+        ("/annotations/x", {"y": 1}, "only texts can be values here"),
+        ("/linux/resources/cpu/cpus", [0, 1], 'write "0,1"'),
+        ("/ociVersion", 1.0, 'write "1.3.0"'),
+        # words
+        ("/linux/seccomp/defaultAction", "ALLOW", 'did you mean "SCMP_ACT_ALLOW"?'),
+        ("/linux/seccomp/defaultAction", "SCMP_ACT_ALOW", 'did you mean "SCMP_ACT_ALLOW"?'),
+        ("/linux/seccomp/architectures", ["amd64"], 'did you mean "SCMP_ARCH_X86_64"?'),
+        ("/linux/seccomp/architectures", ["x86_64"], 'did you mean "SCMP_ARCH_X86_64"?'),
+        ("/linux/namespaces/0/type", "net", 'did you mean "network"?'),
+        ("/linux/namespaces/0/type", "mnt", 'did you mean "mount"?'),
+        ("/linux/namespaces/0/type", "PID", 'did you mean "pid"?'),
+        (
+            "/process/rlimits",
+            [{"type": "nofile", "soft": 1, "hard": 1}],
+            'did you mean "RLIMIT_NOFILE"?',
+        ),
+        ("/linux/resources/hugepageLimits", [{"pageSize": "2M", "limit": 1}], 'write "2MB"'),
+        # what is missing
+        (
+            "/linux/uidMappings",
+            [{"ContainerID": 0, "hostID": 0, "size": 1}],
+            'write {"containerID": 0, "hostID": 100000, "size": 65536}',
+        ),
+        ("/ociVersion", GONE, 'write "ociVersion": "1.3.0"'),
     ],
 )
 def test_hints(at: str, value: Any, hint: str) -> None:
@@ -82,6 +152,17 @@ def test_hints(at: str, value: Any, hint: str) -> None:
     ("member", "hint"),
     [
         ("/mount", 'did you mean "mounts"?'),
+        ("/volumes", 'did you mean "mounts"?'),
+        ("/os", ""),
+        ("/namespaces", "it has its place at /linux/namespaces"),
+        ("/rlimits", "it has its place at /process/rlimits"),
+        ("/cmd", "it has its place at /process/args"),
+        ("/process/cmd", 'did you mean "args"?'),
+        ("/process/argz", 'did you mean "args"?'),
+        ("/mounts/0/target", 'did you mean "destination"?'),
+        ("/linux/resources/mem_limit", "it has its place at /linux/resources/memory/limit"),
+        ("/linux/resources/cpus", "it has its place at /linux/resources/cpu/quota"),
+        ("/linux/resources/memory/swapiness", 'did you mean "swappiness"?'),
         ("/process/Args", 'did you mean "args"?'),
         ("/mounts/0/dest", 'did you mean "destination"?'),
         ("/linux/resources/blockIO/weightDevices", 'did you mean "weightDevice"?'),
@@ -92,7 +173,21 @@ def test_hints(at: str, value: Any, hint: str) -> None:
 )
 def test_unknown_members(member: str, hint: str | None) -> None:
     found = schema.unknown(spoil({member: []}), "config")
-    assert [(problem.pointer, problem.hint) for problem in found] == ([(member, hint)] if hint else [])
+    assert [(problem.pointer, problem.hint) for problem in found] == (
+        [(member, hint)] if hint is not None else []
+    )
+
+
+def test_a_member_in_the_wrong_place_must_be_of_its_type() -> None:
+    assert [found.hint for found in schema.unknown(spoil({"/resources": {}}), "config")] == [
+        "it has its place at /linux/resources"
+    ]
+    assert [found.hint for found in schema.unknown(spoil({"/resources": "many"}), "config")] == [""]
+
+
+def test_the_configuration_of_an_image() -> None:
+    image = {"os": "linux", "config": {"Cmd": ["sh"]}, "rootfs": {"type": "layers"}}
+    assert "configuration of an image" in schema.problems(image, "config")[0].hint
 
 
 def test_unknown_members_inside_of_combined_schemas() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.check_cases import ADVICE, BASE, ERRORS, USERS, WARNINGS, codes, spoil
+from unit.check_cases import ADVICE, BASE, BIND, ERRORS, USERS, WARNINGS, codes, spoil
 
 from pyoci.check import _generated, fast, semantic
 from pyoci.check.advice import advice
@@ -189,3 +189,22 @@ def test_small_questions() -> None:
 )  # fmt: skip
 def test_versions(version: str, major: int) -> None:
     assert semver_major(version) == major
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"/ociVersion": "v1.0.2"}, 'write "1.0.2"'),
+        ({"/ociVersion": "1.2"}, 'write "1.2.0"'),
+        ({"/ociVersion": "1"}, 'write "1.0.0"'),
+        ({"/ociVersion": "latest"}, ""),
+        ({"/process/capabilities": {"bounding": ["CAP_NET_BIND"]}}, 'did you mean "CAP_NET_BIND_SERVICE"?'),
+        ({"/process/capabilities": {"bounding": ["kill"]}}, 'did you mean "CAP_KILL"?'),
+        ({"/mounts/-": {**BIND, "options": ["bind", "readonly"]}}, 'did you mean "ro"?'),
+        ({"/mounts/-": {**BIND, "options": ["bind", "Z"]}}, "only engines relabel files for SELinux"),
+        ({"/mounts/-": {**BIND, "options": ["bind", "nosiud"]}}, 'did you mean "nosuid"?'),
+    ],
+)
+def test_hints(changes: dict[str, Any], hint: str) -> None:
+    found = semantic.problems(spoil(changes), first=False)
+    assert [problem.hint for problem in found] == [hint]
