@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fuzz.json_target import same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.check_cases import BASE
@@ -170,30 +171,6 @@ TEXTS = [
         "[true,false,null]",
     ),
 ]
-
-
-def by_library(text: str | bytes) -> Any:
-    """What the standard library makes of a text, or ValueError."""
-
-    def refuse(name: str) -> float:
-        raise ValueError(name)
-
-    if isinstance(text, bytes):
-        text = text.decode("utf-8")  # json.loads would guess UTF-16 and take a byte order mark
-    return json.loads(text, parse_constant=refuse)
-
-
-def same(text: str | bytes) -> bool:
-    """Whether both take the text, as the same value, or both refuse it; gives whether they take it."""
-    try:
-        wanted = by_library(text)
-    except ValueError:
-        with pytest.raises(ValueError):
-            jsontext.loads(text)
-        return False
-    found = jsontext.loads(text)
-    assert repr(found) == repr(wanted)  # tells 1 from 1.0 and True, 0.0 from -0.0, and the order of members
-    return True
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
