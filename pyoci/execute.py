@@ -17,6 +17,7 @@ from pyoci import (
     rlimit,
 )
 from pyoci import state as store
+from pyoci.digits import decimal
 from pyoci.errors import OciError, from_os_error
 from pyoci.plan import compiler, namespaces
 from pyoci.plan.facts import Facts, filter_of
@@ -288,8 +289,9 @@ def _override_user(process: "dict[str, Any]", request: "ExecRequest") -> None:
 
 
 def _id(text: str, given: str) -> int:
-    if text.isascii() and text.isdigit() and int(text) < (1 << 32) - 1:
-        return int(text)
+    number = decimal(text, (1 << 32) - 2)
+    if number >= 0:
+        return number
     hint = "UID or UID:GID in decimal digits; names are not looked up"
     raise OciError("usage", f'invalid value "{given}" for flag -user', obj="user", hint=hint)
 

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import posix
 
+from pyoci.digits import decimal
 from pyoci.errors import OciError
 
 
@@ -21,8 +22,8 @@ class Inherited:
         self.listen_fds = 0
         self.listen_names = ""
         if environment.get(b"LISTEN_PID") == str(posix.getpid()).encode():
-            given = environment.get(b"LISTEN_FDS", b"")
-            self.listen_fds = int(given) if given.isdigit() else 0
+            given = environment.get(b"LISTEN_FDS", b"").decode("utf-8", "surrogateescape")
+            self.listen_fds = max(decimal(given, (1 << 31) - 1), 0)
             self.listen_names = environment.get(b"LISTEN_FDNAMES", b"").decode("utf-8", "surrogateescape")
         self.count = self.listen_fds + preserve
 

@@ -5,6 +5,7 @@ systemd.scope(5), systemd.resource-control(5), org.freedesktop.systemd1(5).
 
 from pyoci.cgroups import paths
 from pyoci.cgroups.paths import POINTER
+from pyoci.digits import decimal
 from pyoci.errors import OciError
 
 TYPE_CHECKING = False
@@ -228,9 +229,10 @@ def bits(text: str, pointer: str) -> bytes:
 def _count(text: str, pointer: str) -> int:
     if text in ("max", "-1"):
         return INFINITY
-    if not text.isdigit():
+    number = decimal(text, INFINITY)
+    if number < 0:
         raise OciError("cgroup-limit", f'"{text}" is neither a number nor "max"', pointer=pointer)
-    return int(text)
+    return number
 
 
 def _quota(quota: int, period: int) -> "list[Property]":

@@ -28,9 +28,8 @@ def features_problems(features: dict[str, Any]) -> list[Problem]:
     versions = []
     for name in ("ociVersionMin", "ociVersionMax"):
         _version(features[name], f"/{name}", report)
-        versions.append(
-            [int(part) for part in features[name].partition("-")[0].split(".") if part.isdecimal()]
-        )
+        numbers = features[name].partition("-")[0].split(".")
+        versions.append([(len(part), part) for part in numbers if part.isdecimal()])
     if versions[0] > versions[1]:
         report("features-versions", "/ociVersionMax", "the newest version is older than the oldest")
     for index, hook in enumerate(features.get("hooks", [])):

@@ -3,6 +3,7 @@
 import posix
 
 from pyoci.check.problem import Report, step
+from pyoci.digits import decimal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def rootless(
         for place, option in enumerate(mount.get("options", ())):
             name, _, number = option.partition("=")
             if name in ("uid", "gid") and number.isdecimal():
-                if not is_mapped(linux.get(f"{name}Mappings", []), int(number)):
+                if not is_mapped(linux.get(f"{name}Mappings", []), decimal(number, ID_LIMIT)):
                     report(
                         "rootless-mount-id",
                         f"/mounts/{index}/options/{place}",

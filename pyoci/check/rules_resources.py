@@ -1,11 +1,13 @@
 """Rules on what the kernel is told to limit: cgroup resources, seccomp, memory policy, resctrl."""
 
 from pyoci.check.problem import Report, step
+from pyoci.digits import decimal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+MOST_NODES = 1 << 16  # CPUs or memory nodes: more than any kernel is built for
 UNSET = (1 << 64) - 1  # what Go writes for -1 in an unsigned field
 
 
@@ -16,7 +18,7 @@ def is_cpu_list(text: str) -> bool:
             continue
         low, dash, high = part.partition("-")
         low, high = low.strip(), high.strip() if dash else low.strip()
-        if not ((low + high).isascii() and low.isdecimal() and high.isdecimal() and int(low) <= int(high)):
+        if not 0 <= decimal(low, MOST_NODES) <= decimal(high, MOST_NODES):
             return False
     return True
 

@@ -13,4 +13,4 @@ def semver_major(version: str) -> int:
     for mark, label in ((dash, pre), ("+" in version, build)):
         if mark and not all(part and part.replace("-", "a").isalnum() for part in label.split(".")):
             return -1
-    return int(numbers[0]) if version.isascii() else -1
+    return int(numbers[0][:9]) if version.isascii() else -1  # enough to tell it from 1

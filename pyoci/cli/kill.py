@@ -1,5 +1,6 @@
 """`pyoci kill`, and the names of signals."""
 
+from pyoci.digits import decimal
 from pyoci.errors import OciError
 
 TYPE_CHECKING = False
@@ -34,8 +35,8 @@ def signal_number(text: str) -> int:
     Raises OciError `unknown-signal`.
     """
     if text.isascii() and text.isdigit():
-        number = int(text)
-        if number <= _HIGHEST:
+        number = decimal(text, _HIGHEST)
+        if number >= 0:
             return number
     else:
         named = _named(text.upper())
@@ -54,8 +55,9 @@ def _named(name: str) -> int:
         name = name[3:]
     for sign in "+-":
         base, found, offset = name.partition(sign)
-        if found and base in ("RTMIN", "RTMAX") and offset.isdecimal():
-            number = (_RTMIN if base == "RTMIN" else _RTMAX) + int(sign + offset)
+        distance = decimal(offset, _HIGHEST)
+        if found and base in ("RTMIN", "RTMAX") and distance >= 0:
+            number = (_RTMIN if base == "RTMIN" else _RTMAX) + (distance if sign == "+" else -distance)
             return number if _RTMIN <= number <= _RTMAX else 0
     if name in ("RTMIN", "RTMAX"):
         return _RTMIN if name == "RTMIN" else _RTMAX

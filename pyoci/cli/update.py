@@ -6,6 +6,7 @@ from typing import Any
 from pyoci import log, update
 from pyoci.cli.parse import Options
 from pyoci.cli.root import choose
+from pyoci.digits import decimal
 from pyoci.errors import OciError
 
 _RDT = ("l3_cache_schema", "mem_bw_schema")
@@ -63,8 +64,10 @@ def from_options(values: dict[str, Any]) -> dict[str, Any]:
 
 def number(key: str, text: str, signed: bool) -> int:
     """A decimal number. Raises OciError `usage`."""
-    if re.fullmatch("-?[0-9]+" if signed else "[0-9]+", text) and abs(int(text)) <= _MOST[signed]:
-        return int(text)
+    digits = text[1:] if signed and text[:1] == "-" else text
+    found = decimal(digits, _MOST[signed])
+    if found >= 0:
+        return found if digits is text else -found
     raise _invalid(key, text, "a number" if signed else "a number that is not negative")
 
 
@@ -75,9 +78,9 @@ def size(key: str, text: str) -> int:
     match = _SIZE.fullmatch(text)
     if match:
         unit = 1024 ** _UNITS.index(match[2].lower() or " ")
-        found = int(match[1]) * unit if match[1].isdigit() else int(float(match[1]) * unit)
-        if found <= _MOST[True]:
-            return found
+        count = decimal(match[1], _MOST[True]) if match[1].isdigit() else float(match[1])
+        if 0 <= count * unit <= _MOST[True]:
+            return int(count * unit)
     raise _invalid(key, text, "a size such as 67108864, 64M or 1.5G, or -1 for no limit")
 
 

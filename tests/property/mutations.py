@@ -26,6 +26,7 @@ SLIPS: list[Any] = [
         "RLIMIT_",
         "RLIMIT_COR\u00e9",
         "0-3\n",
+        "9" * 5000,  # more digits than int() takes
     ),
     *("CAP_X", "c", "cb", "\u2028", [], ["x"], [1], [None], [["x"]], [{}], {}, [["a"], {"b": 1}]),
     *({"": 1}, {"\n": 1}, {"x": 1}, {"x": "y"}, {"x": None}),
