@@ -3,8 +3,8 @@
 from typing import Any
 
 from pyoci.check.problem import Problem, Report
-from pyoci.check.rules_linux import dotted
-from pyoci.check.rules_process import clean_path, is_bind
+from pyoci.check.rules_linux import clean_path, dotted
+from pyoci.check.rules_process import is_bind
 
 POWERFUL = {
     "CAP_SYS_ADMIN": "mounts, namespaces, quotas and much more: close to being root on the host",

@@ -5,6 +5,7 @@ from typing import Any
 from pyoci.check.habits import SYNONYMS, near
 from pyoci.check.problem import Problem, Report
 from pyoci.check.rules_process import is_bind
+from pyoci.check.rules_resources import UNSET
 from pyoci.check.version import semver_major
 
 CAPABILITIES = """
@@ -117,6 +118,11 @@ def _capabilities(sets: dict[str, list[str]], at: str, report: Report) -> None:
         lost = [name for name in sets.get(kind, []) if name not in needed]
         if lost:
             report("capability-order", f"{at}/{kind}", f"not in {where}, so not given: {', '.join(lost)}")
+    kept = {*sets.get("bounding", []), *sets.get("ambient", [])}
+    lost = [name for name in sets.get("permitted", []) if name not in kept]
+    if lost:
+        text = f"not in bounding, so lost when the program is executed: {', '.join(lost)}"
+        report("capability-order", f"{at}/permitted", text)
 
 
 def _mount(mount: dict[str, Any], at: str, report: Report) -> None:
@@ -255,6 +261,7 @@ def _seccomp(seccomp: dict[str, Any], report: Report) -> None:
         report(
             "seccomp-flag-unused", f"{at}/flags", "WAIT_KILLABLE_RECV does nothing without SCMP_ACT_NOTIFY"
         )
+    _execve(rules, default, at, report)
     decided: dict[str, tuple[Any, int]] = {}
     for index, rule in enumerate(rules):
         here = f"{at}/syscalls/{index}"
@@ -275,6 +282,19 @@ def _seccomp(seccomp: dict[str, Any], report: Report) -> None:
                 report("seccomp-contradiction", f"{here}/names/{place}", text)
 
 
+def _execve(rules: list[dict[str, Any]], default: str, at: str, report: Report) -> None:
+    """The filter is loaded before the container's program is executed, and holds for that, too."""
+    found = [
+        (f"{at}/syscalls/{index}", rule) for index, rule in enumerate(rules) if "execve" in rule["names"]
+    ]
+    if any(rule.get("args") for _, rule in found):
+        return
+    place, action = (found[0][0], found[0][1]["action"]) if found else (f"{at}/defaultAction", default)
+    if rules and action.startswith(("SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_TRAP")):
+        text = f"execve gets {action}: the container's program cannot be executed"
+        report("seccomp-execve", place, text, hint="allow execve")
+
+
 def _seccomp_args(args: list[dict[str, Any]], at: str, report: Report) -> None:
     for index, arg in enumerate(args):
         if arg["op"] == "SCMP_CMP_MASKED_EQ":
@@ -285,3 +305,5 @@ def _seccomp_args(args: list[dict[str, Any]], at: str, report: Report) -> None:
             report("seccomp-value-two", f"{at}/{index}/valueTwo", f"{arg['op']} does not look at valueTwo")
         elif arg["op"] == "SCMP_CMP_LT" and arg["value"] == 0:
             report("seccomp-impossible", f"{at}/{index}", "never true: no value is below 0")
+        elif arg["op"] == "SCMP_CMP_GT" and arg["value"] == UNSET:
+            report("seccomp-impossible", f"{at}/{index}", "never true: no value is above this")

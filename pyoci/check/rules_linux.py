@@ -158,8 +158,8 @@ def linux(linux: "dict[str, Any]", namespaces: dict[str, str], systemd: bool, re
         _devices(linux["devices"], report)
     if linux.get("netDevices"):
         _net_devices(linux["netDevices"], namespaces, report)
-    if systemd and linux.get("cgroupsPath"):
-        _systemd_path(linux["cgroupsPath"], report)
+    if linux.get("cgroupsPath"):
+        _cgroups_path(linux["cgroupsPath"], systemd, report)
 
 
 def _time_offsets(offsets: "dict[str, Any]", namespaces: dict[str, str], report: Report) -> None:
@@ -325,8 +325,28 @@ def is_interface_name(name: str) -> bool:
     return not any(char in "/:\0" or char.isspace() for char in name)
 
 
-def _systemd_path(path: str, report: Report) -> None:
-    if path.count(":") != 2:
+def clean_path(path: str) -> str:
+    """A path made absolute, without "." and ".." steps, as the container's root makes it."""
+    steps: list[str] = []
+    for name in path.split("/"):
+        if name == "..":
+            del steps[-1:]
+        elif name and name != ".":
+            steps.append(name)
+    return "/" + "/".join(steps)
+
+
+def _cgroups_path(path: str, systemd: bool, report: Report) -> None:
+    if "\n" in path or "\0" in path:
+        report("cgroup-path", "/linux/cgroupsPath", "linux.cgroupsPath holds a line break or a NUL byte")
+    elif not systemd and clean_path(path) == "/":
+        report(
+            "cgroup-path",
+            "/linux/cgroupsPath",
+            f'linux.cgroupsPath "{path}" names no cgroup of its own',
+            hint="name a cgroup for this container, such as /containers/ID",
+        )
+    elif systemd and path.count(":") != 2:
         report(
             "cgroup-path-systemd",
             "/linux/cgroupsPath",

@@ -2,7 +2,7 @@
 
 from pyoci import rlimit
 from pyoci.check.problem import Report
-from pyoci.check.rules_linux import NO_ID, mappings
+from pyoci.check.rules_linux import NO_ID, clean_path, mappings
 from pyoci.check.rules_resources import is_cpu_list
 
 TYPE_CHECKING = False
@@ -176,17 +176,6 @@ def mounts(mounts: "list[dict[str, Any]]", namespaces: dict[str, str], report: R
             _inside_proc(destination, index, report)
         if "uidMappings" in mount or "gidMappings" in mount or "idmap" in options or "ridmap" in options:
             _id_mapped(mount, index, namespaces, report)
-
-
-def clean_path(path: str) -> str:
-    """A path made absolute, without "." and ".." steps, as the container's root makes it."""
-    steps: list[str] = []
-    for step in path.split("/"):
-        if step == "..":
-            del steps[-1:]
-        elif step and step != ".":
-            steps.append(step)
-    return "/" + "/".join(steps)
 
 
 def _inside_proc(destination: str, index: int, report: Report) -> None:

@@ -96,8 +96,15 @@ def _cpu(cpu: "dict[str, Any]", at: str, report: Report) -> None:
         report("cpu-realtime", f"{at}/realtimeRuntime", "the realtime runtime is above the realtime period")
     for name in ("cpus", "mems"):
         # the kernel knows more forms than cpuset(7) tells: "0-15:2/4", "N", "all"
-        if cpu.get(name, "").strip("0123456789,-:/ \nalN"):
-            report("cpu-list", f"{at}/{name}", f'"{cpu[name]}" is not a list of numbers', expected="0-3,7")
+        text = cpu.get(name, "")
+        if text.strip("0123456789,-:/ \nalN") or any(map(_goes_down, text.split(","))):
+            report("cpu-list", f"{at}/{name}", f'"{text}" is not a list of numbers', expected="0-3,7")
+
+
+def _goes_down(part: str) -> bool:
+    """Whether a range of CPUs or memory nodes ends before it begins."""
+    low, _, high = part.partition("-")
+    return 0 <= decimal(high.partition(":")[0].strip(), MOST_NODES) < decimal(low.strip(), MOST_NODES)
 
 
 def _block_io(block_io: "dict[str, Any]", at: str, report: Report) -> None:

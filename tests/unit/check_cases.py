@@ -26,7 +26,7 @@ BASE: dict[str, Any] = {
         "namespaces": [{"type": kind} for kind in ("mount", "pid", "network", "ipc", "uts", "cgroup")],
         "seccomp": {
             "defaultAction": "SCMP_ACT_ERRNO",
-            "syscalls": [{"names": ["read", "write"], "action": "SCMP_ACT_ALLOW"}],
+            "syscalls": [{"names": ["read", "write", "execve"], "action": "SCMP_ACT_ALLOW"}],
         },
     },
 }
@@ -141,6 +141,7 @@ ERRORS: list[tuple[Any, ...]] = [
     ),
     ("cpu-list", "/process/execCPUAffinity/final", {"/process/execCPUAffinity": {"final": "3-1"}}),
     ("cpu-list", f"{RES}/cpu/cpus", {f"{RES}/cpu/cpus": "zero"}),
+    ("cpu-list", f"{RES}/cpu/mems", {f"{RES}/cpu/mems": "0,3-1:1/2"}),
     ("user-id", "/process/user/gid", {"/process/user/gid": 4294967295}),
     ("user-id", "/process/user/additionalGids/1", {"/process/user/additionalGids": [1, 4294967295]}),
     ("mount-destination", "/mounts/0/destination", {"/mounts/0/destination": ""}),
@@ -272,6 +273,9 @@ ERRORS: list[tuple[Any, ...]] = [
         "/linux/netDevices/b",
         {"/linux/netDevices": {"a": {"name": "x"}, "b": {"name": "x"}}},
     ),
+    ("cgroup-path", "/linux/cgroupsPath", {"/linux/cgroupsPath": "/a/../"}),
+    ("cgroup-path", "/linux/cgroupsPath", {"/linux/cgroupsPath": "/a\nb"}),
+    ("cgroup-path", "/linux/cgroupsPath", {"/linux/cgroupsPath": "a.slice:b:\0"}, {"systemd": True}),
     ("cgroup-path-systemd", "/linux/cgroupsPath", {"/linux/cgroupsPath": "/a/b"}, {"systemd": True}),
     ("memory-negative", f"{RES}/memory/reservation", {f"{RES}/memory": {"reservation": -2}}),
     ("memory-swap", f"{RES}/memory/swap", {f"{RES}/memory": {"swap": 10}}),
@@ -378,6 +382,27 @@ WARNINGS: list[tuple[Any, ...]] = [
         {"/process/capabilities/bounding": ["CAP_KIL"]},
     ),
     ("capability-order", "/process/capabilities/ambient", {"/process/capabilities/ambient": ["CAP_KILL"]}),
+    (
+        "capability-order",
+        "/process/capabilities/permitted",
+        {"/process/capabilities/permitted": ["CAP_KILL"]},
+    ),
+    ("seccomp-execve", "/linux/seccomp/defaultAction", {"/linux/seccomp/syscalls/0/names": ["read"]}),
+    (
+        "seccomp-execve",
+        "/linux/seccomp/syscalls/0",
+        {
+            "/linux/seccomp": {
+                "defaultAction": "SCMP_ACT_ALLOW",
+                "syscalls": [_rule("SCMP_ACT_KILL", "execve")],
+            }
+        },
+    ),
+    (
+        "seccomp-impossible",
+        "/linux/seccomp/syscalls/1/args/0",
+        {RULE: _rule("SCMP_ACT_ALLOW", "open", args=[_arg("SCMP_CMP_GT", 2**64 - 1)])},
+    ),
     ("mount-relative", "/mounts/0/destination", {"/mounts/0/destination": "srv"}),
     ("mount-option", "/mounts/1/options/0", {"/mounts/-": {**BIND, "options": ["rbnd"]}}),
     ("mount-option", "/mounts/0/options/0", {"/mounts/0/options": ["nosiud"]}),

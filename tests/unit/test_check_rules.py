@@ -12,8 +12,7 @@ from unit.check_cases import ADVICE, BASE, BIND, ERRORS, USERS, WARNINGS, codes,
 from pyoci.check import _generated, fast, semantic
 from pyoci.check.advice import advice
 from pyoci.check.problem import Problem
-from pyoci.check.rules_linux import dotted, is_interface_name, sysctl_path
-from pyoci.check.rules_process import clean_path
+from pyoci.check.rules_linux import clean_path, dotted, is_interface_name, sysctl_path
 from pyoci.check.rules_resources import is_cpu_list
 from pyoci.check.version import semver_major
 
