@@ -53,10 +53,12 @@ def differences(
 
 
 def compare(directory: Path) -> tuple[list[Difference], list[Difference], list[Difference]]:
-    """The unlisted differences to an upstream directory, the listed ones, and the listed ones not found.
+    """The unlisted differences to an upstream checkout or its schemas, the listed ones, and the listed ones not found.
 
     Raises OSError or ValueError when a file of the directory cannot be read.
     """
+    if (directory / "schema").is_dir():
+        directory = directory / "schema"
     upstream = {path.name: json.loads(path.read_text("utf-8")) for path in sorted(directory.glob("*.json"))}
     if not upstream:
         raise OSError(f"{directory}: no schema here")
@@ -77,7 +79,7 @@ def compare(directory: Path) -> tuple[list[Difference], list[Difference], list[D
 def main(argv: list[str]) -> int:
     """Print the comparison; 0 when all differences are listed with a reason, 1 when not, 2 on misuse."""
     if len(argv) != 2:
-        print("usage: python -m pyoci.check.compare DIRECTORY-OF-UPSTREAM-SCHEMAS", file=sys.stderr)
+        print("usage: python -m pyoci.check.compare CHECKOUT-OR-ITS-SCHEMAS", file=sys.stderr)
         return 2
     try:
         unlisted, listed, stale = compare(Path(argv[1]))

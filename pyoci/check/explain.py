@@ -59,6 +59,8 @@ def examine(
     if any(problem.code != "json-bom" for problem, _ in encoding):
         return Report(name, found if text else [Finding(found[0].problem, 0, 0, "", 0)])
     faults, depth, deepest_at = locate.faults(text)
+    if kind == "config" and not text.strip():
+        faults[0][0].hint = "`pyoci spec` makes a config.json"
     found += [_finding(source, problem, offset) for problem, offset in faults]
     if depth > jsontext.DEPTH:
         problem = Problem("json-depth", "", "the document is nested too deeply to be read")

@@ -192,7 +192,7 @@ class Reader:
             found = slips.explain(self.text, at, expected) if is_token else slips.bad_string(self.text, at)
             return Broken(*found)
         if not self.text.strip(" \t\n\r"):
-            return Broken("there is nothing in it", 0, "`pyoci spec` makes a config.json")
+            return Broken("there is nothing in it", 0)
         line = self.text.count("\n", 0, self.frames[-1].start) + 1 if self.frames else 0
         where = f" (opened in line {line})" if line else ""
         return Broken(f"the text ends where {expected} should be{where}", at)

@@ -60,7 +60,7 @@ def mode(octal: str) -> int:
 
 def _hint(before: str, char: str, word: str, expected: str) -> str:
     if not before:
-        return "config.json is JSON: it begins with {"
+        return "a document in JSON begins with {"
     if word and expected in (NAME, VALUE):
         return f'write "{word}"'
     if char == ";":

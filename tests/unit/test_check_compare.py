@@ -70,6 +70,14 @@ def test_differences(upstream: Path, name: str, path: tuple[str, ...], value: An
     assert compare.main(["compare", str(upstream)]) == 1
 
 
+def test_a_whole_checkout(upstream: Path, tmp_path: Path) -> None:
+    checkout = tmp_path / "runtime-spec"
+    (checkout / "schema").mkdir(parents=True)
+    for path in upstream.glob("*.json"):
+        path.rename(checkout / "schema" / path.name)
+    assert compare.compare(checkout)[0] == []
+
+
 def test_a_file_more_or_less(upstream: Path) -> None:
     (upstream / "config-plan9.json").write_text("{}")
     (upstream / "config-vm.json").unlink()

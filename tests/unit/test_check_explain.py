@@ -308,6 +308,12 @@ def test_text(data: bytes, code: str) -> None:
     assert explain.refusal(data, "config.json").code in (code, "schema-required")
 
 
+@pytest.mark.parametrize(("kind", "hint"), [("config", "`pyoci spec` makes a config.json"), ("state", "")])
+def test_an_empty_file(kind: str, hint: str) -> None:
+    (finding,) = explain.examine(b"\n", "x", kind=kind).findings
+    assert (finding.problem.message, finding.problem.hint) == ("there is nothing in it", hint)
+
+
 def test_refusal() -> None:
     data = json.dumps(spoil({"/process/cwd": "work", "/hostname": 5}), indent=1).encode()
     error = explain.refusal(data, "config.json")
