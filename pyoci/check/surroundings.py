@@ -5,6 +5,7 @@ import os
 import stat
 from typing import Any
 
+from pyoci._shim import lib
 from pyoci.check.problem import Problem, Report
 from pyoci.check.rules_process import is_bind
 from pyoci.check.semantic import HOOKS
@@ -41,7 +42,20 @@ def surroundings(spec: dict[str, Any], bundle: str) -> list[Problem]:
             if os.path.isabs(hook["path"]) and not os.access(hook["path"], os.X_OK):
                 text = f"{hook['path']} is not on this machine, or cannot be executed"
                 warnings("hook-missing", f"/hooks/{kind}/{index}/path", text)
+    _system_calls(spec.get("linux", {}).get("seccomp", {}), warnings)
     return errors.found + warnings.found
+
+
+def _system_calls(seccomp: dict[str, Any], warnings: Report) -> None:
+    """A rule for a system call of no such name does nothing, which opens a filter that forbids by name."""
+    if seccomp.get("defaultAction") not in ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG") or lib.pyoci_seccomp_open():
+        return
+    native = lib.pyoci_seccomp_native()
+    for index, rule in enumerate(seccomp.get("syscalls", [])):
+        for place, name in enumerate(rule["names"]):
+            if lib.pyoci_seccomp_number(native, name.encode("utf-8", "surrogatepass")) == -1:
+                text = f'libseccomp knows no system call "{name}"; the rule is left out'
+                warnings("seccomp-unknown", f"/linux/seccomp/syscalls/{index}/names/{place}", text)
 
 
 def _exists(path: str) -> bool:

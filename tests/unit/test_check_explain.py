@@ -388,6 +388,11 @@ def test_surroundings(tmp_path: Path) -> None:
         ("mount-source-missing", "/mounts/1/source")
     ]
     assert found({"/mounts/-": {**BIND, "source": "file"}}) == []
+    rules = [{"names": ["clone", "clonee", "\ud800"], "action": "SCMP_ACT_ERRNO"}]
+    seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}
+    at = "/linux/seccomp/syscalls/0/names"
+    assert found({"/linux/seccomp": seccomp}) == [("seccomp-unknown", f"{at}/{place}") for place in (1, 2)]
+    assert found({"/linux/seccomp": {**seccomp, "defaultAction": "SCMP_ACT_ERRNO"}}) == []
     hook = {"prestart": [{"path": str(tmp_path / "file")}, {"path": "/bin/sh"}]}
     assert found({"/hooks": hook}) == [("hook-missing", "/hooks/prestart/0/path")]
 
@@ -420,5 +425,6 @@ def test_every_code_of_this_side_is_shown_here() -> None:
         code for code in codes() if code.startswith(("schema-", "json-", "state-", "features-", "rootfs-"))
     }
     rest |= {"namespace-missing", "namespace-type", "mount-source-missing", "hook-missing", "null-member"}
+    rest |= {"seccomp-unknown"}
     assert {code for code in rest if f'"{code}"' not in here + locate} == set()
     assert USERS
