@@ -79,7 +79,7 @@ EXAMPLES = [
 ]  # fmt: skip
 _SIZES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _YES, _NO = ("true", "yes", "on", "1", "y"), ("false", "no", "off", "0", "n")
-_LONGEST = 100
+_LONGEST = 100  # no slip is longer, and looking for one in megabytes takes minutes
 
 
 def example(at: str) -> str:
@@ -89,6 +89,8 @@ def example(at: str) -> str:
 
 def instead(at: str, value: Any, wanted: str) -> str:
     """What to write in the place of a value that is not of the JSON type `wanted`, or ""."""
+    if isinstance(value, str) and len(value) > _LONGEST:
+        return example(at) if wanted == "object" else ""
     if wanted == "object":
         return _object(at, value) or example(at)
     if wanted == "array":
@@ -178,6 +180,8 @@ def word(value: str, words: tuple[str, ...]) -> str:
 @cache
 def near(value: str, words: tuple[str, ...]) -> str:
     """A "did you mean" hint, or ""."""
+    if len(value) > _LONGEST:
+        return ""
     same = [other for other in words if other.lower() == value.lower()]
     longer = [other for other in words if len(value) > 3 and other.lower().startswith(value.lower())]
     close = get_close_matches(value, words, 1, 0.75) if len(value) > 2 else []

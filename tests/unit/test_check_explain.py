@@ -148,6 +148,19 @@ def test_hints(at: str, value: Any, hint: str) -> None:
     assert schema.problems(spoil({at: value}), "config")[0].hint == hint
 
 
+LONG = "x " * 1_000_000
+
+
+@pytest.mark.parametrize(
+    "at", ["/process/args", "/process/terminal", "/process/user/uid", "/linux/namespaces/0/type"]
+)
+def test_no_hint_is_looked_for_in_megabytes(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("shlex.split", "get_close_matches", "re.fullmatch"):
+        monkeypatch.setattr(f"pyoci.check.habits.{name}", None)
+    (problem,) = schema.problems(spoil({at: LONG}), "config")
+    assert problem.hint == "" and len(problem.message) < 100
+
+
 @pytest.mark.parametrize(
     ("member", "hint"),
     [
