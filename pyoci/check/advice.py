@@ -96,8 +96,8 @@ def _process(
         text = "set-user-ID programs in the container can raise its privileges"
         report("new-privileges", "/process/noNewPrivileges", text, hint="set it to true")
     granted: dict[str, str] = {}
-    for kind, names in process.get("capabilities", {}).items():
-        for index, name in enumerate(names if isinstance(names, list) else []):
+    for kind in ("bounding", "effective", "inheritable", "permitted", "ambient"):
+        for index, name in enumerate(process.get("capabilities", {}).get(kind, [])):
             granted.setdefault(name, f"/process/capabilities/{kind}/{index}")
     for name, at in granted.items():
         if name in POWERFUL:

@@ -15,11 +15,14 @@ import pytest
 from fuzz.load_target import load_and_compile
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
-from property.mutations import DATA, SLIPS, mutate
+from property.mutations import DATA, SLIPS, load, mutate
+
+from pyoci.check import explain, formats
 
 COUNT = int(os.environ.get("PYOCI_FUZZ", "200"))
 CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
 CONFIGS = [json.loads(path.read_text()) for path in sorted((DATA / "engine-configs").glob("*.json"))]
+DOCUMENTS = load()
 FUZZ = settings(max_examples=COUNT, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
 TEXTS = st.one_of(st.text(max_size=20), st.sampled_from([slip for slip in SLIPS if isinstance(slip, str)]))
@@ -64,6 +67,22 @@ def test_changed_bytes(which: int, at: int, gone: int, new: bytes) -> None:
     raw = json.dumps(CONFIGS[which]).encode()
     at %= len(raw)
     load_and_compile(raw[:at] + new + raw[at + gone :])
+
+
+@seed(4)
+@FUZZ
+@given(st.integers(0, len(DOCUMENTS) - 1), st.integers(0, 1 << 64), st.integers(1, 3), st.booleans())
+def test_reports_on_changed_documents_of_all_kinds(which: int, start: int, times: int, systemd: bool) -> None:
+    """All that `validate` can be asked for, in every form."""
+    kind, value = DOCUMENTS[which]
+    random = Random(start)
+    for _ in range(times):
+        value = mutate(value, random) if value else value
+    bundle = "/nowhere" if kind == "config" else None
+    raw = json.dumps(value, indent=1).encode()
+    report = explain.examine(raw, "x", kind=kind, strict=True, systemd=systemd, bundle=bundle)
+    for form in formats.FORMATS.values():
+        form(report).encode()
 
 
 def test_both_ends_are_reached() -> None:

@@ -198,6 +198,10 @@ def test_a_member_in_the_wrong_place_must_be_of_its_type() -> None:
     assert [found.hint for found in schema.unknown(spoil({"/resources": "many"}), "config")] == [""]
 
 
+def test_advice_on_a_set_of_capabilities_that_nobody_knows() -> None:
+    assert errors(spoil({"/process/capabilities": {"other": [["CAP_KILL"]]}}), strict=True) == []
+
+
 def test_the_configuration_of_an_image() -> None:
     image = {"os": "linux", "config": {"Cmd": ["sh"]}, "rootfs": {"type": "layers"}}
     assert "configuration of an image" in schema.problems(image, "config")[0].hint
