@@ -11,7 +11,7 @@ from pyoci.check import habits
 from pyoci.check._generated_schemas import SCHEMAS
 from pyoci.check.locate import pointer
 from pyoci.check.problem import Problem, step
-from pyoci.check.rules_process import RLIMITS
+from pyoci.rlimit import NUMBERS
 
 Schema = dict[str, Any]
 KINDS = {
@@ -161,7 +161,7 @@ def _repeat(value: str, pattern: str) -> str:
     if size and "KMG" in pattern:
         return f'write "{size[1]}{size[2].upper()}B"'
     kind = f"RLIMIT_{value.upper().removeprefix('RLIMIT_')}"
-    return habits.near(kind, tuple(RLIMITS)) if "RLIMIT" in pattern else ""
+    return habits.near(kind, tuple(NUMBERS)) if "RLIMIT" in pattern else ""
 
 
 def shown(value: Any) -> str:
