@@ -27,6 +27,7 @@ MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 EXTENSION_SUFFIX = str(sysconfig.get_config_var("EXT_SUFFIX"))
 _EXEC = ["exec.c", "locate.c"]
 _SHARED = ["shared.c", "embed.c", "imports.c", "api.c", "locate.c"]
+_SECOND_HALF = "_Py_InitializeMain"  # of Python's start, which _signal wants
 # stat.py is a wrapper of _stat, which has all of it that is used here
 _OTHER_INITS = {"marshal": "PyMarshal_Init", "_warnings": "_PyWarnings_Init", "stat": "PyInit__stat"}
 
@@ -115,9 +116,10 @@ def build_shared(target: Path, flags: list[str]) -> None:
     library = Path(str(sysconfig.get_config_var("LIBDIR")), str(sysconfig.get_config_var("INSTSONAME")))
     if not sysconfig.get_config_var("Py_ENABLE_SHARED") or not library.is_file():
         raise BuildError(f"{library} is missing")
-    write_tables(
-        target.parent, defined_symbols(library, ["-D", "--defined-only"]), freeze.encodings(), linked=False
-    )
+    symbols = defined_symbols(library, ["-D", "--defined-only"])
+    if _SECOND_HALF not in symbols:  # Python 3.14
+        raise BuildError(f"{library} begins with Python's core alone only for good: it has no {_SECOND_HALF}")
+    write_tables(target.parent, symbols, freeze.encodings(), linked=False)
     command = [*compiler(), *flags, *embed_flags(target.parent, "shared")]
     command += defines(PYOCI_LIBPYTHON=str(library), PYOCI_PYTHON_MINOR=MINOR)
     command += [*(str(LAUNCHER / name) for name in _SHARED), "-ldl"]
