@@ -91,7 +91,7 @@ enum plan_opcode {
     OP_IO_PRIORITY,      /* numbers[0] */
     OP_PERSONALITY,      /* numbers[0] */
     OP_UMASK,            /* numbers[0] */
-    OP_CWD,              /* texts[0]; OPF_EARLY: permission denied is no failure yet */
+    OP_CWD,              /* texts[0]; OPF_EARLY: permission denied is no failure yet; OPF_JOINED: it has to be there */
     OP_BOUNDING,         /* numbers[0]: capabilities kept */
     OP_USER,             /* numbers: uid, gid, count of groups; texts[0]: uint32_t groups[]; OPF_NO_GROUPS */
     OP_CAPABILITIES,     /* numbers: effective, permitted, inheritable, ambient */

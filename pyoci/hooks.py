@@ -49,10 +49,14 @@ def _run_one(hook: "dict[str, Any]", state: bytes, name: str, pointer: str) -> N
     if path[:1] != "/":
         message = f"{name} hook {path}: the path is not absolute"
         raise OciError("hook", message, pointer=f"{pointer}/path", obj=path)
-    timeout = hook.get("timeout")
+    timeout, env = hook.get("timeout"), hook.get("env")
     try:
         status, output = child.run(
-            path, hook.get("args") or [path], hook.get("env") or [], stdin=state, timeout=timeout
+            path,
+            hook.get("args") or [path],
+            _own_environment() if env is None else env,
+            stdin=state,
+            timeout=timeout,
         )
     except OSError as error:
         message = f"{name} hook {path} cannot be started"
@@ -69,6 +73,11 @@ def _run_one(hook: "dict[str, Any]", state: bytes, name: str, pointer: str) -> N
         text = f"{name} hook {path} failed: {child.describe(status)}"
     shown = child.one_line(output)
     raise OciError("hook", f"{text}: {shown}" if shown else text, pointer=pointer, obj=path)
+
+
+def _own_environment() -> list[str]:
+    """What a hook without `env` gets on the host, as with other runtimes: it may look programs up by PATH."""
+    return [b"=".join(item).decode("utf-8", "surrogateescape") for item in posix.environ.items()]
 
 
 def _missing_hint(path: str) -> str:

@@ -67,7 +67,7 @@ void op_cwd(const struct plan_op *op) {
     if (init.cwd_done)
         return;
     fd = sys_openat2(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0, RESOLVE_NO_MAGICLINKS);
-    if (fd < 0 && errno == ENOENT)
+    if (fd < 0 && errno == ENOENT && !(op->flags & OPF_JOINED))
         fd = open_or_create(get(REG_ROOT), path, TARGET_DIRECTORY, 0755, 0);
     if (fd < 0 || fchdir(fd) < 0) {
         if (!(op->flags & OPF_EARLY) || (errno != EACCES && errno != EPERM))

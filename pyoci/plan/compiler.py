@@ -83,7 +83,7 @@ def _finish(
     plan.add(lib.OP_STDIO_NULL, "", "standard files")
     process.add_settings(plan, wanted)
     process.add_personality(plan, spec)
-    process.add_identity(plan, wanted, privileges, can_set_groups=facts.can_set_groups)
+    process.add_identity(plan, wanted, privileges, can_set_groups=facts.can_set_groups, joined=False)
     process.add_program(plan, spec, wanted, privileges, facts, wait=facts.wait_start, first=True)
     return plan
 
@@ -114,7 +114,7 @@ def compile_exec(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts,
     plan.add(lib.OP_STDIO_NULL, "", "standard files")
     process.add_settings(plan, wanted)
     process.add_personality(plan, spec)
-    process.add_identity(plan, wanted, privileges, can_set_groups=facts.can_set_groups)
+    process.add_identity(plan, wanted, privileges, can_set_groups=facts.can_set_groups, joined=True)
     process.add_program(plan, spec, wanted, privileges, facts, wait=False, first=False)
     return Compiled(Plan(), plan, privileges.warnings)
 

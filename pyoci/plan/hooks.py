@@ -14,6 +14,7 @@ def add(plan: Plan, spec: "dict[str, Any]", name: str, states: dict[str, tuple[b
     for index, hook in enumerate((spec.get("hooks") or {}).get(name) or ()):
         path = hook["path"]
         arguments = [path, *(hook.get("args") or ())]
+        # Not the runtime's: the program may be the container's. Nor the container's: it may be the host's (LD_PRELOAD).
         environment = hook.get("env") or []
         counts = len(arguments) << 32 | len(environment)
         plan.add(

@@ -161,14 +161,18 @@ class Privileges:
 
 
 def add_identity(
-    plan: Plan, process: "dict[str, Any]", privileges: Privileges, *, can_set_groups: bool
+    plan: Plan, process: "dict[str, Any]", privileges: Privileges, *, can_set_groups: bool, joined: bool
 ) -> None:
-    """User, groups, umask, directory, capabilities; the order is the kernel's: each step needs what a later one gives up."""
+    """User, groups, umask, directory, capabilities; the order is the kernel's: each step needs what a later one gives up.
+
+    A directory that is missing is made for the container's first process only.
+    """
     user = process.get("user") or {}
     uid, gid = user.get("uid", 0), user.get("gid", 0)
     groups = user.get("additionalGids") or []
     cwd = process.get("cwd") or "/"
-    plan.add(lib.OP_CWD, "/process/cwd", f"directory {cwd}", flags=lib.OPF_EARLY, texts=(cwd,))
+    there = lib.OPF_JOINED if joined else 0
+    plan.add(lib.OP_CWD, "/process/cwd", f"directory {cwd}", flags=lib.OPF_EARLY | there, texts=(cwd,))
     plan.add(lib.OP_STDIO_OWNER, "/process/user", "owner of the standard files", numbers=(uid,))
     plan.add(
         lib.OP_BOUNDING, "/process/capabilities/bounding", "bounding set", numbers=(privileges.bounding,)
@@ -188,7 +192,7 @@ def add_identity(
         texts=(_struct.pack(f"={len(groups)}I", *groups),) if groups else (),
         numbers=(uid, gid, len(groups)),
     )
-    plan.add(lib.OP_CWD, "/process/cwd", f"directory {cwd}", texts=(cwd,))
+    plan.add(lib.OP_CWD, "/process/cwd", f"directory {cwd}", flags=there, texts=(cwd,))
     if user.get("umask") is not None:
         plan.add(lib.OP_UMASK, "/process/user/umask", f"umask {user['umask']:04o}", numbers=(user["umask"],))
 

@@ -192,12 +192,25 @@ def test_arguments_and_environment_are_exact(log: Log, kind: str) -> None:
     ]
 
 
-@pytest.mark.differs(runc="runc passes its own environment to a hook without one")
-def test_without_env_the_environment_is_empty(log: Log) -> None:
+def test_without_env_a_hook_on_the_host_has_the_callers_environment(log: Log) -> None:
     script = f"/usr/bin/env > {log.folder}/env"
     log.made.config["hooks"]["createRuntime"] = [{"path": "/bin/sh", "args": ["sh", "-c", script]}]
-    log.made.create(env={"SECRET": "x", "PATH": "/bin"})
-    assert "SECRET" not in log.read("env")
+    log.made.create(env={"OF_THE_CALLER": "x \xfc", "PATH": "/bin"})
+    assert "OF_THE_CALLER=x \xfc" in log.read("env").splitlines()
+
+
+@pytest.mark.parametrize("kind", ["createContainer", "startContainer"])
+@pytest.mark.differs(runc="runc passes the container's environment, LD_PRELOAD with it, to these hooks")
+def test_without_env_a_hook_in_the_container_has_none(log: Log, kind: str) -> None:
+    inside = "/log" if kind == "startContainer" else str(log.folder)
+    log.made.process["env"].append("LD_PRELOAD=/evil.so")
+    hook = {
+        "path": "/bin/sh",
+        "args": ["sh", "-c", f"/usr/bin/env > {inside}/env || /bin/env > {inside}/env"],
+    }
+    log.made.config["hooks"][kind] = [hook]
+    log.made.run(env={"OF_THE_CALLER": "x", "PATH": "/bin"}, check=False)
+    assert "OF_THE_CALLER" not in log.read("env") and "LD_PRELOAD" not in log.read("env")
 
 
 def test_without_args_a_hook_gets_its_path(log: Log) -> None:
