@@ -82,11 +82,11 @@ class Creation:
     def _write_intent(self) -> None:
         """Before anything else is made, what is going to be made is written down."""
         request = self.request
-        interrupt.hold()
+        before = interrupt.hold()
         try:
             self.entry = state.create(request.root, request.id)
         finally:
-            interrupt.release()
+            interrupt.release(before)
         if request.cgroup_manager != "disabled":
             from pyoci import cgroups
 

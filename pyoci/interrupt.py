@@ -21,14 +21,14 @@ def heed() -> None:
             _signal.signal(number, _interrupt)
 
 
-def hold() -> None:
-    """Let these signals wait until release(): between making something and knowing of it."""
-    _signal.pthread_sigmask(_signal.SIG_BLOCK, _HEEDED)
+def hold() -> "set[int]":
+    """Let these signals wait until release(): between making something and knowing of it. Returns what release() wants."""
+    return _signal.pthread_sigmask(_signal.SIG_BLOCK, _HEEDED)
 
 
-def release() -> None:
-    """The end of hold(). Raises OciError "interrupted" for a signal that came meanwhile."""
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _HEEDED)
+def release(before: "set[int]") -> None:
+    """The end of hold(), whose caller may have some blocked. Raises OciError "interrupted" for a signal that came meanwhile."""
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -190,11 +190,11 @@ class Init:
         except ChildProcessError:
             posix.close(pidfd)
             raise reply.garbled("a process that is none of ours") from None
-        interrupt.hold()
+        before = interrupt.hold()
         posix.close(self.pidfd)
         self._reap()
         self.pid, self.pidfd = pid, pidfd
-        interrupt.release()
+        interrupt.release(before)
         if self.trace:
             self.trace.became(pid)
 

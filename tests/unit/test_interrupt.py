@@ -32,13 +32,22 @@ def test_a_signal_raises() -> None:
 
 
 def test_a_held_signal_raises_once_it_is_released() -> None:
-    interrupt.hold()
+    before = interrupt.hold()
     os.kill(os.getpid(), signal.SIGTERM)
     known = os.getpid()
     with pytest.raises(OciError, match="ended by signal 15"):
-        interrupt.release()
+        interrupt.release(before)
     assert known
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_signals_that_the_caller_has_blocked_stay_blocked() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        interrupt.release(interrupt.hold())
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == {signal.SIGHUP}
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 @pytest.mark.parametrize(("code", "known"), [("interrupted", True), ("cgroup", False)])
