@@ -149,9 +149,8 @@ class Creation:
             if cgroup_fd >= 0:
                 posix.close(cgroup_fd)
         clock.lap("spawn", "/linux/namespaces")
-        if (
-            self.manager is not None and self.manager.late
-        ):  # before the maps make it a process of another user
+        if self.manager is not None and self.manager.late:
+            # before the maps make it a process of another user
             self.manager.add(self.init.pid)
             self.entry.record["cgroup"] = self.manager.record()
             clock.lap("cgroup join", "/linux/cgroupsPath")

@@ -1,7 +1,7 @@
 """launch: the container's init is started, fed with plans, listened to, and its failures become errors.
 
 One conversation at a time: a plan is sent, the init answers DONE (the next plan, please) or READY (set-up is complete) or
-ERROR, or it is gone.
+ERROR, or it is gone. BORN, in the middle of a plan, tells that a child goes on in its place.
 """
 
 import posix
@@ -103,7 +103,7 @@ class Init:
             raise self._died()
 
     def expect(self, expected: int) -> None:
-        """Listen until the init says `expected` (REPLY_DONE, REPLY_READY). Raises OciError for a failure."""
+        """Listen until the init says `expected` (REPLY_DONE, REPLY_READY, REPLY_BORN). Raises OciError for a failure."""
         while True:
             kind = self._receive()
             if kind == expected:

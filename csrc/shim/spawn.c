@@ -108,14 +108,12 @@ static long start_child(uint64_t more_flags) {
         .stack = (uint64_t)(uintptr_t)child->stack,
         .stack_size = STACK_SIZE,
     };
-    long pid;
 
     if (child->options.cgroup_fd >= 0) {
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = (uint64_t)child->options.cgroup_fd;
     }
-    pid = raw_clone3(&arguments, sizeof(arguments), run_child, child);
-    return pid;
+    return raw_clone3(&arguments, sizeof(arguments), run_child, child);
 }
 
 static void report(long result) {

@@ -73,7 +73,7 @@ def advice(spec: dict[str, Any]) -> list[Problem]:
     report = Report(severity="advice")
     linux = spec.get("linux", {})
     namespaces = {item["type"]: item.get("path", "") for item in linux.get("namespaces", [])}
-    _process(spec.get("process", {}), linux, namespaces, report)
+    _process(spec.get("process", {}), namespaces, report)
     _isolation(spec, linux, namespaces, report)
     _limits(linux.get("resources", {}), report)
     _devices(linux, report)
@@ -84,9 +84,7 @@ def advice(spec: dict[str, Any]) -> list[Problem]:
     return report.found
 
 
-def _process(
-    process: dict[str, Any], linux: dict[str, Any], namespaces: dict[str, str], report: Report
-) -> None:
+def _process(process: dict[str, Any], namespaces: dict[str, str], report: Report) -> None:
     user = process.get("user", {})
     if not user.get("uid") and "user" not in namespaces:
         text = "the process is root, and root of the host should it get out"

@@ -39,9 +39,9 @@ def add(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
     listed = {mounts.normal(device["path"]) for device in own}
     for path, (major, minor) in DEFAULT.items():
         if path not in listed:
-            _add(plan, spec, facts, path, _S_IFCHR | 0o666, _number(major, minor), 0, 0, "")
+            _add(plan, spec, path, _S_IFCHR | 0o666, _number(major, minor), 0, 0, "")
     for index, device in enumerate(own):
-        _add_listed(plan, spec, facts, device, f"/linux/devices/{index}")
+        _add_listed(plan, spec, device, f"/linux/devices/{index}")
     for content, path in LINKS:
         plan.add(lib.OP_SYMLINK, "", f"link {path}", fd=lib.REG_ROOT, texts=(content, path))
     if facts.kcore:
@@ -62,9 +62,7 @@ def _number(major: int, minor: int) -> int:
     return (minor & 0xFF) | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12 | (major & ~0xFFF) << 32
 
 
-def _add_listed(
-    plan: Plan, spec: "dict[str, Any]", facts: Facts, device: "dict[str, Any]", pointer: str
-) -> None:
+def _add_listed(plan: Plan, spec: "dict[str, Any]", device: "dict[str, Any]", pointer: str) -> None:
     kind = device.get("type") or ""
     if kind not in _TYPES:
         raise OciError(
@@ -78,13 +76,12 @@ def _add_listed(
     number = 0 if kind == "p" else _number(device.get("major", 0), device.get("minor", 0))
     uid, gid = device.get("uid") or 0, device.get("gid") or 0
     path = mounts.normal(device["path"])  # a slash at the end would ask for a directory
-    _add(plan, spec, facts, path, _TYPES[kind] | permissions, number, uid, gid, pointer)
+    _add(plan, spec, path, _TYPES[kind] | permissions, number, uid, gid, pointer)
 
 
 def _add(
     plan: Plan,
     spec: "dict[str, Any]",
-    facts: Facts,
     path: str,
     mode: int,
     number: int,

@@ -96,8 +96,7 @@ def early(spec: "dict[str, Any]", made: int = 0, cgroup_fds: int = 0) -> Plan:
     found = birth(spec)
     add_cgroup(plan, cgroup_fds)
     for kind, path, index in found.joined:
-        pointer = f"/linux/namespaces/{index}"
-        add_join(plan, kind, path, pointer)
+        add_join(plan, kind, path, f"/linux/namespaces/{index}")
     if found.forks:
         add_fork(plan, found.born, "/linux/namespaces")
     if has(spec, "user") and (found.forks or not found.born & NEWUSER):

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from . import bundle, leaks
 from .runtime import PATIENCE, Result, Runtime
@@ -315,9 +315,3 @@ class Container:
         """Start `run` or `create` without waiting for it."""
         self.save()
         return self.runtime.spawn(verb, "--bundle", str(self.directory), *options, self.id, **popen)
-
-
-def pipe_text(handle: IO[bytes] | None) -> str:
-    """All text of a pipe of a `Popen`."""
-    assert handle is not None
-    return handle.read().decode("utf-8", "replace")

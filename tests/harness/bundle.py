@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-BUSYBOX = "/usr/bin/busybox"
 FOLDERS = ("bin", "dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "var")
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home:/bin/sh\n"
 GROUP = "root:x:0:\nstaff:x:50:user\nuser:x:1000:\n"
