@@ -123,11 +123,11 @@ def _join(
 ) -> None:
     """The init is born in the container's cgroup and told to join its namespaces and to become the process."""
     pid = entry.record["pid"]
-    joined = _joined(spec, pid)
     tasks: list[int] = []
     cgroup_fd = -1
     pidfd = _open_process(entry)
     try:
+        joined = _joined(spec, pid)
         tasks, cgroup_fd = _cgroup_fds(request, entry, pid)
         clock.lap("cgroup", "/linux/cgroupsPath")
         facts = _facts(entry, spec, pid, kept)
@@ -198,7 +198,7 @@ def _facts(entry: store.Entry, spec: "dict[str, Any]", pid: int, kept: inherited
     facts = Facts(entry.record["rootfs"], entry.id)
     if namespaces.has(spec, "user"):
         facts.capabilities = _ALL_CAPABILITIES
-        facts.can_set_groups = files.read(f"/proc/{pid}/setgroups").strip() == b"allow"
+        facts.can_set_groups = _may_set_groups(entry.id, pid)
     else:
         facts.capabilities = lib.pyoci_permitted_capabilities()
     facts.no_new_keyring = entry.record["flags"].get("no_new_keyring", False)
@@ -209,6 +209,14 @@ def _facts(entry: store.Entry, spec: "dict[str, Any]", pid: int, kept: inherited
     if facts.seccomp:
         clock.within(began, "seccomp filter", "/linux/seccomp")
     return facts
+
+
+def _may_set_groups(id: str, pid: int) -> bool:
+    """Whether the user namespace of the container's process allows setgroups(2). Raises OciError when it has just ended."""
+    try:
+        return files.read(f"/proc/{pid}/setgroups").strip() == b"allow"
+    except (FileNotFoundError, ProcessLookupError):
+        raise container.not_running(id) from None
 
 
 def _cgroup_fds(request: "ExecRequest", entry: store.Entry, pid: int) -> tuple[list[int], int]:

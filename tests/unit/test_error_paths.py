@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyoci import boot, ps
+from pyoci import boot, execute, ps
 from pyoci.cli import program
 from pyoci.errors import OciError
 
@@ -32,6 +32,14 @@ def test_a_cgroup_whose_processes_cannot_be_listed() -> None:
         ps._of_cgroup("/sys/fs/cgroup/x", read)
     assert (caught.value.code, caught.value.obj) == ("cgroup-read", "/sys/fs/cgroup/x")
     assert caught.value.text() == "processes of cgroup /sys/fs/cgroup/x: permission denied"
+
+
+def test_a_container_that_ends_while_exec_looks_at_it() -> None:
+    gone = posix.posix_spawn("/bin/true", ["true"], {})
+    posix.waitpid(gone, 0)
+    with pytest.raises(OciError) as caught:
+        execute._may_set_groups("box", gone)
+    assert (caught.value.code, caught.value.obj) == ("not-running", "box")
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
