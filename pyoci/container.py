@@ -1,7 +1,6 @@
 """The lifecycle of a container: the one place that knows the order of things (runtime.md, Lifecycle)."""
 
 import posix
-import select
 
 from pyoci import cleanup, clock, ending, files, log
 from pyoci import state as store
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from pyoci.trace import Trace
 
 _SIGKILL = 9
-_DEATH_SECONDS = 10.0
-_THAW_SECONDS = 0.2
+_DEATH_MILLISECONDS = 10000
+_THAW_MILLISECONDS = 200
 _LARGEST_ANSWER = 1 << 20  # bytes; an init that is not itself any more might write for ever
 
 
@@ -303,10 +302,10 @@ def _kill_and_wait(entry: store.Entry) -> None:
     if pidfd < 0:
         return
     _thaw(entry)
-    dead = _wait_for_death(pidfd, _THAW_SECONDS)
+    dead = ending.within(pidfd, _THAW_MILLISECONDS)
     if not dead:
         _signal_all(entry, _SIGKILL)
-        dead = _wait_for_death(pidfd, _DEATH_SECONDS)
+        dead = ending.within(pidfd, _DEATH_MILLISECONDS)
     posix.close(pidfd)
     if not dead:
         hint = "a process in uninterruptible sleep, or a frozen cgroup, holds it up"
@@ -327,12 +326,6 @@ def _thaw(entry: store.Entry) -> None:
         manager = _manager(entry)
         if manager is not None:
             manager.thaw()
-
-
-def _wait_for_death(pidfd: int, seconds: float) -> bool:
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(int(seconds * 1000)))
 
 
 def delete(root: str, id: str, force: bool) -> None:

@@ -23,6 +23,13 @@ def is_init(pid: int) -> bool:
         return False
 
 
+def within(pidfd: int, milliseconds: int) -> bool:
+    """Whether a process has ended, or ends in that time."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(milliseconds))
+
+
 def early(pid: int, pidfd: int) -> bool:
     """Whether an init that has closed its socket ended instead of becoming the program.
 
@@ -30,10 +37,8 @@ def early(pid: int, pidfd: int) -> bool:
     """
     if not is_init(pid):
         return False
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
     for _ in range(_MILLISECONDS):
-        if poll.poll(1):
+        if within(pidfd, 1):
             return is_init(pid)
         if not is_init(pid):
             return False

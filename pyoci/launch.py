@@ -5,7 +5,6 @@ ERROR, or it is gone. BORN, in the middle of a plan, tells that a child goes on 
 """
 
 import posix
-import select
 
 from pyoci import ending, interrupt, reply
 from pyoci._shim import ffi, lib
@@ -227,13 +226,7 @@ class Init:
 
     def _has_ended(self) -> bool:
         """Its socket is closed a moment before a process has ended; one that only closed its socket must not hold us up."""
-        return _ends(self.pidfd, _DEATH_MILLISECONDS)
-
-
-def _ends(pidfd: int, milliseconds: int) -> bool:
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(milliseconds))
+        return ending.within(self.pidfd, _DEATH_MILLISECONDS)
 
 
 def _not_born(error: int, born: int) -> OciError:

@@ -15,7 +15,7 @@ from pyoci.check.problem import Problem, step
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _TOKEN = re.compile(
-    r'(?P<string>"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")'
+    rf'(?P<string>{slips.STRING.pattern}")'
     r"|(?P<number>-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(?![0-9A-Za-z.])"
     r"|(?P<word>true|false|null)(?![0-9A-Za-z_])"
     r"|(?P<mark>[\[\]{}:,])"

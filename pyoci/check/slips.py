@@ -4,6 +4,7 @@ import re
 
 NAME = "a name in double quotes"
 VALUE = "a value"
+# a text without the quote at its end
 STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*')
 _BEGINS_VALUE = re.compile(r'["\[{]|-?[0-9]|(?:true|false|null)\b')
 _WORD = re.compile(r"[A-Za-z_$/~][^\s,:=\]}\"]*")

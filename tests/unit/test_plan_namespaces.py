@@ -32,7 +32,7 @@ def test_a_new_namespace_is_entered_at_its_moment(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", FLAGS)
-def test_a_joined_namespace_is_joined_before_birth(kind: str) -> None:
+def test_a_joined_namespace_is_joined_by_the_init(kind: str) -> None:
     made = plans.spec(linux__namespaces=plans.namespaces("pid", **{kind: "/proc/9/ns/x"}))
     found = namespaces.birth(made)
     assert found.unshared == 0
