@@ -28,7 +28,7 @@ def hold() -> "set[int]":
 
 def release(before: "set[int]") -> None:
     """The end of hold(), whose caller may have some blocked. Raises OciError "interrupted" for a signal that came meanwhile."""
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [number for number in _HEEDED if number not in before])
 
 
 def _interrupt(number: int, frame: object) -> None:
