@@ -1,4 +1,4 @@
-"""Helper programs on the host: started with nothing of ours but their input, watched, and always reaped."""
+"""Helper programs on the host: started with nothing of ours but what they are given, watched, and always reaped."""
 
 import fcntl
 import posix
