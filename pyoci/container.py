@@ -35,7 +35,9 @@ def create(request: "CreateRequest") -> int:
         if creation.init.terminal >= 0:
             send_terminal(request.console_socket, creation.init.terminal)
         creation.commit("created")
+        interrupt.ignore()
     except BaseException:
+        interrupt.ignore()
         creation.undo()
         raise
     finally:
@@ -65,7 +67,10 @@ def run(request: "CreateRequest") -> int:
         creation.init.wait_exec()
         clock.lap("wait for the program's start")
         _poststart(creation.entry, creation.init.pid)
+        if request.detach:
+            interrupt.ignore()
     except BaseException:
+        interrupt.ignore()
         creation.undo()
         raise
     finally:

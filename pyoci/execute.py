@@ -58,7 +58,10 @@ def execute(request: "ExecRequest") -> int:
     init.oom = lambda: container.memory(entry)
     try:
         signals = _launch(request, entry, spec, process, init, kept)
+        if request.detach:
+            interrupt.ignore()
     except BaseException:
+        interrupt.ignore()
         init.kill()
         raise
     finally:

@@ -31,6 +31,12 @@ def release(before: "set[int]") -> None:
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [number for number in _HEEDED if number not in before])
 
 
+def ignore() -> None:
+    """From now on these signals do nothing: what was to be done is done, or is being taken back."""
+    for number in _HEEDED:
+        _signal.signal(number, _signal.SIG_IGN)
+
+
 def _interrupt(number: int, frame: object) -> None:
-    _signal.signal(number, _signal.SIG_IGN)  # taking back must not be interrupted in its turn
+    ignore()
     raise OciError("interrupted", f"ended by signal {number}", obj=str(number), status=128 + number)

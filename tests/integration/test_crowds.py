@@ -242,6 +242,31 @@ def test_a_call_killed_at_exact_system_calls(box: Boxes, folder: Path, scratch: 
     assert killed > STEPS * 3 // 4  # a call more or less of one name, and the last moments are missed
 
 
+LAST_CALLS = 12
+
+
+@pytest.mark.only("pyoci")
+def test_a_create_that_is_asked_to_end_in_its_last_moments(box: Boxes, folder: Path) -> None:
+    """Either it says that it has failed and leaves nothing, or it succeeds: never one with the other's status."""
+    if reason := can_trace():
+        pytest.skip(reason)
+    made = box("/bin/echo", "hi")
+    made.save()
+    calls = calls_made(made, folder, "create")
+    made.runtime.call("delete", "--force", made.id).ok()
+    for name, number in calls[-LAST_CALLS:]:
+        inject = f"inject={name}:signal=TERM:when={number}"
+        words = made.runtime.argv("create", "-b", str(made.directory), made.id)
+        with (folder / "errors").open("w+") as errors:
+            command = ["strace", "-o", "/dev/null", "-e", inject, *words]
+            found = subprocess.run(command, stdin=errors, stdout=subprocess.DEVNULL, stderr=errors)
+            errors.seek(0)
+            assert "Traceback" not in errors.read(), (name, number)
+        assert found.returncode in (0, 128 + signal.SIGTERM), (name, number)
+        assert made.runtime.exists(made.id) == (found.returncode == 0), (name, number)
+        made.runtime.call("delete", "--force", made.id).ok()
+
+
 @pytest.mark.only("pyoci")
 def test_a_damaged_record_is_no_reason_to_keep_the_container(box: Boxes, folder: Path, scratch: Path) -> None:
     made = box("/bin/echo", "hi")

@@ -50,6 +50,13 @@ def test_signals_that_the_caller_has_blocked_stay_blocked() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
+def test_what_is_taken_back_is_not_interrupted_by_another_signal() -> None:
+    with pytest.raises(OciError, match="ended by signal 2"):
+        os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGHUP)
+
+
 @pytest.mark.parametrize(("code", "known"), [("interrupted", True), ("cgroup", False)])
 def test_a_cgroup_that_was_just_made_is_still_known_after_a_signal(code: str, known: bool) -> None:
     def create() -> None:
