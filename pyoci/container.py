@@ -106,7 +106,7 @@ def _foreground(creation: "Creation", signals: "Signals | None") -> int:
         init.close()
     clock.lap("the program runs", kind="idle")
     if not creation.request.keep:
-        delete(creation.request.root, creation.request.id, True)
+        delete(creation.request.root, creation.request.id, True, only=init.pid)
     if creation.trace:
         creation.trace.save()
     return status
@@ -333,10 +333,16 @@ def _thaw(entry: store.Entry) -> None:
             manager.thaw()
 
 
-def delete(root: str, id: str, force: bool) -> None:
-    """`delete`: undo what create made. A running container is refused unless forced. Raises OciError."""
+def delete(root: str, id: str, force: bool, *, only: int = 0) -> None:
+    """`delete`: undo what create made. A running container is refused unless forced. Raises OciError.
+
+    only  the pid of the container that is meant, 0 for any: a new one may have got the id of one that was deleted
+    """
     try:
         entry = store.open(root, id, lock=True)
+        if only and entry.record["pid"] != only:
+            entry.close()
+            return
     except OciError as error:
         if force and error.code in ("not-found", "invalid-id"):
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,27 @@ def test_detach_returns_at_once_and_leaves_it_running(box: Boxes) -> None:
         assert (found.out, found.err) == ("", "")
         assert made.status == "running"
         made.stop()
+
+
+@pytest.mark.differs(runc="it removes the record of the new one", strict=False)
+def test_run_leaves_alone_who_got_its_id(box: Boxes) -> None:
+    """The container is deleted, its id given away, before `run` is rid of the output."""
+    made = box.sh("seq 1 3000; touch /written; exec sleep 1000")
+    made.process["terminal"] = True
+    process = made.spawn("run", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pipesize=4096)
+    assert process.stdout
+    end = time.monotonic() + PATIENCE
+    while not (made.rootfs / "written").exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    made.delete("--force")
+    made.process.update(terminal=False, args=["/bin/sleep", "1000"])
+    made.launch()
+    process.stdout.read()
+    process.stdout.close()
+    assert process.wait(PATIENCE) == 128 + signal.SIGKILL
+    assert made.status == "running"
+    made.stop()
 
 
 def test_standard_input_is_inherited(box: Boxes) -> None:
