@@ -172,6 +172,16 @@ class Creation:
                 self._write_maps()
             else:
                 self.init.go()
+        if any(kind == "user" for kind, _, _ in birth.joined) and not birth.born & namespaces.NEWUSER:
+            if not birth.forks:  # then it has joined only when the plan is done
+                self._wait_early()
+            self._can_set_groups = may_set_groups(self.init.pid)
+
+    def _wait_early(self) -> None:
+        from pyoci._shim import lib
+
+        self.init.expect(lib.REPLY_DONE)
+        self._early = False
 
     def _write_maps(self) -> None:
         from pyoci import idmap
@@ -293,6 +303,11 @@ class Creation:
         if self.entry.directory >= 0:
             cleanup.destroy_anyway(self.entry, self.manager)
         clock.lap("undo")
+
+
+def may_set_groups(pid: int) -> bool:
+    """Whether setgroups(2) is allowed in the user namespace of a process (user_namespaces(7)). Raises OSError."""
+    return files.read(f"/proc/{pid}/setgroups").strip() == b"allow"
 
 
 def set_oom_score(pid: int, value: int, rootless: bool) -> None:

@@ -217,7 +217,7 @@ def _facts(entry: store.Entry, spec: "dict[str, Any]", pid: int, kept: inherited
 def _may_set_groups(id: str, pid: int) -> bool:
     """Whether the user namespace of the container's process allows setgroups(2). Raises OciError when it has just ended."""
     try:
-        return files.read(f"/proc/{pid}/setgroups").strip() == b"allow"
+        return creation.may_set_groups(pid)
     except (FileNotFoundError, ProcessLookupError):
         raise container.not_running(id) from None
 

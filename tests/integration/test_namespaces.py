@@ -305,6 +305,25 @@ def test_a_user_namespace_joined_by_path(box: Boxes) -> None:
     assert lines[2].split() == ["0", "100000", "65536"]
 
 
+@pytest.mark.differs(runc="runc 1.1.5 wants mappings for a joined user namespace too")
+@pytest.mark.parametrize("forks", [False, True])
+def test_a_joined_user_namespace_that_denies_setgroups(box: Boxes, forks: bool) -> None:
+    command = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    process = subprocess.Popen([*command, "sh", "-c", "echo; exec sleep 1000"], stdout=subprocess.PIPE)
+    assert process.stdout and process.stdout.readline()
+    made = box("/bin/id", "-u")
+    made.config["mounts"] = []
+    made.linux.update(maskedPaths=[], readonlyPaths=[])
+    made.namespace("user", f"/proc/{inner(process)}/ns/user")
+    for kind in ("pid", "network", "ipc", "uts", "cgroup") if not forks else ():
+        made.no_namespace(kind)
+    found = made.run(check=False)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert found.ok().out == "0\n"
+
+
 # -- time
 
 
