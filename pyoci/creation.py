@@ -11,7 +11,7 @@ import posix
 import time
 
 from pyoci import bundle as bundles
-from pyoci import cleanup, clock, files, inherited, interrupt, launch, log, rlimit, state
+from pyoci import cleanup, clock, files, inherited, interrupt, launch, log, rlimit, state, userns
 from pyoci.document import document, halves
 from pyoci.errors import OciError, from_os_error
 from pyoci.plan import compiler, namespaces
@@ -59,7 +59,8 @@ class Creation:
         self.entry = state.Entry(request.root, request.id, -1, {})
         self.manager: Manager | None = None
         self._fds: list[int] = []
-        self._can_set_groups = True
+        self._can_set_groups = namespaces.is_new(self.spec, "user") or userns.may_set_groups("self")
+        self._nested = userns.is_nested()
         self._early = False
 
     def make(self) -> None:
@@ -91,7 +92,9 @@ class Creation:
             from pyoci import cgroups
 
             systemd = request.cgroup_manager == "systemd"
-            self.manager = cgroups.manager(self.spec, request.id, systemd=systemd, rootless=self.rootless)
+            # root of a user namespace is not root of the cgroups
+            rootless = self.rootless or (request.rootless is None and not systemd and self._nested)
+            self.manager = cgroups.manager(self.spec, request.id, systemd=systemd, rootless=rootless)
             self.manager.keep_existing()
             self.init.oom = self.manager.oom
         record = state.new_record(request.id, self.bundle.path, self.bundle.rootfs, posix.getpid())
@@ -175,7 +178,7 @@ class Creation:
         if any(kind == "user" for kind, _, _ in birth.joined) and not birth.born & namespaces.NEWUSER:
             if not birth.forks:  # then it has joined only when the plan is done
                 self._wait_early()
-            self._can_set_groups = may_set_groups(self.init.pid)
+            self._can_set_groups = userns.may_set_groups(self.init.pid)
 
     def _wait_early(self) -> None:
         from pyoci._shim import lib
@@ -246,6 +249,7 @@ class Creation:
         in_user_namespace = namespaces.has(self.spec, "user")
         facts.open_sources = in_user_namespace and namespaces.has(self.spec, "mount") and posix.geteuid() == 0
         facts.capabilities = _ALL_CAPABILITIES if in_user_namespace else lib.pyoci_permitted_capabilities()
+        facts.nested = self._nested
         facts.can_set_groups = self._can_set_groups
         if self.manager is not None:
             facts.cgroup = self.manager.mount_facts()
@@ -303,11 +307,6 @@ class Creation:
         if self.entry.directory >= 0:
             cleanup.destroy_anyway(self.entry, self.manager)
         clock.lap("undo")
-
-
-def may_set_groups(pid: int) -> bool:
-    """Whether setgroups(2) is allowed in the user namespace of a process (user_namespaces(7)). Raises OSError."""
-    return files.read(f"/proc/{pid}/setgroups").strip() == b"allow"
 
 
 def set_oom_score(pid: int, value: int, rootless: bool) -> None:

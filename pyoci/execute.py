@@ -15,6 +15,7 @@ from pyoci import (
     launch,
     log,
     rlimit,
+    userns,
 )
 from pyoci import state as store
 from pyoci.digits import decimal
@@ -204,6 +205,7 @@ def _facts(entry: store.Entry, spec: "dict[str, Any]", pid: int, kept: inherited
         facts.can_set_groups = _may_set_groups(entry.id, pid)
     else:
         facts.capabilities = lib.pyoci_permitted_capabilities()
+        facts.can_set_groups = userns.may_set_groups("self")
     facts.no_new_keyring = entry.record["flags"].get("no_new_keyring", False)
     facts.listen_fds = kept.listen_fds
     facts.listen_names = kept.listen_names
@@ -217,7 +219,7 @@ def _facts(entry: store.Entry, spec: "dict[str, Any]", pid: int, kept: inherited
 def _may_set_groups(id: str, pid: int) -> bool:
     """Whether the user namespace of the container's process allows setgroups(2). Raises OciError when it has just ended."""
     try:
-        return creation.may_set_groups(pid)
+        return userns.may_set_groups(pid)
     except (FileNotFoundError, ProcessLookupError):
         raise container.not_running(id) from None
 

@@ -8,7 +8,7 @@ import posix
 import select
 import time
 
-from pyoci import clock, files
+from pyoci import clock, files, userns
 from pyoci.cgroups import base, devices, freezer, paths, resources, tree, writer
 from pyoci.errors import OciError
 
@@ -163,7 +163,7 @@ class V2(base.Manager):
             if (
                 self._rootless
                 or devices.allows_all(rules)
-                or (error.errno == errno.EPERM and in_user_namespace())
+                or (error.errno == errno.EPERM and userns.is_nested())
             ):
                 return
             raise
@@ -291,11 +291,6 @@ def delegate(path: str, owner: int) -> None:
         raise OciError(
             "cgroup-delegate", f"cannot give cgroup {path} to uid {owner}", errno=error.errno or 0, obj=path
         ) from None
-
-
-def in_user_namespace() -> bool:
-    """Whether this process is outside the first user namespace, where all ids are mapped to themselves."""
-    return _read("/proc/self/uid_map").split() != ["0", "0", "4294967295"]
 
 
 def _needs_permission(path: str, error: OSError) -> OciError:

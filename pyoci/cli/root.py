@@ -8,7 +8,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_WHOLE_RANGE = ("0", "0", "4294967295")
 _STICKY = 0o1700
 
 
@@ -103,17 +102,10 @@ def _runtime_dir() -> str:
     user = posix.geteuid()
     if user:
         return base.decode("utf-8", "surrogateescape") or f"/run/user/{user}"
-    if not base or environment.get(b"USER") == b"root" or not in_user_namespace():
+    if not base or environment.get(b"USER") == b"root":
+        return ""
+    from pyoci import userns
+
+    if not userns.is_nested():
         return ""
     return base.decode("utf-8", "surrogateescape")
-
-
-def in_user_namespace() -> bool:
-    """Whether this process is in another user namespace than the first (user_namespaces(7))."""
-    from pyoci import files
-
-    try:
-        lines = files.read("/proc/self/uid_map").decode().splitlines()
-    except OSError:
-        return False
-    return len(lines) != 1 or tuple(lines[0].split()) != _WHOLE_RANGE

@@ -3,8 +3,8 @@
 import posix
 import struct
 
+from pyoci import userns
 from pyoci._shim import ffi, lib
-from pyoci.cgroups.v2 import in_user_namespace
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check, answer, read
 from pyoci.doctor.trial import Trial, own_id, reason, user_namespace
 from pyoci.errors import OciError
@@ -183,7 +183,7 @@ def device_programs(area: str) -> Check:
     if result >= 0:
         posix.close(result)
     # In a user namespace the kernel loads none, and the runtime does without.
-    needed = posix.geteuid() == 0 and not in_user_namespace()
+    needed = posix.geteuid() == 0 and not userns.is_nested()
     cost = "linux.resources.devices" + (
         ", which every container has" if needed else ": only the host's root may load one"
     )

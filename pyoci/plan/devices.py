@@ -37,11 +37,12 @@ def add(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
         return
     own = (spec.get("linux") or {}).get("devices") or []
     listed = {mounts.normal(device["path"]) for device in own}
+    nodes = not (facts.nested or namespaces.has(spec, "user"))
     for path, (major, minor) in DEFAULT.items():
         if path not in listed:
-            _add(plan, spec, path, _S_IFCHR | 0o666, _number(major, minor), 0, 0, "")
+            _add(plan, nodes, path, _S_IFCHR | 0o666, _number(major, minor), 0, 0, "")
     for index, device in enumerate(own):
-        _add_listed(plan, spec, device, f"/linux/devices/{index}")
+        _add_listed(plan, nodes, device, f"/linux/devices/{index}")
     for content, path in LINKS:
         plan.add(lib.OP_SYMLINK, "", f"link {path}", fd=lib.REG_ROOT, texts=(content, path))
     if facts.kcore:
@@ -62,7 +63,7 @@ def _number(major: int, minor: int) -> int:
     return (minor & 0xFF) | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12 | (major & ~0xFFF) << 32
 
 
-def _add_listed(plan: Plan, spec: "dict[str, Any]", device: "dict[str, Any]", pointer: str) -> None:
+def _add_listed(plan: Plan, nodes: bool, device: "dict[str, Any]", pointer: str) -> None:
     kind = device.get("type") or ""
     if kind not in _TYPES:
         raise OciError(
@@ -76,12 +77,12 @@ def _add_listed(plan: Plan, spec: "dict[str, Any]", device: "dict[str, Any]", po
     number = 0 if kind == "p" else _number(device.get("major", 0), device.get("minor", 0))
     uid, gid = device.get("uid") or 0, device.get("gid") or 0
     path = mounts.normal(device["path"])  # a slash at the end would ask for a directory
-    _add(plan, spec, path, _TYPES[kind] | permissions, number, uid, gid, pointer)
+    _add(plan, nodes, path, _TYPES[kind] | permissions, number, uid, gid, pointer)
 
 
 def _add(
     plan: Plan,
-    spec: "dict[str, Any]",
+    nodes: bool,
     path: str,
     mode: int,
     number: int,
@@ -89,9 +90,9 @@ def _add(
     gid: int,
     pointer: str,
 ) -> None:
-    """A device node; a user namespace may not make any, so it gets the host's by a bind mount."""
+    """A device node; a user namespace may not make any (not `nodes`), so it gets the host's by a bind mount."""
     about = f"device {path}"
-    if not namespaces.has(spec, "user") or mode & 0o170000 == _S_IFIFO:
+    if nodes or mode & 0o170000 == _S_IFIFO:
         plan.add(lib.OP_MKNOD, pointer, about, texts=(path,), numbers=(mode, number, uid, gid))
         return
     plan.add(lib.OP_MOUNT_BIND, pointer, about, texts=(path,))

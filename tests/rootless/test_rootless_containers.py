@@ -268,3 +268,18 @@ def test_ten_at_once_leave_nothing(rootless: Boxes) -> None:
 
     with ThreadPoolExecutor(5) as pool:
         assert list(pool.map(one, made)) == [f"{number}\n" for number in range(10)]
+
+
+@pytest.mark.rootless
+@pytest.mark.parametrize("more", ["", "p"], ids=["", "pid"])
+def test_root_of_a_user_namespace_needs_no_other(rootless: Boxes, folder: Path, more: str) -> None:
+    """As under rootless podman, which makes the user namespace itself: no device node can be made there, and no cgroup."""
+    made = rootless.sh("id -u; echo x > /dev/null; stat -c %t:%T /dev/null /dev/zero; tty; exit 5")
+    made.linux["namespaces"] = [entry for entry in made.linux["namespaces"] if entry["type"] != "user"]
+    del made.linux["uidMappings"], made.linux["gidMappings"]
+    enter = folder / "enter"
+    enter.write_text(f'#!/bin/sh\nexec unshare -Urm{more}{"f" if more else ""} {made.runtime.path} "$@"\n')
+    enter.chmod(0o755)
+    made.runtime.path = enter
+    found = made.run(check=False)
+    assert (found.rc, found.lines()) == (5, ["0", "1:3", "1:5", "not a tty"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pyoci import userns
 from pyoci.cli import root
 from pyoci.errors import OciError
 
@@ -17,7 +18,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """The host's root with an empty environment."""
     monkeypatch.setattr(posix, "environ", {})
     monkeypatch.setattr(posix, "geteuid", lambda: 0)
-    monkeypatch.setattr(root, "in_user_namespace", lambda: False)
+    monkeypatch.setattr("pyoci.userns.is_nested", lambda: False)
     return monkeypatch
 
 
@@ -40,7 +41,7 @@ def test_default(
 ) -> None:
     surroundings.setattr(posix, "environ", environment)
     surroundings.setattr(posix, "geteuid", lambda: user)
-    surroundings.setattr(root, "in_user_namespace", lambda: nested)
+    surroundings.setattr("pyoci.userns.is_nested", lambda: nested)
     assert root.choose({}) == expected
 
 
@@ -102,4 +103,4 @@ def test_user_namespace_by_its_map(monkeypatch: pytest.MonkeyPatch) -> None:
         (b"0 1000 1\n1 100000 65536\n", True),
     ):
         monkeypatch.setattr("pyoci.files.read", lambda path, content=content: content)
-        assert root.in_user_namespace() is expected
+        assert userns.is_nested() is expected

@@ -15,7 +15,7 @@ FREEZE = Path(__file__).resolve().parents[2] / "csrc" / "freeze.py"
 # What the hot verbs are made of. A module that is missing below needs a reason; one that is listed must stay hot.
 HOT = """
 boot bundle capability child cleanup clock console container creation document errors execute files hooks idmap idmapped
-inherited interrupt jsontext launch log reply request rlimit seccomp seccomp_compile signals state terminal trace
+inherited interrupt jsontext launch log reply request rlimit seccomp seccomp_compile signals state userns terminal trace
 cgroups cgroups.base cgroups.bus cgroups.devices cgroups.gvariant cgroups.paths cgroups.resources cgroups.systemd cgroups.tree
 cgroups.unit cgroups.v1 cgroups.v2 cgroups.wire cgroups.writer
 check check._generated check.fast check.problem check.rules_linux check.rules_process check.rules_resources check.semantic
