@@ -59,8 +59,9 @@ class Creation:
         self.entry = state.Entry(request.root, request.id, -1, {})
         self.manager: Manager | None = None
         self._fds: list[int] = []
-        self._can_set_groups = namespaces.is_new(self.spec, "user") or userns.may_set_groups("self")
         self._nested = userns.is_nested()
+        new_user = namespaces.is_new(self.spec, "user")
+        self._can_set_groups = new_user or not self._nested or userns.may_set_groups("self")
         self._early = False
 
     def make(self) -> None:

@@ -93,7 +93,6 @@ class Init:
         Raises OciError when the init is gone.
         """
         data = plan.encode(timed=self.trace is not None)
-        self._forks = self._forks or any(op.code == lib.OP_FORK for op in plan.ops)
         self._sent.append((name, plan))
         result = lib.pyoci_send_plan(self._sync, data, len(data), fds, len(fds))
         if result < 0:
@@ -113,7 +112,8 @@ class Init:
                 raise reply.garbled("the answer to another question")
 
     def follow(self) -> None:
-        """Behind the OP_FORK of a plan the init is another process, which waits for go(). Raises OciError."""
+        """Behind an OP_FORK in the plan just sent the init is another process, which waits for go(). Raises OciError."""
+        self._forks = True
         self.expect(lib.REPLY_BORN)
 
     def go(self) -> None:

@@ -81,7 +81,7 @@ def test_the_init_is_the_child_that_it_tells_of(joining: tuple[launch.Init, sock
         os.waitpid(parent, os.WNOHANG)
     theirs.send(born(child))
     with pytest.raises(OciError, match="a birth that nobody asked for"):
-        init.follow()
+        init.expect(lib.REPLY_DONE)
 
 
 @pytest.mark.parametrize(
