@@ -52,13 +52,19 @@ def differences(
         yield Difference(file, pointer, upstream, here)
 
 
+def _nearest(directory: Path) -> list[Path]:
+    """The main schemas in a directory or in folders of it, those that lie least deep first."""
+    return sorted(directory.rglob("config-schema.json"), key=lambda path: (len(path.parts), path))
+
+
 def compare(directory: Path) -> tuple[list[Difference], list[Difference], list[Difference]]:
-    """The unlisted differences to an upstream checkout or its schemas, the listed ones, and the listed ones not found.
+    """The unlisted differences to upstream's schemas, the listed ones, and the listed ones not found.
+
+    They are looked for in the directory and below it: a checkout will do, or a folder with one.
 
     Raises OSError or ValueError when a file of the directory cannot be read.
     """
-    if (directory / "schema").is_dir():
-        directory = directory / "schema"
+    directory = next((main.parent for main in _nearest(directory)), directory)
     upstream = {path.name: json.loads(path.read_text("utf-8")) for path in sorted(directory.glob("*.json"))}
     if not upstream:
         raise OSError(f"{directory}: no schema here")

@@ -71,11 +71,12 @@ def test_differences(upstream: Path, name: str, path: tuple[str, ...], value: An
 
 
 def test_a_whole_checkout(upstream: Path, tmp_path: Path) -> None:
-    checkout = tmp_path / "runtime-spec"
+    checkout = tmp_path / "specifications" / "runtime-spec"
     (checkout / "schema").mkdir(parents=True)
     for path in upstream.glob("*.json"):
         path.rename(checkout / "schema" / path.name)
     assert compare.compare(checkout)[0] == []
+    assert compare.compare(checkout.parent)[0] == []
 
 
 def test_a_file_more_or_less(upstream: Path) -> None:
