@@ -38,12 +38,12 @@ def compile_container(spec: "dict[str, Any]", facts: Facts) -> Compiled:
     _refuse_unsupported(spec.get("linux") or {}, _UNSUPPORTED, "/linux")
     wanted = spec.get("process") or {}
     privileges = process.Privileges(wanted, facts.capabilities)
-    return Compiled(
-        _prepare(spec, wanted, facts), _finish(spec, wanted, privileges, facts), privileges.warnings
-    )
+    kept = mounts.kept(spec)
+    prepare = _prepare(spec, wanted, facts, kept)
+    return Compiled(prepare, _finish(spec, wanted, privileges, facts, kept), privileges.warnings)
 
 
-def _prepare(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts) -> Plan:
+def _prepare(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts, kept: mounts.Kept) -> Plan:
     plan = Plan()
     sysctls = (spec.get("linux") or {}).get("sysctl") or {}
     if sysctls or namespaces.is_new(spec, "time"):
@@ -55,7 +55,7 @@ def _prepare(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts) -> 
     if (spec.get("linux") or {}).get("maskedPaths"):
         plan.add(lib.OP_NULL_OPEN, "/linux/maskedPaths", "/dev/null")
     rootfs.add_root(plan, spec, facts)
-    mounts.add(plan, spec, facts)
+    mounts.add(plan, spec, facts, kept)
     devices.add(plan, spec, facts)
     process.add_terminal(plan, wanted, joined=False)
     _add_names(plan, spec)
@@ -73,12 +73,16 @@ def _add_sysctls(plan: Plan, sysctls: dict[str, str]) -> None:
 
 
 def _finish(
-    spec: "dict[str, Any]", wanted: "dict[str, Any]", privileges: process.Privileges, facts: Facts
+    spec: "dict[str, Any]",
+    wanted: "dict[str, Any]",
+    privileges: process.Privileges,
+    facts: Facts,
+    kept: mounts.Kept,
 ) -> Plan:
     plan = Plan()
     process.add_proc(plan, wanted)
     hooks.add(plan, spec, "createContainer", facts.states)
-    rootfs.add_closing(plan, spec)
+    rootfs.add_closing(plan, spec, kept)
     rootfs.add_pivot(plan, spec, facts)
     plan.add(lib.OP_STDIO_NULL, "", "standard files")
     process.add_settings(plan, wanted)

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 _KERNEL_TYPES: dict[str, int] = {"proc": lib.REG_PROCFS, "sysfs": lib.REG_SYSFS}
 
 
-def add(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
-    """The ops of every mount, in the order of the list."""
-    registers = dict(kept(spec).values())
+Kept = dict[str, tuple[int, int]]
+
+
+def add(plan: Plan, spec: "dict[str, Any]", facts: Facts, kept: Kept) -> None:
+    """The ops of every mount, in the order of the list. `kept`: from kept()."""
+    registers = dict(kept.values())
     for index, mount in enumerate(spec.get("mounts") or ()):
         pointer = f"/mounts/{index}"
         _add_mount(plan, spec, facts, mount, pointer)
@@ -25,13 +28,13 @@ def add(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
             plan.add(lib.OP_KEEP, pointer, mount["destination"], fd=lib.REG_MOUNT, fd2=registers[index])
 
 
-def kept(spec: "dict[str, Any]") -> dict[str, tuple[int, int]]:
+def kept(spec: "dict[str, Any]") -> Kept:
     """Destination -> index and register of the kernel's file systems that no later mount covers.
 
     Paths in them are looked up from there and not by their names from the root: whoever shares the rootfs can rename the
     directory that is mounted on, and the path that is to be masked would be missing for that moment.
     """
-    found: dict[str, tuple[int, int]] = {}
+    found: Kept = {}
     for index, mount in enumerate(spec.get("mounts") or ()):
         place, words = normal(mount["destination"]), mount.get("options") or ()
         found = {where: what for where, what in found.items() if not is_within(where, place)}

@@ -99,6 +99,7 @@ def early(spec: "dict[str, Any]", made: int = 0, cgroup_fds: int = 0) -> Plan:
         add_join(plan, kind, path, f"/linux/namespaces/{index}")
     if found.forks:
         add_fork(plan, found.born, "/linux/namespaces")
+    # One that is born in a user namespace became its root before its execve(2), which takes the privileges of anybody else.
     if has(spec, "user") and (found.forks or not found.born & NEWUSER):
         plan.add(lib.OP_BECOME_ROOT, "/linux/namespaces", "root of the user namespace")
     flags = found.unshared

@@ -40,10 +40,9 @@ def add_root(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
         plan.add(lib.OP_ROOTFS, "/root/path", "rootfs", flags=shared, texts=(facts.rootfs,))
 
 
-def add_closing(plan: Plan, spec: "dict[str, Any]") -> None:
+def add_closing(plan: Plan, spec: "dict[str, Any]", kept: mounts.Kept) -> None:
     """Read-only and masked paths, at last the read-only root; before the pivot, while the host's /dev/null is still ours."""
     linux = spec.get("linux") or {}
-    kept = mounts.kept(spec)
     for index, path in enumerate(linux.get("readonlyPaths") or ()):
         pointer, (register, below) = f"/linux/readonlyPaths/{index}", _nearest(kept, path)
         plan.add(lib.OP_READONLY, pointer, f"read-only path {path}", fd=register, texts=(below,))
@@ -54,7 +53,7 @@ def add_closing(plan: Plan, spec: "dict[str, Any]") -> None:
         plan.add(lib.OP_ROOT_READONLY, "/root/readonly", "read-only root")
 
 
-def _nearest(kept: dict[str, tuple[int, int]], path: str) -> tuple[int, str]:
+def _nearest(kept: mounts.Kept, path: str) -> tuple[int, str]:
     """The register that a path is looked up from (REG_NONE: the root), and the path from there."""
     whole = mounts.normal(path)
     for place, (_, register) in kept.items():
