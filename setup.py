@@ -22,7 +22,7 @@ from setuptools.command.build_py import build_py
 
 TREE = Path(__file__).resolve().parent
 CHECKER = TREE / "pyoci" / "check" / "_generated.py"
-sys.path.insert(0, str(TREE / "csrc"))
+sys.path.insert(0, str(TREE / "csrc" / "build"))
 
 import build_launcher  # noqa: E402
 import build_shim  # noqa: E402

@@ -1,7 +1,7 @@
 /* The static launcher is an image of itself: of a process that has initialised Python and imported the hot modules.
  *
  * Starting Python's core takes 1.2 ms, importing the hot modules one more. Both come to the same each time, so the build does
- * it once: it runs this program, which then writes all its data - variables and heap - into a file, and csrc/image.py puts
+ * it once: it runs this program, which then writes all its data - variables and heap - into a file, and csrc/build/image.py puts
  * that in the place of the data it was linked with. This works because the program is static, is loaded where it was linked
  * to, and holds its heap itself (heap.c): nothing in the data points to anything that is elsewhere in another process. What
  * differs from process to process is set anew: the C library does so for its own, resume() for Python. Thread-local variables

@@ -9,7 +9,7 @@ from types import CodeType
 import pytest
 
 TREE = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TREE / "csrc"))
+sys.path.insert(0, str(TREE / "csrc" / "build"))
 
 import build_shim  # noqa: E402
 import freeze  # noqa: E402
@@ -115,7 +115,11 @@ def test_annotations_docstrings_and_typing_are_taken_out_and_lines_stay(tmp_path
 
 def test_the_list_says_why_a_module_is_cold() -> None:
     found = subprocess.run(
-        [sys.executable, str(TREE / "csrc/freeze.py")], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, str(TREE / "csrc/build/freeze.py")],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     assert "pyoci.cli.entry hot\n" in found.stdout
     assert " cold: " in found.stdout

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 TREE = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TREE / "csrc"))
+sys.path.insert(0, str(TREE / "csrc" / "build"))
 
 import build_launcher  # noqa: E402
 import build_shim  # noqa: E402

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import cffi
 
-CSRC = Path(__file__).resolve().parent
+CSRC = Path(__file__).resolve().parents[1]
 MODULE = "pyoci._shim"
 STRICT = ["-std=gnu11", "-D_GNU_SOURCE=", "-Wall", "-Wextra"]
 _REGION = re.compile(r"^/\* cffi:begin \*/$(.*?)^/\* cffi:end \*/$", re.DOTALL | re.MULTILINE)
