@@ -83,7 +83,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--output",
         type=Path,
         metavar="BASE",
-        help="write BASE.json, BASE.png and BASE.svg (matplotlib draws them)",
+        help="write BASE.json and the picture BASE.svg (matplotlib draws it)",
     )
     add(
         "--from",
@@ -171,7 +171,7 @@ def write(results: Results, base: Path) -> None:
     """Write the results as BASE.json and draw them."""
     base.parent.mkdir(parents=True, exist_ok=True)
     base.with_suffix(".json").write_text(json.dumps(results.to_json(), indent=1) + "\n")
-    if not plot.draw(results, base):
+    if not plot.draw(results, base.with_suffix(".svg")):
         print("bench: no picture: matplotlib is not installed or there is nothing to draw", file=sys.stderr)
 
 

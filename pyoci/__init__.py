@@ -1,3 +1,3 @@
 """pyoci: an OCI container runtime in Python and C."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -22,12 +22,12 @@ COLOURS = ["#1f6feb", "#8c959f", "#d0a215", "#2da44e", "#a475f9"]
 COLUMNS = 3
 
 
-def draw(results: Results, base: Path) -> list[Path]:
-    """Write BASE.png and BASE.svg and return them; nothing where matplotlib is not installed."""
+def draw(results: Results, file: Path) -> bool:
+    """Write the picture, an SVG. False where matplotlib is not installed or there is nothing to draw."""
     try:
         import matplotlib
     except ImportError:
-        return []
+        return False
     matplotlib.use("Agg")
     matplotlib.rcParams["svg.hashsalt"] = "pyoci"  # the same results make the same file
     from matplotlib import pyplot
@@ -36,7 +36,7 @@ def draw(results: Results, base: Path) -> list[Path]:
         BY_KEY[key] for key in PANELS if any(results.figures(BY_KEY[key], name) for name in results.runtimes)
     ]
     if not rows:
-        return []
+        return False
     lines = -(-len(rows) // COLUMNS)
     height = 0.7 + lines * (0.75 + 0.3 * len(results.runtimes))
     figure, grid = pyplot.subplots(lines, COLUMNS, figsize=(11, height), squeeze=False)
@@ -55,11 +55,16 @@ def draw(results: Results, base: Path) -> list[Path]:
         color="#57606a",
     )
     figure.tight_layout(rect=(0, 0.03, 1, 0.98))
-    written = [base.with_suffix(".png"), base.with_suffix(".svg")]
-    figure.savefig(written[0], dpi=150, facecolor="white")
-    figure.savefig(written[1], facecolor="white", metadata={"Date": None})
+    figure.savefig(file, format="svg", facecolor="white", metadata={"Date": None})
     pyplot.close(figure)
-    return written
+    _strip(file)
+    return True
+
+
+def _strip(file: Path) -> None:
+    """Remove the blanks that matplotlib leaves at the ends of lines: what is kept in git has none."""
+    lines = file.read_text().splitlines()
+    file.write_text("".join(f"{line.rstrip()}\n" for line in lines))
 
 
 def _panel(axes: Any, results: Results, row: Row) -> None:

@@ -375,12 +375,15 @@ class TestCommandLine:
 def test_plot(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     results = results_of(run={"pyoci": [1.0], "crun": [2.0]}, created_rss={"runc": [3.0]})
-    written = plot.draw(results, tmp_path / "picture")
-    assert [path.name for path in written] == ["picture.png", "picture.svg"]
-    assert all(path.stat().st_size > 1000 for path in written)
+    assert plot.draw(results, tmp_path / "picture.svg")
+    text = (tmp_path / "picture.svg").read_text()
+    assert "<svg" in text and text.endswith("</svg>\n") and " \n" not in text
+    assert plot.draw(results, tmp_path / "again.svg")
+    assert (tmp_path / "again.svg").read_text() == text
 
 
 def test_plot_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing: Any = None
     monkeypatch.setitem(sys.modules, "matplotlib", nothing)
-    assert plot.draw(results_of(run={"pyoci": [1.0]}), tmp_path / "picture") == []
+    assert not plot.draw(results_of(run={"pyoci": [1.0]}), tmp_path / "picture.svg")
+    assert not (tmp_path / "picture.svg").exists()
