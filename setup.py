@@ -21,7 +21,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 TREE = Path(__file__).resolve().parent
-CHECKER = TREE / "pyoci" / "check" / "_generated.py"
+CHECKER = TREE / "pyoci" / "_generated.py"
 sys.path.insert(0, str(TREE / "csrc" / "build"))
 
 import build_launcher  # noqa: E402
@@ -34,7 +34,7 @@ WERROR = os.environ.get("PYOCI_WERROR", "") == "1"
 
 
 def generate_checker() -> None:
-    """Write pyoci/check/_generated.py from the schemas."""
+    """Write pyoci/_generated.py from the schemas."""
     command = [sys.executable, str(TREE / "schemas" / "generate.py"), str(CHECKER)]
     if build_shim.newer(CHECKER, list((TREE / "schemas").iterdir())):
         subprocess.run(command, check=True)

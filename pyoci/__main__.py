@@ -15,7 +15,7 @@ def _paths() -> None:
     if packages not in sys.path:
         sys.path.append(packages)
     if not (_has_cffi(parent) or _has_cffi(packages)):
-        from pyoci import boot
+        from pyoci.base import boot
 
         boot.go_full([])  # site knows of more places, such as Debian's dist-packages
 

@@ -2,7 +2,7 @@
 
     python schemas/generate.py [OUT.py]
 
-OUT.py (pyoci/check/_generated.py when left out) gets one function per kind of document (`config`, `process`,
+OUT.py (pyoci/_generated.py when left out) gets one function per kind of document (`config`, `process`,
 `resources`, `state`, `features`), each `(doc) -> bool`, true when the schema accepts the document. What a
 config.json for Linux never holds (windows, vm, ..., and features) goes into a second module, OUT_other.py,
 so that the first stays small enough to load in microseconds. Where that second module cannot be loaded
@@ -284,7 +284,7 @@ class Module:
         if address in self.elsewhere:
             other = self.elsewhere[address]
             with out.open("try:"):
-                out.add(f"from pyoci.check._generated_other import {other}")
+                out.add(f"from pyoci._generated_other import {other}")
             with out.open("except ImportError:"):
                 out.add("return False")
             self._refuse(out, f"not {other}({name})")
@@ -450,7 +450,7 @@ _HOLDS = """def _holds(branch: object, value: object) -> bool:
 _FEATURES = """
 
 def features(doc: object) -> bool:
-    from pyoci.check._generated_other import features
+    from pyoci._generated_other import features
 
     return features(doc)
 """
@@ -481,7 +481,7 @@ def _replace(path: Path, text: str) -> None:
 
 def main(argv: list[str]) -> int:
     """Command line: the file to write, or nothing for the package's own. Returns the exit status."""
-    out = Path(argv[1]) if len(argv) == 2 else HERE.parent / "pyoci" / "check" / "_generated.py"
+    out = Path(argv[1]) if len(argv) == 2 else HERE.parent / "pyoci" / "_generated.py"
     if len(argv) > 2 or out.suffix != ".py":
         print("usage: generate.py [OUT.py]", file=sys.stderr)
         return 2

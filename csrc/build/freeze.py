@@ -51,7 +51,7 @@ def built_in_modules(package: Path = PACKAGE) -> list[str]:
 def reachable(package: Path = PACKAGE) -> dict[str, set[str]]:
     """Every module of the package that the hot commands may import, with what its top level imports.
 
-    Modules that are not hot are among them: those that functions import after pyoci.boot.go_full().
+    Modules that are not hot are among them: those that functions import after pyoci.base.boot.go_full().
     """
     table = runpy.run_path(str(package / "cli" / "table.py"))
     verbs = [f"pyoci.cli.{row[table['NAME']]}" for row in table["COMMANDS"] if row[table["CORE"]]]

@@ -1,7 +1,7 @@
 /* What both embedded launchers do: Python's core inside this program, the hot modules as frozen code.
  *
  * Only the core is initialised: no site, no import path, no io, no codecs beyond UTF-8. That is all the hot commands need;
- * the cold ones exec the environment's interpreter (pyoci.boot.go_full).
+ * the cold ones exec the environment's interpreter (pyoci.base.boot.go_full).
  */
 #include "embed.h"
 
@@ -24,7 +24,7 @@ void pyoci_begin(void) {
     signal(SIGXFSZ, SIG_IGN);
 }
 
-/* The module _pyoci_launcher: what pyoci.boot asks about this program. */
+/* The module _pyoci_launcher: what pyoci.base.boot asks about this program. */
 PyObject *pyoci_launcher_module(void) {
     static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_pyoci_launcher", .m_size = -1};
     PyObject *module = PY(PyModule_Create2)(&definition, PYTHON_API_VERSION);

@@ -4,10 +4,10 @@ import errno
 import posix
 import time
 
-from pyoci import files
+from pyoci.base import files
+from pyoci.base.errors import OciError
 from pyoci.cgroups import resources, tree, writer
 from pyoci.cgroups.paths import POINTER
-from pyoci.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ denied. Making lines and program is pure; only `attach` acts.
 import posix
 import sys
 
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

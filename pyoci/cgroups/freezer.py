@@ -1,6 +1,6 @@
 """Whether cgroups are frozen, asked without making a manager: `state` is called again and again."""
 
-from pyoci import files
+from pyoci.base import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ configuration, and no `..` in it leads out of the place it starts from.
 
 import posix
 
-from pyoci import files
-from pyoci.errors import OciError
+from pyoci.base import files
+from pyoci.base.errors import OciError
 
 MOUNT = "/sys/fs/cgroup"
 POINTER = "/linux/cgroupsPath"

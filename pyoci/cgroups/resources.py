@@ -7,7 +7,7 @@ leaves a limit alone, as the engines mean it when they send one; the exceptions 
 specification, named where they are.
 """
 
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

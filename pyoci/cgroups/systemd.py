@@ -6,11 +6,11 @@ runc and crun do the same; engines ask for it with --systemd-cgroup and a cgroup
 
 import posix
 
+from pyoci.base.errors import OciError, errno_text
 from pyoci.cgroups import base, devices, paths, resources, unit
-from pyoci.cgroups.bus import BusError, Connection
+from pyoci.cgroups.dbus.bus import BusError, Connection
 from pyoci.cgroups.v1 import V1
 from pyoci.cgroups.v2 import V2
-from pyoci.errors import OciError, errno_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def _inner(path: str, request: "Request") -> "V1 | V2":
 
 def _own_start() -> str:
     """The cgroup of the user's systemd: what we are in below, or where logind puts it."""
-    from pyoci.cgroups.bus import host_uid
+    from pyoci.cgroups.dbus.bus import host_uid
 
     name = f"user@{host_uid()}.service"
     own = paths.of_process().get("", "")

@@ -9,7 +9,7 @@ import errno
 import posix
 import time
 
-from pyoci import files
+from pyoci.base import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

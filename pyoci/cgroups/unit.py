@@ -3,10 +3,10 @@
 systemd.scope(5), systemd.resource-control(5), org.freedesktop.systemd1(5).
 """
 
+from pyoci.base.errors import OciError
+from pyoci.base.numbers import decimal
 from pyoci.cgroups import paths
 from pyoci.cgroups.paths import POINTER
-from pyoci.digits import decimal
-from pyoci.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def annotated(annotations: dict[str, str]) -> "list[Property]":
     for key, text in annotations.items():
         if not key.startswith(_ANNOTATION):
             continue
-        from pyoci.cgroups import gvariant
+        from pyoci.cgroups.dbus import gvariant
 
         name = key[len(_ANNOTATION) :]
         pointer = f"/annotations/{key.replace('~', '~0').replace('/', '~1')}"

@@ -8,9 +8,9 @@ import errno
 import posix
 import time
 
-from pyoci import clock, files
+from pyoci.base import files, spans
+from pyoci.base.errors import OciError
 from pyoci.cgroups import base, devices, freezer, paths, resources, tree, writer
-from pyoci.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,9 +141,9 @@ class V1(base.Manager):
         if device_rules is None and not update:
             device_rules = devices.rules(resources_)
         if device_rules is not None:
-            began = clock.now()
+            began = spans.now()
             self._apply_devices(device_rules)
-            clock.within(began, "device rules", devices.POINTER, "cgroup")
+            spans.within(began, "device rules", devices.POINTER, "cgroup")
         bfq = resources.wants_bfq(resources_) and self._has_bfq()
         try:
             writer.write_limits(resources.v1(resources_, bfq=bfq), self._directory, undo=update)

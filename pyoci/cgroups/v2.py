@@ -8,9 +8,10 @@ import posix
 import select
 import time
 
-from pyoci import clock, files, userns
+from pyoci import userns
+from pyoci.base import files, spans
+from pyoci.base.errors import OciError
 from pyoci.cgroups import base, devices, freezer, paths, resources, tree, writer
-from pyoci.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,9 +131,9 @@ class V2(base.Manager):
         if device_rules is None and not update:
             device_rules = devices.rules(resources_)
         if device_rules is not None:
-            began = clock.now()
+            began = spans.now()
             self._apply_devices(device_rules)
-            clock.within(began, "device rules", devices.POINTER, "cgroup")
+            spans.within(began, "device rules", devices.POINTER, "cgroup")
         if update:
             resources_ = self.completed(resources_)
             self._check_usage(resources_.get("memory") or {})

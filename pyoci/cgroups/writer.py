@@ -3,9 +3,9 @@
 import errno
 import posix
 
-from pyoci import clock, files
+from pyoci.base import files, spans
+from pyoci.base.errors import OciError
 from pyoci.cgroups import resources
-from pyoci.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _write(
         refused: list[tuple[Write, OSError]] = []
         for write in waiting:
             file, value, pointer = write
-            began = clock.now()
+            began = spans.now()
             path = f"{directory(file.partition('.')[0], pointer)}/{file}"
             old = "" if before is None else _old(path)
             try:
@@ -84,7 +84,7 @@ def _write(
             else:
                 if before is not None and old:
                     before.append((path, old))
-            clock.within(began, file, pointer, "cgroup")
+            spans.within(began, file, pointer, "cgroup")
         if len(refused) == len(waiting):
             first, why = refused[0]
             raise refusal(*first, why) from None

@@ -1,6 +1,6 @@
 """`pyoci completion`: scripts that teach a shell pyoci's commands, options and the ids of its containers."""
 
-from pyoci import files
+from pyoci.base import files
 from pyoci.cli.parse import usage_error
 from pyoci.cli.table import (
     CHOICE,

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 def run(options: "Options") -> int:
     """Create a container; it waits for `start`."""
-    from pyoci import container
     from pyoci.cli.request import create_request
+    from pyoci.lifecycle import container
 
     return container.create(create_request(options))

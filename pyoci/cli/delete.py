@@ -7,8 +7,8 @@ if TYPE_CHECKING:
 
 def run(options: "Options") -> int:
     """Remove a stopped container, with --force any container, and all it holds."""
-    from pyoci import container
     from pyoci.cli.root import choose
+    from pyoci.lifecycle import container
 
     root = choose(options.settings)
     force = options.values.get("force", False)

@@ -5,10 +5,10 @@ Statuses are runc's: 0; 1 for a failure or a wrong command line; 3 for an unknow
 the foreground.
 """
 
-from pyoci import log
+from pyoci.base import log
+from pyoci.base.errors import OciError
 from pyoci.cli.parse import Options, command_options, global_options
 from pyoci.cli.table import CORE, NAME
-from pyoci.errors import OciError
 
 _EXEC_FAILED = 255
 _INTERRUPTED = 130
@@ -54,7 +54,7 @@ def _command_name(options: Options) -> str:
 
 def _run(name: str, options: Options) -> int:
     if options.command is not None and name == options.command[NAME] and not options.command[CORE]:
-        from pyoci import boot
+        from pyoci.base import boot
 
         boot.go_full(options.argv)
     log.operation(name)
@@ -65,7 +65,7 @@ def _run(name: str, options: Options) -> int:
 
 def _report(bug: Exception) -> None:
     """Log a failure that no code foresaw as OciError `internal`, and show where it came from."""
-    from pyoci import boot
+    from pyoci.base import boot
 
     if isinstance(bug, OSError) and bug.errno:
         what = (

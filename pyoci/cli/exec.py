@@ -1,6 +1,6 @@
 """`pyoci exec`."""
 
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 def run(options: "Options") -> int:
     """Run one more process in a container; in the foreground its status is ours."""
-    from pyoci import execute
     from pyoci.cli.request import fill
     from pyoci.cli.root import choose
-    from pyoci.request import ExecRequest
+    from pyoci.lifecycle import execute
+    from pyoci.lifecycle.requests import ExecRequest
 
     request = ExecRequest(choose(options.settings), options.args[0])
     fill(request, options.values)

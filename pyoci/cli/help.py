@@ -1,6 +1,6 @@
 """`pyoci help`, `--help` and the manual page, all from the table."""
 
-from pyoci import files
+from pyoci.base import files
 from pyoci.cli.parse import find
 from pyoci.cli.table import (
     COMMANDS,

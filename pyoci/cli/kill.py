@@ -1,7 +1,7 @@
 """`pyoci kill`, and the names of signals."""
 
-from pyoci.digits import decimal
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
+from pyoci.base.numbers import decimal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ _RTMIN, _RTMAX = 34, 64
 
 def run(options: "Options") -> int:
     """Send a signal to a container's process, or with --all to all its processes."""
-    from pyoci import container
     from pyoci.cli.root import choose
+    from pyoci.lifecycle import container
 
     root = choose(options.settings)
     number = signal_number(options.args[1]) if len(options.args) > 1 else _TERM

@@ -13,8 +13,9 @@ _GAP = 3
 
 def run(options: "Options") -> int:
     """Print the containers of ROOT, sorted by id: as a table, as one line of JSON, or the ids only."""
-    from pyoci import container, files, jsontext
+    from pyoci.base import files, jsontext
     from pyoci.cli.root import choose
+    from pyoci.lifecycle import container
 
     states = sorted(container.list_states(choose(options.settings)), key=lambda state: str(state["id"]))
     if options.values.get("quiet"):
@@ -28,7 +29,7 @@ def run(options: "Options") -> int:
 
 def table(states: "list[dict[str, Any]]") -> str:
     """The table, its columns as wide as runc's."""
-    from pyoci.log import clean
+    from pyoci.base.log import clean
 
     rows = [[column.upper() for column in _COLUMNS]]
     rows += [[clean(str(state.get(column, ""))) for column in _COLUMNS] for state in states]

@@ -1,7 +1,8 @@
 """`--regex`: one command for all the containers whose ids match."""
 
-from pyoci import boot, container, log
-from pyoci.errors import OciError
+from pyoci.base import boot, log
+from pyoci.base.errors import OciError
+from pyoci.lifecycle import container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ Accepted is what Go's flag package accepts (-name and --name, value in the next 
 short options in one word as getopt has them (-td, -b/srv/bundle).
 """
 
+from pyoci.base.errors import OciError
 from pyoci.cli.table import (
     CHOICE,
     COMMANDS,
@@ -24,7 +25,6 @@ from pyoci.cli.table import (
     USAGE,
     VALUE,
 )
-from pyoci.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

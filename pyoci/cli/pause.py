@@ -7,8 +7,8 @@ if TYPE_CHECKING:
 
 def run(options: "Options") -> int:
     """Stop every process of a container."""
-    from pyoci import pause
     from pyoci.cli.root import choose
+    from pyoci.lifecycle import pause
 
     pause.pause(choose(options.settings), options.args[0])
     return 0

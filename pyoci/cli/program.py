@@ -3,9 +3,9 @@
 import posix
 import sys
 
-from pyoci import boot, log
+from pyoci.base import boot, log
+from pyoci.base.errors import from_os_error
 from pyoci.cli.entry import main
-from pyoci.errors import from_os_error
 
 
 def run(argv: list[str]) -> None:

@@ -7,8 +7,9 @@ if TYPE_CHECKING:
 
 def run(options: "Options") -> int:
     """Print a container's processes: what the host's ps says of them, or their ids as JSON."""
-    from pyoci import boot, files, jsontext, ps
+    from pyoci.base import boot, files, jsontext
     from pyoci.cli.root import choose
+    from pyoci.lifecycle import ps
 
     as_json = options.values.get("format") == "json"
     if not as_json:

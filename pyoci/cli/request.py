@@ -1,8 +1,8 @@
 """Fills the lifecycle's requests from a command line; the table's keys are the requests' field names."""
 
+from pyoci.base.errors import OciError
 from pyoci.cli import root
-from pyoci.errors import OciError
-from pyoci.request import CreateRequest
+from pyoci.lifecycle.requests import CreateRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

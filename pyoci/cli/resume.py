@@ -7,8 +7,8 @@ if TYPE_CHECKING:
 
 def run(options: "Options") -> int:
     """Let the processes of a paused container go on."""
-    from pyoci import pause
     from pyoci.cli.root import choose
+    from pyoci.lifecycle import pause
 
     pause.resume(choose(options.settings), options.args[0])
     return 0

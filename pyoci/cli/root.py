@@ -2,7 +2,7 @@
 
 import posix
 
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 def run(options: "Options") -> int:
     """Create a container, start it and, unless detached, wait for it and delete it; its status is ours."""
-    from pyoci import container
     from pyoci.cli.request import create_request
+    from pyoci.lifecycle import container
 
     return container.run(create_request(options))

@@ -2,16 +2,17 @@
 
 import os
 
-from pyoci import files, spec_template
+from pyoci.base import files
+from pyoci.base.errors import OciError
 from pyoci.cli.parse import Options
-from pyoci.errors import OciError
+from pyoci.spec import template
 
 
 def run(options: Options) -> int:
     """Write a starter configuration. Raises OciError `file-exists` and `write-config`."""
     name = options.values.get("config", "config.json")
     path = os.path.join(options.values.get("bundle", ""), name)
-    text = spec_template.text(rootless=options.values.get("rootless", False))
+    text = template.text(rootless=options.values.get("rootless", False))
     try:
         files.create(path, text.encode(), 0o666)
     except FileExistsError:

@@ -7,8 +7,8 @@ if TYPE_CHECKING:
 
 def run(options: "Options") -> int:
     """Start the process of a created container."""
-    from pyoci import container
     from pyoci.cli.root import choose
+    from pyoci.lifecycle import container
 
     container.start(choose(options.settings), options.args[0])
     return 0

@@ -7,8 +7,9 @@ if TYPE_CHECKING:
 
 def run(options: "Options") -> int:
     """Print the state of a container as JSON (runtime-spec, runtime.md: state)."""
-    from pyoci import container, files, jsontext
+    from pyoci.base import files, jsontext
     from pyoci.cli.root import choose
+    from pyoci.lifecycle import container
 
     state = container.state(choose(options.settings), options.args[0])
     files.out(jsontext.dumps_pretty(state) + "\n")

@@ -5,6 +5,6 @@ from pyoci.cli.parse import Options
 
 def run(options: Options) -> int:
     """Draw a file written by --trace as an SVG picture."""
-    from pyoci import waterfall
+    from pyoci.trace import picture
 
-    return waterfall.main(options.args[0], svg=options.values.get("svg", ""))
+    return picture.main(options.args[0], svg=options.values.get("svg", ""))

@@ -3,11 +3,12 @@
 import re
 from typing import Any
 
-from pyoci import log, update
+from pyoci.base import log
+from pyoci.base.errors import OciError
+from pyoci.base.numbers import decimal
 from pyoci.cli.parse import Options
 from pyoci.cli.root import choose
-from pyoci.digits import decimal
-from pyoci.errors import OciError
+from pyoci.lifecycle import update
 
 _RDT = ("l3_cache_schema", "mem_bw_schema")
 _MEMORY = {"memory": "limit", "memory_reservation": "reservation", "memory_swap": "swap"}

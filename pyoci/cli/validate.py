@@ -5,7 +5,7 @@ from pyoci.cli.parse import Options, usage_error
 
 def run(options: Options) -> int:
     """Show every problem of a configuration, a state or a features document; 1 when there is an error."""
-    from pyoci.check.command import validate
+    from pyoci.validate.command import validate
 
     values = options.values
     if values.get("state") and values.get("features"):

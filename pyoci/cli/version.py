@@ -6,7 +6,7 @@ other line may contain that word; older ones find no "runc version" and show an 
 else comes of it. podman shows the text as it is. crun and youki name themselves in the same way.
 """
 
-from pyoci import files
+from pyoci.base import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def verbose() -> list[str]:
     import posix
     import sys
 
-    from pyoci import boot
+    from pyoci.base import boot
 
     system = posix.uname()
     return [

@@ -5,9 +5,9 @@ import struct
 
 from pyoci import userns
 from pyoci._shim import ffi, lib
+from pyoci.base.errors import OciError
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check, answer, read
 from pyoci.doctor.trial import Trial, own_id, reason, user_namespace
-from pyoci.errors import OciError
 
 AREA = "kernel"
 FLOOR = (5, 14)

@@ -11,10 +11,10 @@ import select
 import signal
 import time
 
-from pyoci import container, state
+from pyoci.base.errors import OciError
 from pyoci.cgroups import paths, tree
 from pyoci.doctor.check import Leftover
-from pyoci.errors import OciError
+from pyoci.lifecycle import container, store
 
 _IMAGE = "/memfd:pyoci-init (deleted)"
 _DEATH_SECONDS = 5
@@ -39,7 +39,7 @@ def remove(root: str, leftover: Leftover) -> None:
 
 def _containers(root: str) -> list[Leftover]:
     found = []
-    for id in state.ids(root):
+    for id in store.ids(root):
         why = _why_dead(root, id)
         if why:
             found.append(Leftover("container", id, why))
@@ -49,7 +49,7 @@ def _containers(root: str) -> list[Leftover]:
 def _why_dead(root: str, id: str) -> str:
     """Why a container counts as dead, "" when it does not, or somebody is at work on it."""
     try:
-        entry = state.open(root, id, lock=False)
+        entry = store.open(root, id, lock=False)
     except OciError as error:
         return error.message if error.code == "state-damaged" else ""
     try:

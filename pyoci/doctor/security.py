@@ -3,9 +3,9 @@
 import os
 import posix
 
-from pyoci import seccomp
 from pyoci._shim import ffi, lib
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check, read
+from pyoci.seccomp import filters
 
 AREA = "security"
 
@@ -67,7 +67,7 @@ def _library() -> Check:
 def _cache() -> Check:
     """Where compiled profiles are kept."""
     name, cost = "cache of compiled seccomp profiles", "5 to 20 ms for each container with a profile"
-    for base, below in seccomp.places():
+    for base, below in filters.places():
         full = f"{base}/{below}"
         there = full if os.path.isdir(full) else base
         if os.access(there, os.W_OK):

@@ -2,8 +2,8 @@
 
 import json
 
+from pyoci.base.log import clean
 from pyoci.doctor.check import NO, Check, Leftover, Report
-from pyoci.log import clean
 
 _WIDTH = 44  # of the column with the names
 

@@ -4,10 +4,10 @@ import os
 import shutil
 import subprocess
 
-from pyoci.cgroups import bus
+from pyoci.base.errors import OciError
+from pyoci.cgroups.dbus import bus
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check
 from pyoci.doctor.trial import reason
-from pyoci.errors import OciError
 
 AREA = "tools"
 _SECONDS = 20

@@ -6,11 +6,13 @@ a trial makes ends with its process.
 
 import posix
 
-from pyoci import idmap, launch
 from pyoci._shim import lib
-from pyoci.errors import OciError
-from pyoci.plan import namespaces, options
+from pyoci.base.errors import OciError
+from pyoci.init import launch
+from pyoci.plan import namespaces
 from pyoci.plan.ops import Plan
+from pyoci.spec import mount_options
+from pyoci.userns import idmap
 
 
 class Trial:
@@ -31,7 +33,7 @@ class Trial:
         if unshared:
             self.plan.add(lib.OP_UNSHARE, "", "", numbers=(unshared,))
         if "mount" in kinds:
-            private = options.MS_PRIVATE | options.MS_REC
+            private = mount_options.MS_PRIVATE | mount_options.MS_REC
             self.plan.add(lib.OP_HOST_PROPAGATION, "", "", numbers=(private,))
 
     def maps(self, uids: list[dict[str, int]], gids: list[dict[str, int]]) -> "Trial":

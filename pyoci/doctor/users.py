@@ -3,10 +3,11 @@
 import os
 import pwd
 
-from pyoci import capability, idmap
 from pyoci._shim import lib
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check, answer, read
 from pyoci.doctor.trial import Trial
+from pyoci.spec import capabilities
+from pyoci.userns import idmap
 
 AREA = "users"
 _MANY = 65536
@@ -55,7 +56,7 @@ def _no_new_privs() -> Check:
 def _capabilities() -> Check:
     have = lib.pyoci_permitted_capabilities()
     last = read("/proc/sys/kernel/cap_last_cap")
-    names = capability.NAMES[: int(last or 0) + 1]
+    names = capabilities.NAMES[: int(last or 0) + 1]
     missing = [name for number, name in enumerate(names) if not have >> number & 1]
     if not missing:
         return Check(AREA, "all capabilities", YES)

@@ -1,9 +1,10 @@
 """A mount of type cgroup: the container's part of the cgroup tree, for both versions (cgroups(7), config-linux.md)."""
 
 from pyoci._shim import lib
-from pyoci.plan import namespaces, options
+from pyoci.plan import namespaces
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
+from pyoci.spec import mount_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ def add(
     plan: Plan,
     spec: "dict[str, Any]",
     facts: Facts,
-    found: options.Options,
+    found: mount_options.Options,
     pointer: str,
     about: str,
     destination: str,
@@ -33,7 +34,7 @@ def _unified(
     plan: Plan,
     facts: Facts,
     own_namespace: bool,
-    found: options.Options,
+    found: mount_options.Options,
     pointer: str,
     about: str,
     destination: str,
@@ -63,14 +64,14 @@ def _hierarchies(
     plan: Plan,
     facts: Facts,
     own_namespace: bool,
-    found: options.Options,
+    found: mount_options.Options,
     pointer: str,
     about: str,
     destination: str,
 ) -> None:
     """v1: a tmpfs with one directory for each hierarchy. It becomes read-only last, and each of them with it."""
     assert facts.cgroup is not None
-    writable = found.set & ~options.RDONLY
+    writable = found.set & ~mount_options.RDONLY
     numbers = (writable, 1)
     plan.add(
         lib.OP_MOUNT_NEW,
@@ -95,5 +96,5 @@ def _hierarchies(
         plan.add(lib.OP_ATTACH, pointer, what, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
     for name, content in facts.cgroup["links"]:
         plan.add(lib.OP_SYMLINK, pointer, f"{destination}/{name}", fd=lib.REG_CGROUP, texts=(content, name))
-    if found.set & options.RDONLY:
-        plan.add(lib.OP_MOUNT_ATTR, pointer, about, fd=lib.REG_CGROUP, numbers=(options.RDONLY, 0, 0))
+    if found.set & mount_options.RDONLY:
+        plan.add(lib.OP_MOUNT_ATTR, pointer, about, fd=lib.REG_CGROUP, numbers=(mount_options.RDONLY, 0, 0))

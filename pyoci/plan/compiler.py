@@ -8,7 +8,7 @@ Three plans, because the runtime has something to do between them:
 """
 
 from pyoci._shim import lib
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
 from pyoci.plan import devices, hooks, mounts, namespaces, process, rootfs
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
@@ -65,7 +65,7 @@ def _prepare(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts, kep
 
 
 def _add_sysctls(plan: Plan, sysctls: dict[str, str]) -> None:
-    from pyoci.check.rules_linux import sysctl_path  # the one that was checked
+    from pyoci.spec.linux_rules import sysctl_path  # the one that was checked
 
     for key, value in sysctls.items():
         pointer, path = f"/linux/sysctl/{_escape(key)}", f"sys/{sysctl_path(key)}"

@@ -1,7 +1,7 @@
 """The devices a container finds in /dev: the default ones, those of linux.devices, and the links (config-linux.md)."""
 
 from pyoci._shim import lib
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
 from pyoci.plan import mounts, namespaces
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan

@@ -48,7 +48,7 @@ def filter_of(spec: "dict[str, Any]") -> tuple[bytes, int] | None:
     profile = (spec.get("linux") or {}).get("seccomp")
     if not profile:
         return None
-    from pyoci import seccomp
+    from pyoci.seccomp import filters
 
-    program, flags = seccomp.program(profile)
+    program, flags = filters.program(profile)
     return (program, flags) if program else None

@@ -3,7 +3,7 @@
 import errno
 
 from pyoci._shim import lib
-from pyoci.errors import OciError, errno_text
+from pyoci.base.errors import OciError, errno_text
 from pyoci.plan import hints
 
 _MEMORY = "/linux/resources/memory/limit"

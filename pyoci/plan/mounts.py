@@ -1,10 +1,11 @@
 """mounts[] -> ops: a mount is made detached, set up while nobody sees it, and attached onto a descriptor."""
 
 from pyoci._shim import lib
-from pyoci.errors import OciError
-from pyoci.plan import cgroupfs, options
+from pyoci.base.errors import OciError
+from pyoci.plan import cgroupfs
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
+from pyoci.spec import mount_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _add_mount(
 ) -> None:
     destination = mount["destination"]
     kind = mount.get("type") or ""
-    found = options.parse(mount.get("options") or [], pointer)
+    found = mount_options.parse(mount.get("options") or [], pointer)
     bind = found.bind or kind == "bind"
     about = f"{'bind of ' + str(mount.get('source')) if bind else kind or 'none'} on {destination}"
     if found.remount:
@@ -85,7 +86,14 @@ def _mount_label(spec: "dict[str, Any]") -> str:
 
 
 def make_bind(
-    plan: Plan, facts: Facts, source: str, found: options.Options, pointer: str, about: str, *, idmapped: bool
+    plan: Plan,
+    facts: Facts,
+    source: str,
+    found: mount_options.Options,
+    pointer: str,
+    about: str,
+    *,
+    idmapped: bool,
 ) -> None:
     """A detached copy of a host tree in REG_MOUNT.
 
@@ -96,7 +104,7 @@ def make_bind(
     if not source:
         raise OciError("config", f"{about}: a bind mount needs a source", pointer=f"{pointer}/source")
     foreign = [
-        word for word in found.data if word not in options.FILESYSTEM_FLAGS
+        word for word in found.data if word not in mount_options.FILESYSTEM_FLAGS
     ]  # the kernel ignores those
     if foreign:
         raise OciError(
@@ -117,7 +125,7 @@ def make_bind(
             about,
             flags=lib.OPF_RECURSIVE,
             fd=lib.REG_MOUNT,
-            numbers=(0, 0, options.MS_SLAVE),
+            numbers=(0, 0, mount_options.MS_SLAVE),
         )
     else:
         plan.add(lib.OP_MOUNT_BIND, pointer, about, flags=recursive, texts=(source,))
@@ -127,7 +135,7 @@ def make_new(
     plan: Plan,
     kind: str,
     source: str,
-    found: options.Options,
+    found: mount_options.Options,
     pointer: str,
     about: str,
     *,
@@ -142,7 +150,7 @@ def make_new(
         data.append(f"context={label}")
     if found.needs_old_mount():
         flags = found.old_mount_flags()
-        words = ",".join([item for item in data if item not in options.FILESYSTEM_FLAGS])
+        words = ",".join([item for item in data if item not in mount_options.FILESYSTEM_FLAGS])
         plan.add(lib.OP_MOUNT_OLD, pointer, about, texts=(kind, source, words), numbers=(flags,))
         if found.set:
             plan.add(lib.OP_MOUNT_ATTR, pointer, about, fd=lib.REG_MOUNT, numbers=(found.set, found.clear, 0))
@@ -153,12 +161,18 @@ def make_new(
         about,
         fd2=register,
         texts=(kind, source, data),
-        numbers=(found.set & ~options.RDONLY if kind == "tmpfs" else found.set, len(data)),
+        numbers=(found.set & ~mount_options.RDONLY if kind == "tmpfs" else found.set, len(data)),
     )
 
 
 def _place(
-    plan: Plan, destination: str, kind: str, found: options.Options, pointer: str, about: str, bind: bool
+    plan: Plan,
+    destination: str,
+    kind: str,
+    found: mount_options.Options,
+    pointer: str,
+    about: str,
+    bind: bool,
 ) -> None:
     """The target, made when it is missing, as a file for what is a file; then the mount goes onto it."""
     kernel = kind in _KERNEL_TYPES and not bind
@@ -178,14 +192,14 @@ def _place(
             plan.add(lib.OP_MODE_LIKE, pointer, about, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
         if found.copy_up:
             plan.add(lib.OP_COPY_UP, pointer, about, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
-        if found.set & options.RDONLY:
-            numbers = (options.RDONLY, 0, 0)
+        if found.set & mount_options.RDONLY:
+            numbers = (mount_options.RDONLY, 0, 0)
             plan.add(lib.OP_MOUNT_ATTR, pointer, about, fd=lib.REG_MOUNT, numbers=numbers)
     plan.add(lib.OP_ATTACH, pointer, about, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
 
 
 def _finish(
-    plan: Plan, spec: "dict[str, Any]", found: options.Options, pointer: str, about: str, *, fresh: bool
+    plan: Plan, spec: "dict[str, Any]", found: mount_options.Options, pointer: str, about: str, *, fresh: bool
 ) -> None:
     """What concerns the whole tree, and how it propagates: once it is in place, for the place has a say in that."""
     if found.deep_set or found.deep_clear:
@@ -194,10 +208,10 @@ def _finish(
             lib.OP_MOUNT_ATTR, pointer, about, flags=lib.OPF_RECURSIVE, fd=lib.REG_MOUNT, numbers=numbers
         )
     for flags in found.propagation:
-        kind = flags & ~options.MS_REC
-        if fresh and kind == options.MS_PRIVATE and not is_shared(spec):
+        kind = flags & ~mount_options.MS_REC
+        if fresh and kind == mount_options.MS_PRIVATE and not is_shared(spec):
             continue  # a new mount below a private one is private
-        deep = lib.OPF_RECURSIVE if flags & options.MS_REC else 0
+        deep = lib.OPF_RECURSIVE if flags & mount_options.MS_REC else 0
         plan.add(lib.OP_MOUNT_ATTR, pointer, about, flags=deep, fd=lib.REG_MOUNT, numbers=(0, 0, kind))
 
 
@@ -206,7 +220,7 @@ def is_shared(spec: "dict[str, Any]") -> bool:
     return "shared" in ((spec.get("linux") or {}).get("rootfsPropagation") or "")
 
 
-def _remount(plan: Plan, found: options.Options, pointer: str, about: str, destination: str) -> None:
+def _remount(plan: Plan, found: mount_options.Options, pointer: str, about: str, destination: str) -> None:
     plan.add(lib.OP_TARGET, pointer, about, texts=(destination,), numbers=(lib.TARGET_EXISTS,))
     plan.add(
         lib.OP_MOUNT_ATTR,

@@ -3,7 +3,7 @@
 import _struct
 
 from pyoci._shim import lib
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
 
 _OP = _struct.Struct("=HHHHIIIIQQQQ")
 _HEADER = _struct.Struct("=IIII")

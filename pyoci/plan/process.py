@@ -5,13 +5,13 @@ The same ops serve the container's first process and those that `exec` adds.
 
 import _struct
 
-from pyoci import capability
 from pyoci._shim import lib
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
 from pyoci.plan import hooks
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
-from pyoci.rlimit import NUMBERS
+from pyoci.spec import capabilities
+from pyoci.spec.rlimits import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Privileges:
         sets = process.get("capabilities") or {}
         masks = {}
         for name in ("bounding", "effective", "permitted", "inheritable", "ambient"):
-            mask, unknown = capability.mask(sets.get(name) or [])
+            mask, unknown = capabilities.mask(sets.get(name) or [])
             missing = mask & ~available
             if unknown:
                 self.warnings.append(
@@ -150,7 +150,7 @@ class Privileges:
                 )
             if missing:
                 self.warnings.append(
-                    f"{name} capabilities that the runtime can't grant: {', '.join(capability.names(missing))}"
+                    f"{name} capabilities that the runtime can't grant: {', '.join(capabilities.names(missing))}"
                 )
             masks[name] = mask & available
         self.bounding: int = masks["bounding"]

@@ -1,10 +1,11 @@
 """The root file system: made a mount, pivoted into, closed up (config.md Root; config-linux.md masked and read-only paths)."""
 
 from pyoci._shim import lib
-from pyoci.errors import OciError
-from pyoci.plan import mounts, namespaces, options
+from pyoci.base.errors import OciError
+from pyoci.plan import mounts, namespaces
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
+from pyoci.spec import mount_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,22 +18,22 @@ def add_root(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
         plan.add(lib.OP_ROOTFS, "/root/path", "rootfs", flags=lib.OPF_JOINED, texts=(facts.rootfs,))
         return
     name = (spec.get("linux") or {}).get("rootfsPropagation") or "rslave"
-    flags = options.PROPAGATION.get(name)
+    flags = mount_options.PROPAGATION.get(name)
     if flags is None:
         raise OciError("config", f"rootfsPropagation {name!r} is unknown", pointer="/linux/rootfsPropagation")
     # an unbindable tree could not be copied: it is made a slave, and unbindable when it is the root
-    kind = options.MS_SLAVE if flags & options.MS_UNBINDABLE else flags & ~options.MS_REC
+    kind = mount_options.MS_SLAVE if flags & mount_options.MS_UNBINDABLE else flags & ~mount_options.MS_REC
     plan.add(
         lib.OP_HOST_PROPAGATION,
         "/linux/rootfsPropagation",
         "propagation of the host's mounts",
-        numbers=(kind | options.MS_REC,),
+        numbers=(kind | mount_options.MS_REC,),
     )
-    shared = lib.OPF_SHARED if kind & options.MS_SHARED else 0
+    shared = lib.OPF_SHARED if kind & mount_options.MS_SHARED else 0
     if facts.open_sources:
         register = plan.carry("tree", facts.rootfs, True, "/root/path", "rootfs")
         plan.add(lib.OP_ROOTFS, "/root/path", "rootfs", flags=shared, fd=register, texts=(facts.rootfs,))
-        slave = (0, 0, options.MS_SLAVE)
+        slave = (0, 0, mount_options.MS_SLAVE)
         plan.add(
             lib.OP_MOUNT_ATTR, "/root/path", "rootfs", flags=lib.OPF_RECURSIVE, fd=lib.REG_ROOT, numbers=slave
         )
@@ -76,5 +77,5 @@ def add_pivot(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
             lib.OP_ROOT_PROPAGATION,
             "/linux/rootfsPropagation",
             f"root {name}",
-            numbers=(options.PROPAGATION[name],),
+            numbers=(mount_options.PROPAGATION[name],),
         )

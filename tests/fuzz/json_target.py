@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pyoci import jsontext
+from pyoci.base import jsontext
 
 
 def by_library(text: str | bytes) -> tuple[Any, bool]:

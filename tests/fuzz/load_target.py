@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pyoci import bundle
-from pyoci.check import explain, schema
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
 from pyoci.plan import compiler, namespaces
 from pyoci.plan.facts import Facts
+from pyoci.spec import bundle
+from pyoci.validate import explain, schema
 
 
 def load_and_compile(raw: bytes) -> str:

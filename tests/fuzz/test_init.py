@@ -17,10 +17,10 @@ import pytest
 from fuzz import init_build, init_plans
 from property.mutations import mutate
 
-from pyoci import bundle
 from pyoci._shim import lib
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
 from pyoci.plan.ops import Plan
+from pyoci.spec import bundle
 
 COUNT = int(os.environ.get("PYOCI_FUZZ", "5000"))
 REFUSED = "hung up"

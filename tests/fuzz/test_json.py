@@ -1,4 +1,4 @@
-"""A short, guided run over the JSON reader and writer in C. Long ones: README.md; without clang: unit/test_jsontext.py."""
+"""A short, guided run over the JSON reader and writer in C. Long ones: README.md; without clang: unit/test_base_jsontext.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fuzz import fuzz_json, json_target
 
-from pyoci import jsontext
+from pyoci.base import jsontext
 
 COUNT = int(os.environ.get("PYOCI_FUZZ", "5000"))
 

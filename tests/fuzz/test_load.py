@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from property.mutations import DATA, SLIPS, load, mutate
 
-from pyoci.check import explain, formats
+from pyoci.validate import explain, report_formats
 
 COUNT = int(os.environ.get("PYOCI_FUZZ", "200"))
 CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
@@ -81,7 +81,7 @@ def test_reports_on_changed_documents_of_all_kinds(which: int, start: int, times
     bundle = "/nowhere" if kind == "config" else None
     raw = json.dumps(value, indent=1).encode()
     report = explain.examine(raw, "x", kind=kind, strict=True, systemd=systemd, bundle=bundle)
-    for form in formats.FORMATS.values():
+    for form in report_formats.FORMATS.values():
         form(report).encode()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from pyoci.check import schema
+from pyoci.validate import schema
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 SLIPS: list[Any] = [

@@ -12,7 +12,8 @@ from random import Random
 import pytest
 from property.mutations import load, mutate
 
-from pyoci.check import _generated, schema
+from pyoci import _generated
+from pyoci.validate import schema
 
 COUNT = int(os.environ.get("PYOCI_MUTATIONS", "10000"))
 SEED = int(os.environ.get("PYOCI_SEED", "1300"))

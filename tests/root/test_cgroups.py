@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from pyoci import cgroups
+from pyoci.base.errors import OciError
 from pyoci.cgroups import base, paths
 from pyoci.cgroups.base import Manager
-from pyoci.errors import OciError
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 NUMBERS = itertools.count()

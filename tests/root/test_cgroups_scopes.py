@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from pyoci import cgroups
-from pyoci.cgroups import bus, paths
+from pyoci.base.errors import OciError
+from pyoci.cgroups import paths
 from pyoci.cgroups.base import Manager
-from pyoci.errors import OciError
+from pyoci.cgroups.dbus import bus
 
 ROOTLESS = os.geteuid() != 0
 SOCKETS = [name for name, _ in bus._sockets(ROOTLESS) if os.path.exists(name)]

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from harness import machine
 
-from pyoci import idmap
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
+from pyoci.userns import idmap
 
 pytestmark = [
     pytest.mark.skipif(not machine.is_root(), reason="needs root with CAP_SYS_ADMIN"),

@@ -9,7 +9,7 @@ import pytest
 from harness.boxes import Boxes
 from harness.runtime import Runtime
 
-from pyoci import state
+from pyoci.lifecycle import store
 
 pytestmark = pytest.mark.only("pyoci")
 
@@ -18,12 +18,12 @@ def test_another_container_in_the_same_cgroup_lives_on(runtime: Runtime, box: Bo
     """The killed create had not yet seen that the cgroup is in use."""
     other = box("/bin/sleep", "1000").launch()
     root = folder / "root"
-    record = json.loads((root / other.id / "state.json").read_text())
+    record = json.loads((root / other.id / "store.json").read_text())
     cgroup = record["cgroup"]
     paths = cgroup.get("paths") or {"": cgroup.get("path")}
-    entry = state.create(str(root), "killed")
+    entry = store.create(str(root), "killed")
     entry.record = {
-        **state.new_record("killed", str(other.directory), str(other.rootfs), 1),
+        **store.new_record("killed", str(other.directory), str(other.rootfs), 1),
         "creator": [1, -5],
         "cgroup": {**cgroup, "kept": list(paths.values())},
     }

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from harness import bpf, machine
 
-from pyoci import seccomp_compile
 from pyoci._shim import lib
+from pyoci.seccomp import compiler
 
 pytestmark = [
     pytest.mark.skipif(platform.machine() != "x86_64", reason="expects the numbers of x86_64"),
@@ -55,7 +55,7 @@ def load(program: bytes, flags: int) -> None:
 
 def filtered(profile: dict[str, Any], job: Callable[[], Any]) -> Any:
     """The result of a job in a child under a profile; for a child that was killed, its wait status."""
-    program, flags, _ = seccomp_compile.compile_profile(profile, "")
+    program, flags, _ = compiler.compile_profile(profile, "")
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -163,7 +163,7 @@ ARGS_PROFILE = {
 @pytest.mark.skipif(shutil.which("runc") is None, reason="runc is not installed")
 @pytest.mark.parametrize("profile", [*engine_profiles(), pytest.param(ARGS_PROFILE, id="args")])
 def test_runc_loads_a_filter_of_the_same_meaning(profile: dict[str, Any], runc: "Runc") -> None:
-    ours = bpf.Filter(seccomp_compile.compile_profile(profile, "")[0])
+    ours = bpf.Filter(compiler.compile_profile(profile, "")[0])
     theirs = bpf.Filter(runc.filter_of(profile))
     sensitive = arguments_of(profile)
     numbers = [base + number for base in (0, bpf.X32_BIT) for number in range(600)]

@@ -12,7 +12,7 @@ from harness import machine
 from harness.boxes import Boxes
 from harness.runtime import PATIENCE, Result
 
-from pyoci import idmap
+from pyoci.userns import idmap
 
 pytestmark = [pytest.mark.rootless, pytest.mark.only("pyoci")]
 

@@ -43,7 +43,7 @@ def test_the_tests_of_the_reader(module: Path) -> None:
         "PYTHONPATH": str(build.TOP / "tests"),
         "PYOCI_JSON_MODULE": str(module),
     }
-    tests = build.TOP / "tests/unit/test_jsontext.py"
+    tests = build.TOP / "tests/unit/test_base_jsontext.py"
     command = [
         sys.executable,
         "-m",

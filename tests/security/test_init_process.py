@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from harness.boxes import Boxes
 
-from pyoci import launch
 from pyoci._shim import lib
+from pyoci.init import launch
 from pyoci.plan import namespaces
 from pyoci.plan.ops import Plan
 

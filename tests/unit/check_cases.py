@@ -7,7 +7,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
-CHECK = Path(__file__).resolve().parents[2] / "pyoci" / "check"
+CHECK = Path(__file__).resolve().parents[2] / "pyoci"
 GONE = object()
 
 BASE: dict[str, Any] = {
@@ -509,9 +509,9 @@ ADVICE: list[tuple[Any, ...]] = [
 def codes() -> dict[str, set[str]]:
     """The codes that the source of the check can report, each with its severities."""
     found: dict[str, set[str]] = {}
-    usual = {"cautions.py": "warning", "advice.py": "advice"}
+    usual = {"warnings.py": "warning", "security.py": "advice"}
     special = {"null-member": {"warning"}, "property-unknown": {"warning", "advice"}}
-    for path in sorted(CHECK.glob("*.py")):
+    for path in sorted([*CHECK.glob("spec/*.py"), *CHECK.glob("validate/*.py")]):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not isinstance(node.func, (ast.Name, ast.Attribute)):
                 continue

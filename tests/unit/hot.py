@@ -47,7 +47,7 @@ argv, sys.argv = {argv!r}, None
 before = set(sys.modules)
 status = 0
 {body}
-from pyoci import jsontext, files
+from pyoci.base import jsontext, files
 found = jsontext.dumps([status, sorted(set(sys.modules) - before)])
 files.write_all(posix.open({report!r}, posix.O_WRONLY | posix.O_CREAT), found.encode())
 """

@@ -10,8 +10,8 @@ from harness.ebpf import BLOCK, CHAR, MKNOD, READ, WRITE, DeviceProgram
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyoci.base.errors import OciError
 from pyoci.cgroups import devices
-from pyoci.errors import OciError
 
 DENY_ALL: dict[str, Any] = {"allow": False, "access": "rwm"}
 ALLOW_ALL: dict[str, Any] = {"allow": True, "access": "rwm"}

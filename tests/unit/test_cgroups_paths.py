@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from pyoci import cgroups
+from pyoci.base.errors import OciError
 from pyoci.cgroups import paths
 from pyoci.cgroups.v1 import V1
 from pyoci.cgroups.v2 import V2
-from pyoci.errors import OciError
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pyoci.base.errors import OciError
 from pyoci.cgroups import resources
-from pyoci.errors import OciError
 
 
 def v1(**limits: Any) -> dict[str, str]:

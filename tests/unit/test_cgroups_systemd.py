@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyoci.cgroups import bus, devices, gvariant, resources, unit, wire
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
+from pyoci.cgroups import devices, resources, unit
+from pyoci.cgroups.dbus import bus, gvariant, wire
 
 
 @pytest.mark.parametrize(

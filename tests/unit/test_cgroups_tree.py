@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pyoci.base.errors import OciError
 from pyoci.cgroups import tree, writer
-from pyoci.errors import OciError
 
 
 def test_make_gives_what_it_made(tmp_path: Path) -> None:

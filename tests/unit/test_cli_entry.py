@@ -14,17 +14,18 @@ from typing import Any
 import pytest
 
 import pyoci
-from pyoci import log
+import pyoci.lifecycle
+from pyoci.base import log
+from pyoci.base.errors import OciError
 from pyoci.cli import entry, kill, version
 from pyoci.cli.list import table
-from pyoci.errors import OciError
-from pyoci.request import CreateRequest, ExecRequest
+from pyoci.lifecycle.requests import CreateRequest, ExecRequest
 
 TREE = Path(__file__).resolve().parents[2]
 
 
 class Lifecycle:
-    """Plays `pyoci.container` and `pyoci.execute`: remembers what was asked, answers what the test wants."""
+    """Plays `pyoci.lifecycle.container` and `pyoci.lifecycle.execute`: remembers what was asked, answers what the test wants."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
@@ -39,7 +40,7 @@ class Lifecycle:
         return self.answer
 
     def modules(self) -> dict[str, ModuleType]:
-        container, execute = ModuleType("pyoci.container"), ModuleType("pyoci.execute")
+        container, execute = ModuleType("pyoci.lifecycle.container"), ModuleType("pyoci.lifecycle.execute")
         container.create = lambda request: self._record("create", request)  # type: ignore[attr-defined]
         container.run = lambda request: self._record("run", request)  # type: ignore[attr-defined]
         container.start = lambda *more: self._record("start", *more)  # type: ignore[attr-defined]
@@ -63,8 +64,8 @@ class Lifecycle:
 def lifecycle(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lifecycle]:
     recorder = Lifecycle()
     for name, module in recorder.modules().items():
-        monkeypatch.setitem(sys.modules, f"pyoci.{name}", module)
-        monkeypatch.setattr(pyoci, name, module, raising=False)
+        monkeypatch.setitem(sys.modules, f"pyoci.lifecycle.{name}", module)
+        monkeypatch.setattr(pyoci.lifecycle, name, module, raising=False)
     yield recorder
     log.configure("", json=False, debug=False)
     log.operation("")
@@ -390,7 +391,7 @@ def test_warnings_wait_for_the_end(
     def warn(*more: Any) -> None:
         log.warning("take care", code="some-code")
 
-    monkeypatch.setattr(sys.modules["pyoci.container"], "start", warn)
+    monkeypatch.setattr(sys.modules["pyoci.lifecycle.container"], "start", warn)
     file = tmp_path / "log"
     assert call("--log", str(file), "--log-format=json", "start", "ID") == 0
     assert json.loads(file.read_text())["level"] == "warning"
@@ -468,16 +469,16 @@ def test_no_standard_library_for_what_engines_call(argv: list[str], tmp_path: Pa
 import sys
 before = set(sys.modules)
 sys.path.insert(0, {str(TREE)!r})
-import pyoci
+import pyoci.lifecycle
 class Gone:
     def __getattr__(self, name):
         def call(*more):
-            from pyoci.errors import OciError
+            from pyoci.base.errors import OciError
             raise OciError("gone", "container does not exist")
         return call
 for name in ("container", "execute"):
-    sys.modules["pyoci." + name] = Gone()
-    setattr(pyoci, name, Gone())
+    sys.modules["pyoci.lifecycle." + name] = Gone()
+    setattr(pyoci.lifecycle, name, Gone())
 from pyoci.cli import entry
 entry.main({["--root", str(tmp_path), "--log", str(tmp_path / "log"), "--log-format", "json", *argv]!r})
 print(*sorted(set(sys.modules) - before))

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from pyoci.base.errors import OciError
 from pyoci.cli import completion, help
 from pyoci.cli.table import COMMANDS, GLOBALS, HELP, NAME, NAMES, OPTIONS
-from pyoci.errors import OciError
 
 
 def test_overview_shows_every_command_once() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pyoci import log
-from pyoci.errors import OciError
+from pyoci.base import log
+from pyoci.base.errors import OciError
 
 ERROR = OciError(
     "mount",

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pyoci import userns
+from pyoci.base.errors import OciError
 from pyoci.cli import root
-from pyoci.errors import OciError
 
 
 @pytest.fixture
@@ -102,5 +102,5 @@ def test_user_namespace_by_its_map(monkeypatch: pytest.MonkeyPatch) -> None:
         (b"         0       1000          1\n", True),
         (b"0 1000 1\n1 100000 65536\n", True),
     ):
-        monkeypatch.setattr("pyoci.files.read", lambda path, content=content: content)
+        monkeypatch.setattr("pyoci.base.files.read", lambda path, content=content: content)
         assert userns.is_nested() is expected

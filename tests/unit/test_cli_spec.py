@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pyoci import spec_template
-from pyoci.check import fast
 from pyoci.cli import entry
+from pyoci.spec import fast, template
 
 
 def test_it_is_written_into_the_bundle(tmp_path: Path) -> None:
     assert entry.main(["spec", "-b", str(tmp_path)]) == 0
     text = (tmp_path / "config.json").read_text()
-    assert json.loads(text) == spec_template.document(rootless=False)
+    assert json.loads(text) == template.document(rootless=False)
     assert text.startswith('{\n\t"ociVersion": "1.0')
 
 
@@ -29,7 +28,7 @@ def test_nothing_is_overwritten(tmp_path: Path, capfd: pytest.CaptureFixture[str
 def test_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert entry.main(["spec", "--rootless", "-f", "other.json"]) == 0
-    assert json.loads((tmp_path / "other.json").read_text()) == spec_template.document(rootless=True)
+    assert json.loads((tmp_path / "other.json").read_text()) == template.document(rootless=True)
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -39,11 +38,11 @@ def test_a_directory_that_is_not_there(tmp_path: Path, capfd: pytest.CaptureFixt
 
 @pytest.mark.parametrize("rootless", [False, True])
 def test_it_keeps_the_schema(rootless: bool) -> None:
-    assert fast.accepts(spec_template.document(rootless=rootless))
+    assert fast.accepts(template.document(rootless=rootless))
 
 
 def test_rootless_maps_one_id_and_keeps_the_network() -> None:
-    made = spec_template.document(rootless=True, uid=1000, gid=100)
+    made = template.document(rootless=True, uid=1000, gid=100)
     linux = made["linux"]
     assert linux["uidMappings"] == [{"containerID": 0, "hostID": 1000, "size": 1}]
     assert linux["gidMappings"] == [{"containerID": 0, "hostID": 100, "size": 1}]

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pyoci import container, doctor, state
+from pyoci import doctor
 from pyoci.doctor import leftovers, show, store
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check, Leftover, Report
+from pyoci.lifecycle import container
+from pyoci.lifecycle import store as state
 
 
 def entry(root: Path, id: str, *, creating: bool = False, alive: bool = False, bundle: str = "/") -> None:

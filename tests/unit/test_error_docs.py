@@ -20,10 +20,10 @@ ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$
 MAKERS = ("OciError", "from_os_error")
 # where the code is a variable: file and expression
 VARIABLE = {
-    ("bundle.py", "problem.code"),  # a rule of the check: docs/validation.md
-    ("check/explain.py", "problem.code"),
-    ("creation.py", "kind"),  # send_descriptor, whose callers are looked at
-    ("errors.py", "code"),
+    ("spec/bundle.py", "problem.code"),  # a rule of the check: docs/validation.md
+    ("validate/explain.py", "problem.code"),
+    ("lifecycle/creation.py", "kind"),  # send_descriptor, whose callers are looked at
+    ("base/errors.py", "code"),
     ("plan/failure.py", "kind"),  # failure._CODES
 }
 # Codes without a case, and the test that shows them instead.
@@ -128,7 +128,7 @@ def test_ops_in_the_tables_exist() -> None:
 
 
 def test_the_members_of_the_json_line_are_those_of_the_error() -> None:
-    from pyoci.errors import OciError
+    from pyoci.base.errors import OciError
 
     error = OciError("x", "m", pointer="/p", errno=2, obj="o", hint="h", op="exec")
     for member in (*error.fields(), "level", "msg", "time", "operation", "warnings"):

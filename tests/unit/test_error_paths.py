@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pyoci import boot, execute, ps
+from pyoci.base import boot
+from pyoci.base.errors import OciError
 from pyoci.cli import program
-from pyoci.errors import OciError
+from pyoci.lifecycle import execute, ps
 
 
 def test_the_interpreter_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from unit import plans
 
 from pyoci._shim import ffi, lib
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
 from pyoci.plan import compiler, namespaces
 from pyoci.plan.ops import Op, Plan
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from unit import plans
 
-from pyoci import capability
 from pyoci.plan import compiler, namespaces
+from pyoci.spec import capabilities
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 CONFIGS = sorted((DATA / "engine-configs").glob("*.json"))
@@ -44,7 +44,7 @@ def in_words(path: Path) -> str:
         cgroup=cgroup(version),
         cgroup_fds=3 if version == 1 else 0,
         open_sources=user,
-        capabilities=plans.ALL_CAPABILITIES if user else capability.mask(list(capability.NAMES))[0],
+        capabilities=plans.ALL_CAPABILITIES if user else capabilities.mask(list(capabilities.NAMES))[0],
         seccomp=(bytes(80), 0) if made["linux"].get("seccomp") else None,
     )
     birth = namespaces.birth(made)

@@ -8,7 +8,7 @@ import pytest
 from unit import plans
 
 from pyoci._shim import lib
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
 from pyoci.plan.ops import Op, Plan
 
 CONTROLLERS = [("cpu,cpuacct", "cpu,cpuacct"), ("systemd", "none,name=systemd")]

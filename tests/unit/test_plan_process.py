@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from unit import plans
 
-from pyoci import capability
 from pyoci._shim import lib
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
 from pyoci.plan import compiler
 from pyoci.plan.ops import Plan
+from pyoci.spec import capabilities
 
 FILTER = bytes(range(24))
 SYS_ADMIN = 1 << 21
@@ -20,7 +20,7 @@ IDENTITY = ["OP_CWD", "OP_STDIO_OWNER", "OP_BOUNDING", "OP_USER", "OP_CWD"]
 
 
 def caps(*names: str) -> int:
-    return capability.mask([f"CAP_{name}" for name in names])[0]
+    return capabilities.mask([f"CAP_{name}" for name in names])[0]
 
 
 def sets(**given: list[str]) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ import pytest
 from unit import plans
 
 from pyoci._shim import lib
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
 
 REC, UNBINDABLE, PRIVATE, SLAVE, SHARED = 0x4000, 1 << 17, 1 << 18, 1 << 19, 1 << 20
 CHR, BLK, FIFO = 0o020000, 0o060000, 0o010000

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from harness import bpf
 
-from pyoci import seccomp, seccomp_compile
 from pyoci._shim import ffi, lib
-from pyoci.errors import OciError
+from pyoci.base.errors import OciError
+from pyoci.seccomp import compiler, filters
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="expects the numbers of x86_64")
 
@@ -34,12 +34,12 @@ def allow(*names: str, action: str = "SCMP_ACT_ALLOW", **more: Any) -> Profile:
 
 
 def compiled(content: Profile) -> bpf.Filter:
-    return bpf.Filter(seccomp_compile.compile_profile(content, "/linux/seccomp")[0])
+    return bpf.Filter(compiler.compile_profile(content, "/linux/seccomp")[0])
 
 
 def refusal(content: Profile) -> OciError:
     with pytest.raises(OciError) as caught:
-        seccomp_compile.compile_profile(content, "/linux/seccomp")
+        compiler.compile_profile(content, "/linux/seccomp")
     assert caught.value.code == "seccomp"
     return caught.value
 
@@ -163,7 +163,7 @@ def test_long_profiles_become_a_tree() -> None:
 def test_stub_for_all_kinds_of_architecture() -> None:
     s390x, x32 = 0x80000016, 0x4000003E
     end = bpf.ALLOW.to_bytes(4, "little")
-    stub = seccomp_compile.stub({bpf.I386: 10, bpf.X86_64: 20, x32: 30 | bpf.X32_BIT, s390x: 40})
+    stub = compiler.stub({bpf.I386: 10, bpf.X86_64: 20, x32: 30 | bpf.X32_BIT, s390x: 40})
     judge = bpf.Filter(stub + b"\x06\0\0\0" + end)
     limits = [(bpf.I386, 0, 10), (bpf.X86_64, 0, 20), (bpf.X86_64, bpf.X32_BIT, 30), (s390x, 0, 40)]
     for arch, bit, last in limits:
@@ -172,12 +172,12 @@ def test_stub_for_all_kinds_of_architecture() -> None:
     assert judge(0, arch=s390x) == ENOSYS
     assert judge(0, arch=bpf.I386) == bpf.ALLOW
     assert judge(LAST, arch=bpf.AARCH64) == bpf.ALLOW
-    assert seccomp_compile.stub({}) == b""
+    assert compiler.stub({}) == b""
 
 
 def test_flags() -> None:
     def flags(**more: Any) -> int:
-        return seccomp_compile.compile_profile(profile(allow("read"), **more), "")[1]
+        return compiler.compile_profile(profile(allow("read"), **more), "")[1]
 
     assert flags() == 4  # SPEC_ALLOW is the specification's default
     assert flags(flags=[]) == 0
@@ -248,7 +248,7 @@ def test_every_profile_of_the_engines_compiles() -> None:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(seccomp, "places", lambda: [(str(tmp_path), "pyoci/seccomp")])
+    monkeypatch.setattr(filters, "places", lambda: [(str(tmp_path), "pyoci/seccomp")])
     yield tmp_path / "pyoci/seccomp"
 
 
@@ -256,13 +256,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def compilations(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
     """The profiles that were compiled, not found in the cache."""
     seen: list[Profile] = []
-    real = seccomp_compile.compile_profile
+    real = compiler.compile_profile
 
     def count(content: Profile, pointer: str) -> tuple[bytes, int, str]:
         seen.append(content)
         return real(content, pointer)
 
-    monkeypatch.setattr(seccomp_compile, "compile_profile", count)
+    monkeypatch.setattr(compiler, "compile_profile", count)
     return seen
 
 
@@ -271,14 +271,14 @@ OTHER = profile(allow("write"), architectures=["SCMP_ARCH_X86"])
 
 
 def test_nothing_to_filter() -> None:
-    assert seccomp.program({"defaultAction": "SCMP_ACT_ALLOW"}) == (b"", 0)
-    assert seccomp.program({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}) == (b"", 0)
+    assert filters.program({"defaultAction": "SCMP_ACT_ALLOW"}) == (b"", 0)
+    assert filters.program({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}) == (b"", 0)
 
 
 def test_cache_gives_the_same_program(cache: Path, compilations: list[Profile]) -> None:
-    first = seccomp.program(CONTENT)
-    assert seccomp.program(json.loads(json.dumps(CONTENT))) == first
-    assert seccomp.program(OTHER)[0] != first[0]
+    first = filters.program(CONTENT)
+    assert filters.program(json.loads(json.dumps(CONTENT))) == first
+    assert filters.program(OTHER)[0] != first[0]
     assert compilations == [CONTENT, OTHER]
     assert cache.stat().st_mode & 0o777 == 0o700
     assert [path.stat().st_mode & 0o777 for path in cache.iterdir()] == [0o600, 0o600]
@@ -287,32 +287,32 @@ def test_cache_gives_the_same_program(cache: Path, compilations: list[Profile]) 
 def test_cache_is_told_apart_by_content_not_by_name(
     cache: Path, compilations: list[Profile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seccomp, "_name", lambda key: "same")
-    programs = [seccomp.program(CONTENT), seccomp.program(OTHER), seccomp.program(CONTENT)]
+    monkeypatch.setattr(filters, "_name", lambda key: "same")
+    programs = [filters.program(CONTENT), filters.program(OTHER), filters.program(CONTENT)]
     assert programs[0] == programs[2] != programs[1]
     assert len(compilations) == 3
 
 
 def test_damaged_cache_files_are_compiled_anew(cache: Path, compilations: list[Profile]) -> None:
-    right = seccomp.program(CONTENT)
+    right = filters.program(CONTENT)
     (path,) = cache.iterdir()
     whole = path.read_bytes()
     step = max(1, len(whole) // 60)
     for at in range(0, len(whole), step):
         for content in (whole[:at], whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :]):
             path.write_bytes(content)
-            assert seccomp.program(CONTENT)[0] == right[0], at
+            assert filters.program(CONTENT)[0] == right[0], at
     path.write_bytes(whole + b"x")
-    assert seccomp.program(CONTENT) == right
+    assert filters.program(CONTENT) == right
 
 
 def test_another_library_is_another_program(
     cache: Path, compilations: list[Profile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seccomp.program(CONTENT)
-    real = seccomp._identity
-    monkeypatch.setattr(seccomp, "_identity", lambda library: real(library) + b"1")
-    seccomp.program(CONTENT)
+    filters.program(CONTENT)
+    real = filters._identity
+    monkeypatch.setattr(filters, "_identity", lambda library: real(library) + b"1")
+    filters.program(CONTENT)
     assert len(compilations) == 2
 
 
@@ -321,7 +321,7 @@ def test_trouble_with_the_cache_is_no_error(
     cache: Path, compilations: list[Profile], trouble: str, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
-    right = seccomp.program(CONTENT)
+    right = filters.program(CONTENT)
     (path,) = cache.iterdir()
     if trouble == "link":
         cache.rename(elsewhere)
@@ -341,7 +341,7 @@ def test_trouble_with_the_cache_is_no_error(
     else:
         path.unlink()
         path.mkdir()
-    assert seccomp.program(CONTENT) == right
+    assert filters.program(CONTENT) == right
     assert len(compilations) == 2
 
 
@@ -349,16 +349,16 @@ def test_trouble_with_the_cache_is_no_error(
 @pytest.mark.parametrize("which", ["file", "directory", "base"])
 def test_cache_of_another_owner_is_not_read(cache: Path, compilations: list[Profile], which: str) -> None:
     """The base is what HOME, for one, names: its owner may have a link there, to files that a container's root has made."""
-    seccomp.program(CONTENT)
+    filters.program(CONTENT)
     (path,) = cache.iterdir()
     os.chown({"file": path, "directory": cache, "base": cache.parents[1]}[which], 12345, 12345)
-    seccomp.program(CONTENT)
+    filters.program(CONTENT)
     assert len(compilations) == 2
 
 
 def test_cache_stays_small(cache: Path) -> None:
     for number in range(70):
-        seccomp.program(profile(allow("read", args=[{"index": 0, "op": "SCMP_CMP_EQ", "value": number}])))
+        filters.program(profile(allow("read", args=[{"index": 0, "op": "SCMP_CMP_EQ", "value": number}])))
     assert len(list(cache.iterdir())) == 64
 
 
@@ -368,10 +368,10 @@ def test_places_of_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     unusable = {b"XDG_RUNTIME_DIR": b"", b"XDG_CACHE_HOME": b"relative"}
     monkeypatch.setattr(posix, "environ", {b"HOME": b"/home/u", **unusable})
     monkeypatch.setattr(posix, "geteuid", lambda: 1000)
-    assert seccomp.places() == [("/home/u", ".cache/pyoci/seccomp")]
+    assert filters.places() == [("/home/u", ".cache/pyoci/seccomp")]
     monkeypatch.setattr(posix, "environ", {b"XDG_RUNTIME_DIR": b"/run/user/0"})
     monkeypatch.setattr(posix, "geteuid", lambda: 0)
-    assert seccomp.places() == [("/var/cache", "pyoci/seccomp"), ("/run/user/0", "pyoci/seccomp")]
+    assert filters.places() == [("/var/cache", "pyoci/seccomp"), ("/run/user/0", "pyoci/seccomp")]
 
 
 def test_library_is_where_it_says() -> None:

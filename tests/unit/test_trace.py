@@ -10,18 +10,20 @@ from typing import Any
 
 import pytest
 
-from pyoci import clock, launch, trace
 from pyoci._shim import ffi, lib
-from pyoci.errors import OciError
+from pyoci.base import spans
+from pyoci.base.errors import OciError
+from pyoci.init import launch
 from pyoci.plan.ops import Op
+from pyoci.trace import recorder
 
 MS = 1_000_000
 
 
 @pytest.fixture(autouse=True)
 def stopped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(clock, "steps", None)
-    monkeypatch.setattr(clock, "_last", 0)
+    monkeypatch.setattr(spans, "steps", None)
+    monkeypatch.setattr(spans, "_last", 0)
     yield
 
 
@@ -47,43 +49,43 @@ def events(path: Path) -> list[dict[str, Any]]:
 
 
 def test_switched_off_nothing_is_kept() -> None:
-    clock.lap("a")
-    clock.within(clock.now(), "b")
-    assert clock.steps is None
-    assert clock.now() == 0
+    spans.lap("a")
+    spans.within(spans.now(), "b")
+    assert spans.steps is None
+    assert spans.now() == 0
 
 
 def test_steps_follow_each_other_without_gaps() -> None:
-    clock.begin()
-    clock.lap("one", "/pointer")
-    clock.lap("two", kind="idle")
-    assert clock.steps is not None
-    assert [step[:3] for step in clock.steps] == [
+    spans.begin()
+    spans.lap("one", "/pointer")
+    spans.lap("two", kind="idle")
+    assert spans.steps is not None
+    assert [step[:3] for step in spans.steps] == [
         ("start of the runtime", "", "runtime"),
         ("one", "/pointer", "runtime"),
         ("two", "", "idle"),
     ]
-    assert [step[3] for step in clock.steps[1:]] == [step[4] for step in clock.steps[:-1]]
-    worked = [step[5] for step in clock.steps]
+    assert [step[3] for step in spans.steps[1:]] == [step[4] for step in spans.steps[:-1]]
+    worked = [step[5] for step in spans.steps]
     assert [each and each[0] for each in worked[1:]] == [each and each[1] for each in worked[:-1]]
 
 
 def test_the_first_step_is_as_long_as_the_process_has_worked() -> None:
     used = time.process_time_ns()
-    clock.begin()
-    assert clock.steps is not None
-    _, _, _, began, ended, worked = clock.steps[0]
+    spans.begin()
+    assert spans.steps is not None
+    _, _, _, began, ended, worked = spans.steps[0]
     assert worked is not None and worked[0] == 0 and used <= worked[1] <= time.process_time_ns()
     assert used <= ended - began <= time.process_time_ns() + 50 * MS
 
 
 def test_a_part_does_not_end_the_step() -> None:
-    clock.begin()
-    began = clock.now()
-    clock.within(began, "part", "/p", "hook")
-    clock.lap("whole")
-    assert clock.steps is not None
-    part, whole = clock.steps[1:]
+    spans.begin()
+    began = spans.now()
+    spans.within(began, "part", "/p", "hook")
+    spans.lap("whole")
+    assert spans.steps is not None
+    part, whole = spans.steps[1:]
     assert part[:4] == ("part", "/p", "hook", began)
     assert part[5] is None and whole[5] is not None
     assert whole[3] <= part[3] <= part[4] <= whole[4]
@@ -92,15 +94,15 @@ def test_a_part_does_not_end_the_step() -> None:
 # -- the file --------------------------------------------------------------------------------------------------------------
 
 
-def begun(path: Path) -> trace.Trace:
-    made = trace.begin(str(path), "run", "box")
+def begun(path: Path) -> recorder.Trace:
+    made = recorder.begin(str(path), "run", "box")
     made.born(4711)
     return made
 
 
 def test_what_the_init_tells(tmp_path: Path) -> None:
     made = begun(tmp_path / "t")
-    base = clock.now()
+    base = spans.now()
     made.told("prepare", OPS, 0, [base, base + MS, base + 5 * MS])
     made.told("finish", OPS, 2, [base + 6 * MS, base + 8 * MS])
     made.save()
@@ -115,7 +117,7 @@ def test_what_the_init_tells(tmp_path: Path) -> None:
 
 def test_filter_and_program_are_one_event(tmp_path: Path) -> None:
     made = begun(tmp_path / "t")
-    made.told("finish", OPS, 2, [clock.now(), clock.now()])
+    made.told("finish", OPS, 2, [spans.now(), spans.now()])
     made.executed("finish", OPS)
     made.save()
     last = events(tmp_path / "t")[-1]
@@ -132,7 +134,7 @@ def test_without_a_filter_the_program_stands_alone(tmp_path: Path) -> None:
 
 def test_failed_op(tmp_path: Path) -> None:
     made = begun(tmp_path / "t")
-    now = clock.now()
+    now = spans.now()
     made.told("prepare", OPS, 0, [now, now + 1])
     made.failed("prepare", OPS[1])
     made.save()
@@ -142,8 +144,8 @@ def test_failed_op(tmp_path: Path) -> None:
 
 def test_document(tmp_path: Path) -> None:
     made = begun(tmp_path / "t")
-    clock.lap("load", "/x")
-    made.told("early", OPS, 0, [clock.now(), clock.now()])
+    spans.lap("load", "/x")
+    made.told("early", OPS, 0, [spans.now(), spans.now()])
     made.save()
     document = json.loads((tmp_path / "t").read_text())
     assert document["otherData"]["id"] == "box"
@@ -163,7 +165,7 @@ def test_document(tmp_path: Path) -> None:
 
 def test_a_clock_that_was_set_back_makes_no_negative_times(tmp_path: Path) -> None:
     made = begun(tmp_path / "t")
-    now = clock.now()
+    now = spans.now()
     made.told("early", OPS, 0, [now, now - 5])
     made.save()
     assert events(tmp_path / "t")[-1]["dur"] == 0
@@ -173,9 +175,9 @@ def test_start_goes_on_where_create_ended(tmp_path: Path, monkeypatch: pytest.Mo
     path = tmp_path / "t"
     begun(path).save()
     first = json.loads(path.read_text())
-    monkeypatch.setattr(clock, "steps", None)
-    more = trace.begin_start(str(path), "box", 4711)
-    now = clock.now()
+    monkeypatch.setattr(spans, "steps", None)
+    more = recorder.begin_start(str(path), "box", 4711)
+    now = spans.now()
     more.told("finish", OPS, 2, [now, now + MS])
     more.save()
     second = json.loads(path.read_text())
@@ -190,10 +192,10 @@ def test_start_goes_on_where_create_ended(tmp_path: Path, monkeypatch: pytest.Mo
 def test_start_begins_anew_where_the_file_is_spoiled(tmp_path: Path, spoiled: bytes) -> None:
     path = tmp_path / "t"
     path.write_bytes(spoiled)
-    trace.begin_start(str(path), "box", 1).save()
+    recorder.begin_start(str(path), "box", 1).save()
     assert [event["name"] for event in events(path)] == ["start of the runtime"]
     path.unlink()
-    trace.begin_start(str(path), "box", 1).save()
+    recorder.begin_start(str(path), "box", 1).save()
     assert len(events(path)) == 1
 
 
@@ -201,7 +203,7 @@ def test_path_is_seen_from_where_the_command_was_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    made = trace.begin("t", "run", "box")
+    made = recorder.begin("t", "run", "box")
     assert made.path == str(tmp_path / "t")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
@@ -216,12 +218,12 @@ def test_what_can_not_be_written_is_said_before_anything_is_done(tmp_path: Path)
         (str(tmp_path), "no regular file"),
     ):
         with pytest.raises(OciError) as caught:
-            trace.begin(path, "run", "box")
+            recorder.begin(path, "run", "box")
         assert caught.value.code == "trace-file"
         assert text in caught.value.text()
     (tmp_path / "link").symlink_to(tmp_path / "target")
     with pytest.raises(OciError):
-        trace.begin(str(tmp_path / "link"), "run", "box")
+        recorder.begin(str(tmp_path / "link"), "run", "box")
     assert not (tmp_path / "target").exists()
 
 
@@ -230,7 +232,7 @@ def test_a_file_that_can_not_be_written_later_is_a_warning(
 ) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    made = trace.begin(str(folder / "t"), "run", "box")
+    made = recorder.begin(str(folder / "t"), "run", "box")
     (folder / "t").unlink()
     folder.rmdir()
     made.save()
@@ -266,8 +268,8 @@ def test_failure_behind_start() -> None:
 
 
 def test_times_behind_start(tmp_path: Path) -> None:
-    made = trace.begin_start(str(tmp_path / "t"), "box", 4711)
-    now = clock.now()
+    made = recorder.begin_start(str(tmp_path / "t"), "box", 4711)
+    now = spans.now()
     data = reply(lib.REPLY_TIMES, 2, 0, times(now, now + MS, now + 2 * MS))
     data += reply(lib.REPLY_TIMES, 4, 0, times(now + 2 * MS, now + 5 * MS))
     assert launch.read_answer(data, LATE, made) is None
@@ -284,8 +286,8 @@ def test_times_behind_start(tmp_path: Path) -> None:
 
 
 def test_times_and_then_a_failure(tmp_path: Path) -> None:
-    made = trace.begin_start(str(tmp_path / "t"), "box", 4711)
-    now = clock.now()
+    made = recorder.begin_start(str(tmp_path / "t"), "box", 4711)
+    now = spans.now()
     data = reply(lib.REPLY_TIMES, 2, 0, times(now, now + MS, now + 2 * MS))
     data += reply(lib.REPLY_ERROR, 4, 0, b"hook\0exit status 1: \0")
     assert launch.read_answer(data, LATE, made) is not None
@@ -305,5 +307,5 @@ def test_times_and_then_a_failure(tmp_path: Path) -> None:
 )
 def test_answer_that_makes_no_sense(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(OciError) as caught:
-        launch.read_answer(data, LATE, trace.begin_start(str(tmp_path / "t"), "box", 4711))
+        launch.read_answer(data, LATE, recorder.begin_start(str(tmp_path / "t"), "box", 4711))
     assert caught.value.code == "init-died"

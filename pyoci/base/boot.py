@@ -1,0 +1,115 @@
+"""How this process came to run: the kind of launcher, the way to full Python, and the words for a bug."""
+
+import posix
+import sys
+
+_EMBEDDED = "_pyoci_launcher" in sys.builtin_module_names
+_full = not _EMBEDDED and not sys.flags.no_site
+_argv: list[str] = []
+
+
+def kind() -> str:
+    """The kind of start: "exec" (`python -I -S`), "python" (ordinary interpreter) or "embedded (...)"."""
+    if _EMBEDDED:
+        import _pyoci_launcher
+
+        return f"embedded ({_pyoci_launcher.linkage})"
+    return "exec" if sys.flags.no_site and sys.flags.isolated else "python"
+
+
+def package_directory() -> str:
+    """The directory with the package's files, absolute."""
+    if _EMBEDDED:
+        import _pyoci_launcher
+
+        return str(_pyoci_launcher.package)
+    return __file__.rpartition("/")[0].rpartition("/")[0]
+
+
+def interpreter() -> str:
+    """The path of the environment's ordinary interpreter."""
+    if _EMBEDDED:
+        import _pyoci_launcher
+
+        return str(_pyoci_launcher.python)
+    return sys.executable
+
+
+def go_full(argv: list[str]) -> None:
+    """Make sure that an ordinary Python with the environment's packages is running.
+
+    argv is the command line without the program's name. Call it before anything is done that must not be
+    done twice: from the embedded launcher this starts the ordinary interpreter on the same command line and
+    does not return. Otherwise it adds what `-S` left out, if it did, and returns.
+    Raises OciError when the interpreter cannot be started.
+    """
+    if _EMBEDDED:
+        python = interpreter()
+        main = package_directory() + "/__main__.py"
+        try:
+            posix.execv(python, [python, "-I", "-X", "utf8", main, *argv])
+        except OSError as error:
+            from pyoci.base.errors import from_os_error
+
+            hint = "was Python upgraded or removed? install pyoci again"
+            text = f"cannot start the interpreter {python}"
+            raise from_os_error("no-python", text, error, obj=python, hint=hint) from None
+    global _full
+    if not _full:
+        import site
+
+        site.main()
+        _full = True
+
+
+def remember(argv: list[str]) -> None:
+    """Note the running command line, for explain()."""
+    global _argv
+    _argv = argv
+
+
+def explain() -> None:
+    """As go_full for the running command line: for a failure that only the full checker can word."""
+    go_full(_argv)
+
+
+def report(bug: BaseException) -> None:
+    """Write the traceback of a bug to standard error; works without Python's io and traceback modules."""
+    from pyoci.base import files
+
+    rows = ["pyoci: this is a bug in pyoci, please report it\nTraceback (most recent call last):\n"]
+    seen: set[int] = set()
+    for error in _chain(bug, seen):
+        step = error.__traceback__
+        while step is not None:
+            code = step.tb_frame.f_code
+            rows.append(f'  File "{code.co_filename}", line {step.tb_lineno}, in {code.co_qualname}\n')
+            text = _source_line(code.co_filename, step.tb_lineno)
+            if text:
+                rows.append(f"    {text}\n")
+            step = step.tb_next
+        rows.append(f"{type(error).__name__}: {error}\n")
+    files.err("".join(rows))
+
+
+def _chain(error: BaseException, seen: set[int]) -> list[BaseException]:
+    """The error with those it came from, the first cause first."""
+    seen.add(id(error))
+    earlier = error.__cause__
+    if earlier is None and not error.__suppress_context__:
+        earlier = error.__context__
+    if earlier is None or id(earlier) in seen:
+        return [error]
+    return [*_chain(earlier, seen), error]
+
+
+def _source_line(name: str, number: int) -> str:
+    """One line of a source file, or ""; frozen modules carry names below the package's parent."""
+    from pyoci.base import files
+
+    path = name if name.startswith("/") else package_directory().rpartition("/")[0] + "/" + name
+    try:
+        lines = files.read(path).decode("utf-8", "replace").split("\n")
+    except OSError:
+        return ""
+    return lines[number - 1].strip() if 0 < number <= len(lines) else ""

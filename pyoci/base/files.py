@@ -1,0 +1,98 @@
+"""Files and output by plain system calls: the same code runs with and without Python's io layer."""
+
+import posix
+
+from pyoci.base.errors import from_os_error
+
+DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
+_CHUNK = 1 << 16
+
+
+def read_fd(fd: int, limit: int = 0) -> bytes:
+    """All bytes up to the end of file; with `limit`, at most limit + 1 of them (so that "too long" shows)."""
+    chunks: list[bytes] = []
+    total = 0
+    while True:
+        chunk = posix.read(fd, _CHUNK)
+        if not chunk:
+            break
+        chunks.append(chunk)
+        total += len(chunk)
+        if limit and total > limit:
+            break
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def read(path: str, *, dir_fd: int | None = None, limit: int = 0) -> bytes:
+    """The content of a file. Raises OSError."""
+    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        return read_fd(fd, limit)
+    finally:
+        posix.close(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write every byte, however many calls it takes. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[posix.write(fd, view) :]
+
+
+def write(path: str, data: bytes, *, dir_fd: int | None = None) -> None:
+    """Write into an existing file in one go, as kernel interface files want it. Raises OSError."""
+    fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        write_all(fd, data)
+    finally:
+        posix.close(fd)
+
+
+def create(
+    path: str, data: bytes, mode: int = 0o600, *, dir_fd: int | None = None, sync: bool = False
+) -> None:
+    """Make a new file; it must not exist. Raises OSError."""
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC | posix.O_NOFOLLOW
+    fd = posix.open(path, flags, mode, dir_fd=dir_fd)
+    try:
+        write_all(fd, data)
+        if sync:
+            posix.fsync(fd)
+    finally:
+        posix.close(fd)
+
+
+def replace(
+    name: str, data: bytes, mode: int = 0o600, *, dir_fd: int | None = None, sync: bool = False
+) -> None:
+    """Put a file in place atomically: a reader sees the old content or the new one. Raises OSError."""
+    temporary = f"{name}.{posix.getpid()}.tmp"
+    try:
+        posix.unlink(temporary, dir_fd=dir_fd)
+    except FileNotFoundError:
+        pass
+    try:
+        create(temporary, data, mode, dir_fd=dir_fd, sync=sync)
+        posix.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    except OSError:
+        try:
+            posix.unlink(temporary, dir_fd=dir_fd)
+        except OSError:
+            pass
+        raise
+
+
+def out(text: str) -> None:
+    """Print to standard output. Raises OciError "output"."""
+    try:
+        write_all(1, text.encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise from_os_error("output", "write to standard output", error) from None
+
+
+def err(text: str) -> None:
+    """Print to standard error; a closed one is no reason to fail."""
+    try:
+        write_all(2, text.encode("utf-8", "surrogateescape"))
+    except OSError:
+        pass

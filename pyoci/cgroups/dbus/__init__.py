@@ -1,0 +1,1 @@
+"""The little of D-Bus that talking to systemd needs."""

@@ -1,1 +1,0 @@
-LARGEST = 64 << 20  # bytes of a config.json; engines write some ten thousand

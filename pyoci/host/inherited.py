@@ -1,0 +1,56 @@
+"""Descriptors that come from our caller: those the container keeps, and those it must never see."""
+
+import errno
+import fcntl
+import posix
+
+from pyoci.base.errors import OciError
+from pyoci.base.numbers import decimal
+
+
+class Inherited:
+    """What the container inherits behind its standard files.
+
+    listen_fds, listen_names   LISTEN_FDS and LISTEN_FDNAMES, when they are meant for us (sd_listen_fds(3))
+    count                      how many descriptors from 3 up the container keeps, those of LISTEN_FDS first
+    """
+
+    __slots__ = ("count", "listen_fds", "listen_names")
+
+    def __init__(self, preserve: int) -> None:
+        environment = posix.environ
+        self.listen_fds = 0
+        self.listen_names = ""
+        if environment.get(b"LISTEN_PID") == str(posix.getpid()).encode():
+            given = environment.get(b"LISTEN_FDS", b"").decode("utf-8", "surrogateescape")
+            self.listen_fds = max(decimal(given, (1 << 31) - 1), 0)
+            self.listen_names = environment.get(b"LISTEN_FDNAMES", b"").decode("utf-8", "surrogateescape")
+        self.count = self.listen_fds + preserve
+
+
+def take(preserve: int) -> Inherited:
+    """See what there is to keep. Call it before anything else is opened. Raises OciError for one that is not open."""
+    found = Inherited(preserve)
+    for fd in range(3, 3 + found.count):
+        try:
+            fcntl.fcntl(fd, fcntl.F_GETFD)
+        except OSError:
+            hint = "the caller has to leave it open without close-on-exec"
+            message = f"preserved descriptor {fd} (of {found.count}) is not open"
+            raise OciError("preserve-fds", message, errno=errno.EBADF, obj=str(fd), hint=hint) from None
+    for fd in range(3):
+        _ensure_open(fd)
+    return found
+
+
+def _ensure_open(fd: int) -> None:
+    """A closed standard file would let some file of ours take its number: /dev/null takes it."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_GETFD)
+    except OSError:
+        opened = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+        if opened != fd:
+            posix.dup2(opened, fd, True)
+            posix.close(opened)
+        else:
+            posix.set_inheritable(fd, True)

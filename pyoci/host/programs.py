@@ -1,0 +1,171 @@
+"""Helper programs on the host: started with nothing of ours but what they are given, watched, and always reaped."""
+
+import fcntl
+import posix
+import select
+import time
+
+from pyoci._shim import ffi, lib
+from pyoci.base.files import write_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from typing import Any
+else:
+    import _signal
+
+TIMED_OUT = -1  # in place of a wait status
+
+_TAIL = 8192  # bytes of output that are kept
+_CHUNK = 1 << 16
+
+
+def run(
+    path: str, args: list[str], env: list[str], *, stdin: bytes = b"", timeout: float | None = None
+) -> tuple[int, bytes]:
+    """Run a program to its end; gives its wait status, and the end of its output (both streams).
+
+    path     absolute path
+    args     its argv, the name included
+    env      its whole environment, NAME=value each
+    timeout  seconds until it is killed together with its process group: then the status is TIMED_OUT
+
+    Raises OSError when it cannot be started, ValueError for a NUL in a string.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    _make_waitable()
+    reader, pid = _start(path, args, env, stdin)
+    reaped = False
+    try:
+        result = _wait(pid, reader, deadline)
+        reaped = True
+        return result
+    finally:
+        if not reaped:  # an interrupt came: leave nothing behind
+            _kill(pid)
+            _reap(pid)
+        posix.close(reader)
+
+
+def describe(status: int) -> str:
+    """A wait status in words: "exit status 3", "killed by signal 9"."""
+    if posix.WIFSIGNALED(status):
+        return f"killed by signal {posix.WTERMSIG(status)}"
+    return f"exit status {posix.WEXITSTATUS(status)}"
+
+
+def one_line(output: bytes, limit: int = 1024) -> str:
+    """The end of a program's output as one printable line."""
+    lines = [line.strip() for line in output.decode("utf-8", "replace")[-limit:].splitlines()]
+    line = " | ".join(line for line in lines if line)
+    return "".join(sign if sign.isprintable() else "?" for sign in line)
+
+
+def _make_waitable() -> None:
+    """A parent that ignores SIGCHLD hands that on to us, and then the kernel throws exit statuses away."""
+    if lib.pyoci_ignored_signals() >> _signal.SIGCHLD - 1 & 1:
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+
+
+def _start(path: str, args: list[str], env: list[str], stdin: bytes) -> tuple[int, int]:
+    """Start the program; gives the read end of its output, and its pid."""
+    opened: list[int] = []
+    try:
+        opened.append(_high(_input_file(stdin)))
+        opened.extend(map(_high, posix.pipe2(posix.O_CLOEXEC)))
+        standard_input, reader, writer = opened
+        program, argv, environment = _text(path), [*map(_text, args)], [*map(_text, env)]
+        pid = lib.pyoci_start_program(
+            program, [*argv, ffi.NULL], [*environment, ffi.NULL], standard_input, writer
+        )
+        if pid < 0:
+            raise OSError(-pid, posix.strerror(-pid))
+        posix.set_blocking(reader, False)
+        opened.remove(reader)
+        return reader, pid
+    finally:
+        for fd in opened:
+            posix.close(fd)
+
+
+def _text(text: str) -> "Any":
+    """A string for C. Raises ValueError where it would end too soon."""
+    data = text.encode("utf-8", "surrogateescape")
+    if b"\0" in data:
+        raise ValueError("embedded null byte")
+    return ffi.new("char[]", data)
+
+
+def _input_file(content: bytes) -> int:
+    """The input as an open file: unlike a pipe it cannot be full, and nobody has to read it."""
+    if not content:
+        return posix.open("/dev/null", posix.O_RDONLY | posix.O_CLOEXEC)
+    fd = posix.memfd_create("input", posix.MFD_CLOEXEC)
+    write_all(fd, content)
+    posix.lseek(fd, 0, 0)
+    return fd
+
+
+def _high(fd: int) -> int:
+    """The same file on a descriptor above the three that are about to be replaced."""
+    if fd > 2:
+        return fd
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        posix.close(fd)
+
+
+def _wait(pid: int, reader: int, deadline: float | None) -> tuple[int, bytes]:
+    """Wait for the end; gives the wait status or TIMED_OUT, and the end of the output.
+
+    Only the program's own end counts: a daemon it leaves behind may hold the pipe for ever.
+    """
+    tail = bytearray()
+    pidfd = posix.pidfd_open(pid)
+    try:
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        poller.register(reader, select.POLLIN)
+        while True:
+            timeout = None if deadline is None else max(0, int((deadline - time.monotonic()) * 1000) + 1)
+            ready = [fd for fd, _ in poller.poll(timeout)]
+            if reader in ready and not _drain(reader, tail):
+                poller.unregister(reader)
+            late = deadline is not None and time.monotonic() >= deadline and pidfd not in ready
+            if late:
+                _kill(pid)
+            if late or pidfd in ready:
+                status = _reap(pid)
+                _drain(reader, tail)
+                return TIMED_OUT if late else status, bytes(tail)
+    finally:
+        posix.close(pidfd)
+
+
+def _drain(reader: int, tail: bytearray) -> bool:
+    """Read what is there, keeping the last bytes; False at the end of the file."""
+    for _ in range(16):  # a program that writes without pause must not keep us from the clock
+        try:
+            chunk = posix.read(reader, _CHUNK)
+        except BlockingIOError:
+            return True
+        if not chunk:
+            return False
+        tail += chunk
+        del tail[:-_TAIL]
+    return True
+
+
+def _kill(pid: int) -> None:
+    """SIGKILL to our unreaped child and its process group."""
+    for kill in (posix.kill, posix.killpg):
+        try:
+            kill(pid, _signal.SIGKILL)
+        except OSError:
+            pass
+
+
+def _reap(pid: int) -> int:
+    return posix.waitpid(pid, 0)[1]

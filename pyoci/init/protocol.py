@@ -1,0 +1,121 @@
+"""What the init says, taken with care: a process of the container with CAP_SYS_PTRACE may have got hold of it and say anything.
+
+Nothing here believes a length, an index or a descriptor; what can't be a reply ends the conversation.
+"""
+
+import posix
+import stat
+
+from pyoci._shim import ffi, lib
+from pyoci.base.errors import OciError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.plan.ops import Op
+
+    Ops = list[Op]
+
+_SIZE = ffi.sizeof("struct plan_reply")
+_INTERRUPTED = -4  # EINTR, before a byte was read
+_KINDS = (
+    lib.REPLY_DONE,
+    lib.REPLY_READY,
+    lib.REPLY_TERMINAL,
+    lib.REPLY_TIMES,
+    lib.REPLY_ERROR,
+    lib.REPLY_BORN,
+)
+
+
+class Reply:
+    """One reply: kind, op, error as struct plan_reply has them, and its text; fd is the descriptor that came along, or -1."""
+
+    __slots__ = ("kind", "op", "error", "text", "fd")
+
+    def __init__(self, kind: int, op: int, error: int, text: bytes, fd: int) -> None:
+        self.kind = kind
+        self.op = op
+        self.error = error
+        self.text = text
+        self.fd = fd
+
+
+def garbled(what: str) -> OciError:
+    """The error for something that is no reply."""
+    hint = "a process of the container may have interfered with its set-up"
+    return OciError("init-died", f"the container's init broke the protocol: {what}", hint=hint)
+
+
+def receive(socket: int) -> Reply | None:
+    """Take one reply in; None at the end of file. Only a REPLY_TERMINAL keeps its descriptor. Raises OciError."""
+    head = ffi.new("struct plan_reply *")
+    fd = ffi.new("int *")
+    while True:  # between two tries a signal's handler may raise
+        got = lib.pyoci_receive(socket, head, _SIZE, fd)
+        if got != _INTERRUPTED:
+            break
+    text = b""
+    try:
+        if got > 0:
+            _check(head.kind, head.length)
+        if got > 0 and head.length:
+            body = ffi.new("char[]", head.length)
+            got = lib.pyoci_receive(socket, body, head.length, ffi.NULL)
+            text = ffi.buffer(body, head.length)[:]
+        if got <= 0:
+            return None
+        reply = Reply(head.kind, head.op, head.error, text, -1)
+        if reply.kind == lib.REPLY_TERMINAL:
+            reply.fd = _terminal(fd[0])
+            fd[0] = -1
+        return reply
+    finally:
+        if fd[0] >= 0:
+            posix.close(fd[0])
+
+
+def parse(data: bytes) -> list[Reply]:
+    """The replies that were read from a fifo. Raises OciError."""
+    found = []
+    head = ffi.new("struct plan_reply *")
+    while data:
+        if len(data) < _SIZE:
+            raise garbled("a part of a reply")
+        ffi.memmove(head, data, _SIZE)
+        _check(head.kind, head.length)
+        end = _SIZE + head.length
+        if len(data) < end:
+            raise garbled("a part of a reply")
+        found.append(Reply(head.kind, head.op, head.error, data[_SIZE:end], -1))
+        data = data[end:]
+    return found
+
+
+def times(reply: Reply, ops: "Ops") -> list[int]:
+    """The numbers of a REPLY_TIMES: when ops[reply.op] began, then when it and those behind it ended. Raises OciError."""
+    size = len(reply.text)
+    if size < 16 or size % 8 or reply.op + size // 8 - 1 > len(ops):
+        raise garbled(f"{size} bytes of times from op {reply.op} on")
+    return list(memoryview(reply.text).cast("Q"))
+
+
+def failed_op(reply: Reply, ops: "Ops") -> "Op":
+    """The op that a REPLY_ERROR is about. Raises OciError."""
+    if reply.op >= len(ops):
+        raise garbled(f"op {reply.op} of {len(ops)} has failed")
+    return ops[reply.op]
+
+
+def _check(kind: int, length: int) -> None:
+    if kind not in _KINDS or length > lib.PLAN_MAX_REPLY:
+        raise garbled(f"a reply of kind {kind} with {length} bytes")
+
+
+def _terminal(fd: int) -> int:
+    """The same descriptor, when it is the master of a pseudo terminal. Raises OciError."""
+    if fd < 0:
+        raise garbled("no terminal")
+    status = posix.fstat(fd)
+    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != posix.makedev(5, 2):
+        raise garbled("something else for a terminal")
+    return fd

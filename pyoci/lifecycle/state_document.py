@@ -1,0 +1,52 @@
+"""The state document (runtime.md, State): what `state` prints and what hooks read on standard input."""
+
+from pyoci.base import jsontext
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.lifecycle.store import Entry
+
+OCI_VERSION = "1.3.0"
+_PLACE = "\x00pid\x00"
+
+
+def document(entry: "Entry", status: str, pid: int) -> bytes:
+    """The document for hooks as JSON. `pid` 0 leaves the pid out."""
+    return jsontext.dumps(_values(entry, status, pid)).encode()
+
+
+def halves(entry: "Entry", status: str) -> tuple[bytes, bytes]:
+    """The document before and behind the pid, for a process that sees its pid otherwise than we do."""
+    before, _, behind = jsontext.dumps(_values(entry, status, _PLACE)).partition(jsontext.dumps(_PLACE))
+    return before.encode(), behind.encode()
+
+
+def _values(entry: "Entry", status: str, pid: int | str) -> "dict[str, Any]":
+    record = entry.record
+    values: dict[str, Any] = {"ociVersion": OCI_VERSION, "id": record["id"], "status": status}
+    if pid:
+        values["pid"] = pid
+    values["bundle"] = record["bundle"]
+    values["annotations"] = record["annotations"]
+    return values
+
+
+def full(entry: "Entry") -> "dict[str, Any]":
+    """What `state` prints: the specification's members and those that runc adds; pid is 0 for a stopped container."""
+    record = entry.record
+    status = entry.status()
+    values: dict[str, Any] = {
+        "ociVersion": OCI_VERSION,
+        "id": entry.id,
+        "pid": 0 if status in ("stopped", "creating") else record["pid"],
+        "status": status,
+        "bundle": record["bundle"],
+        "rootfs": record["rootfs"],
+        "created": record["created"],
+    }
+    if record["annotations"]:
+        values["annotations"] = record["annotations"]
+    values["owner"] = ""
+    return values

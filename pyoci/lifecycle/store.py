@@ -1,0 +1,290 @@
+"""The state store: a directory for each container below ROOT, locked while something changes it.
+
+    ROOT/ID/state.json    the record, replaced atomically
+    ROOT/ID/config.json   the configuration as it was at create
+    ROOT/ID/start, failure   fifos that the waiting init holds open until its program runs
+
+What the kernel knows is not written down: whether the process lives (by pid and start time), whether it is paused (its
+cgroup) and whether it still waits (the start fifo has a reader) is asked each time.
+"""
+
+import errno
+import fcntl
+import posix
+
+from pyoci.base import files, jsontext
+from pyoci.base.errors import OciError, from_os_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FORMAT = 1
+_ID_LENGTH = 1024
+_ID_SIGNS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-."
+_LARGEST = 64 << 20
+
+
+class Entry:
+    """One container in the store.
+
+    record  the values of state.json:
+        format, id, status ("creating", "created" or "running"), bundle, rootfs, created (RFC 3339), annotations,
+        creator [pid, start time], pid, start (its start time; both 0 before there is a process), cgroup (the manager's
+        record or None), hooks {poststart, poststop}, late (what each op behind `start` is about), flags
+    """
+
+    def __init__(self, root: str, id: str, directory: int, record: "dict[str, Any]") -> None:
+        self.root = root
+        self.id = id
+        self.directory = directory
+        self.record = record
+
+    def save(self, *, sync: bool = False) -> None:
+        """Write the record. Raises OciError."""
+        try:
+            files.replace(
+                "state.json", jsontext.dumps(self.record).encode(), dir_fd=self.directory, sync=sync
+            )
+        except OSError as error:
+            raise unwritable(f"{self.root}/{self.id}", error) from None
+
+    def config(self) -> "dict[str, Any]":
+        """The configuration as it was at create. Raises OciError."""
+        try:
+            spec: dict[str, Any] = jsontext.loads(files.read("config.json", dir_fd=self.directory))
+            return spec
+        except (OSError, ValueError) as error:
+            raise OciError(
+                "state-damaged",
+                f"the saved configuration of {self.id} can't be read: {error}",
+                obj=f"{self.root}/{self.id}/config.json",
+                hint=f"`pyoci delete --force {self.id}` removes it",
+            ) from None
+
+    def close(self) -> None:
+        """Give up the lock."""
+        if self.directory >= 0:
+            posix.close(self.directory)
+            self.directory = -1
+
+    def remove(self) -> None:
+        """Delete the entry. What is gone already is no failure. Raises OciError."""
+        try:
+            for name in posix.listdir(self.directory):
+                posix.unlink(name, dir_fd=self.directory)
+            posix.rmdir(f"{self.root}/{self.id}")
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            path = f"{self.root}/{self.id}"
+            hint = "something that is not pyoci's is in it: remove the directory by hand"
+            strange = error.errno in (errno.EISDIR, errno.ENOTEMPTY, errno.EPERM)
+            raise from_os_error(
+                "state-remove",
+                f"cannot remove the state in {path}",
+                error,
+                obj=path,
+                hint=hint if strange else "",
+            ) from None
+        self.close()
+
+    def alive(self) -> bool:
+        """Whether the container's first process runs."""
+        return bool(self.record.get("pid")) and start_time(self.record["pid"]) == self.record["start"]
+
+    def open_process(self) -> int:
+        """A pidfd of the container's first process, or -1 when it is gone: the pid alone may be somebody else's by now."""
+        try:
+            pidfd = posix.pidfd_open(self.record["pid"])
+        except (OSError, ValueError):
+            return -1
+        if self.alive():
+            return pidfd
+        posix.close(pidfd)
+        return -1
+
+    def status(self) -> str:
+        """creating, created, running or stopped (runtime.md, State); or paused, as all runtimes have it."""
+        if self.record["status"] == "creating":
+            pid, start = self.record["creator"]
+            return "creating" if start_time(pid) == start else "stopped"
+        if not self.alive():
+            return "stopped"
+        if self.paused():
+            return "paused"
+        return "created" if self.record["status"] == "created" and self.waits() else "running"
+
+    def paused(self) -> bool:
+        """Whether the kernel keeps the container's processes stopped."""
+        if not self.record["cgroup"]:
+            return False
+        from pyoci.cgroups import freezer
+
+        return freezer.frozen(self.record["cgroup"])
+
+    def waits(self) -> bool:
+        """Whether the init still reads the start fifo."""
+        try:
+            fifo = posix.open(
+                "start", posix.O_WRONLY | posix.O_NONBLOCK | posix.O_CLOEXEC, dir_fd=self.directory
+            )
+        except OSError:
+            return False
+        posix.close(fifo)
+        return True
+
+
+def check_id(id: str) -> None:
+    """Raise OciError unless an id is one that all engines and file systems can live with (runc's rule)."""
+    if not id or len(id) > _ID_LENGTH or id in (".", "..") or any(sign not in _ID_SIGNS for sign in id):
+        hint = "letters, digits, _, +, - and . only, at most 1024"
+        raise OciError("invalid-id", f'invalid container ID format: "{id}"', obj=id, hint=hint)
+
+
+def create(root: str, id: str) -> Entry:
+    """A new, locked, empty entry. Raises OciError where the id is taken."""
+    check_id(id)
+    path = f"{root}/{id}"
+    try:
+        while (directory := _make(path)) < 0:
+            continue
+    except FileExistsError:
+        hint = f"`pyoci delete {id}` removes it"
+        raise OciError(
+            "id-taken", f"container with given ID already exists: {id}", obj=id, hint=hint
+        ) from None
+    except OSError as error:
+        raise unwritable(path, error) from None
+    return Entry(root, id, directory, {})
+
+
+def _make(path: str) -> int:
+    """Make the directory of an entry and lock it; -1 when a `delete --force` was quicker. Raises OSError."""
+    posix.mkdir(path, 0o711)
+    try:
+        directory = posix.open(path, files.DIRECTORY)
+    except FileNotFoundError:
+        return -1
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    if posix.fstat(directory).st_nlink:
+        return directory
+    posix.close(directory)
+    return -1
+
+
+def open(root: str, id: str, *, lock: bool, damaged: bool = False) -> Entry:
+    """The entry of a container, locked until it is closed when asked. Raises OciError where there is none.
+
+    `damaged`: a record that can't be read is put up with, and taken for that of a container without a process.
+    """
+    check_id(id)
+    try:
+        directory = posix.open(f"{root}/{id}", files.DIRECTORY)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise unknown(root, id) from None
+        raise _unreadable(f"{root}/{id}", error) from None
+    try:
+        if lock:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+        try:
+            record = _read_record(root, id, directory)
+        except OciError as error:
+            if not damaged or error.code != "state-damaged":
+                raise
+            record = _unfinished(id)
+        return Entry(root, id, directory, record)
+    except BaseException:
+        posix.close(directory)
+        raise
+
+
+def _unreadable(path: str, error: OSError) -> OciError:
+    hint = "it belongs to another user" if error.errno in (errno.EACCES, errno.EPERM) else ""
+    return from_os_error("state-read", f"cannot read the state in {path}", error, obj=path, hint=hint)
+
+
+def unwritable(path: str, error: OSError) -> OciError:
+    """The error for a state directory that can't be made or written."""
+    places = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR)
+    hint = "choose another directory with --root" if error.errno in places else ""
+    return from_os_error("state-write", f"cannot write the state in {path}", error, obj=path, hint=hint)
+
+
+def unknown(root: str, id: str) -> OciError:
+    """The error for an id that is not there; engines look for its words."""
+    return OciError(
+        "not-found", f"container does not exist: {id}", obj=id, hint=f"`pyoci list` shows those below {root}"
+    )
+
+
+def _read_record(root: str, id: str, directory: int) -> "dict[str, Any]":
+    try:
+        raw = files.read("state.json", dir_fd=directory, limit=_LARGEST)
+    except FileNotFoundError:
+        if posix.fstat(directory).st_nlink == 0:
+            raise unknown(root, id) from None
+        return _unfinished(id)
+    except OSError as error:
+        raise _unreadable(f"{root}/{id}/state.json", error) from None
+    try:
+        record: dict[str, Any] = jsontext.loads(raw)
+        if record["format"] != FORMAT:
+            raise ValueError(f"format {record['format']}")
+        return record
+    except (ValueError, KeyError, TypeError):
+        raise OciError(
+            "state-damaged",
+            f"the state of {id} is damaged: its record can't be read",
+            obj=f"{root}/{id}/state.json",
+            hint=f"`pyoci delete --force {id}` removes it",
+        ) from None
+
+
+def _unfinished(id: str) -> "dict[str, Any]":
+    """The record of a container whose create ended before it could write one: nothing else was made then."""
+    return new_record(id, "", "", 0)
+
+
+def new_record(id: str, bundle: str, rootfs: str, creator: int) -> "dict[str, Any]":
+    """The record that a create begins with; `creator` is the pid of the process that makes the container."""
+    return {
+        "format": FORMAT,
+        "id": id,
+        "status": "creating",
+        "bundle": bundle,
+        "rootfs": rootfs,
+        "created": "",
+        "annotations": {},
+        "creator": [creator, start_time(creator) if creator else 0],
+        "pid": 0,
+        "start": 0,
+        "cgroup": None,
+        "hooks": {},
+        "late": [],
+        "flags": {},
+    }
+
+
+def start_time(pid: int) -> int:
+    """When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); -1 for one that is gone or a zombie."""
+    try:
+        text = files.read(f"/proc/{pid}/stat")
+    except OSError:
+        return -1
+    fields = text[text.rindex(b")") + 2 :].split(b" ", 20)
+    return -1 if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def ids(root: str) -> list[str]:
+    """The names of all entries below ROOT, sorted, those that a killed create left half made included.
+
+    Raises OciError where ROOT is no directory or may not be read.
+    """
+    try:
+        return sorted(posix.listdir(root))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(root, error) from None

@@ -1,0 +1,106 @@
+"""update: other limits for a container that exists. What is zero or missing stays as it is."""
+
+import errno
+
+from pyoci import cgroups
+from pyoci.base import files, log
+from pyoci.base.errors import OciError, from_os_error
+from pyoci.cgroups import paths, resources
+from pyoci.lifecycle import store
+from pyoci.spec import bundle
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_LARGEST = 16 << 20
+_RESCTRL = "/sys/fs/resctrl"
+
+
+def update(
+    root: str, id: str, wanted: "dict[str, Any]", *, l3_cache_schema: str = "", mem_bw_schema: str = ""
+) -> None:
+    """`update`: set the limits of a `linux.resources` object, but never device rules, and Intel RDT's schemata.
+
+    Raises OciError; then the limits are the old ones, as far as the kernel takes them back.
+    """
+    entry = store.open(root, id, lock=True)
+    try:
+        if entry.status() not in ("created", "running", "paused"):
+            raise OciError("not-running", "container not running", obj=id)
+        schemata = _schemata(l3_cache_schema, mem_bw_schema)
+        wanted = _asked(wanted)
+        if wanted:
+            _apply(entry, wanted)
+        if schemata:
+            _write_schemata(entry, schemata)
+    finally:
+        entry.close()
+
+
+def _asked(wanted: "dict[str, Any]") -> "dict[str, Any]":
+    """The resources without what an update leaves alone whatever it says."""
+    asked = {key: value for key, value in wanted.items() if key != "devices"}
+    if not (asked.get("pids") or {}).get("limit"):
+        asked.pop("pids", None)  # docker means "as it was" by 0, though at create it is the limit of no forks
+    return asked
+
+
+def _apply(entry: store.Entry, wanted: "dict[str, Any]") -> None:
+    version = 2 if paths.is_v2() else 1
+    for pointer in resources.ignored(wanted, version=version):
+        log.warning(f"{pointer} has no meaning on cgroup v{version} and is ignored", pointer=pointer)
+    record = entry.record["cgroup"]
+    if not record:
+        hint = "it was made with --cgroup-manager disabled"
+        raise OciError("no-cgroup", "cannot update a container without a cgroup", obj=entry.id, hint=hint)
+    cgroups.from_record(record).apply(wanted, update=True)
+
+
+def read(source: str) -> "dict[str, Any]":
+    """The `linux.resources` object in a file, or on standard input for "-". Raises OciError."""
+    from pyoci.spec import check, fast
+
+    try:
+        raw = files.read_fd(0, _LARGEST) if source == "-" else files.read(source, limit=_LARGEST)
+    except OSError as error:
+        raise from_os_error("resources-file", f"resources file {source}", error, obj=source) from None
+    name = "standard input" if source == "-" else source
+    if len(raw) > _LARGEST:
+        raise OciError("resources-file", f"{name} is larger than {_LARGEST >> 20} MiB", obj=source)
+    found = fast.load_resources(raw)
+    if found is None:
+        from pyoci.validate import explain
+
+        raise explain.refusal(raw, name, kind="resources")
+    problems = check.resource_problems(found, first=True)
+    if problems:
+        raise bundle.refused(name, problems[0])
+    return found
+
+
+def _schemata(l3_cache: str, mem_bw: str) -> list[str]:
+    """The lines for a resctrl group (Documentation/filesystems/resctrl.rst). Raises OciError where there is no RDT."""
+    import os
+
+    needs = (
+        (l3_cache, "L3", "CAT: l3 cache schema", "l3-cache-schema"),
+        (mem_bw, "MB", "MBA: memory bandwidth schema", "mem-bw-schema"),
+    )
+    for text, resource, words, option in needs:
+        if text and not os.path.isdir(f"{_RESCTRL}/info/{resource}"):
+            hint = f"the CPU or the kernel lacks it, or resctrl is not mounted on {_RESCTRL}"
+            raise OciError("intel-rdt", f"Intel RDT/{words} is not enabled", obj=option, hint=hint)
+    return [line for text in (l3_cache, mem_bw) for line in text.splitlines() if line]
+
+
+def _write_schemata(entry: store.Entry, lines: list[str]) -> None:
+    rdt = (entry.config().get("linux") or {}).get("intelRdt") or {}
+    path = f"{_RESCTRL}/{rdt.get('closID') or entry.id}/schemata"
+    for line in lines:
+        try:
+            files.write(path, f"{line}\n".encode())
+        except OSError as error:
+            hint = "the container has no resctrl group of its own" if error.errno == errno.ENOENT else ""
+            message = f'Intel RDT: cannot write "{line}" to {path}'
+            raise from_os_error("intel-rdt", message, error, obj=path, hint=hint) from None

@@ -1,0 +1,272 @@
+"""The compiler of seccomp profiles: rules by libseccomp, and a stub for system calls newer than they are."""
+
+import posix
+import sys
+
+from pyoci._shim import ffi, lib
+from pyoci.base.errors import OciError
+from pyoci.base.files import read_fd
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_EPERM = 1
+_ENOENT = 2
+_ENOSYS = 38
+_RET_ERRNO = 0x00050000
+_RET_TRACE = 0x7FF00000
+_RET_NOTIFY = 0x7FC00000
+_ACTIONS = {
+    "SCMP_ACT_KILL": 0x00000000,
+    "SCMP_ACT_KILL_THREAD": 0x00000000,
+    "SCMP_ACT_KILL_PROCESS": 0x80000000,
+    "SCMP_ACT_TRAP": 0x00030000,
+    "SCMP_ACT_ERRNO": _RET_ERRNO,
+    "SCMP_ACT_NOTIFY": _RET_NOTIFY,
+    "SCMP_ACT_TRACE": _RET_TRACE,
+    "SCMP_ACT_LOG": 0x7FFC0000,
+    "SCMP_ACT_ALLOW": 0x7FFF0000,
+}
+# Under these a system call of the future does no harm: it runs, or a tracer knows what to do.
+_PERMISSIVE = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE")
+_OPERATORS = {
+    "SCMP_CMP_NE": 1,
+    "SCMP_CMP_LT": 2,
+    "SCMP_CMP_LE": 3,
+    "SCMP_CMP_EQ": 4,
+    "SCMP_CMP_GE": 5,
+    "SCMP_CMP_GT": 6,
+    "SCMP_CMP_MASKED_EQ": 7,
+}
+_FLAG_SPEC_ALLOW = 4
+_FLAG_NEW_LISTENER = 8
+_FLAG_WAIT_KILLABLE_RECV = 32
+_FLAGS = {
+    "SECCOMP_FILTER_FLAG_TSYNC": 1,
+    "SECCOMP_FILTER_FLAG_LOG": 2,
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": _FLAG_SPEC_ALLOW,
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": _FLAG_WAIT_KILLABLE_RECV,
+}
+_ARCH_PREFIX = "SCMP_ARCH_"
+_ARCH_X86_64 = 0xC000003E
+_ARCH_X32 = 0x4000003E  # libseccomp's own token: to the kernel these are calls of x86_64 with a bit set
+_X32_BIT = 0x40000000
+_ARCH_S390 = (0x00000016, 0x80000016)
+_MANY_RULES = 32
+_LOAD, _JA, _JEQ, _JGT, _JSET, _RETURN = 0x20, 0x05, 0x15, 0x25, 0x45, 0x06  # BPF codes, constant operand
+_NUMBER, _ARCH = 0, 4  # offsets in struct seccomp_data
+_LONGEST = 4096  # BPF_MAXINSNS
+_INSTRUCTION = 8  # bytes
+
+
+def compile_profile(seccomp: "dict[str, Any]", pointer: str) -> tuple[bytes, int, str]:
+    """The program and flags of a profile, and the path of the library that made it. Raises OciError."""
+    _open_library(pointer)
+    flags = _flags(seccomp, pointer)
+    default_errno = seccomp.get("defaultErrnoRet")
+    default = _action(seccomp["defaultAction"], default_errno, pointer, "defaultAction", "defaultErrnoRet")
+    arches = _arches(seccomp, pointer)
+    handle = lib.pyoci_seccomp_new(default)
+    if handle == ffi.NULL:
+        message = f"seccomp: the default action {seccomp['defaultAction']} is not supported here"
+        raise OciError("seccomp", message, pointer=f"{pointer}/defaultAction")
+    try:
+        for arch, where in arches.items():
+            result = lib.pyoci_seccomp_add_arch(handle, arch)
+            _check(result, "seccomp: the architecture cannot be added", where)
+        added = _add_rules(handle, seccomp, default, pointer)
+        if added > _MANY_RULES:  # a binary tree; libraries before 2.5 do without
+            lib.pyoci_seccomp_optimize(handle, 2)
+        rules = _export(handle, pointer)
+    finally:
+        lib.pyoci_seccomp_free(handle)
+    instructions = _stub_of(seccomp, list(arches)) + rules
+    if len(instructions) > _LONGEST * _INSTRUCTION:
+        count = len(instructions) // _INSTRUCTION
+        message = f"seccomp: the filter has {count} instructions, above {_LONGEST}"
+        raise OciError("seccomp", message, pointer=pointer)
+    return instructions, flags, ffi.string(lib.pyoci_seccomp_path()).decode()
+
+
+def _open_library(pointer: str) -> None:
+    result = lib.pyoci_seccomp_open()
+    if result == 0:
+        return
+    trouble = "libseccomp.so.2 cannot be loaded" if result == -_ENOENT else "libseccomp is too old"
+    hint = "install libseccomp 2.4 or newer (Debian: libseccomp2)"
+    raise OciError("seccomp", f"seccomp: {trouble}", pointer=pointer, obj="libseccomp.so.2", hint=hint)
+
+
+def _check(result: int, message: str, pointer: str) -> None:
+    if result < 0:
+        raise OciError("seccomp", message, pointer=pointer, errno=-result)
+
+
+def _flags(seccomp: "dict[str, Any]", pointer: str) -> int:
+    """The flags for seccomp(2): the specification's default when they are unset."""
+    names = seccomp.get("flags")
+    if names is None:
+        return _FLAG_SPEC_ALLOW
+    flags = 0
+    for index, name in enumerate(names):
+        where = f"{pointer}/flags/{index}"
+        flag = _FLAGS.get(name, 0)
+        if not flag:
+            raise OciError("seccomp", f"seccomp: unknown flag {name}", pointer=where)
+        # The kernel knows this one together with a listener only, and without a listener it means nothing.
+        companion = _FLAG_NEW_LISTENER if flag == _FLAG_WAIT_KILLABLE_RECV else 0
+        if not lib.pyoci_seccomp_flags_known(flag | companion):
+            raise OciError("seccomp", f"seccomp: this kernel has no flag {name}", pointer=where)
+        flags |= flag
+    return flags & ~_FLAG_WAIT_KILLABLE_RECV
+
+
+def _action(name: str, number: int | None, pointer: str, action_name: str, errno_name: str) -> int:
+    """The filter's return value of an action, with its errno. Raises OciError."""
+    action = _ACTIONS.get(name)
+    if action is None:
+        raise OciError("seccomp", f"seccomp: unknown action {name}", pointer=f"{pointer}/{action_name}")
+    if action == _RET_NOTIFY:
+        message = "seccomp: SCMP_ACT_NOTIFY needs a listener, which this version does not support"
+        raise OciError("seccomp", message, pointer=f"{pointer}/{action_name}")
+    if action not in (_RET_ERRNO, _RET_TRACE):
+        if number is not None:
+            message = f"seccomp: the action {name} takes no errno"
+            raise OciError("seccomp", message, pointer=f"{pointer}/{errno_name}")
+        return action
+    if number is None:
+        number = _EPERM
+    if not 0 <= number <= 0xFFFF:
+        message = f"seccomp: the errno {number} does not fit into 16 bits"
+        raise OciError("seccomp", message, pointer=f"{pointer}/{errno_name}")
+    return action | number
+
+
+def _arches(seccomp: "dict[str, Any]", pointer: str) -> dict[int, str]:
+    """Tokens of the architectures, this machine's own included, each with the pointer of its cause."""
+    arches = {}
+    for index, name in enumerate(seccomp.get("architectures") or ()):
+        where = f"{pointer}/architectures/{index}"
+        if name[: len(_ARCH_PREFIX)] != _ARCH_PREFIX:
+            raise OciError("seccomp", f"seccomp: unknown architecture {name}", pointer=where)
+        token = lib.pyoci_seccomp_arch(name[len(_ARCH_PREFIX) :].lower().encode())
+        if not token:
+            hint = "a newer libseccomp may know it; of no use are architectures that this machine cannot run"
+            raise OciError("seccomp", f"seccomp: unknown architecture {name}", pointer=where, hint=hint)
+        arches[token] = where
+    arches.setdefault(lib.pyoci_seccomp_native(), pointer)
+    return arches
+
+
+def _add_rules(handle: "Any", seccomp: "dict[str, Any]", default: int, pointer: str) -> int:
+    """Add the rules to a filter; gives how many system calls got one."""
+    native = lib.pyoci_seccomp_native()
+    added = 0
+    for index, rule in enumerate(seccomp.get("syscalls") or ()):
+        where = f"{pointer}/syscalls/{index}"
+        action = _action(rule["action"], rule.get("errnoRet"), where, "action", "errnoRet")
+        groups = _comparisons(rule.get("args") or [], where)
+        if action == default:  # libseccomp refuses what changes nothing
+            continue
+        for position, name in enumerate(rule["names"]):
+            place = f"{where}/names/{position}"
+            if not name:
+                raise OciError("seccomp", "seccomp: the name of a system call is empty", pointer=place)
+            number = lib.pyoci_seccomp_number(native, name.encode())
+            if number == -1:
+                continue
+            message = f"seccomp: the rule for {name} cannot be added"
+            for group in groups:
+                _check(lib.pyoci_seccomp_add_rule(handle, action, number, len(group), group), message, place)
+            added += 1
+    return added
+
+
+def _comparisons(args: "list[dict[str, Any]]", pointer: str) -> "list[Any]":
+    """The conditions of a rule, as groups of which one must match in full.
+
+    Where an argument occurs twice each comparison is a group of its own: libseccomp cannot join them,
+    and this is how profiles with them have always been read.
+    """
+    tests = []
+    for index, arg in enumerate(args):
+        where = f"{pointer}/args/{index}"
+        operator = _OPERATORS.get(arg["op"])
+        if operator is None:
+            raise OciError("seccomp", f"seccomp: unknown operator {arg['op']}", pointer=f"{where}/op")
+        if not 0 <= arg["index"] <= 5:
+            message = f"seccomp: a system call has no argument {arg['index']}"
+            raise OciError("seccomp", message, pointer=f"{where}/index")
+        values = [int(arg["value"]), int(arg.get("valueTwo") or 0)]
+        for name, value in zip(("value", "valueTwo"), values, strict=True):
+            if not 0 <= value < 1 << 64:
+                message = f"seccomp: {value} does not fit into 64 bits"
+                raise OciError("seccomp", message, pointer=f"{where}/{name}")
+        tests.append((arg["index"], operator, *values))
+    groups = [tests] if len({test[0] for test in tests}) == len(tests) else [[test] for test in tests]
+    return [ffi.new("struct pyoci_seccomp_test[]", group) for group in groups]
+
+
+def _export(handle: "Any", pointer: str) -> bytes:
+    """The program that libseccomp makes of its rules."""
+    fd = posix.memfd_create("seccomp", posix.MFD_CLOEXEC)
+    try:
+        _check(lib.pyoci_seccomp_export(handle, fd), "seccomp: the filter cannot be compiled", pointer)
+        posix.lseek(fd, 0, 0)
+        return read_fd(fd)
+    finally:
+        posix.close(fd)
+
+
+def _stub_of(seccomp: "dict[str, Any]", arches: list[int]) -> bytes:
+    """The stub for a profile whose default action denies; nothing where it would change nothing."""
+    if seccomp["defaultAction"] in _PERMISSIVE or seccomp.get("defaultErrnoRet") == _ENOSYS:
+        return b""
+    names = [name.encode() for rule in seccomp.get("syscalls") or () for name in rule["names"]]
+    last = {}
+    for arch in arches:
+        number = max((lib.pyoci_seccomp_number(arch, name) for name in names), default=-1)
+        if number >= 0:
+            last[arch] = number
+    return stub(last)
+
+
+def stub(last: dict[int, int]) -> bytes:
+    """BPF that answers ENOSYS to system calls above the last that a profile names, per architecture token.
+
+    A profile cannot mean system calls that came after it. To deny these with EPERM breaks programs which
+    try a new one and fall back to an old one on ENOSYS. All others go on to what follows the stub.
+    """
+    sections = [
+        (_ARCH_X86_64 if arch == _ARCH_X32 else arch, _section(arch, number, last.get(_ARCH_X32)))
+        for arch, number in last.items()
+        if arch != _ARCH_X32 or _ARCH_X86_64 not in last
+    ]
+    if not sections:
+        return b""
+    length = sum(len(section) + 2 for _, section in sections)
+    code = [_instruction(_LOAD, _ARCH)]
+    for arch, section in sections:
+        code += [_instruction(_JEQ, arch, 0, len(section) + 1), *section]
+        code.append(_instruction(_JA, length - len(code)))
+    return b"".join(code)
+
+
+def _section(arch: int, last: int, last_x32: int | None) -> list[bytes]:
+    """The tests of one architecture: ends with ENOSYS, which what is known jumps over."""
+    if arch == _ARCH_X86_64 and last_x32 is not None:
+        tests = [_instruction(_JSET, _X32_BIT, 1, 0), _instruction(_JGT, last, 1, 2)]
+        tests.append(_instruction(_JGT, last_x32, 0, 1))
+    else:
+        tests = [_instruction(_JGT, last, 0, 1)]
+    if arch == _ARCH_X86_64 and last_x32 is None:  # the filter has its own word on a foreign interface
+        tests.insert(0, _instruction(_JSET, _X32_BIT, 2, 0))
+    if arch in _ARCH_S390:  # 0 stands there for a number that no table has
+        tests.insert(0, _instruction(_JEQ, 0, 1, 0))
+    return [_instruction(_LOAD, _NUMBER), *tests, _instruction(_RETURN, _RET_ERRNO | _ENOSYS)]
+
+
+def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    """One struct sock_filter."""
+    return code.to_bytes(2, sys.byteorder) + bytes((if_true, if_false)) + value.to_bytes(4, sys.byteorder)

@@ -1,0 +1,172 @@
+"""What a schema cannot say: the specification's MUSTs and what runc checks before it creates anything.
+
+Every rule expects a document that the schema accepts. Only errors are found here, at the speed of the hot
+path; what is legal but doubtful is in `pyoci.validate.warnings`.
+"""
+
+from pyoci.spec import linux_rules, process_rules, resource_rules
+from pyoci.spec.problem import Enough, Problem, Report, step
+from pyoci.spec.versions import semver_major
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+HOST_NAME_MAX = 64
+
+
+def problems(
+    spec: "dict[str, Any]", *, first: bool, systemd: bool = False, rootless: bool = False
+) -> list[Problem]:
+    """The errors of a config.json that its schema accepts; [] when all is well.
+
+    first     stop at the first error; otherwise all are found, and the warnings too
+    systemd   the cgroups are made by systemd, which wants another form of linux.cgroupsPath
+    rootless  the runtime is not root (its effective uid is not 0)
+    """
+    report = Report(first)
+    try:
+        _spec(spec, systemd, rootless, report)
+    except Enough:
+        return report.found
+    if not first:
+        from pyoci.validate.warnings import cautions
+
+        report.found.extend(cautions(spec, systemd=systemd))
+    return report.found
+
+
+def process_problems(process: "dict[str, Any]", *, first: bool) -> list[Problem]:
+    """The errors of a process object as `exec --process` reads it; the pointers start at the object."""
+    report = Report(first)
+    try:
+        process_rules.process(process, "", report)
+    except Enough:
+        pass
+    return report.found
+
+
+def resource_problems(resources: "dict[str, Any]", *, first: bool) -> list[Problem]:
+    """The errors of a resources object as `update --resources` reads it; the pointers start at the object."""
+    report = Report(first)
+    try:
+        resource_rules.resources(resources, "", report)
+    except Enough:
+        pass
+    return report.found
+
+
+def _spec(spec: "dict[str, Any]", systemd: bool, rootless: bool, report: Report) -> None:
+    linux = spec.get("linux", {})
+    _version(spec["ociVersion"], report)
+    _root(spec, report)
+    if "process" in spec:
+        process_rules.process(spec["process"], "/process", report)
+    else:
+        expected = '"process" with "args" and "cwd"'
+        report("process-missing", "/process", "there is no process to run", expected=expected)
+    namespaces = linux_rules.namespaces(linux, report)
+    process_rules.mounts(spec.get("mounts", ()), namespaces, report)
+    _names(spec, namespaces, report)
+    _annotations(spec.get("annotations", {}), systemd, report)
+    if "hooks" in spec:
+        _hooks(spec["hooks"], report)
+    linux_rules.users(spec.get("process", {}), linux, namespaces, report)
+    if linux:
+        linux_rules.linux(linux, namespaces, systemd, report)
+        if "resources" in linux:
+            resource_rules.resources(linux["resources"], "/linux/resources", report)
+        resource_rules.linux(linux, report)
+    if rootless:
+        linux_rules.rootless(spec, linux, namespaces, report)
+
+
+def _version(version: str, report: Report) -> None:
+    if version in {"1.0.0", "1.0.1", "1.0.2", "1.0.2-dev", "1.1.0", "1.2.0", "1.2.1", "1.3.0"}:
+        return
+    major = semver_major(version)
+    if major < 0:
+        meant = next((text for text in _versions(version) if semver_major(text) >= 0), "")
+        report(
+            "version-format",
+            "/ociVersion",
+            f'"{version}" is not a version',
+            expected="SemVer, such as 1.3.0",
+            hint=f'write "{meant}"' if meant else "",
+        )
+    elif major > 1:
+        report(
+            "version-unsupported",
+            "/ociVersion",
+            f"version {version} of the specification is not known",
+            expected="1.x.y",
+            hint="this runtime implements version 1.3.0",
+        )
+
+
+def _versions(text: str) -> tuple[str, ...]:
+    """What may be meant by a version that is none."""
+    text = text.strip().lstrip("vV")
+    return text, f"{text}.0", f"{text}.0.0"
+
+
+def _root(spec: "dict[str, Any]", report: Report) -> None:
+    if "root" not in spec:
+        report("root-missing", "/root", "there is no root filesystem", expected='"root" with "path"')
+        return
+    path = spec["root"]["path"]
+    if not path or "\0" in path:
+        report("root-path", "/root/path", "the path of the root filesystem is empty or has a NUL byte in it")
+
+
+def _names(spec: "dict[str, Any]", namespaces: dict[str, str], report: Report) -> None:
+    for field in ("hostname", "domainname"):
+        name = spec.get(field)
+        if not name:
+            continue
+        if "uts" not in namespaces:
+            report(
+                "hostname-namespace",
+                f"/{field}",
+                f"unable to set {field} without a private UTS namespace",
+                hint='add {"type": "uts"} to linux.namespaces, or leave the name out',
+            )
+        if len(name.encode("utf-8", "surrogateescape")) > HOST_NAME_MAX or "\0" in name:
+            report(
+                "hostname-length",
+                f"/{field}",
+                f"the {field} is too long",
+                expected=f"{HOST_NAME_MAX} bytes at most",
+            )
+
+
+def _annotations(annotations: dict[str, str], systemd: bool, report: Report) -> None:
+    if "" in annotations:
+        report("annotation-empty", "/annotations/", "an annotation has an empty name")
+    if not systemd:
+        return
+    for name in annotations:
+        if name.startswith("org.systemd.property."):
+            field = name[21:]
+            if len(field) < 3 or not (field.isascii() and field.isalpha()):
+                report(
+                    "systemd-property",
+                    f"/annotations/{step(name)}",
+                    f'"{field}" cannot be the name of a systemd property',
+                    expected="three or more letters",
+                )
+
+
+def _hooks(hooks: "dict[str, Any]", report: Report) -> None:
+    for kind in HOOKS:
+        for at, hook in enumerate(hooks.get(kind, ())):
+            path = hook["path"]
+            if path[:1] != "/":
+                report(
+                    "hook-path",
+                    f"/hooks/{kind}/{at}/path",
+                    f'the path "{path}" of the hook is not absolute',
+                    expected="an absolute path on the host",
+                )
+            report.nul((path, *hook.get("args", ()), *hook.get("env", ())), f"/hooks/{kind}/{at}")

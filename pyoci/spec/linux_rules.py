@@ -1,0 +1,355 @@
+"""Rules on namespaces, id mappings, sysctls, devices and paths of the linux section."""
+
+import posix
+
+from pyoci.base.numbers import decimal
+from pyoci.spec.problem import Report, step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+IPC_SYSCTLS = {
+    "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax",
+    "kernel.shmmni", "kernel.shm_rmid_forced",
+}  # fmt: skip
+ID_LIMIT = 1 << 32
+NO_ID = ID_LIMIT - 1
+MAP_LINES = 340  # the kernel takes no more lines in a uid_map, user_namespaces(7)
+IF_NAME_MAX = 15
+
+
+def namespaces(linux: "dict[str, Any]", report: Report) -> dict[str, str]:
+    """The namespaces asked for, type -> path ("" for a new one)."""
+    found: dict[str, str] = {}
+    for index, namespace in enumerate(linux.get("namespaces", ())):
+        kind, path = namespace["type"], namespace.get("path", "")
+        if kind in found:
+            report("namespace-twice", f"/linux/namespaces/{index}", f"the {kind} namespace is listed twice")
+        if path and (path[0] != "/" or "\0" in path):
+            report(
+                "namespace-path",
+                f"/linux/namespaces/{index}/path",
+                f'the path "{path}" of the {kind} namespace is not absolute',
+                expected="an absolute path, such as /proc/1234/ns/net",
+            )
+        found[kind] = path
+    return found
+
+
+def users(
+    process: "dict[str, Any]", linux: "dict[str, Any]", namespaces: dict[str, str], report: Report
+) -> None:
+    """The id mappings of the user namespace, and that the process has ids in it."""
+    uids, gids = linux.get("uidMappings"), linux.get("gidMappings")
+    if "user" not in namespaces:
+        for name in ("uidMappings", "gidMappings"):
+            if linux.get(name):
+                report(
+                    "mapping-namespace",
+                    f"/linux/{name}",
+                    f"{name} is set, but there is no user namespace",
+                    hint='add {"type": "user"} to linux.namespaces',
+                )
+        return
+    if uids:
+        mappings(uids, "/linux/uidMappings", report)
+    if gids:
+        mappings(gids, "/linux/gidMappings", report)
+    if namespaces["user"]:
+        return
+    if not uids or not gids:
+        report(
+            "mapping-missing",
+            "/linux",
+            "a new user namespace needs uidMappings and gidMappings",
+            hint="without them every id in the container is nobody's",
+        )
+        return
+    _mapped_ids(process.get("user", {}), uids, gids, report)
+
+
+def mappings(lines: "list[dict[str, int]]", at: str, report: Report) -> None:
+    """Sizes, ends and overlaps of the lines of one uid_map or gid_map, user_namespaces(7)."""
+    if len(lines) > MAP_LINES:
+        report("mapping-count", at, f"{len(lines)} mappings are too many", expected=f"{MAP_LINES} at most")
+        return
+    for index, line in enumerate(lines):
+        size = line["size"]
+        if not size:
+            report("mapping-size", f"{at}/{index}/size", "a mapping of no ids")
+        for side in ("containerID", "hostID"):
+            start = line[side]
+            if start + size > ID_LIMIT:
+                report("mapping-end", f"{at}/{index}/{side}", f"the range goes past the last id {NO_ID - 1}")
+            if any(
+                other[side] < start + size and start < other[side] + other["size"] for other in lines[:index]
+            ):
+                text = f"the {side} range {start} to {start + size - 1} overlaps with an earlier one"
+                report("mapping-overlap", f"{at}/{index}/{side}", text)
+
+
+def is_mapped(lines: "list[dict[str, int]]", number: int) -> bool:
+    """Whether an id of the container stands for one of the host."""
+    return any(line["containerID"] <= number < line["containerID"] + line["size"] for line in lines)
+
+
+def _mapped_ids(
+    user: "dict[str, Any]", uids: "list[dict[str, int]]", gids: "list[dict[str, int]]", report: Report
+) -> None:
+    for name, lines in (("uid", uids), ("gid", gids)):
+        if not is_mapped(lines, 0):
+            report(
+                "mapping-root",
+                f"/linux/{name}Mappings",
+                f"the {name} 0 of the container stands for none of the host",
+                hint=f"its root sets the container up: map 0 too, to any {name} that nobody has",
+            )
+        number = user.get(name, 0)
+        if not is_mapped(lines, number):
+            report(
+                "user-unmapped",
+                f"/process/user/{name}" if name in user else "/process",
+                f"the {name} {number} of the process is not in linux.{name}Mappings",
+            )
+    for index, number in enumerate(user.get("additionalGids", ())):
+        if not is_mapped(gids, number):
+            report(
+                "user-unmapped",
+                f"/process/user/additionalGids/{index}",
+                f"the additional gid {number} is not in linux.gidMappings",
+            )
+
+
+def rootless(
+    spec: "dict[str, Any]", linux: "dict[str, Any]", namespaces: dict[str, str], report: Report
+) -> None:
+    """What a runtime that is not root must be given."""
+    if "user" not in namespaces:
+        report(
+            "rootless-namespace",
+            "/linux/namespaces",
+            "rootless container requires user namespaces",
+            hint='add {"type": "user"}, uidMappings and gidMappings, or start from "spec --rootless"',
+        )
+        return
+    if namespaces["user"]:
+        return
+    for index, mount in enumerate(spec.get("mounts", ())):
+        for place, option in enumerate(mount.get("options", ())):
+            name, _, number = option.partition("=")
+            if name in ("uid", "gid") and number.isdecimal():
+                if not is_mapped(linux.get(f"{name}Mappings", []), decimal(number, ID_LIMIT)):
+                    report(
+                        "rootless-mount-id",
+                        f"/mounts/{index}/options/{place}",
+                        f'"{option}": this id is not mapped in the user namespace',
+                    )
+
+
+def linux(linux: "dict[str, Any]", namespaces: dict[str, str], systemd: bool, report: Report) -> None:
+    """What needs a namespace or names something in the container."""
+    if "timeOffsets" in linux:
+        _time_offsets(linux["timeOffsets"], namespaces, report)
+    _hidden_paths(linux, namespaces, report)
+    if "sysctl" in linux:
+        _sysctls(linux["sysctl"], namespaces, report)
+    if "devices" in linux:
+        _devices(linux["devices"], report)
+    if linux.get("netDevices"):
+        _net_devices(linux["netDevices"], namespaces, report)
+    if linux.get("cgroupsPath"):
+        _cgroups_path(linux["cgroupsPath"], systemd, report)
+
+
+def _time_offsets(offsets: "dict[str, Any]", namespaces: dict[str, str], report: Report) -> None:
+    if offsets and "time" not in namespaces:
+        report(
+            "time-namespace",
+            "/linux/timeOffsets",
+            "time namespace offsets specified, but there is no time namespace",
+            hint='add {"type": "time"} to linux.namespaces',
+        )
+    elif offsets and namespaces["time"]:
+        report(
+            "time-namespace",
+            "/linux/timeOffsets",
+            "the clocks of a namespace that exists already cannot be set",
+        )
+    for clock, offset in offsets.items():
+        if clock not in ("boottime", "monotonic"):
+            report(
+                "time-clock",
+                f"/linux/timeOffsets/{step(clock)}",
+                f'no clock "{clock}"',
+                expected="boottime, monotonic",
+            )
+        elif offset.get("nanosecs", 0) > 999_999_999:
+            report(
+                "time-nanosecs",
+                f"/linux/timeOffsets/{clock}/nanosecs",
+                "a second or more",
+                expected="0 to 999999999",
+            )
+
+
+def _hidden_paths(linux: "dict[str, Any]", namespaces: dict[str, str], report: Report) -> None:
+    for name in ("maskedPaths", "readonlyPaths"):
+        paths = linux.get(name)
+        if not paths:
+            continue
+        if "mount" not in namespaces:
+            report(
+                "hidden-path-namespace",
+                f"/linux/{name}",
+                f"unable to apply {name} without a private MNT namespace",
+                hint='add {"type": "mount"} to linux.namespaces',
+            )
+        report.nul(paths, f"/linux/{name}")
+        for index, path in enumerate(paths):
+            if path[:1] != "/":
+                report(
+                    "hidden-path",
+                    f"/linux/{name}/{index}",
+                    f'"{path}" is not absolute',
+                    expected="an absolute path",
+                )
+
+
+def dotted(name: str) -> str:
+    """A sysctl's name with dots, from either of the two spellings of sysctl.d(5)."""
+    slash, dot = name.find("/"), name.find(".")
+    if slash < 0 or -1 < dot < slash:
+        return name
+    return name.translate({ord("/"): ".", ord("."): "/"})
+
+
+def sysctl_path(name: str) -> str:
+    """The path of a sysctl below /proc/sys."""
+    return dotted(name).translate({ord("/"): ".", ord("."): "/"})
+
+
+def _sysctls(sysctls: dict[str, str], namespaces: dict[str, str], report: Report) -> None:
+    for name in sysctls:
+        wrong = _sysctl(dotted(name), namespaces)
+        if wrong:
+            report("sysctl-namespace", f"/linux/sysctl/{step(name)}", f'sysctl "{name}" {wrong}')
+        elif "\0" in name + sysctls[name] or not {"", "/", "//"}.isdisjoint(dotted(name).split(".")):
+            report("sysctl-name", f"/linux/sysctl/{step(name)}", f'"{name}" is not the name of a sysctl')
+
+
+def _sysctl(name: str, namespaces: dict[str, str]) -> str:
+    """Why a sysctl would change the host and not only the container, or "".
+
+    Not all of /proc/sys belongs to a namespace; only what does may be set.
+    """
+    if name in IPC_SYSCTLS or name.startswith("fs.mqueue."):
+        return "" if "ipc" in namespaces else "is not allowed in the hosts ipc namespace"
+    if name.startswith("net."):
+        if "network" in namespaces and not _is_own_network(namespaces["network"]):
+            return ""
+        return "is not allowed in host network namespace"
+    if name == "kernel.domainname" and "uts" in namespaces:
+        return ""
+    if name == "kernel.hostname" and "uts" in namespaces:
+        return 'is not allowed as it conflicts with "hostname"'
+    if name.startswith("user.") and "user" in namespaces:
+        return ""
+    return "is not in a separate kernel namespace"
+
+
+def _is_own_network(path: str) -> bool:
+    if not path:
+        return False
+    try:
+        there, here = posix.stat(path), posix.stat("/proc/self/ns/net")
+    except (OSError, ValueError):
+        return False  # joining it will say what is wrong
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
+
+def _devices(devices: "list[dict[str, Any]]", report: Report) -> None:
+    for index, device in enumerate(devices):
+        path = device["path"]
+        if path[:1] != "/" or "\0" in path:
+            report(
+                "device-path",
+                f"/linux/devices/{index}/path",
+                f'"{path}" is not absolute',
+                expected="an absolute path",
+            )
+        if device["type"] == "p":
+            continue
+        if "major" not in device or "minor" not in device:
+            report("device-number", f"/linux/devices/{index}", f"{path} needs both major and minor")
+        elif not (0 <= device["major"] <= 4095 and 0 <= device["minor"] <= 1048575):
+            report(
+                "device-number",
+                f"/linux/devices/{index}",
+                f"no device can have the number {device['major']}:{device['minor']}",
+                expected="major 0 to 4095, minor 0 to 1048575",
+            )
+
+
+def _net_devices(devices: "dict[str, Any]", namespaces: dict[str, str], report: Report) -> None:
+    if "network" not in namespaces:
+        report(
+            "net-device-namespace",
+            "/linux/netDevices",
+            "unable to move network devices without a private NET namespace",
+        )
+    taken: dict[str, str] = {}
+    for name, device in devices.items():
+        inside = device.get("name") or name
+        for text, at in ((name, ""), (inside, "/name")):
+            if not is_interface_name(text):
+                report(
+                    "net-device-name",
+                    f"/linux/netDevices/{step(name)}{at}",
+                    f'"{text}" cannot name a network device',
+                )
+                break
+        if inside in taken and "%d" not in inside:
+            report(
+                "net-device-twice",
+                f"/linux/netDevices/{step(name)}",
+                f'{taken[inside]} and {name} would both be "{inside}" in the container',
+            )
+        taken[inside] = name
+
+
+def is_interface_name(name: str) -> bool:
+    """Whether the kernel would take a name for a network device (dev_valid_name)."""
+    if not 0 < len(name.encode("utf-8", "surrogateescape")) <= IF_NAME_MAX or name in (".", ".."):
+        return False
+    return not any(char in "/:\0" or char.isspace() for char in name)
+
+
+def clean_path(path: str) -> str:
+    """A path made absolute, without "." and ".." steps, as the container's root makes it."""
+    steps: list[str] = []
+    for name in path.split("/"):
+        if name == "..":
+            del steps[-1:]
+        elif name and name != ".":
+            steps.append(name)
+    return "/" + "/".join(steps)
+
+
+def _cgroups_path(path: str, systemd: bool, report: Report) -> None:
+    if "\n" in path or "\0" in path:
+        report("cgroup-path", "/linux/cgroupsPath", "linux.cgroupsPath holds a line break or a NUL byte")
+    elif not systemd and clean_path(path) == "/":
+        report(
+            "cgroup-path",
+            "/linux/cgroupsPath",
+            f'linux.cgroupsPath "{path}" names no cgroup of its own',
+            hint="name a cgroup for this container, such as /containers/ID",
+        )
+    elif systemd and path.count(":") != 2:
+        report(
+            "cgroup-path-systemd",
+            "/linux/cgroupsPath",
+            f'expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups, got "{path}"',
+            expected="slice:prefix:name",
+        )

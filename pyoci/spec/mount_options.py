@@ -1,0 +1,164 @@
+"""Mount options: the words of config.json and mount(8), and what they mean to the kernel (config.md, Linux mount options)."""
+
+from pyoci.base.errors import OciError
+
+MS_BIND, MS_REC = 0x1000, 0x4000
+MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 17, 1 << 18, 1 << 19, 1 << 20
+
+RDONLY, NOSUID, NODEV, NOEXEC, NOATIME, STRICTATIME = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20
+ATIME_MASK, NODIRATIME, NOSYMFOLLOW = 0x70, 0x80, 0x200000
+
+# name: (MOUNT_ATTR_* set, MOUNT_ATTR_* cleared), see mount_setattr(2). A word that negates a way to keep access times leaves the
+# other ways alone; what is left then is relatime, the kernel's default, so that "norelatime" has nothing to say (mount(8)).
+ATTRIBUTES: dict[str, tuple[int, int]] = {
+    "ro": (RDONLY, 0),
+    "rw": (0, RDONLY),
+    "nosuid": (NOSUID, 0),
+    "suid": (0, NOSUID),
+    "nodev": (NODEV, 0),
+    "dev": (0, NODEV),
+    "noexec": (NOEXEC, 0),
+    "exec": (0, NOEXEC),
+    "noatime": (NOATIME, ATIME_MASK),
+    "atime": (0, NOATIME),
+    "relatime": (0, ATIME_MASK),
+    "norelatime": (0, 0),
+    "strictatime": (STRICTATIME, ATIME_MASK),
+    "nostrictatime": (0, STRICTATIME),
+    "nodiratime": (NODIRATIME, 0),
+    "diratime": (0, NODIRATIME),
+    "nosymfollow": (NOSYMFOLLOW, 0),
+    "symfollow": (0, NOSYMFOLLOW),
+}
+
+PROPAGATION: dict[str, int] = {
+    "private": MS_PRIVATE,
+    "rprivate": MS_PRIVATE | MS_REC,
+    "shared": MS_SHARED,
+    "rshared": MS_SHARED | MS_REC,
+    "slave": MS_SLAVE,
+    "rslave": MS_SLAVE | MS_REC,
+    "unbindable": MS_UNBINDABLE,
+    "runbindable": MS_UNBINDABLE | MS_REC,
+}
+
+# Flags of the file system itself that fsconfig(2) knows by the same name; and those only mount(2) knows, by their MS_* bit.
+FILESYSTEM_FLAGS = ("sync", "async", "dirsync", "mand", "nomand", "lazytime", "nolazytime")
+OLD_FLAGS: dict[str, int] = {"silent": 1 << 15, "loud": 0, "iversion": 1 << 23, "noiversion": 0}
+_FILESYSTEM_BITS: dict[str, int] = {"sync": 1 << 4, "mand": 1 << 6, "dirsync": 1 << 7, "lazytime": 1 << 25}
+_FSCONFIG_VALUE_LIMIT = 255
+
+
+class Options:
+    """The options of one mount, sorted by what they act on.
+
+    set, clear            MOUNT_ATTR_* of the mount itself
+    deep_set, deep_clear  the same for the whole tree ("rro" and the like)
+    propagation           MS_* flags, in their order
+    data                  options of the file system
+    old_flags             MS_* flags that only mount(2) takes; -1 where there are none
+    """
+
+    __slots__ = (
+        "set",
+        "clear",
+        "deep_set",
+        "deep_clear",
+        "propagation",
+        "data",
+        "old_flags",
+        "bind",
+        "recursive",
+        "remount",
+        "copy_up",
+        "idmap",
+        "deep_idmap",
+    )
+
+    def __init__(self) -> None:
+        self.set = self.clear = self.deep_set = self.deep_clear = 0
+        self.propagation: list[int] = []
+        self.data: list[str] = []
+        self.old_flags = -1
+        self.bind = self.recursive = self.remount = self.copy_up = self.idmap = self.deep_idmap = False
+
+    def has_data(self, key: str) -> bool:
+        """Whether the file system is given this option."""
+        start = key + "="
+        return any(item.startswith(start) for item in self.data)
+
+    def needs_old_mount(self) -> bool:
+        """Whether only mount(2) can take these options: fsconfig(2) refuses values of 256 bytes and more."""
+        return self.old_flags >= 0 or any(
+            len(item.partition("=")[2]) > _FSCONFIG_VALUE_LIMIT for item in self.data
+        )
+
+    def old_mount_flags(self) -> int:
+        """The flags of the file system as mount(2) takes them."""
+        found = max(self.old_flags, 0)
+        for item in self.data:
+            found |= _FILESYSTEM_BITS.get(item, 0)
+        return found
+
+
+def parse(words: list[str], pointer: str) -> Options:
+    """Sort the options of a mount; a later word wins over an earlier one. What no table knows is the file system's.
+
+    Raises OciError for words that contradict each other by their nature.
+    """
+    found = Options()
+    for index, word in enumerate(words):
+        attribute = ATTRIBUTES.get(word)
+        if attribute is not None:
+            found.set = found.set & ~attribute[1] & ~attribute[0] | attribute[0]
+            found.clear = found.clear & ~attribute[0] | attribute[1]
+        elif word in PROPAGATION:
+            found.propagation.append(PROPAGATION[word])
+        elif not _special(found, word, f"{pointer}/options/{index}"):
+            found.data += _split(word)
+    found.clear |= _whole_mask(found.set | found.clear)
+    found.deep_clear |= _whole_mask(found.deep_set | found.deep_clear)
+    return found
+
+
+def _split(word: str) -> list[str]:
+    """Several options of the file system in one word, as mount(2) takes them; quotes and backslashes protect commas there."""
+    if "," not in word or '"' in word or "\\" in word:
+        return [word]
+    return [part for part in word.split(",") if part]
+
+
+def _whole_mask(touched: int) -> int:
+    """The kernel takes the ways to keep access times as one value: it is cleared in whole or not at all."""
+    return ATIME_MASK if touched & ATIME_MASK else 0
+
+
+def _special(found: Options, word: str, pointer: str) -> bool:
+    """Take a word that is neither an attribute, nor propagation, nor data. False: it is data."""
+    if word in ("bind", "rbind"):
+        found.bind = True
+        found.recursive = found.recursive or word == "rbind"
+    elif word[:1] == "r" and word[1:] in ATTRIBUTES:
+        add, remove = ATTRIBUTES[word[1:]]
+        found.deep_set = found.deep_set & ~remove | add
+        found.deep_clear = found.deep_clear & ~add | remove
+    elif word == "remount":
+        found.remount = True
+    elif word == "tmpcopyup":
+        found.copy_up = True
+    elif word in ("idmap", "ridmap"):
+        found.idmap, found.deep_idmap = True, word == "ridmap"
+    elif word in OLD_FLAGS:
+        found.old_flags = max(found.old_flags, 0) | OLD_FLAGS[word]
+    elif word in ("", "defaults", "nofail", "auto", "noauto", "user", "nouser", "_netdev"):
+        if word not in ("", "defaults"):
+            raise OciError(
+                "mount-option",
+                f"mount option {word!r} belongs to fstab(5), not to a container",
+                pointer=pointer,
+                obj=word,
+                hint="leave it out",
+            )
+    else:
+        return False
+    return True

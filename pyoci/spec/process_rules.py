@@ -1,0 +1,208 @@
+"""Rules on the process, and on the mounts."""
+
+from pyoci.spec import rlimits as rlimit
+from pyoci.spec.linux_rules import NO_ID, clean_path, mappings
+from pyoci.spec.problem import Report
+from pyoci.spec.resource_rules import is_cpu_list
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from typing import Any
+
+# lxcfs and the like put files over these; anything else inside /proc would feed the container false facts
+PROC_FILES = {
+    "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime",
+    "/proc/loadavg", "/proc/slabinfo", "/proc/net/dev", "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+}  # fmt: skip
+
+
+def process(process: "dict[str, Any]", at: str, report: Report) -> None:
+    """The process object; `at` is its pointer."""
+    args = process.get("args")
+    if not args:
+        report("process-args", f"{at}/args", "args must not be empty", expected="the command to run")
+    else:
+        report.nul(args, f"{at}/args")
+    cwd = process["cwd"]
+    if cwd[:1] != "/":
+        report(
+            "process-cwd", f"{at}/cwd", f'cwd "{cwd}" is not an absolute path', expected="an absolute path"
+        )
+    report.nul((cwd, process.get("apparmorProfile", ""), process.get("selinuxLabel", "")), at)
+    if "env" in process:
+        _environment(process["env"], f"{at}/env", report)
+    if "rlimits" in process:
+        _rlimits(process["rlimits"], f"{at}/rlimits", report)
+    adjustment = process.get("oomScoreAdj", 0)
+    if not -1000 <= adjustment <= 1000:
+        report("oom-score", f"{at}/oomScoreAdj", f"{adjustment} is out of range", expected="-1000 to 1000")
+    size = process.get("consoleSize")
+    if size and (size["height"] > 65535 or size["width"] > 65535):
+        report(
+            "console-size", f"{at}/consoleSize", "a terminal cannot be that large", expected="65535 at most"
+        )
+    if "scheduler" in process:
+        _scheduler(process["scheduler"], f"{at}/scheduler", report)
+    if "ioPriority" in process and not 0 <= process["ioPriority"].get("priority", 0) <= 7:
+        report("io-priority", f"{at}/ioPriority/priority", "the priority is out of range", expected="0 to 7")
+    for name, cpus in process.get("execCPUAffinity", {}).items():
+        if name in ("initial", "final") and not is_cpu_list(cpus):
+            report(
+                "cpu-list",
+                f"{at}/execCPUAffinity/{name}",
+                f'"{cpus}" is not a list of CPUs',
+                expected="0-3,7",
+            )
+    _user(process.get("user", {}), f"{at}/user", report)
+
+
+def _environment(env: list[str], at: str, report: Report) -> None:
+    for index, entry in enumerate(env):
+        if "=" not in entry[1:]:
+            report(
+                "env-form",
+                f"{at}/{index}",
+                f'"{entry}" is not of the form NAME=value',
+                expected="NAME=value",
+                hint=f'for an empty value write "{entry}="' if entry and entry[0] != "=" else "",
+            )
+    report.nul(env, at)
+
+
+def _rlimits(rlimits: "list[dict[str, Any]]", at: str, report: Report) -> None:
+    seen = set()
+    for index, limit in enumerate(rlimits):
+        kind = limit["type"]
+        if kind in seen:
+            report("rlimit-twice", f"{at}/{index}/type", f"{kind} is set a second time")
+        seen.add(kind)
+        if kind not in rlimit.NUMBERS:
+            report(
+                "rlimit-unknown",
+                f"{at}/{index}/type",
+                f"Linux has no resource limit {kind}",
+                hint=_near(kind, rlimit.NUMBERS),
+            )
+        if limit["soft"] > limit["hard"]:
+            report(
+                "rlimit-order",
+                f"{at}/{index}/soft",
+                f"the soft limit {limit['soft']} is above the hard limit {limit['hard']}",
+            )
+
+
+def _scheduler(scheduler: "dict[str, Any]", at: str, report: Report) -> None:
+    policy = scheduler["policy"]
+    if not -20 <= scheduler.get("nice", 0) <= 19:
+        report(
+            "scheduler-nice", f"{at}/nice", f"nice {scheduler['nice']} is out of range", expected="-20 to 19"
+        )
+    priority = scheduler.get("priority", 0)
+    realtime = policy in ("SCHED_FIFO", "SCHED_RR")
+    if priority and not realtime:
+        report(
+            "scheduler-priority",
+            f"{at}/priority",
+            f"{policy} takes no priority",
+            hint="use SCHED_FIFO or SCHED_RR",
+        )
+    elif realtime and not 1 <= priority <= 99:
+        report("scheduler-priority", f"{at}/priority", f"{policy} needs a priority", expected="1 to 99")
+    deadline = [scheduler.get(name, 0) for name in ("runtime", "deadline", "period")]
+    if policy != "SCHED_DEADLINE":
+        if any(deadline):
+            report("scheduler-deadline", at, f"runtime, deadline and period do not go with {policy}")
+    elif not deadline[0] <= deadline[1] <= (deadline[2] or deadline[1]) or deadline[0] < 1024:
+        report(
+            "scheduler-deadline", at, "impossible times", expected="1024 ns <= runtime <= deadline <= period"
+        )
+
+
+def _user(user: "dict[str, Any]", at: str, report: Report) -> None:
+    for name in ("uid", "gid"):
+        if user.get(name) == NO_ID:
+            report(
+                "user-id",
+                f"{at}/{name}",
+                f"{NO_ID} means no id and cannot be used",
+                expected=f"0 to {NO_ID - 1}",
+            )
+    if NO_ID in user.get("additionalGids", ()):
+        index = user["additionalGids"].index(NO_ID)
+        report(
+            "user-id", f"{at}/additionalGids/{index}", f"{NO_ID} means no id", expected=f"0 to {NO_ID - 1}"
+        )
+
+
+def _near(word: str, words: "Collection[str]") -> str:
+    """A "did you mean" hint, made in full Python only."""
+    try:
+        from difflib import get_close_matches
+    except ImportError:
+        return ""
+    found = get_close_matches(word, sorted(words), 1)
+    return f'did you mean "{found[0]}"?' if found else ""
+
+
+def is_bind(mount: "dict[str, Any]") -> bool:
+    """Whether a mount makes something of the host appear in the container."""
+    options = mount.get("options", ())
+    return "bind" in options or "rbind" in options or mount.get("type") == "bind"
+
+
+def mounts(mounts: "list[dict[str, Any]]", namespaces: dict[str, str], report: Report) -> None:
+    """The list of mounts."""
+    for index, mount in enumerate(mounts):
+        destination = mount["destination"]
+        if not destination:
+            report("mount-destination", f"/mounts/{index}/destination", "the destination is empty")
+        options = mount.get("options", ())
+        source, kind = mount.get("source", ""), mount.get("type", "")
+        if "bind" in options or "rbind" in options or kind == "bind":
+            if not source:
+                report("mount-source", f"/mounts/{index}", f"the bind mount on {destination} has no source")
+        elif not kind and "remount" not in options:
+            report(
+                "mount-type",
+                f"/mounts/{index}",
+                f"the mount on {destination} has no type",
+                hint='add a "type", or "bind" or "rbind" to the options',
+            )
+        if "\0" in "".join((destination, source, kind, *options)):
+            report.nul(("\0",), f"/mounts/{index}")
+        if "proc" in destination and kind != "proc":
+            _inside_proc(destination, index, report)
+        if "uidMappings" in mount or "gidMappings" in mount or "idmap" in options or "ridmap" in options:
+            _id_mapped(mount, index, namespaces, report)
+
+
+def _inside_proc(destination: str, index: int, report: Report) -> None:
+    path = clean_path(destination)
+    if path.startswith("/proc/") and path not in PROC_FILES:
+        report(
+            "mount-inside-proc",
+            f"/mounts/{index}/destination",
+            f"{destination} cannot be mounted because it is inside /proc",
+            hint="to hide something there, list it in linux.maskedPaths",
+        )
+
+
+def _id_mapped(mount: "dict[str, Any]", index: int, namespaces: dict[str, str], report: Report) -> None:
+    at = f"/mounts/{index}"
+    if not is_bind(mount):
+        report("mount-idmap-bind", at, "id mappings are possible for bind mounts only")
+    uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
+    if bool(uids) != bool(gids):
+        report("mount-idmap-pair", at, "uidMappings and gidMappings must be given together")
+    if uids and gids:
+        mappings(uids, f"{at}/uidMappings", report)
+        mappings(gids, f"{at}/gidMappings", report)
+    elif "user" not in namespaces:
+        report(
+            "mount-idmap-none",
+            at,
+            "an id-mapped mount without mappings of its own needs a user namespace",
+            hint='add "uidMappings" and "gidMappings" to the mount',
+        )

@@ -1,0 +1,112 @@
+"""Terminals that are handed over, and processes that the runtime stays with in the foreground."""
+
+import posix
+import select
+
+from pyoci._shim import lib
+from pyoci.base.errors import OciError
+from pyoci.host.signals import Signals, poll
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+
+    from pyoci.terminal.proxy import Proxy
+else:
+    import _signal
+
+
+def send_master(socket_path: str, fd: int, name: str) -> None:
+    """Send a terminal's master to who listens on a socket: one message, the name with the descriptor.
+
+    Raises OciError "console-socket".
+    """
+    text = name.encode("utf-8", "surrogateescape")
+    result = lib.pyoci_send_fd(socket_path.encode("utf-8", "surrogateescape"), fd, text, len(text))
+    if result < 0:
+        message = f"the terminal cannot be sent to the console socket {socket_path}"
+        hint = "the engine must listen on this socket before it calls"
+        raise OciError("console-socket", message, errno=-result, obj=socket_path, hint=hint)
+
+
+def match_size(master: int) -> None:
+    """Give a container's terminal the size of ours, if we have one: to be called before its process runs."""
+    from pyoci.terminal.proxy import own_terminal
+
+    terminal = own_terminal()
+    if terminal >= 0:
+        lib.pyoci_terminal_copy_size(terminal, master)
+    if terminal > 2:
+        posix.close(terminal)
+
+
+def foreground(pid: int, pidfd: int, master: int | None = None, *, signals: Signals | None = None) -> int:
+    """Stay with the container's process until it ends; gives its exit status, 128 + n after signal n.
+
+    pid, pidfd  the process: our child, not waited for by anybody else; other children are reaped meanwhile
+    master      its terminal, which is connected with ours and stays open; None when it has our streams
+    signals     made before the process was started, so that none is lost; else they are caught from now on
+
+    Signals are passed on to the process. Raises OSError when it is no child of ours.
+    """
+    mine = Signals() if signals is None else None
+    signals = signals or mine
+    assert signals is not None
+    proxy: Proxy | None = None
+    try:
+        if master is not None:
+            from pyoci.terminal.proxy import Proxy as Connection
+
+            proxy = Connection(master)
+        status = _watch(pid, pidfd, signals, proxy)
+        if proxy:
+            proxy.finish(signals)
+    finally:
+        if proxy:
+            proxy.close()
+        if mine:
+            mine.restore()
+    return 128 + posix.WTERMSIG(status) if posix.WIFSIGNALED(status) else posix.WEXITSTATUS(status)
+
+
+def _watch(pid: int, pidfd: int, signals: Signals, proxy: "Proxy | None") -> int:
+    """Serve signals and the terminal until the process ends; gives its wait status."""
+    status = None
+    while True:
+        interests = {signals.fd: select.POLLIN, pidfd: select.POLLIN}
+        if proxy:
+            interests.update(proxy.interests())
+        ready = poll(interests)
+        for number in signals.pending():
+            if number == _signal.SIGCHLD:
+                status = _reap(pid, status)
+            elif number == _signal.SIGWINCH and proxy:
+                proxy.resize()
+            else:
+                _forward(pidfd, number)
+                if number == _signal.SIGCONT and proxy:
+                    proxy.resume()
+        if proxy:
+            proxy.serve(ready)
+        if pidfd in ready:
+            return posix.waitpid(pid, 0)[1] if status is None else status
+
+
+def _reap(pid: int, status: int | None) -> int | None:
+    """Wait for children that ended: as a subreaper we are given those whose parent is gone."""
+    while True:
+        try:
+            ended, its_status = posix.waitpid(-1, posix.WNOHANG)
+        except ChildProcessError:
+            return status
+        if ended == 0:
+            return status
+        if ended == pid:
+            status = its_status
+
+
+def _forward(pidfd: int, number: int) -> None:
+    try:
+        _signal.pidfd_send_signal(pidfd, number)
+    except OSError:  # it ended, or has become another user's
+        pass

@@ -1,0 +1,182 @@
+"""Where the time went: the file that --trace asks for, in the form that Perfetto and Chrome's about:tracing read.
+
+Every step of the runtime and every op of the container's init is one complete event ("ph": "X"). Its `cat` says what it is:
+
+    runtime, cgroup, hook   a step of the runtime, a cgroup file it wrote, a hook (those that the init runs too)
+    op                      an op of the plan, with its name and the JSON pointer of its cause in `args`
+    idle                    somebody waits for the world outside: for `start`, for the end of the program
+
+Times are microseconds since `otherData.began`, which is nanoseconds since the epoch. A step of the runtime, but not its parts,
+has also `tts` and `tdur`: the CPU time that the process had used when the step began, and what the step used, in microseconds.
+"""
+
+import posix
+import stat
+
+from pyoci._shim import lib
+from pyoci.base import files, jsontext, log, spans
+from pyoci.base.errors import OciError, from_os_error
+from pyoci.plan.ops import Op
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_LARGEST = 64 << 20
+_IDLE = (lib.OP_READY, lib.OP_WAIT_START)
+
+
+class Trace:
+    """What one command measures, and the file that it goes to. The runtime's own steps are in clock.steps.
+
+    path   of the file, absolute
+    """
+
+    def __init__(self, path: str, command: str, id: str) -> None:
+        self.path = path
+        self._command = command
+        self._id = id
+        self._base = spans.steps[0][3] if spans.steps else 0
+        self._earlier: list[dict[str, Any]] = []
+        self._pid = 0  # of the init
+        self._since = 0  # up to when it is known what the init did
+        # name, kind, pid, nanoseconds when it began and ended, what else there is to say
+        self._ops: list[tuple[str, str, int, int, int, dict[str, Any]]] = []
+
+    # -- what the init does --------------------------------------------------------------------------------------------
+
+    def born(self, pid: int) -> None:
+        """The init has been started just now."""
+        self._pid, self._since = pid, spans.now()
+
+    def became(self, pid: int) -> None:
+        """A child goes on in the init's place."""
+        self._pid = pid
+
+    def told(self, plan: str, ops: list[Op], first: int, times: list[int]) -> None:
+        """ops[first] of a plan began at times[0]; it and those behind it ended at the times that follow (nanoseconds)."""
+        if self._since and not self._ops:
+            self._ops.append(("birth of the init", "op", self._pid, self._since, times[0], {}))
+        for index, ended in enumerate(times[1:]):
+            self._add(plan, [ops[first + index]], times[index], ended)
+        self._since = times[-1]
+
+    def failed(self, plan: str, op: Op) -> None:
+        """An op has failed just now; those before it have been told of."""
+        self._add(plan, [op], self._since, spans.now())
+
+    def executed(self, plan: str, ops: list[Op]) -> None:
+        """The program has begun just now. Of the filter and what comes behind it the init can't tell: that is one event."""
+        codes = [op.code for op in ops]
+        first = codes.index(lib.OP_SECCOMP) if lib.OP_SECCOMP in codes else -1
+        self._add(plan, ops[first:], self._since, spans.now())
+
+    def _add(self, plan: str, ops: list[Op], began: int, ended: int) -> None:
+        from pyoci.plan import failure
+
+        last = ops[-1]
+        kind = "idle" if last.code in _IDLE else "hook" if last.code == lib.OP_HOOK else "op"
+        args = {
+            "pointer": last.pointer,
+            "op": ", ".join([failure.op_name(op.code) for op in ops]),
+            "plan": plan,
+        }
+        self._ops.append((", ".join([op.about for op in ops]), kind, self._pid, began, ended, args))
+
+    # -- the file ------------------------------------------------------------------------------------------------------
+
+    def resume(self, pid: int) -> None:
+        """Go on with the file of the `create` whose init, `pid`, waits; one that can't be read any more is begun anew."""
+        self._pid = pid
+        try:
+            document = read(self.path)
+            self._base, self._earlier = document["otherData"]["began"], document["traceEvents"]
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+
+    def save(self) -> None:
+        """Write all that was measured so far. A failure is only logged: the container is there."""
+        own = posix.getpid()
+        events = [*self._earlier, _title(own, f"pyoci {self._command}")]
+        for name, pointer, kind, began, ended, worked in spans.steps or ():
+            event = self._event(name, kind, own, began, ended, {"pointer": pointer})
+            if worked:
+                event["tts"], event["tdur"] = worked[0] / 1000, (worked[1] - worked[0]) / 1000
+            events.append(event)
+        if self._ops:
+            events.append(_title(self._pid, f"init of {self._id}"))
+        events += [self._event(*op) for op in self._ops]
+        try:
+            _write(self.path, {"began": self._base, "id": self._id}, events)
+        except OSError as error:
+            log.warning(_unwritable(self.path, error).text(), code="trace-file")
+
+    def _event(
+        self, name: str, kind: str, pid: int, began: int, ended: int, args: "dict[str, Any]"
+    ) -> "dict[str, Any]":
+        return {
+            "name": name,
+            "cat": kind,
+            "ph": "X",
+            "ts": (began - self._base) / 1000,
+            "dur": max(ended - began, 0) / 1000,
+            "pid": pid,
+            "tid": pid,
+            "args": {key: value for key, value in args.items() if value},
+        }
+
+
+def begin(path: str, command: str, id: str) -> Trace:
+    """Start to measure a command. Raises OciError where its file can't be written."""
+    spans.begin()
+    try:
+        if not path.startswith("/"):
+            path = f"{posix.getcwd()}/{path}"
+        _refuse_special(path)
+        _write(path, {}, [])
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    spans.lap("trace file")
+    return Trace(path, command, id)
+
+
+def begin_start(path: str, id: str, pid: int) -> Trace:
+    """Start to measure `start`, whose times go into the file of `create`."""
+    spans.begin()
+    trace = Trace(path, "start", id)
+    trace.resume(pid)
+    return trace
+
+
+def _refuse_special(path: str) -> None:
+    """The file is put in place by renaming, which must not hit a device or a link such as /dev/stdout. Raises OciError."""
+    try:
+        mode = posix.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise OciError("trace-file", f"trace file {path} is there and is no regular file", obj=path)
+
+
+def _unwritable(path: str, error: OSError) -> OciError:
+    return from_os_error("trace-file", f"trace file {path}", error, obj=path)
+
+
+def _title(pid: int, name: str) -> "dict[str, Any]":
+    return {"name": "process_name", "ph": "M", "pid": pid, "tid": pid, "args": {"name": name}}
+
+
+def _write(path: str, about: "dict[str, Any]", events: "list[dict[str, Any]]") -> None:
+    """One event on a line, so that it can be read and searched. Raises OSError."""
+    head = f'{{"displayTimeUnit":"ms","otherData":{jsontext.dumps(about)},"traceEvents":[\n'
+    rows = ",\n".join([jsontext.dumps(event) for event in events])
+    files.replace(path, f"{head}{rows}\n]}}\n".encode(), 0o644)
+
+
+def read(path: str) -> "dict[str, Any]":
+    """A trace file. Raises OSError, ValueError."""
+    raw = files.read(path, limit=_LARGEST)
+    if len(raw) > _LARGEST:
+        raise ValueError("too large")
+    document: dict[str, Any] = jsontext.loads(raw)
+    return document

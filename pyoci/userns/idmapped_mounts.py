@@ -1,0 +1,68 @@
+"""User namespaces for id-mapped mounts: a mapping is given to the kernel as a namespace that has it (mount_setattr(2))."""
+
+import posix
+
+from pyoci.base.errors import OciError, from_os_error
+from pyoci.init import launch
+from pyoci.plan import namespaces
+from pyoci.userns import idmap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.plan.ops import Plan
+
+
+def namespaces_of(spec: "dict[str, Any]", plan: "Plan", pid: int, rootless: bool) -> list[int]:
+    """A descriptor for each mount of the plan that is id-mapped, in their order; the caller closes them.
+
+    A mount without mappings of its own takes those of the container, whose init is `pid`. Raises OciError.
+    """
+    found: list[int] = []
+    try:
+        for what in plan.passed:
+            if str(what[0]).endswith("idmapped-tree"):
+                pointer = str(what[3])
+                mount = spec["mounts"][int(pointer.rpartition("/")[2])]
+                found.append(_namespace_of(spec, mount, pointer, pid, rootless))
+    except OciError:
+        launch.close_all(found)
+        raise
+    return found
+
+
+def _namespace_of(
+    spec: "dict[str, Any]", mount: "dict[str, Any]", pointer: str, pid: int, rootless: bool
+) -> int:
+    uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
+    if uids and gids:
+        return _make(uids, gids, pointer, rootless)
+    if not namespaces.has(spec, "user"):
+        message = f"{mount['destination']}: an id-mapped mount needs uidMappings and gidMappings, or a user namespace"
+        raise OciError("config", message, pointer=pointer)
+    return _open(pid, pointer)
+
+
+def _make(uids: "list[dict[str, Any]]", gids: "list[dict[str, Any]]", pointer: str, rootless: bool) -> int:
+    """A new user namespace with these maps. It needs a process to be born with, which ends as soon as we hold the file."""
+    helper = launch.Init()
+    helper.spawn(namespaces.NEWUSER, wait_for_maps=True)
+    try:
+        try:
+            idmap.write_maps(helper.pid, uids, gids, rootless=rootless)
+        except OciError as error:
+            error.pointer = pointer + "/uidMappings"
+            raise
+        return _open(helper.pid, pointer)
+    finally:
+        helper.kill()
+
+
+def _open(pid: int, pointer: str) -> int:
+    try:
+        return posix.open(f"/proc/{pid}/ns/user", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError as error:
+        raise from_os_error(
+            "namespace", "user namespace for an id-mapped mount", error, pointer=pointer
+        ) from None

@@ -1,0 +1,100 @@
+"""What a config.json relies on outside of itself: root filesystem, namespaces, bind sources, hooks."""
+
+import fcntl
+import os
+import stat
+from typing import Any
+
+from pyoci._shim import lib
+from pyoci.spec.check import HOOKS
+from pyoci.spec.problem import Problem, Report
+from pyoci.spec.process_rules import is_bind
+
+NS_GET_NSTYPE = 0xB703  # ioctl_ns(2)
+CLONE_FLAGS = {
+    "mount": 0x00020000,
+    "cgroup": 0x02000000,
+    "uts": 0x04000000,
+    "ipc": 0x08000000,
+    "user": 0x10000000,
+    "pid": 0x20000000,
+    "network": 0x40000000,
+    "time": 0x00000080,
+}
+
+
+def surroundings(spec: dict[str, Any], bundle: str) -> list[Problem]:
+    """Errors and warnings about files outside of config.json, for a document that the schema accepts.
+
+    bundle  the directory of the bundle, which relative paths start from
+    """
+    errors, warnings = Report(), Report(severity="warning")
+    _root(spec, bundle, errors)
+    for index, namespace in enumerate(spec.get("linux", {}).get("namespaces", [])):
+        if namespace.get("path"):
+            _namespace(namespace, f"/linux/namespaces/{index}/path", errors)
+    for index, mount in enumerate(spec.get("mounts", [])):
+        source = mount.get("source", "")
+        if is_bind(mount) and source and not _exists(os.path.join(bundle, source)):
+            warnings("mount-source-missing", f"/mounts/{index}/source", f"{source} is not on this machine")
+    for kind in HOOKS:
+        for index, hook in enumerate(spec.get("hooks", {}).get(kind, [])):
+            if os.path.isabs(hook["path"]) and not os.access(hook["path"], os.X_OK):
+                text = f"{hook['path']} is not on this machine, or cannot be executed"
+                warnings("hook-missing", f"/hooks/{kind}/{index}/path", text)
+    _system_calls(spec.get("linux", {}).get("seccomp", {}), warnings)
+    return errors.found + warnings.found
+
+
+def _system_calls(seccomp: dict[str, Any], warnings: Report) -> None:
+    """A rule for a system call of no such name does nothing, which opens a filter that forbids by name."""
+    if seccomp.get("defaultAction") not in ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG") or lib.pyoci_seccomp_open():
+        return
+    native = lib.pyoci_seccomp_native()
+    for index, rule in enumerate(seccomp.get("syscalls", [])):
+        for place, name in enumerate(rule["names"]):
+            if lib.pyoci_seccomp_number(native, name.encode("utf-8", "surrogatepass")) == -1:
+                text = f'libseccomp knows no system call "{name}"; the rule is left out'
+                warnings("seccomp-unknown", f"/linux/seccomp/syscalls/{index}/names/{place}", text)
+
+
+def _exists(path: str) -> bool:
+    try:
+        return os.path.lexists(path)
+    except ValueError:
+        return False
+
+
+def _root(spec: dict[str, Any], bundle: str, report: Report) -> None:
+    path = spec.get("root", {}).get("path", "")
+    if not path or "\0" in path:
+        return  # the rules say so
+    full = os.path.join(bundle, path)
+    try:
+        mode = os.stat(full).st_mode
+    except OSError as error:
+        text = f"the root filesystem {full} cannot be reached: {(error.strerror or '').lower()}"
+        report("rootfs-missing", "/root/path", text, hint="a relative path starts at the bundle")
+        return
+    if not stat.S_ISDIR(mode):
+        report("rootfs-not-directory", "/root/path", f"the root filesystem {full} is not a directory")
+
+
+def _namespace(namespace: dict[str, str], at: str, report: Report) -> None:
+    kind, path = namespace["type"], namespace["path"]
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except (OSError, ValueError) as error:
+        text = getattr(error, "strerror", None) or str(error)
+        report("namespace-missing", at, f"the {kind} namespace {path} cannot be opened: {text.lower()}")
+        return
+    try:
+        found = fcntl.ioctl(fd, NS_GET_NSTYPE)
+    except OSError:
+        report("namespace-type", at, f"{path} is not a namespace", expected=f"a namespace of type {kind}")
+        return
+    finally:
+        os.close(fd)
+    if found != CLONE_FLAGS[kind]:
+        name = next((name for name, flag in CLONE_FLAGS.items() if flag == found), hex(found))
+        report("namespace-type", at, f"{path} is of type {name}", expected=f"a namespace of type {kind}")

@@ -1,0 +1,45 @@
+"""Rules for the other documents: the state of a container and the features of a runtime."""
+
+from typing import Any
+
+from pyoci.spec.check import HOOKS
+from pyoci.spec.problem import Problem, Report
+from pyoci.spec.versions import semver_major
+
+
+def state_problems(state: dict[str, Any]) -> list[Problem]:
+    """The errors of a state document that its schema accepts (runtime.md, State)."""
+    report = Report()
+    _version(state["ociVersion"], "/ociVersion", report)
+    if not state["id"]:
+        report("state-id", "/id", "the id is empty")
+    if not state["bundle"].startswith("/"):
+        report("state-bundle", "/bundle", "the path of the bundle is not absolute")
+    if state["status"] in ("created", "running", "paused") and not state.get("pid"):
+        report("state-pid", "/pid", f"a container that is {state['status']} has a process")
+    if "" in state.get("annotations", {}):
+        report("annotation-empty", "/annotations/", "an annotation has an empty name")
+    return report.found
+
+
+def features_problems(features: dict[str, Any]) -> list[Problem]:
+    """The errors of a features document that its schema accepts (features.md)."""
+    report = Report()
+    versions = []
+    for name in ("ociVersionMin", "ociVersionMax"):
+        _version(features[name], f"/{name}", report)
+        numbers = features[name].partition("-")[0].split(".")
+        versions.append([(len(part), part) for part in numbers if part.isdecimal()])
+    if versions[0] > versions[1]:
+        report("features-versions", "/ociVersionMax", "the newest version is older than the oldest")
+    for index, hook in enumerate(features.get("hooks", [])):
+        if hook not in HOOKS:
+            report(
+                "features-hook", f"/hooks/{index}", f'no hook is called "{hook}"', expected=", ".join(HOOKS)
+            )
+    return report.found
+
+
+def _version(version: str, at: str, report: Report) -> None:
+    if semver_major(version) < 0:
+        report("version-format", at, f'"{version}" is not a version', expected="SemVer, such as 1.3.0")

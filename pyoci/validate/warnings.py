@@ -1,0 +1,309 @@
+"""Warnings: what a config.json may say and its author hardly meant. Hot verbs never come here."""
+
+from typing import Any
+
+from pyoci.spec.problem import Problem, Report
+from pyoci.spec.process_rules import is_bind
+from pyoci.spec.resource_rules import UNSET
+from pyoci.spec.versions import semver_major
+from pyoci.validate.hints import SYNONYMS, near
+
+CAPABILITIES = """
+    CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE
+    NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT
+    SYS_PTRACE SYS_PACCT
+    SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL
+    SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
+"""
+KNOWN_CAPABILITIES = tuple("CAP_" + name for name in CAPABILITIES.split())
+RECURSIVE = (
+    "ro rw suid nosuid dev nodev exec noexec atime noatime relatime norelatime strictatime nostrictatime "
+)
+RECURSIVE += "diratime nodiratime symfollow nosymfollow"
+MOUNT_OPTIONS = {
+    *RECURSIVE.split(),
+    *("r" + name for name in RECURSIVE.split()),
+    *"async sync dirsync defaults mand nomand remount iversion noiversion lazytime nolazytime".split(),
+    *"silent loud".split(),
+    *"bind rbind private rprivate shared rshared slave rslave unbindable runbindable".split(),
+    *"tmpcopyup idmap ridmap copy-symlink src-nofollow dest-nofollow".split(),
+}
+OTHER_PLATFORMS = ("windows", "solaris", "vm", "zos", "freebsd")
+
+
+def cautions(spec: dict[str, Any], *, systemd: bool = False) -> list[Problem]:
+    """The warnings for a config.json that the schema accepts."""
+    report = Report(severity="warning")
+    linux = spec.get("linux", {})
+    if semver_major(spec["ociVersion"]) == 0:
+        report("version-old", "/ociVersion", "this version came before 1.0 and is read as 1.x")
+    for name in OTHER_PLATFORMS:
+        if name in spec:
+            report("platform-section", f"/{name}", f'the "{name}" section means nothing to a Linux container')
+    if "process" in spec:
+        _process(spec["process"], report)
+    for index, mount in enumerate(spec.get("mounts", [])):
+        _mount(mount, f"/mounts/{index}", report)
+    _namespaces(linux, report)
+    _devices(linux.get("devices", []), report)
+    if not systemd and linux.get("cgroupsPath", "").count(":") == 2:
+        report(
+            "cgroup-path-form",
+            "/linux/cgroupsPath",
+            "this is the form slice:prefix:name for systemd cgroups",
+            hint="run with --systemd-cgroup, or write a path",
+        )
+    if linux.get("cgroupsPath", "").startswith("/sys/fs/cgroup"):
+        report(
+            "cgroup-path-form",
+            "/linux/cgroupsPath",
+            "this is a path below /sys/fs/cgroup, so that directory is made once more inside of it",
+            hint='write what comes behind it, such as "/machine/box"',
+        )
+    _resources(linux.get("resources", {}), "/linux/resources", report)
+    if "seccomp" in linux:
+        _seccomp(linux["seccomp"], report)
+    if linux.get("personality", {}).get("flags"):
+        report("personality-flags", "/linux/personality/flags", "no flags are defined; they are ignored")
+    schema = linux.get("intelRdt", {}).get("l3CacheSchema", "L3:")
+    if not schema.startswith("L3:"):
+        report("rdt-schema", "/linux/intelRdt/l3CacheSchema", "the schema should start with L3:")
+    return report.found
+
+
+def _process(process: dict[str, Any], report: Report) -> None:
+    at = "/process"
+    if process.get("args", ["x"])[:1] == [""]:
+        report("process-args-empty", f"{at}/args/0", "no program has an empty name")
+    if "consoleSize" in process and not process.get("terminal"):
+        report("console-size-unused", f"{at}/consoleSize", "consoleSize is ignored without a terminal")
+    if process.get("user", {}).get("umask", 0) > 0o777:
+        report(
+            "umask",
+            f"{at}/user/umask",
+            "only the lowest nine bits count",
+            hint="write it in decimal: 022 is 18",
+        )
+    seen: dict[str, int] = {}
+    for index, entry in enumerate(process.get("env", [])):
+        name = entry.partition("=")[0]
+        if name in seen:
+            report(
+                "env-twice",
+                f"{at}/env/{index}",
+                f"{name} is set at {at}/env/{seen[name]} too; the last counts",
+            )
+        seen[name] = index
+    _capabilities(process.get("capabilities", {}), f"{at}/capabilities", report)
+
+
+def _capabilities(sets: dict[str, list[str]], at: str, report: Report) -> None:
+    for kind in ("bounding", "effective", "inheritable", "permitted", "ambient"):
+        for index, name in enumerate(sets.get(kind, [])):
+            if name not in KNOWN_CAPABILITIES:
+                report(
+                    "capability-unknown",
+                    f"{at}/{kind}/{index}",
+                    f'unknown capability "{name}" is left out',
+                    hint=near(
+                        name.upper() if name.upper().startswith("CAP_") else f"CAP_{name.upper()}",
+                        KNOWN_CAPABILITIES,
+                    ),
+                )
+    permitted = set(sets.get("permitted", []))
+    for kind, needed, where in (
+        ("effective", permitted, "permitted"),
+        ("ambient", permitted & set(sets.get("inheritable", [])), "permitted and inheritable"),
+    ):
+        lost = [name for name in sets.get(kind, []) if name not in needed]
+        if lost:
+            report("capability-order", f"{at}/{kind}", f"not in {where}, so not given: {', '.join(lost)}")
+    kept = {*sets.get("bounding", []), *sets.get("ambient", [])}
+    lost = [name for name in sets.get("permitted", []) if name not in kept]
+    if lost:
+        text = f"not in bounding, so lost when the program is executed: {', '.join(lost)}"
+        report("capability-order", f"{at}/permitted", text)
+
+
+def _mount(mount: dict[str, Any], at: str, report: Report) -> None:
+    destination, options = mount["destination"], mount.get("options", [])
+    if destination and destination[0] != "/":
+        report(
+            "mount-relative",
+            f"{at}/destination",
+            f'the destination "{destination}" is relative; it is taken from the root',
+            hint=f'write "/{destination}"',
+        )
+    for index, option in enumerate(options):
+        name = option.partition("=")[0]
+        if name in MOUNT_OPTIONS or not name:
+            continue
+        hint = _option(name)
+        if is_bind(mount):
+            report(
+                "mount-option",
+                f"{at}/options/{index}",
+                f'"{option}" means nothing for a bind mount',
+                hint=hint,
+            )
+        elif hint and "=" not in option and not _is_option_of(mount.get("type", ""), name):
+            text = (
+                f'"{option}" is not an option of every mount; {mount.get("type", "the filesystem")} gets it'
+            )
+            report("mount-option", f"{at}/options/{index}", text, hint=hint)
+
+
+def _option(name: str) -> str:
+    """A hint for a mount option that is none of those that the runtime knows."""
+    if name.lower() == "z":
+        return "only engines relabel files for SELinux"
+    same = SYNONYMS.get(name.lower())
+    return f'did you mean "{same}"?' if same in MOUNT_OPTIONS else near(name, tuple(sorted(MOUNT_OPTIONS)))
+
+
+def _is_option_of(kind: str, name: str) -> bool:
+    """Options of single filesystems that look like slips in common ones."""
+    known = {
+        "devpts": ("newinstance",),
+        "cgroup": ("none", "xattr", "all"),
+        "overlay": ("volatile", "userxattr"),
+    }
+    return name in known.get(kind, ()) or name in (
+        "acl",
+        "noacl",
+        "user_xattr",
+        "nodelalloc",
+        "discard",
+        "noswap",
+    )
+
+
+def _namespaces(linux: dict[str, Any], report: Report) -> None:
+    found = {namespace["type"]: namespace.get("path", "") for namespace in linux.get("namespaces", [])}
+    if "rootfsPropagation" in linux and "mount" not in found:
+        report(
+            "propagation-namespace", "/linux/rootfsPropagation", "this reaches the host: no mount namespace"
+        )
+    if "user" not in found:
+        return
+    for name in ("uidMappings", "gidMappings"):
+        lines = linux.get(name)
+        if lines and found["user"]:
+            report(
+                "mapping-joined", f"/linux/{name}", "the user namespace that is joined has its own mappings"
+            )
+
+
+def _devices(devices: list[dict[str, Any]], report: Report) -> None:
+    paths: dict[str, int] = {}
+    numbers: dict[tuple[Any, ...], int] = {}
+    for index, device in enumerate(devices):
+        number = tuple(device.get(name) for name in ("type", "major", "minor"))
+        if device["path"] in paths:
+            text = f"{device['path']} is listed at /linux/devices/{paths[device['path']]} already"
+            report("device-twice", f"/linux/devices/{index}/path", text)
+        elif number[0] != "p" and number in numbers:
+            text = f"the same device as /linux/devices/{numbers[number]}"
+            report("device-number-twice", f"/linux/devices/{index}", text)
+        paths.setdefault(device["path"], index)
+        numbers.setdefault(number, index)
+
+
+def _resources(resources: dict[str, Any], at: str, report: Report) -> None:
+    memory = resources.get("memory", {})
+    if 0 < memory.get("limit", 0) < memory.get("reservation", 0):
+        report("memory-reservation", f"{at}/memory/reservation", "the reservation is above the limit")
+    for name in ("kernel", "kernelTCP"):
+        if memory.get(name, -1) not in (-1, 0):
+            report(
+                "memory-kernel",
+                f"{at}/memory/{name}",
+                "kernel memory limits are gone from Linux; it is ignored",
+            )
+    block_io = resources.get("blockIO", {})
+    if 0 < block_io.get("weight", 0) < 10:
+        report("block-weight-low", f"{at}/blockIO/weight", "some schedulers take 10 to 1000 only")
+    for kind in ("ReadBps", "WriteBps", "ReadIOPS", "WriteIOPS"):
+        for index, device in enumerate(block_io.get(f"throttle{kind}Device", [])):
+            if "rate" not in device:
+                report(
+                    "block-rate",
+                    f"{at}/blockIO/throttle{kind}Device/{index}",
+                    "without a rate nothing is limited",
+                )
+    sizes: set[str] = set()
+    for index, limit in enumerate(resources.get("hugepageLimits", [])):
+        if limit["pageSize"] in sizes:
+            report(
+                "hugepage-twice",
+                f"{at}/hugepageLimits/{index}/pageSize",
+                f"{limit['pageSize']} is limited twice",
+            )
+        sizes.add(limit["pageSize"])
+    for index, rule in enumerate(resources.get("devices", [])):
+        if rule.get("type", "a") in ("a", "") and {rule.get("major", -1), rule.get("minor", -1)} != {-1}:
+            text = "a rule for all devices matches them all, whatever its numbers"
+            report("device-rule-all", f"{at}/devices/{index}", text, hint='add "type": "c" or "b"')
+
+
+def _seccomp(seccomp: dict[str, Any], report: Report) -> None:
+    at, default = "/linux/seccomp", seccomp["defaultAction"]
+    rules = seccomp.get("syscalls", [])
+    actions = {rule["action"] for rule in rules} | {default}
+    if default not in ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE") and not rules:
+        report("seccomp-empty", at, f"{default} for every system call: not even execve would work")
+    if seccomp.get("listenerPath") and "SCMP_ACT_NOTIFY" not in actions:
+        report("seccomp-listener-unused", f"{at}/listenerPath", "no rule uses SCMP_ACT_NOTIFY; it is ignored")
+    if (
+        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" in seccomp.get("flags", [])
+        and "SCMP_ACT_NOTIFY" not in actions
+    ):
+        report(
+            "seccomp-flag-unused", f"{at}/flags", "WAIT_KILLABLE_RECV does nothing without SCMP_ACT_NOTIFY"
+        )
+    _execve(rules, default, at, report)
+    decided: dict[str, tuple[Any, int]] = {}
+    for index, rule in enumerate(rules):
+        here = f"{at}/syscalls/{index}"
+        result = (rule["action"], rule.get("errnoRet"))
+        if result == (default, seccomp.get("defaultErrnoRet")):
+            report(
+                "seccomp-same-action",
+                f"{here}/action",
+                "the default action does the same; the rule is left out",
+            )
+        _seccomp_args(rule.get("args", []), f"{here}/args", report)
+        if rule.get("args"):
+            continue
+        for place, name in enumerate(rule["names"]):
+            earlier, where = decided.setdefault(name, (result, index))
+            if earlier != result:
+                text = f"{name} has another action at {at}/syscalls/{where}"
+                report("seccomp-contradiction", f"{here}/names/{place}", text)
+
+
+def _execve(rules: list[dict[str, Any]], default: str, at: str, report: Report) -> None:
+    """The filter is loaded before the container's program is executed, and holds for that, too."""
+    found = [
+        (f"{at}/syscalls/{index}", rule) for index, rule in enumerate(rules) if "execve" in rule["names"]
+    ]
+    if any(rule.get("args") for _, rule in found):
+        return
+    place, action = (found[0][0], found[0][1]["action"]) if found else (f"{at}/defaultAction", default)
+    if rules and action.startswith(("SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_TRAP")):
+        text = f"execve gets {action}: the container's program cannot be executed"
+        report("seccomp-execve", place, text, hint="allow execve")
+
+
+def _seccomp_args(args: list[dict[str, Any]], at: str, report: Report) -> None:
+    for index, arg in enumerate(args):
+        if arg["op"] == "SCMP_CMP_MASKED_EQ":
+            if arg.get("valueTwo", 0) & ~arg["value"]:
+                text = "never true: valueTwo has bits that the mask in value takes away"
+                report("seccomp-impossible", f"{at}/{index}", text)
+        elif arg.get("valueTwo"):
+            report("seccomp-value-two", f"{at}/{index}/valueTwo", f"{arg['op']} does not look at valueTwo")
+        elif arg["op"] == "SCMP_CMP_LT" and arg["value"] == 0:
+            report("seccomp-impossible", f"{at}/{index}", "never true: no value is below 0")
+        elif arg["op"] == "SCMP_CMP_GT" and arg["value"] == UNSET:
+            report("seccomp-impossible", f"{at}/{index}", "never true: no value is above this")

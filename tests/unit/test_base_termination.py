@@ -1,0 +1,71 @@
+"""Signals that end the runtime: they raise, but not between making something and knowing of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pyoci.base import termination
+from pyoci.base.errors import OciError
+from pyoci.lifecycle.creation import Creation
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """What the signals did before, afterwards."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    termination.heed()
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def test_a_signal_raises() -> None:
+    with pytest.raises(OciError, match="ended by signal 15"):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_held_signal_raises_once_it_is_released() -> None:
+    before = termination.hold()
+    os.kill(os.getpid(), signal.SIGTERM)
+    known = os.getpid()
+    with pytest.raises(OciError, match="ended by signal 15"):
+        termination.release(before)
+    assert known
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_signals_that_the_caller_has_blocked_stay_blocked() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        termination.release(termination.hold())
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == {signal.SIGHUP}
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+
+def test_what_is_taken_back_is_not_interrupted_by_another_signal() -> None:
+    with pytest.raises(OciError, match="ended by signal 2"):
+        os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGHUP)
+
+
+@pytest.mark.parametrize(("code", "known"), [("interrupted", True), ("cgroup", False)])
+def test_a_cgroup_that_was_just_made_is_still_known_after_a_signal(code: str, known: bool) -> None:
+    def create() -> None:
+        raise OciError(code, "while the directories are made")
+
+    creation = Creation.__new__(Creation)
+    made: Any = creation
+    made.manager, made.entry = SimpleNamespace(create=create), SimpleNamespace(record={"cgroup": "there"})
+    with pytest.raises(OciError):
+        creation._make_cgroup()
+    assert (made.manager is not None) == known
+    assert (made.entry.record["cgroup"] is not None) == known

@@ -1,0 +1,180 @@
+"""Hooks: what they get, how they end, what is left behind."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from pyoci.base.errors import OciError
+from pyoci.host import hooks
+
+POINTER = "/hooks/createRuntime"
+STATE = b'{"ociVersion":"1.3.0","id":"c","status":"creating","pid":1,"bundle":"/b"}'
+
+
+def shell(script: str, **more: object) -> dict[str, object]:
+    return {"path": "/bin/sh", "args": ["sh", "-c", script], **more}
+
+
+def run(*entries: dict[str, object], state: bytes = STATE) -> None:
+    hooks.run(list(entries), state, name="createRuntime", pointer=POINTER)
+
+
+def failure(*entries: dict[str, object]) -> OciError:
+    with pytest.raises(OciError) as caught:
+        run(*entries)
+    assert caught.value.code == "hook"
+    assert "\n" not in caught.value.text()
+    return caught.value
+
+
+def test_state_is_on_standard_input(tmp_path: Path) -> None:
+    run(shell(f"cat > {tmp_path}/got"))
+    assert (tmp_path / "got").read_bytes() == STATE
+
+
+def test_state_larger_than_a_pipe_to_a_hook_that_does_not_read() -> None:
+    run({"path": "/bin/true"}, state=b"x" * 3_000_000)
+
+
+def test_environment_is_exactly_the_listed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("posix.environ", {b"OF_THE_RUNTIME": b"1=\xfc"})
+    hook = {"path": "/bin/cp", "args": ["cp", "/proc/self/environ", str(tmp_path / "env")]}
+    run({**hook, "env": ["A=1", "B=x=y", "A=2", "nothing", "=z", "C="]})
+    assert (tmp_path / "env").read_bytes() == b"A=1\0B=x=y\0A=2\0nothing\0=z\0C=\0"
+    run({**hook, "env": []})
+    assert (tmp_path / "env").read_bytes() == b""
+    run(hook)
+    assert (tmp_path / "env").read_bytes() == b"OF_THE_RUNTIME=1=\xfc\0"
+
+
+def test_args_are_given_as_they_are(tmp_path: Path) -> None:
+    script = f'echo "$0" "$1" > {tmp_path}/got'
+    run({"path": "/bin/sh", "args": ["other-name", "-c", script, "zero", "one two"]})
+    assert (tmp_path / "got").read_text() == "zero one two\n"
+
+
+def test_no_descriptor_of_ours_reaches_the_hook(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)
+    try:
+        run(shell(f"ls /proc/self/fd > {tmp_path}/fds"))
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert (tmp_path / "fds").read_text().split() == ["0", "1", "2", "3"]  # 3 is the listing itself
+
+
+def test_signals_are_reset(tmp_path: Path) -> None:
+    previous = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+    try:
+        run({"path": "/bin/cp", "args": ["cp", "/proc/self/status", str(tmp_path / "status")]})
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    lines = (tmp_path / "status").read_text().splitlines()
+    fields = dict(line.split(":\t") for line in lines if ":\t" in line)
+    assert int(fields["SigBlk"], 16) == 0
+    assert int(fields["SigIgn"], 16) == 0
+
+
+def test_hooks_run_in_order_and_stop_at_the_first_failure(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    entries = [shell(f"echo 1 >> {log}"), shell(f"echo 2 >> {log}; exit 7"), shell(f"echo 3 >> {log}")]
+    error = failure(*entries)
+    assert log.read_text() == "1\n2\n"
+    assert error.pointer == f"{POINTER}/1"
+    assert "exit status 7" in error.message
+
+
+def test_run_ignoring_runs_all_and_tells_each_failure(tmp_path: Path) -> None:
+    entries = [shell("exit 1"), shell(f"touch {tmp_path}/ran"), {"path": "/no/such/hook"}]
+    failures = hooks.run_ignoring(entries, STATE, name="poststop", pointer="/hooks/poststop")
+    assert (tmp_path / "ran").exists()
+    assert [each.pointer for each in failures] == ["/hooks/poststop/0", "/hooks/poststop/2/path"]
+
+
+def test_output_of_both_streams_is_in_the_error() -> None:
+    error = failure(shell("echo first; echo second >&2; printf '\\033[1mbold'; exit 2"))
+    assert error.message == "createRuntime hook /bin/sh failed: exit status 2: first | second | ?[1mbold"
+
+
+def test_output_is_bounded_and_its_end_is_kept() -> None:
+    error = failure(shell("i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exit 1"))
+    assert len(error.message) < 2000
+    assert error.message.endswith("line 19999")
+
+
+def test_death_by_signal_is_told() -> None:
+    assert "killed by signal 9" in failure(shell("kill -9 $$")).message
+
+
+def test_timeout_kills_the_hook_and_what_it_started(tmp_path: Path) -> None:
+    begin = time.monotonic()
+    error = failure(shell(f"sleep 60 & echo $! > {tmp_path}/pid; echo waiting; wait; true", timeout=1))
+    assert 0.9 < time.monotonic() - begin < 5
+    assert error.pointer == f"{POINTER}/0/timeout"
+    assert "timeout of 1 s: waiting" in error.message
+    pid = int((tmp_path / "pid").read_text())
+    deadline = time.monotonic() + 5
+    while _alive(pid):
+        assert time.monotonic() < deadline, "the hook's child outlived the timeout"
+        time.sleep(0.01)
+
+
+def test_timeout_of_a_hook_that_writes_without_pause() -> None:
+    begin = time.monotonic()
+    failure(shell("while :; do echo y; done", timeout=1))
+    assert time.monotonic() - begin < 5
+
+
+def test_daemon_that_keeps_the_output_open_is_not_waited_for(tmp_path: Path) -> None:
+    begin = time.monotonic()
+    run(shell(f"sleep 30 & echo $! > {tmp_path}/pid"))
+    assert time.monotonic() - begin < 5
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("kind", ["missing", "interpreter", "mode", "relative", "nul"])
+def test_hook_that_cannot_be_started(kind: str, tmp_path: Path) -> None:
+    script = tmp_path / "hook"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o644 if kind == "mode" else 0o755)
+    path = {"missing": "/no/such/hook", "relative": "bin/true", "nul": "/bin/true\0"}.get(kind, str(script))
+    error = failure({"path": path})
+    expected = {"missing": "no such file", "mode": "permission denied", "relative": "absolute", "nul": "null"}
+    assert expected.get(kind, "no such file") in error.text()
+    assert ("interpreter" in error.hint) == (kind == "interpreter")
+
+
+def our_children() -> set[str]:
+    """Pids of this process's children, zombies included, but not the orphans that come to a session that adopts them."""
+    tasks = Path("/proc/self/task").iterdir()
+    children = {pid for task in tasks for pid in (task / "children").read_text().split()}
+    return {pid for pid in children if Path(f"/proc/{pid}/comm").read_text() != "sleep\n"}
+
+
+def test_nothing_is_left_behind() -> None:
+    before, children = sorted(os.listdir("/proc/self/fd")), our_children()
+    for hook in (shell("true"), shell("exit 1"), shell("sleep 9", timeout=1), {"path": "/no/such/hook"}):
+        hooks.run_ignoring([hook], STATE, name="poststop", pointer="/hooks/poststop")
+    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert our_children() == children
+
+
+def test_status_is_known_though_our_parent_ignores_sigchld() -> None:
+    previous = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert "exit status 4" in failure(shell("exit 4")).message
+    finally:
+        signal.signal(signal.SIGCHLD, previous)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

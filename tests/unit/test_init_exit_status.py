@@ -1,0 +1,165 @@
+"""How an init ended: lack of memory, the filter, a signal; and what a filter says of system calls."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from pyoci._shim import lib
+from pyoci.base.errors import OciError
+from pyoci.init import exit_status
+from pyoci.plan import failure, hints
+from pyoci.plan.ops import Plan
+from pyoci.seccomp import verdict
+
+ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050001, 0x80000000
+NOTHING = (0, 0, 0)
+
+
+def program(**answers: int) -> bytes:
+    """A filter with an answer for each system call named; all others are allowed."""
+    import struct
+
+    lib.pyoci_seccomp_open()
+    native = lib.pyoci_seccomp_native()
+    code = [(0x20, 0, 0, 4), (0x15, 1, 0, native), (0x06, 0, 0, KILL), (0x20, 0, 0, 0)]
+    for name, answer in answers.items():
+        code += [(0x15, 0, 1, lib.pyoci_seccomp_number(native, name.encode())), (0x06, 0, 0, answer)]
+    code.append((0x06, 0, 0, ALLOW))
+    return b"".join(struct.pack("=HBBI", *part) for part in code)
+
+
+@pytest.mark.parametrize(
+    ("status", "memory", "code", "words"),
+    [
+        (9, (1, 1 << 20, 1 << 20), "out-of-memory", "the limit is 1 MiB, the peak was 1 MiB"),
+        (9, (1, -1, 0), "out-of-memory", "no limit of its own"),
+        (9, NOTHING, "init-died", "was killed before its program ran"),
+        (15, (1, 4096, 4096), "init-died", "killed by signal 15"),
+        (31, NOTHING, "seccomp", "the seccomp filter killed"),
+        (31 | 0x80, NOTHING, "seccomp", "the seccomp filter killed"),
+        (1 << 8, NOTHING, "init-died", "exit status 1"),
+        (None, NOTHING, "init-died", "ended before its program ran"),
+    ],
+)
+def test_what_a_wait_status_means(
+    status: int | None, memory: tuple[int, int, int], code: str, words: str
+) -> None:
+    error = exit_status.explain("finish", status, memory, b"")
+    assert error.code == code and words in error.text() and error.hint
+
+
+def test_each_plan_is_a_stage() -> None:
+    texts = {
+        exit_status.explain(name, 9, NOTHING, b"").message for name in ("early", "prepare", "finish", "", "x")
+    }
+    assert len(texts) == 4
+
+
+def test_a_filter_that_kills_is_named() -> None:
+    error = exit_status.explain("finish", 31, NOTHING, program(execve=KILL))
+    assert "denies execve (KILL_PROCESS)" in error.hint
+    assert "such as execve" in exit_status.explain("finish", 31, NOTHING, program(ptrace=KILL)).hint
+
+
+def test_what_a_filter_says() -> None:
+    assert verdict.denied(program()) == []
+    assert verdict.denied(program(execve=ERRNO, capset=KILL)) == [
+        ("execve", "ERRNO", 1),
+        ("capset", "KILL_PROCESS", 0),
+    ]
+    assert verdict.run(program(), 59, 0x40000003) == KILL, "another architecture"
+    assert verdict.run(b"", 59, 0) == 0
+    assert verdict.run(b"\xff" * 8, 59, 0) == 0
+
+
+def test_the_filter_is_blamed_only_for_its_own_errno() -> None:
+    denying = program(execve=ERRNO)
+    for number, blamed in ((1, True), (13, False)):
+        error = OciError("program", "exec", errno=number)
+        exit_status.add_filter(error, denying)
+        assert ("denies execve (ERRNO)" in error.hint) is blamed
+    error = OciError("program", "exec", errno=1, hint="known better")
+    exit_status.add_filter(error, denying)
+    assert error.hint == "known better"
+
+
+def test_the_filter_in_force() -> None:
+    plan = Plan()
+    plan.add(lib.OP_SESSION)
+    plan.add(lib.OP_SECCOMP, texts=(b"12345678",), numbers=(1, 0))
+    plan.add(lib.OP_EXEC)
+    assert [exit_status.filter_before(plan.ops, last) for last in range(4)] == [
+        b"",
+        b"",
+        b"12345678",
+        b"12345678",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1 KiB"),
+        (1536, "1.5 KiB"),
+        (1 << 20, "1 MiB"),
+        (3 << 30, "3 GiB"),
+    ],
+)
+def test_sizes(count: int, text: str) -> None:
+    assert failure.size(count) == text
+
+
+def named(name: str) -> subprocess.Popen[bytes]:
+    """A process with a name of its own, which has taken it already."""
+    script = f"printf {name} >/proc/$$/comm; echo; read line"
+    process = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout and process.stdout.read(1)
+    return process
+
+
+def test_an_init_that_becomes_its_program_has_not_ended() -> None:
+    process = named("other")
+    pidfd = os.pidfd_open(process.pid)
+    assert not exit_status.is_init(process.pid) and not exit_status.early(process.pid, pidfd)
+    os.close(pidfd)
+    process.communicate()
+
+
+def test_an_init_that_dies_as_such_has_ended(tmp_path: Path) -> None:
+    process = named("pyoci-init")
+    pidfd = os.pidfd_open(process.pid)
+    assert exit_status.is_init(process.pid)
+    process.send_signal(signal.SIGKILL)
+    assert exit_status.early(process.pid, pidfd)
+    assert exit_status.wait_status(process.pid) == signal.SIGKILL
+    os.close(pidfd)
+    process.communicate()
+    assert exit_status.wait_status(process.pid) is None and not exit_status.is_init(process.pid)
+
+
+def test_an_init_that_is_about_to_be_renamed_is_waited_for() -> None:
+    script = "printf pyoci-init >/proc/$$/comm; echo; sleep 0.05; exec cat"
+    process = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout and process.stdout.read(1)
+    pidfd = os.pidfd_open(process.pid)
+    began = time.monotonic()
+    assert not exit_status.early(process.pid, pidfd) and time.monotonic() - began < 0.9
+    os.close(pidfd)
+    process.communicate()
+
+
+def test_hints_by_step() -> None:
+    write = hints.hint("OP_PROC_WRITE", 22, "write", "/linux/sysctl/x")
+    assert "no such value" in write and hints.hint("OP_PROC_WRITE", 2, "open", "/linux/sysctl/x") != write
+    assert hints.hint("OP_PROC_WRITE", 2, "open", "") == ""
+    assert "has no fsopen" in hints.hint("OP_MOUNT_NEW", 38, "fsopen", "/mounts/0")
+    assert "memory" in hints.hint("OP_MOUNT_NEW", 12, "fsmount", "/mounts/0")
+    assert hints.hint("OP_EXEC", 5, "execve", "") == ""

@@ -1,0 +1,226 @@
+"""What an init that is not itself any more may send, and what the runtime makes of it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import socket
+import struct
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from pyoci._shim import lib
+from pyoci.base.errors import OciError
+from pyoci.init import launch, protocol
+from pyoci.plan.ops import Plan
+
+HEAD = struct.Struct("=IIiI")
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The runtime's end, and the init's."""
+    ours, its = socket.socketpair()
+    with ours, its:
+        yield ours, its
+
+
+@pytest.fixture
+def init(ends: tuple[socket.socket, socket.socket]) -> Iterator[launch.Init]:
+    """A runtime that has sent a plan of two ops to an init."""
+    made = launch.Init()
+    plan = Plan()
+    plan.add(lib.OP_SESSION, "/a", "one")
+    plan.add(lib.OP_HOSTNAME, "/hostname", "two", texts=("x",))
+    made._sync = os.dup(ends[0].fileno())
+    made._sent.append(("test", plan))
+    yield made
+    made.close()
+
+
+def head(kind: int, *, op: int = 0, error: int = 0, length: int = 0) -> bytes:
+    return HEAD.pack(kind, op, error, length)
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def garbled(init: launch.Init, expected: int = lib.REPLY_READY) -> OciError:
+    with pytest.raises(OciError) as found:
+        init.expect(expected)
+    assert found.value.code == "init-died" and "protocol" in found.value.message
+    return found.value
+
+
+def test_an_error_names_the_op(ends: tuple[socket.socket, socket.socket], init: launch.Init) -> None:
+    text = b"sethostname\0x\0"
+    ends[1].sendall(head(lib.REPLY_ERROR, op=1, error=1, length=len(text)) + text)
+    with pytest.raises(OciError) as found:
+        init.expect(lib.REPLY_DONE)
+    assert (found.value.pointer, found.value.errno) == ("/hostname", 1)
+
+
+def test_a_reply_in_pieces(ends: tuple[socket.socket, socket.socket], init: launch.Init) -> None:
+    pid = os.fork()
+    if pid == 0:
+        for byte in head(lib.REPLY_DONE):
+            ends[1].sendall(bytes([byte]))
+        os._exit(0)
+    init.expect(lib.REPLY_DONE)
+    os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        head(lib.REPLY_ERROR, length=0xFFFFFFFF),
+        head(lib.REPLY_ERROR, length=lib.PLAN_MAX_REPLY + 1),
+        head(lib.REPLY_ERROR, op=2),
+        head(lib.REPLY_ERROR, op=0xFFFFFFFF),
+        head(0),
+        head(6),
+        head(0xFFFFFFFF),
+        head(lib.REPLY_DONE),
+        head(lib.REPLY_TERMINAL),
+        head(lib.REPLY_TIMES, length=16) + bytes(16),
+    ],
+    ids=[
+        "4-gib",
+        "too-long",
+        "op",
+        "last-op",
+        "kind-0",
+        "kind-6",
+        "last-kind",
+        "unasked",
+        "no-terminal",
+        "times",
+    ],
+)
+def test_nonsense(ends: tuple[socket.socket, socket.socket], init: launch.Init, data: bytes) -> None:
+    ends[1].sendall(data)
+    garbled(init)
+
+
+def test_an_answer_to_nothing(ends: tuple[socket.socket, socket.socket], init: launch.Init) -> None:
+    ends[1].sendall(head(lib.REPLY_DONE) * 2)
+    init.expect(lib.REPLY_DONE)
+    garbled(init, lib.REPLY_DONE)
+
+
+def test_any_errno_has_a_text(ends: tuple[socket.socket, socket.socket], init: launch.Init) -> None:
+    for error in (-(1 << 31), -1, (1 << 31) - 1):
+        ends[1].sendall(head(lib.REPLY_ERROR, error=error))
+        with pytest.raises(OciError) as found:
+            init.expect(lib.REPLY_DONE)
+        assert found.value.text() and found.value.fields()
+
+
+@pytest.mark.parametrize("kind", [lib.REPLY_DONE, lib.REPLY_TERMINAL, lib.REPLY_ERROR])
+def test_a_flood_of_descriptors(
+    ends: tuple[socket.socket, socket.socket], init: launch.Init, kind: int
+) -> None:
+    """Neither those of one message nor those of many stay open."""
+    files = [os.open("/dev/null", os.O_RDONLY)] * 200
+    before = open_files()
+    for byte in head(kind, length=5 if kind == lib.REPLY_ERROR else 0) + b"x" * 5:
+        socket.send_fds(ends[1], [bytes([byte])], files)
+    with pytest.raises(OciError):
+        init.expect(lib.REPLY_READY)
+    assert open_files() == before
+    os.close(files[0])
+
+
+def test_a_terminal_is_taken(ends: tuple[socket.socket, socket.socket], init: launch.Init) -> None:
+    master, slave = pty.openpty()
+    socket.send_fds(ends[1], [head(lib.REPLY_TERMINAL) + head(lib.REPLY_DONE)], [master, slave])
+    before = open_files()
+    init.expect(lib.REPLY_DONE)
+    assert os.fstat(init.terminal).st_rdev == os.makedev(5, 2)
+    assert open_files() == before + 1
+    os.close(master)
+    os.close(slave)
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/", "/dev/tty0-none"])
+def test_something_else_is_no_terminal(
+    ends: tuple[socket.socket, socket.socket], init: launch.Init, path: str
+) -> None:
+    master, slave = pty.openpty()
+    wrong = os.open(path, os.O_RDONLY) if os.path.exists(path) else slave
+    before = open_files()
+    socket.send_fds(ends[1], [head(lib.REPLY_TERMINAL)], [wrong])
+    garbled(init)
+    assert open_files() == before and init.terminal == -1
+    for fd in {master, slave, wrong}:
+        os.close(fd)
+
+
+def test_one_that_hangs_up_and_lives_on(
+    ends: tuple[socket.socket, socket.socket], init: launch.Init, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It must not hold the runtime up; kill() then ends it."""
+    monkeypatch.setattr(launch, "_DEATH_MILLISECONDS", 10)
+    with subprocess.Popen(["sleep", "100"]) as process:
+        init.pid, init.pidfd = process.pid, os.pidfd_open(process.pid)
+        ends[1].close()
+        garbled(init)
+        init.kill()
+        process.returncode = -9
+
+
+LATE = [[3, lib.OP_WAIT_START, "", "wait"], [4, lib.OP_EXEC, "/process/args", "exec x"]]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"x",
+        head(lib.REPLY_ERROR)[:-1],
+        head(lib.REPLY_ERROR, length=5) + b"four",
+        head(lib.REPLY_ERROR, length=0xFFFFFFFF),
+        head(9),
+        head(lib.REPLY_ERROR, op=5),
+    ],
+    ids=["a-byte", "head", "text", "4-gib", "kind", "op"],
+)
+def test_nonsense_through_the_fifo(data: bytes) -> None:
+    with pytest.raises(OciError) as found:
+        launch.read_answer(data, LATE, None)
+    assert "protocol" in found.value.message
+
+
+def test_a_failure_through_the_fifo() -> None:
+    text = b"execve\0/bin/x\0"
+    data = head(lib.REPLY_ERROR, op=4, error=8, length=len(text)) + text
+    error = launch.read_answer(data, LATE, None)
+    assert error is not None and error.pointer == "/process/args"
+    assert launch.read_answer(b"", LATE, None) is None
+
+
+def test_times_are_of_ops_that_are_there() -> None:
+    ops = Plan()
+    ops.add(lib.OP_SESSION)
+    good = protocol.Reply(lib.REPLY_TIMES, 0, 0, struct.pack("=QQ", 1, 2), -1)
+    assert protocol.times(good, ops.ops) == [1, 2]
+    for op, text in (
+        (0, b""),
+        (0, bytes(8)),
+        (0, bytes(15)),
+        (0, bytes(24)),
+        (1, bytes(16)),
+        (0xFFFFFFFF, bytes(16)),
+    ):
+        with pytest.raises(OciError):
+            protocol.times(protocol.Reply(lib.REPLY_TIMES, op, 0, text, -1), ops.ops)
+
+
+def test_a_plan_that_no_init_takes_is_refused_here() -> None:
+    plan = Plan()
+    plan.add(lib.OP_HOSTNAME, texts=("x" * lib.PLAN_MAX_SIZE,))
+    with pytest.raises(OciError) as found:
+        plan.encode()
+    assert "too many" in found.value.message
