@@ -52,8 +52,8 @@ CASES = [
 ]
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
-    """The options; a wrong one ends the program with status 2."""
+def parser() -> argparse.ArgumentParser:
+    """The options and what they mean."""
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add(
@@ -93,7 +93,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="measure nothing: report the JSON of an earlier run",
     )
     add("--check", action="store_true", help="exit with status 3 when a measured target is missed")
-    return parser.parse_args(arguments)
+    return parser
 
 
 def find_runtimes(text: str | None) -> dict[str, Path]:
@@ -146,7 +146,7 @@ def _measure_case(bench: Bench, case: Case, rounds: int) -> None:
 
 def main(arguments: list[str]) -> int:
     """Measure or read, print, write; 0, or 1 if a command failed, 3 if --check finds a target missed."""
-    options = parse(arguments)
+    options = parser().parse_args(arguments)
     if options.earlier:
         results = Results.from_json(json.loads(options.earlier.read_text()))
     else:

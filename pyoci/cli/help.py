@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 _MOST_INDENT = 34
 
-_GROUPS = (
+GROUPS = (
     ("A container's life", ("create", "start", "run", "exec", "kill", "delete")),
-    ("Looking at containers", ("state", "list", "ps", "events")),
-    ("Changing running containers", ("pause", "resume", "update", "checkpoint", "restore")),
+    ("Looking at containers", ("state", "list", "ps")),
+    ("Changing running containers", ("pause", "resume", "update")),
     ("Writing and checking bundles", ("spec", "validate", "plan")),
-    ("About pyoci and this machine", ("doctor", "features", "trace", "version", "help", "completion")),
+    ("About pyoci and this machine", ("doctor", "trace", "version", "help", "completion")),
 )
 
-_MORE = {
+MORE = {
     "create": """\
 The process is made ready and waits: `start` lets it go. Its standard input, output and error are
 those of this command, unless the configuration asks for a terminal: then --console-socket gets the
@@ -41,7 +41,7 @@ terminal's master.""",
     "kill": "SIGNAL is a number or a name with or without SIG: 9, KILL, SIGKILL, RTMIN+3.",
     "exec": """\
 The exit status is that of the process, or 255 when it could not be started. Options of pyoci go
-before ID.""",
+before ID. With --process there is no COMMAND: FILE has it.""",
     "delete": "A container that still runs is left alone, unless --force is given.",
     "pause": "`exec` waits for `resume`, or is refused; `kill` with signal KILL ends the container all the same.",
     "ps": "Options of pyoci go before ID; what follows it goes to ps, instead of -ef.",
@@ -51,23 +51,48 @@ other limits on the command line are ignored. When the kernel refuses a limit, t
     "validate": """\
 The exit status is 0 when there is no error, 1 otherwise. "-" reads the document from standard input.""",
     "plan": """\
-Nothing is done: no privileges are needed. Each step names the field of config.json that asks for it.""",
+Nothing is done: no privileges are needed. A step that a field of config.json asks for names that field.""",
     "spec": "An existing file is not overwritten.",
     "completion": """\
 For bash: eval "$(pyoci completion bash)", or save the script where the shell looks for completions.""",
 }
 
-_STATUS = (
+STATUS = (
     ("0", "success; for run and exec in the foreground: the process ended with 0"),
-    ("1", "failure, or a wrong command line"),
+    (
+        "1",
+        "failure, or a wrong command line; validate found an error, doctor that containers do not run here",
+    ),
     ("3", "unknown command"),
+    ("128 + n", "signal n ended create, run or exec before the program ran, or killed the program"),
     ("255", "exec could not start the process"),
 )
 
-_ENVIRONMENT = (
-    ("XDG_RUNTIME_DIR", "for users without privileges: the state is kept in its directory pyoci"),
-    ("LISTEN_FDS, LISTEN_PID", "descriptors from 3 on that the container gets (sd_listen_fds(3))"),
-    ("NOTIFY_SOCKET", "where the container's readiness is passed on to (sd_notify(3))"),
+_FILES = (
+    ("/run/pyoci", "state of the containers of the host's root; see --root"),
+    ("/run/user/UID/pyoci", "state of a user's containers where XDG_RUNTIME_DIR is not set"),
+    ("/var/cache/pyoci/seccomp", "compiled seccomp filters of the host's root"),
+)
+
+ENVIRONMENT = (
+    (
+        "XDG_RUNTIME_DIR",
+        "for users without privileges: the state is kept in its directory pyoci, and systemd is reached there",
+    ),
+    ("USER", "root of a user namespace uses XDG_RUNTIME_DIR too, unless this is root"),
+    (
+        "LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES",
+        "descriptors from 3 on that the container gets (sd_listen_fds(3))",
+    ),
+    (
+        "XDG_CACHE_HOME, HOME",
+        "compiled seccomp filters are kept in pyoci/seccomp or .cache/pyoci/seccomp there",
+    ),
+    (
+        "DBUS_SYSTEM_BUS_ADDRESS, DBUS_SESSION_BUS_ADDRESS",
+        "where systemd is reached; for root and for others",
+    ),
+    ("PATH", "where ps finds the host's ps(1)"),
 )
 
 
@@ -90,7 +115,7 @@ def overview() -> str:
     """What pyoci is, its commands and its global options."""
     text = "pyoci runs containers from OCI bundles\n\n"
     text += "Usage: pyoci [global options] COMMAND [options] [arguments]\n"
-    for title, names in _GROUPS:
+    for title, names in GROUPS:
         rows = [
             (command[NAME], command[SUMMARY])
             for name in names
@@ -106,8 +131,8 @@ def overview() -> str:
 def command_help(command: "Command") -> str:
     """What one command does and its options."""
     text = f"pyoci {command[NAME]}: {command[SUMMARY]}\n\nUsage: {usage(command)}\n"
-    if command[NAME] in _MORE:
-        text += f"\n{_MORE[command[NAME]]}\n"
+    if command[NAME] in MORE:
+        text += f"\n{MORE[command[NAME]]}\n"
     return text + f"\nOptions:\n{_columns(_option_rows((*command[OPTIONS], HELP_OPTION)))}"
 
 
@@ -161,13 +186,13 @@ def manual() -> str:
     for command in COMMANDS:
         lines += [f".SS {_troff(usage(command).replace(' [global options]', ''))}"]
         lines += [_sentence(command[SUMMARY])]
-        lines += [_troff(line) for line in _MORE.get(command[NAME], "").splitlines()]
+        lines += [_troff(line) for line in MORE.get(command[NAME], "").splitlines()]
         lines += _manual_options(command[OPTIONS])
-    lines += [".SH EXIT STATUS", *_manual_rows(_STATUS)]
-    lines += [".SH ENVIRONMENT", *_manual_rows(_ENVIRONMENT)]
+    lines += [".SH EXIT STATUS", *_manual_rows(STATUS)]
+    lines += [".SH ENVIRONMENT", *_manual_rows(ENVIRONMENT)]
     lines += [
         ".SH FILES",
-        *_manual_rows((("/run/pyoci", "state of the containers of the host's root; see --root"),)),
+        *_manual_rows(_FILES),
         ".SH SEE ALSO",
         ".BR runc (8),",
         ".BR crun (1),",

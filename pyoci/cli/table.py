@@ -200,7 +200,7 @@ COMMANDS: "tuple[Command, ...]" = (
         1,
         -1,
         True,
-        "ID COMMAND [ARG...]",
+        "ID [COMMAND [ARG...]]",
         "run one more process in a running container",
         (
             (

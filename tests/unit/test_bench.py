@@ -352,9 +352,12 @@ class TestCommandLine:
             bench_run.find_runtimes(text)
 
     def test_case_names(self) -> None:
-        assert bench_run.parse(["--only", "run", "--only", "exec", "--quick"]).only == ["run", "exec"]
+        assert bench_run.parser().parse_args(["--only", "run", "--only", "exec", "--quick"]).only == [
+            "run",
+            "exec",
+        ]
         with pytest.raises(SystemExit):
-            bench_run.parse(["--only", "nonsense"])
+            bench_run.parser().parse_args(["--only", "nonsense"])
 
     def test_earlier_results(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         earlier = tmp_path / "earlier.json"
