@@ -9,9 +9,8 @@ import posix
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
 from pyoci.init import launch
-from pyoci.plan import namespaces
 from pyoci.plan.ops import Plan
-from pyoci.spec import mount_options
+from pyoci.spec import mount_options, namespaces
 from pyoci.userns import idmap
 
 

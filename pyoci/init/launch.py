@@ -10,8 +10,8 @@ from pyoci._shim import ffi, lib
 from pyoci.base import termination
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.init import exit_status, protocol
-from pyoci.plan import namespaces
 from pyoci.plan.ops import Op, Plan
+from pyoci.spec import namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,10 +17,11 @@ from pyoci.host import inherited
 from pyoci.init import launch
 from pyoci.lifecycle import cleanup, store
 from pyoci.lifecycle.state_document import document, halves
-from pyoci.plan import compiler, namespaces
+from pyoci.plan import compiler
+from pyoci.plan import namespaces as namespace_ops
 from pyoci.plan.facts import Facts, filter_of
 from pyoci.spec import bundle as bundles
-from pyoci.spec import rlimits
+from pyoci.spec import namespaces, rlimits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class Creation:
         self._send_early(birth)
 
     def _send_early(self, birth: namespaces.Birth) -> None:
-        early = namespaces.early(self.spec, self.init.prepared, len(self._fds) if birth.forks else 0)
+        early = namespace_ops.early(self.spec, self.init.prepared, len(self._fds) if birth.forks else 0)
         self._early = bool(early.ops)
         if self._early:
             self._send("early", early)

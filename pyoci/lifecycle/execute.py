@@ -10,9 +10,9 @@ from pyoci.base.numbers import decimal
 from pyoci.host import inherited
 from pyoci.init import launch
 from pyoci.lifecycle import container, creation, store
-from pyoci.plan import compiler, namespaces
+from pyoci.plan import compiler
 from pyoci.plan.facts import Facts, filter_of
-from pyoci.spec import bundle, rlimits
+from pyoci.spec import bundle, namespaces, rlimits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

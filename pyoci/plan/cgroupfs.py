@@ -1,10 +1,9 @@
 """A mount of type cgroup: the container's part of the cgroup tree, for both versions (cgroups(7), config-linux.md)."""
 
 from pyoci._shim import lib
-from pyoci.plan import namespaces
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
-from pyoci.spec import mount_options
+from pyoci.spec import mount_options, namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from pyoci.base.errors import OciError
 from pyoci.plan import devices, hooks, mounts, namespaces, process, rootfs
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
+from pyoci.spec.namespaces import NEWPID, NEWUSER, is_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def compile_container(spec: "dict[str, Any]", facts: Facts) -> Compiled:
 def _prepare(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts, kept: mounts.Kept) -> Plan:
     plan = Plan()
     sysctls = (spec.get("linux") or {}).get("sysctl") or {}
-    if sysctls or namespaces.is_new(spec, "time"):
+    if sysctls or is_new(spec, "time"):
         plan.add(lib.OP_PROC_OPEN, "", "private procfs")
     namespaces.add_late(plan, spec, facts)
     plan.add(lib.OP_SESSION, "", "session")
@@ -105,9 +106,9 @@ def compile_exec(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts,
     if joined:
         about = "container's namespaces"
         plan.add(lib.OP_JOIN, "", about, fd=plan.carry("pidfd"), numbers=(joined,))
-    if joined & namespaces.NEWPID:
+    if joined & NEWPID:
         namespaces.add_fork(plan, 0, "")
-    if joined & namespaces.NEWUSER:
+    if joined & NEWUSER:
         plan.add(lib.OP_BECOME_ROOT, "", "root of the user namespace")
     process.add_proc(plan, wanted)
     plan.add(lib.OP_ROOT_JOINED, "", "container's root")

@@ -2,9 +2,10 @@
 
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
-from pyoci.plan import mounts, namespaces
+from pyoci.plan import mounts
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
+from pyoci.spec import namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

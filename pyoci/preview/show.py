@@ -11,11 +11,12 @@ from pyoci import cgroups
 from pyoci._shim import lib
 from pyoci.base import files
 from pyoci.base.errors import OciError
-from pyoci.plan import compiler, failure, namespaces
+from pyoci.plan import compiler, failure
+from pyoci.plan import namespaces as namespace_ops
 from pyoci.plan.facts import Facts, filter_of
 from pyoci.plan.ops import Op, Plan
 from pyoci.spec import bundle as bundles
-from pyoci.spec import capabilities
+from pyoci.spec import capabilities, namespaces
 
 _REGISTERS = {
     lib.REG_ROOT: "root",
@@ -69,7 +70,7 @@ def compile_bundle(loaded: bundles.Bundle) -> dict[str, Plan]:
     facts.kcore = os.path.exists("/proc/kcore")
     facts.seccomp = filter_of(loaded.spec)
     compiled = compiler.compile_container(loaded.spec, facts)
-    return {"early": namespaces.early(loaded.spec), "prepare": compiled.prepare, "finish": compiled.finish}
+    return {"early": namespace_ops.early(loaded.spec), "prepare": compiled.prepare, "finish": compiled.finish}
 
 
 def _as_text(loaded: bundles.Bundle, plans: dict[str, Plan]) -> list[str]:

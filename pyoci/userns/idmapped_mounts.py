@@ -4,7 +4,7 @@ import posix
 
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.init import launch
-from pyoci.plan import namespaces
+from pyoci.spec import namespaces
 from pyoci.userns import idmap
 
 TYPE_CHECKING = False

@@ -1,26 +1,14 @@
 """What a config.json relies on outside of itself: root filesystem, namespaces, bind sources, hooks."""
 
-import fcntl
 import os
 import stat
 from typing import Any
 
 from pyoci._shim import lib
 from pyoci.spec.check import HOOKS
+from pyoci.spec.namespaces import FLAGS
 from pyoci.spec.problem import Problem, Report
 from pyoci.spec.process_rules import is_bind
-
-NS_GET_NSTYPE = 0xB703  # ioctl_ns(2)
-CLONE_FLAGS = {
-    "mount": 0x00020000,
-    "cgroup": 0x02000000,
-    "uts": 0x04000000,
-    "ipc": 0x08000000,
-    "user": 0x10000000,
-    "pid": 0x20000000,
-    "network": 0x40000000,
-    "time": 0x00000080,
-}
 
 
 def surroundings(spec: dict[str, Any], bundle: str) -> list[Problem]:
@@ -88,13 +76,11 @@ def _namespace(namespace: dict[str, str], at: str, report: Report) -> None:
         text = getattr(error, "strerror", None) or str(error)
         report("namespace-missing", at, f"the {kind} namespace {path} cannot be opened: {text.lower()}")
         return
-    try:
-        found = fcntl.ioctl(fd, NS_GET_NSTYPE)
-    except OSError:
+    found = lib.pyoci_namespace_type(fd)
+    os.close(fd)
+    if found < 0:
         report("namespace-type", at, f"{path} is not a namespace", expected=f"a namespace of type {kind}")
         return
-    finally:
-        os.close(fd)
-    if found != CLONE_FLAGS[kind]:
-        name = next((name for name, flag in CLONE_FLAGS.items() if flag == found), hex(found))
+    if found != FLAGS[kind]:
+        name = next((name for name, flag in FLAGS.items() if flag == found), hex(found))
         report("namespace-type", at, f"{path} is of type {name}", expected=f"a namespace of type {kind}")

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pyoci._shim import lib
-from pyoci.plan import compiler, namespaces
+from pyoci.plan import compiler
+from pyoci.plan import namespaces as namespace_ops
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
+from pyoci.spec import namespaces
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "data/engine-configs").glob("*.json"))
 GO = b"g"
@@ -39,7 +41,7 @@ def of_spec(spec: dict[str, Any], *, timed: bool = False) -> bytes:
     facts.seccomp = (b"\6\0\0\0\0\0\xff\x7f", 0)
     facts.cgroup_fds = 2
     compiled = compiler.compile_container(spec, facts)
-    early = namespaces.early(spec)
+    early = namespace_ops.early(spec)
     first = early.encode(timed=timed) if early.ops else b""
     go = GO if namespaces.birth(spec).forks else b""
     return raw(first + go + message(compiled.prepare, compiled.finish, timed=timed)[2:])
@@ -82,7 +84,7 @@ def joining() -> bytes:
     """A plan in which a child goes on, when the byte for it has come."""
     plan = Plan()
     plan.add(lib.OP_ROOT_JOINED)
-    namespaces.add_fork(plan, namespaces.NEWUSER, "")
+    namespace_ops.add_fork(plan, namespaces.NEWUSER, "")
     plan.add(lib.OP_BECOME_ROOT)
     plan.add(lib.OP_ROOT_JOINED)
     plan.add(lib.OP_SESSION)

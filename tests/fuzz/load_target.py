@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pyoci.base.errors import OciError
-from pyoci.plan import compiler, namespaces
+from pyoci.plan import compiler
+from pyoci.plan import namespaces as namespace_ops
 from pyoci.plan.facts import Facts
-from pyoci.spec import bundle
+from pyoci.spec import bundle, namespaces
 from pyoci.validate import explain, schema
 
 
@@ -28,7 +29,7 @@ def load_and_compile(raw: bytes) -> str:
     facts = Facts("/bundle/rootfs", "fuzz")
     try:
         namespaces.birth(spec)
-        namespaces.early(spec).encode()
+        namespace_ops.early(spec).encode()
         plans = compiler.compile_container(spec, facts)
         plans.prepare.encode(timed=True)
         plans.finish.encode()

@@ -10,8 +10,9 @@ from harness.boxes import Boxes
 
 from pyoci._shim import lib
 from pyoci.init import launch
-from pyoci.plan import namespaces
+from pyoci.plan import namespaces as namespace_ops
 from pyoci.plan.ops import Plan
+from pyoci.spec import namespaces
 
 pytestmark = pytest.mark.only("pyoci")
 
@@ -56,7 +57,7 @@ def test_root_of_a_user_namespace_can_not_look_into_an_init_that_joins(box: Boxe
     plan = Plan()
     flags = sum(namespaces.FLAGS[kind] for kind in kinds)
     plan.add(lib.OP_JOIN, fd=plan.carry("pidfd"), numbers=(flags,))
-    namespaces.add_fork(plan, 0, "")
+    namespace_ops.add_fork(plan, 0, "")
     plan.add(lib.OP_BECOME_ROOT)
     init.spawn(0)
     init.send("exec", plan, [pidfd])

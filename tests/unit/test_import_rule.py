@@ -22,7 +22,7 @@ host.inherited host.programs host.signals init init.launch init.protocol lifecyc
 lifecycle.container lifecycle.creation lifecycle.execute lifecycle.requests lifecycle.state_document lifecycle.store
 plan plan.cgroupfs plan.compiler plan.devices plan.facts plan.failure plan.hooks plan.mounts plan.namespaces plan.ops
 plan.process plan.rootfs seccomp seccomp.compiler seccomp.filters spec spec.bundle spec.capabilities spec.check
-spec.fast spec.linux_rules spec.mount_options spec.problem spec.process_rules spec.resource_rules spec.rlimits
+spec.fast spec.linux_rules spec.mount_options spec.namespaces spec.problem spec.process_rules spec.resource_rules spec.rlimits
 spec.versions terminal terminal.console terminal.proxy trace trace.recorder userns userns.idmap userns.idmapped_mounts
 """.split()
 # Needs more only once pyoci.base.boot.go_full() has brought an ordinary Python, or to word a problem, where it can be had.

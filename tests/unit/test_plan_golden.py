@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from unit import plans
 
-from pyoci.plan import compiler, namespaces
-from pyoci.spec import capabilities
+from pyoci.plan import compiler
+from pyoci.plan import namespaces as namespace_ops
+from pyoci.spec import capabilities, namespaces
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 CONFIGS = sorted((DATA / "engine-configs").glob("*.json"))
@@ -54,7 +55,7 @@ def in_words(path: Path) -> str:
         *(f"warning {line}" for line in compiled.warnings),
     ]
     for name, plan in (
-        ("early", namespaces.early(made)), ("prepare", compiled.prepare), ("finish", compiled.finish),
+        ("early", namespace_ops.early(made)), ("prepare", compiled.prepare), ("finish", compiled.finish),
     ):  # fmt: skip
         rows += ["", name, *plans.in_words(plan)]
     return "\n".join(rows) + "\n"
@@ -87,7 +88,7 @@ def test_pointers_lead_to_what_asked_for_the_op(path: Path) -> None:
     }
     seccomp = (bytes(80), 0) if made["linux"].get("seccomp") else None
     compiled = compiler.compile_container(made, plans.facts(seccomp=seccomp))
-    for plan in (namespaces.early(made), compiled.prepare, compiled.finish):
+    for plan in (namespace_ops.early(made), compiled.prepare, compiled.finish):
         for op in plan.ops:
             assert op.about, plans.name(op)
             if op.pointer and op.pointer not in defaults:

@@ -6,7 +6,8 @@ import pytest
 from unit import plans
 
 from pyoci._shim import lib
-from pyoci.plan import namespaces
+from pyoci.plan import namespaces as namespace_ops
+from pyoci.spec import namespaces
 
 FLAGS = {
     "time": 0x80, "mount": 0x20000, "cgroup": 0x2000000, "uts": 0x4000000, "ipc": 0x8000000, "user": 0x10000000,
@@ -81,7 +82,7 @@ def test_a_child_goes_on_where_joining_is_for_children_or_comes_first(
     made = plans.spec(linux__namespaces=plans.namespaces(*new, **paths))
     found = namespaces.birth(made)
     assert found.forks == forks
-    plan = namespaces.early(made)
+    plan = namespace_ops.early(made)
     assert [op.numbers for op in plans.find(plan, "OP_FORK")] == ([(found.born,)] if forks else [])
     names = plans.names(plan)
     if forks:
@@ -93,14 +94,14 @@ def test_a_child_goes_on_where_joining_is_for_children_or_comes_first(
 
 def test_a_joining_init_is_in_its_cgroup_before_others_can_see_it() -> None:
     made = plans.spec(linux__namespaces=plans.namespaces("mount", pid="/ns/pid"))
-    assert plans.names(namespaces.early(made, cgroup_fds=2)) == [
+    assert plans.names(namespace_ops.early(made, cgroup_fds=2)) == [
         *("OP_CGROUP_JOIN", "OP_JOIN", "OP_FORK"),
         "OP_UNSHARE",
     ]
 
 
 def test_early_plan() -> None:
-    plan = namespaces.early(
+    plan = namespace_ops.early(
         plans.spec(linux__namespaces=plans.namespaces("pid", "user", "mount", "uts", "network"))
     )
     unshare, loopback = plan.ops
@@ -113,13 +114,13 @@ def test_early_plan() -> None:
 
 
 def test_early_plan_without_network_and_without_anything() -> None:
-    assert plans.names(namespaces.early(plans.spec(linux__namespaces=plans.namespaces("mount")))) == [
+    assert plans.names(namespace_ops.early(plans.spec(linux__namespaces=plans.namespaces("mount")))) == [
         "OP_UNSHARE"
     ]
     assert plans.names(
-        namespaces.early(plans.spec(linux__namespaces=plans.namespaces("pid", network="/ns/n")))
+        namespace_ops.early(plans.spec(linux__namespaces=plans.namespaces("pid", network="/ns/n")))
     ) == ["OP_JOIN"]
-    assert plans.names(namespaces.early({"linux": {}})) == plans.names(namespaces.early({})) == []
+    assert plans.names(namespace_ops.early({"linux": {}})) == plans.names(namespace_ops.early({})) == []
 
 
 def test_cgroup_namespace_starts_where_the_init_has_been_moved() -> None:
