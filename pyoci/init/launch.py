@@ -278,7 +278,7 @@ def open_passed(plan: Plan, ready: "dict[str, list[int]]") -> list[int]:
 
 def _open_tree(what: tuple[str | int | bool, ...]) -> int:
     _, path, recursive, pointer, about = what
-    fd: int = lib.pyoci_open_tree(str(path).encode("utf-8", "surrogateescape"), recursive)
+    fd = lib.pyoci_open_tree(str(path).encode("utf-8", "surrogateescape"), bool(recursive))
     if fd < 0:
         raise OciError(
             "mount", f"{about}: source {path}", errno=-fd, pointer=f"{pointer}/source", obj=str(path)
