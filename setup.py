@@ -1,6 +1,6 @@
 """What pyproject.toml cannot say: how the extensions, the init inside the shim, the checker and the launcher are made.
 
-Environment: PYOCI_LAUNCHER=exec|embed|embed-static|embed-shared chooses the kind of launcher;
+Environment: PYOCI_LAUNCHER=static|exec chooses the kind of launcher;
 PYOCI_SANITIZE=address,undefined builds the extensions with these sanitizers, and the init with those that a static
 program can have, or with PYOCI_SANITIZE_INIT; PYOCI_WERROR=1 makes warnings of the C compiler fatal.
 """
@@ -30,6 +30,7 @@ import build_shim  # noqa: E402
 SANITIZE = os.environ.get("PYOCI_SANITIZE", "")
 _STATIC = ",".join(name for name in SANITIZE.split(",") if name != "address")
 SANITIZE_INIT = os.environ.get("PYOCI_SANITIZE_INIT", _STATIC)
+HARDENED = [build_shim.PROTECTED, "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
 WERROR = os.environ.get("PYOCI_WERROR", "") == "1"
 
 
@@ -48,6 +49,17 @@ def put(file: Path, target: Path) -> None:
     new.write_bytes(file.read_bytes())
     new.chmod(0o755)
     os.replace(new, target)
+
+
+def build_the_launcher(directory: Path, package: Path | None) -> Path:
+    """The launcher, built in a directory; `package` as for build_launcher.build."""
+    kind, reason = os.environ.get("PYOCI_LAUNCHER", ""), ""
+    if package and not kind:
+        kind, reason = (
+            "exec",
+            "it is a development build, which runs changed Python code without being built again",
+        )
+    return build_launcher.build(directory, kind, reason=reason, package=package, werror=WERROR)
 
 
 class Build(build):
@@ -71,16 +83,16 @@ class BuildExtensions(build_ext):
     """Makes the generated sources first, compiles our own C strictly and the generated C as it is."""
 
     def build_extension(self, ext: Extension) -> None:
-        sanitize = ["-O1", f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"] if SANITIZE else []
+        options = ["-O1", f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"] if SANITIZE else HARDENED
         strict = [*build_shim.STRICT, *(["-Werror"] if WERROR else [])]
-        ext.extra_link_args = [f"-fsanitize={SANITIZE}"] if SANITIZE else ["-s"]
+        ext.extra_link_args = [f"-fsanitize={SANITIZE}"] if SANITIZE else ["-s", *build_shim.READ_ONLY]
         if ext.name == build_shim.MODULE:
-            self._build_shim(ext, strict, sanitize)
+            self._build_shim(ext, strict, options)
         else:
-            ext.extra_compile_args = [*strict, *sanitize]
+            ext.extra_compile_args = [*strict, *options]
             super().build_extension(ext)
 
-    def _build_shim(self, ext: Extension, strict: list[str], sanitize: list[str]) -> None:
+    def _build_shim(self, ext: Extension, strict: list[str], options: list[str]) -> None:
         temporary = Path(self.build_temp).resolve()
         module, image = build_shim.generate(temporary, sanitize=SANITIZE_INIT, werror=WERROR)
         ours = [str(path) for path in build_shim.shim_sources()]
@@ -93,12 +105,12 @@ class BuildExtensions(build_ext):
             [os.path.relpath(path) for path in ours],
             output_dir=self.build_temp,
             include_dirs=include,
-            extra_postargs=[*strict, *sanitize, "-fvisibility=hidden"],
+            extra_postargs=[*strict, *options, "-fvisibility=hidden"],
         )
         ext.sources = [os.path.relpath(module), os.path.relpath(image)]
         ext.include_dirs = include
         ext.extra_objects = objects
-        ext.extra_compile_args = ["-fvisibility=hidden", *sanitize]
+        ext.extra_compile_args = ["-fvisibility=hidden", *options]
         ext.depends = depends
         super().build_extension(ext)
 
@@ -119,8 +131,7 @@ class BuildLauncher(build_scripts):
     def run(self) -> None:
         temporary = Path(self.get_finalized_command("build").build_temp).resolve()
         package = TREE / "pyoci" if self.editable_mode else None
-        kind = os.environ.get("PYOCI_LAUNCHER") or ("exec" if package else "embed")
-        launcher = build_launcher.build(temporary, kind, package=package, werror=WERROR)
+        launcher = build_the_launcher(temporary, package)
         self.mkpath(self.build_dir)
         self.copy_file(str(launcher), str(Path(self.build_dir) / "pyoci"))
 
@@ -149,8 +160,7 @@ class DevBuild(Command):
         extension.inplace = True
         extension.run()
         temporary = Path(extension.build_temp).resolve()
-        kind = os.environ.get("PYOCI_LAUNCHER") or "exec"
-        launcher = build_launcher.build(temporary, kind, package=TREE / "pyoci", werror=WERROR)
+        launcher = build_the_launcher(temporary, TREE / "pyoci")
         target = Path(self.bin_dir or temporary) / "pyoci"
         if target != launcher:
             put(launcher, target)

@@ -1,4 +1,4 @@
-# Built into the embedded launcher: how it was linked, and where the environment is.
-linkage: str
+# Built into the static launcher: what it is made of (a JSON text, csrc/build/parts.py), and where the environment is.
+build: str
 package: str
 python: str

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +23,9 @@ import cffi
 CSRC = Path(__file__).resolve().parents[1]
 MODULE = "pyoci._shim"
 STRICT = ["-std=gnu11", "-D_GNU_SOURCE=", "-Wall", "-Wextra"]
+PROTECTED = "-fstack-protector-strong"
+# For the linker: the stack is not executable, and what is not to change after the start can be made read-only.
+READ_ONLY = ["-Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code"]
 _REGION = re.compile(r"^/\* cffi:begin \*/$(.*?)^/\* cffi:end \*/$", re.DOTALL | re.MULTILINE)
 
 
@@ -104,21 +109,26 @@ def build_init(build: Path, *, sanitize: str = "", werror: bool = False) -> Path
     """Compile the container's init into `build`/init and return its path. Raises BuildError."""
     target = build / "init"
     inputs = [*init_sources(), *CSRC.glob("*.h"), *(CSRC / "init").glob("*.h"), Path(__file__)]
-    command = [*init_compiler(sanitize), *STRICT, "-g0", "-I", str(CSRC), "-I", str(CSRC / "init")]
+    command = [*init_compiler(sanitize), *STRICT, "-g", "-I", str(CSRC), "-I", str(CSRC / "init")]
     if sanitize:
         # With AddressSanitizer there is no static form: the program finds its C library only on the host.
         command += ["-O1", f"-fsanitize={sanitize}", "-fno-sanitize-recover=all"]
         command += ["-static-libasan"] if "address" in sanitize else ["-static"]
     else:
         # The image is copied into memory for each container, so pages count: 72 kB without the second row.
-        command += ["-static", "-Os", "-fstack-protector-strong", "-ffunction-sections", "-fdata-sections"]
+        command += ["-static", "-Os", PROTECTED, "-ffunction-sections", "-fdata-sections"]
         command += ["-fno-asynchronous-unwind-tables", "-Wl,-z,noseparate-code,--build-id=none"]
-        command += ["-Wl,--gc-sections", "-Wl,-z,relro,-z,now,-z,noexecstack", "-s"]
+        command += ["-Wl,--gc-sections", "-Wl,-z,relro,-z,now,-z,noexecstack"]
     command += ["-Werror"] if werror else []
     command += kernel_headers(build / "kernel-headers")
     command += [str(path) for path in init_sources()]
-    make(target, command, inputs)
+    make_stripped(target, command, inputs)
     return target
+
+
+def defines(**values: str) -> list[str]:
+    """Compiler definitions of string constants."""
+    return [f"-D{name}={json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
 
 
 def make(target: Path, command: Sequence[str], inputs: Sequence[Path]) -> None:
@@ -131,19 +141,31 @@ def make(target: Path, command: Sequence[str], inputs: Sequence[Path]) -> None:
     unchanged = stamp.exists() and stamp.read_text(encoding="utf-8") == text
     if unchanged and not newer(target, inputs):
         return
+    target.parent.mkdir(parents=True, exist_ok=True)
     run([*command, "-o", f"{target}.new"])
     os.replace(f"{target}.new", target)
     stamp.write_text(text, encoding="utf-8")
 
 
+def make_stripped(target: Path, command: Sequence[str], inputs: Sequence[Path]) -> None:
+    """Make a program without its symbols, for which gdb and perf have NAME.debug beside it. Raises BuildError."""
+    symbols = target.with_name(f"{target.name}.debug")
+    make(symbols, command, inputs)
+    make(target, ["strip", "--strip-all", str(symbols)], [symbols])
+
+
 def run(command: Sequence[str]) -> None:
-    """Run a compiler. Raises BuildError when it is missing or fails."""
+    """Run a compiler. Raises BuildError when it is missing or fails: with the first error that it told, on one line."""
     try:
-        status = subprocess.run(command, check=False).returncode
+        done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True, errors="replace")
     except OSError as error:
         raise BuildError(f"{command[0]}: {error.strerror}") from error
-    if status:
-        raise BuildError(f"failed with status {status}: {' '.join(command)}")
+    sys.stderr.write(done.stderr)
+    if done.returncode:
+        print(f"failed with status {done.returncode}: {' '.join(command)}", file=sys.stderr)
+        lines = [line for line in done.stderr.splitlines() if "error" in line or "undefined" in line]
+        first = lines[0].strip() if lines else f"status {done.returncode}"
+        raise BuildError(f"{command[0]} fails: {first}")
 
 
 def image_source(image: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Freezes the hot modules: what the embedded launcher carries instead of reading .pyc files.
+"""Freezes the hot modules: what the static launcher carries instead of reading .pyc files.
 
 Hot is what the entry and the hot commands import, directly or in a function, as long as the module's own
 top level needs nothing but built-in modules and other hot ones (CONTRIBUTING.md, "Hot modules").
@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import marshal
 import runpy
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType
@@ -174,19 +173,12 @@ def code(path: Path) -> CodeType:
     return found
 
 
-def encodings() -> dict[str, Path]:
-    """What Python's main initialisation needs of the standard library and has not frozen itself."""
-    directory = Path(sysconfig.get_path("stdlib"), "encodings")
-    files = {"encodings": "__init__.py", "encodings.aliases": "aliases.py", "encodings.utf_8": "utf_8.py"}
-    return {name: directory / file for name, file in files.items()}
-
-
-def write(blob: Path, table: Path, more: dict[str, Path]) -> None:
-    """Write the marshalled code of the hot modules and of `more` into `blob`, and a sorted C table of them into `table`."""
+def write(blob: Path, table: Path) -> None:
+    """Write the marshalled code of the hot modules into `blob`, and a sorted C table of them into `table`."""
     parts: list[bytes] = []
     rows: list[str] = []
     at = 0
-    for name, path in sorted({**hot_modules(), **more}.items()):
+    for name, path in sorted(hot_modules().items()):
         data = marshal.dumps(code(path))
         rows.append(f'    {{"{name}", {at}, {len(data)}, {int(path.name == "__init__.py")}}},\n')
         parts.append(data)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import errno
-import importlib.metadata
 import os
 import shlex
 import subprocess
-import sys
 import sysconfig
-import tarfile
 import tempfile
 from pathlib import Path
 
 import build_shim
+import cffi_source
+import freeze
 import image
+import parts
 from build_shim import BuildError
 
 LAUNCHER = build_shim.CSRC / "launcher"
-_SOURCES = ["image.c", "heap.c", "glibc.c", "embed.c", "imports.c", "api.c", "locate.c"]
+_SOURCES = ["image.c", "heap.c", "glibc.c", "python.c", "imports.c", "locate.c"]
 _LIBRARIES = {"libffi.a": "libffi-dev", "libseccomp.a": "libseccomp-dev"}
 # Functions that glibc has under a second name, for files larger than 2 GiB and for the rules of C23; musl under the first
 # alone. (launcher/glibc.c has what is more than another name.)
@@ -28,6 +28,8 @@ pwrite pwritev readdir sendfile setrlimit stat statvfs truncate
 """.split()
 _C23 = "sscanf strtol strtoul wcstol".split()
 _NAMES = {f"{name}64": name for name in _LARGE_FILE} | {f"__isoc23_{name}": name for name in _C23}
+# Modules whose function is not PyInit_NAME; stat.py is a wrapper of _stat, which has all of it that is used here.
+_OTHER_INITS = {"marshal": "PyMarshal_Init", "_warnings": "_PyWarnings_Init", "stat": "PyInit__stat"}
 
 
 def archive() -> Path:
@@ -39,32 +41,44 @@ def archive() -> Path:
 
 
 def build(target: Path, flags: list[str], inputs: list[Path], near: str) -> None:
-    """Build the launcher. Raises BuildError.
+    """Build the launcher; `NAME.debug` beside it has the symbols. Raises BuildError.
 
     flags   for the compiler
     inputs  what else it is made of
     near    the package's place, seen from the launcher's; "" where the launcher has the absolute one alone
     """
     directory = target.parent
-    build_shim.write_if_changed(directory / "error_texts.h", _error_texts())
+    directory.mkdir(parents=True, exist_ok=True)
+    libraries = [archive(), *(_library(name, package) for name, package in _LIBRARIES.items())]
+    cffi, sources = cffi_source.folder(directory)
+    embedded = [
+        parts.python(libraries[0]),
+        ("cffi", cffi, "", ""),
+        *map(parts.library, libraries[1:]),
+        parts.musl(directory),
+    ]
+    flags = [*flags, *build_shim.defines(PYOCI_BUILD=parts.record("static", "", embedded))]
     objects = [
         _launcher_object(directory, flags, inputs),
         _shim_object(directory),
-        _cffi_object(directory),
+        _cffi_object(directory, sources),
     ]
-    libraries = [archive(), *(_library(name, package) for name, package in _LIBRARIES.items())]
-    cold = directory / "cold"
-    command = [*build_shim.init_compiler(""), "-static", "-no-pie", "-s"]
+    debug, cold = target.with_name(f"{target.name}.debug"), directory / "cold"
+    command = [*build_shim.init_compiler(""), "-static", "-no-pie", *build_shim.READ_ONLY]
     command += [f"-Wl,--defsym={new}={name}" for new, name in _NAMES.items()]
-    build_shim.make(cold, [*command, *map(str, [*objects, *libraries]), "-lm"], [*objects, *libraries])
+    build_shim.make(debug, [*command, *map(str, [*objects, *libraries]), "-lm"], [*objects, *libraries])
+    build_shim.make(cold, ["strip", "--strip-all", str(debug)], [debug])
     if build_shim.newer(target, [cold]):
         _make_image(cold, target, near)
 
 
 def _make_image(cold: Path, target: Path, near: str) -> None:
-    """Run the program until it is ready for a command, and keep it so. Raises BuildError."""
+    """Run the program until it is ready for a command, and keep it so. Raises BuildError.
+
+    It gets no environment: what it knows of this machine would be in the image.
+    """
     data = target.with_name("data")
-    made = subprocess.run([cold, data], check=False, capture_output=True, text=True)
+    made = subprocess.run([cold, data], check=False, capture_output=True, text=True, env={})
     if made.returncode:
         raise BuildError(
             f"the image of the launcher cannot be made: {made.returncode}: {made.stderr.strip()}"
@@ -99,20 +113,51 @@ def _error_texts() -> str:
 def compiler() -> list[str]:
     """The C compiler that Python was built with, or CC; Python's archive is not position-independent, as Debian's python3."""
     found = shlex.split(os.environ.get("CC") or str(sysconfig.get_config_var("CC")))
-    return [*found, "-O2", "-fno-pie", "-U_FORTIFY_SOURCE", "-I", sysconfig.get_path("include")]
+    options = ["-O2", "-g", "-fno-pie", "-U_FORTIFY_SOURCE", build_shim.PROTECTED]
+    return [*found, *options, "-I", sysconfig.get_path("include")]
 
 
 def _launcher_object(directory: Path, flags: list[str], inputs: list[Path]) -> Path:
+    build_shim.write_if_changed(directory / "error_texts.h", _error_texts())
+    build_shim.write_if_changed(directory / "builtin_table.h", _builtin_table())
+    freeze.write(directory / "frozen_code", directory / "frozen_table.h")
+    generated = [
+        directory / name for name in ("error_texts.h", "builtin_table.h", "frozen_code", "frozen_table.h")
+    ]
     sources = [*(LAUNCHER / name for name in _SOURCES), build_shim.CSRC / "json" / "json.c"]
     target = directory / "launcher.o"
-    command = [*compiler(), "-r", "-nostdlib", *flags, *map(str, sources)]
-    build_shim.make(target, command, [*inputs, *sources, directory / "error_texts.h"])
+    command = [*compiler(), "-r", "-nostdlib", *flags, "-I", str(directory)]
+    command += build_shim.defines(PYOCI_FROZEN_CODE=str(directory / "frozen_code"))
+    build_shim.make(target, [*command, *map(str, sources)], [*inputs, *sources, *generated])
     return target
+
+
+def _builtin_table() -> str:
+    """Rows of a C table: Python's modules that hot code imports, cffi's and our own, with their functions. Raises BuildError."""
+    symbols = _defined_symbols(archive())
+    rows = []
+    for name in ["_cffi_backend", *freeze.OWN, *freeze.built_in_modules()]:
+        function = _OTHER_INITS.get(name, f"PyInit_{name.rpartition('.')[2]}")
+        if function in symbols or name in ("_cffi_backend", *freeze.OWN):
+            rows.append(f'MODULE("{name}", {function})\n')
+        elif name not in ("sys", "builtins"):
+            raise BuildError(f"Python's module {name} is not in {archive()}: it is a file of its own")
+    return "".join(rows)
+
+
+def _defined_symbols(library: Path) -> set[str]:
+    """The symbols that a library defines for others. Raises BuildError."""
+    listed = subprocess.run(
+        ["nm", "-g", "--defined-only", str(library)], check=False, capture_output=True, text=True
+    )
+    if listed.returncode:
+        raise BuildError(f"nm {library}: {listed.stderr.strip()}")
+    return {line.split()[-1].partition("@")[0] for line in listed.stdout.splitlines() if line.count(" ") == 2}
 
 
 def _shim_object(directory: Path) -> Path:
     """pyoci._shim; its sources are compiled strictly where the extension is built (setup.py), so without warnings here."""
-    module, init = build_shim.generate(directory.parent)
+    module, init = build_shim.generate(directory.parents[1])
     inputs = [module, init, *build_shim.shim_sources()]
     target = directory / "shim.o"
     command = [*compiler(), "-r", "-nostdlib", "-w", *build_shim.STRICT, "-DPYOCI_LIBSECCOMP_LINKED"]
@@ -121,58 +166,14 @@ def _shim_object(directory: Path) -> Path:
     return target
 
 
-def _cffi_object(directory: Path) -> Path:
-    """The module _cffi_backend, from the source of the cffi that is installed. Raises BuildError."""
-    sources = cffi_source(directory) / "src" / "c"
+def _cffi_object(directory: Path, sources: Path) -> Path:
+    """The module _cffi_backend."""
+    folder = sources / "src" / "c"
     target = directory / "cffi.o"
     command = [*compiler(), "-r", "-nostdlib", "-w", "-DUSE__THREAD", "-DHAVE_SYNC_SYNCHRONIZE"]
-    build_shim.make(
-        target, [*command, "-I", str(sources), str(sources / "_cffi_backend.c")], [*sources.iterdir()]
-    )
+    command += ["-I", str(folder), str(folder / "_cffi_backend.c")]
+    build_shim.make(target, command, [*folder.iterdir()])
     return target
-
-
-def cffi_source(directory: Path) -> Path:
-    """The folder of cffi's source package: PYOCI_CFFI_SOURCE, or it is fetched from the package index. Raises BuildError."""
-    given = os.environ.get("PYOCI_CFFI_SOURCE")
-    if given:
-        return Path(given)
-    version = importlib.metadata.version("cffi")
-    folder = directory / f"cffi-{version}"
-    if not folder.is_dir():
-        packed = _fetch(directory, "cffi", version)
-        with tarfile.open(packed) as package:
-            _unpack(package, f"cffi-{version}", folder)
-        packed.unlink()
-    return folder
-
-
-def _fetch(directory: Path, name: str, version: str) -> Path:
-    """The source package of a release, from the index that pip uses. Raises BuildError."""
-    command = [sys.executable, "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "download"]
-    command += ["--no-deps", "--no-binary", name, "--dest", str(directory), f"{name}=={version}"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    packed = directory / f"{name}-{version}.tar.gz"
-    if done.returncode or not packed.is_file():
-        reason = "".join(done.stderr.strip().splitlines()[-1:])
-        raise BuildError(
-            f"the source of {name} cannot be fetched (PYOCI_CFFI_SOURCE names its folder): {reason}"
-        )
-    return packed
-
-
-def _unpack(package: tarfile.TarFile, top: str, folder: Path) -> None:
-    """Write the C files of a source package into a folder, which is complete once it has its name."""
-    new = folder.with_name(f"{folder.name}.new")
-    for part in ("c", "cffi"):
-        (new / "src" / part).mkdir(parents=True, exist_ok=True)
-    for member in package:
-        directory, _, name = member.name.rpartition("/")
-        if directory in (f"{top}/src/c", f"{top}/src/cffi") and name.endswith((".c", ".h")):
-            content = package.extractfile(member)
-            if content is not None:
-                (new / member.name.removeprefix(f"{top}/")).write_bytes(content.read())
-    new.rename(folder)
 
 
 def _library(name: str, package: str) -> Path:

@@ -8,16 +8,19 @@
  * keep their values, which Python from 3.12 on relies on: musl has those of the first thread among its own data, and sets only
  * those anew that do not begin as zero.
  */
-#include "embed.h"
 #include "heap.h"
+#include "imports.h"
+#include "python.h"
 
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,6 +55,18 @@ static bool each_segment(bool (*visit)(const char *start, size_t size, void *con
             if (!visit((const char *)header->p_vaddr, header->p_memsz, context)) // NOLINT: an address
                 return false;
     return true;
+}
+
+/* Makes read-only what the linker says is not written to after the start; a static musl program leaves that to itself. */
+static int protect(void) {
+    const Elf64_Phdr *header = (const Elf64_Phdr *)getauxval(AT_PHDR); // NOLINT: an address
+    for (unsigned long left = getauxval(AT_PHNUM); left > 0; left--, header++)
+        if (header->p_type == PT_GNU_RELRO) {
+            unsigned long start = header->p_vaddr & ~(PAGE - 1), end = (header->p_vaddr + header->p_memsz) & ~(PAGE - 1);
+            if (mprotect((void *)start, end - start, PROT_READ)) // NOLINT: an address
+                return -1;
+        }
+    return 0;
 }
 
 struct range {
@@ -149,7 +164,7 @@ static int renew_environment(void) {
 static int resume(void) {
     /* The C library gives a thread a place for its values when the first key is made. */
     pthread_key_t key;
-    if (pthread_key_create(&key, NULL))
+    if (pthread_key_create(&key, NULL) || protect())
         return -1;
     PyOS_AfterFork_Child();
     return renew_environment();

@@ -89,26 +89,3 @@ void pyoci_clean_library_path(void) {
     else
         unsetenv("LD_LIBRARY_PATH");
 }
-
-int pyoci_exec_python(const struct pyoci_places *places, char **arguments) {
-    char main[PATH_MAX];
-    size_t count = 0, at = 0;
-    while (arguments[count])
-        count++;
-    const char **argv = calloc(count + 7, sizeof *argv);
-    if (!argv || join(main, places->package, "__main__.py")) {
-        fprintf(stderr, "pyoci: cannot start: out of memory\n");
-        return 1;
-    }
-    argv[at++] = places->python;
-    argv[at++] = "-I";
-    argv[at++] = "-X";
-    argv[at++] = "utf8";
-    argv[at++] = "-S";
-    argv[at++] = main;
-    memcpy(argv + at, arguments, count * sizeof *argv);
-    execv(places->python, (char **)argv);
-    fprintf(stderr, "pyoci: cannot start the interpreter %s: %s (was Python upgraded or removed? install pyoci again)\n",
-            places->python, strerror(errno));
-    return 1;
-}

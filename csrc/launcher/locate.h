@@ -12,10 +12,6 @@ struct pyoci_places {
 /* Fills `places` and returns 0, or says on standard error what is missing and returns -1. */
 int pyoci_locate(struct pyoci_places *places);
 
-/* Runs the ordinary interpreter on the package, without site (`-I -S`), with the command line's arguments.
-   Returns only when that fails, after saying so on standard error: the status to end with. */
-int pyoci_exec_python(const struct pyoci_places *places, char **arguments);
-
 /* Takes out of LD_LIBRARY_PATH what would make programs started from here load libraries of the current directory. */
 void pyoci_clean_library_path(void);
 

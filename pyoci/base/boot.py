@@ -1,25 +1,25 @@
-"""How this process came to run: the kind of launcher, the way to full Python, and the words for a bug."""
+"""How this process came to run: the launcher, the way to full Python, and the words for a bug."""
 
 import posix
 import sys
 
-_EMBEDDED = "_pyoci_launcher" in sys.builtin_module_names
-_full = not _EMBEDDED and not sys.flags.no_site
+_STATIC = "_pyoci_launcher" in sys.builtin_module_names
+_full = not _STATIC and not sys.flags.no_site
 _argv: list[str] = []
 
 
-def kind() -> str:
-    """The kind of start: "exec" (`python -I -S`), "python" (ordinary interpreter) or "embedded (...)"."""
-    if _EMBEDDED:
+def build() -> str:
+    """What the launcher that started this process is (csrc/build/parts.py): a JSON text, "" where there was no launcher."""
+    if _STATIC:
         import _pyoci_launcher
 
-        return f"embedded ({_pyoci_launcher.linkage})"
-    return "exec" if sys.flags.no_site and sys.flags.isolated else "python"
+        return str(_pyoci_launcher.build)
+    return str(sys._xoptions.get("pyoci_build", ""))
 
 
 def package_directory() -> str:
     """The directory with the package's files, absolute."""
-    if _EMBEDDED:
+    if _STATIC:
         import _pyoci_launcher
 
         return str(_pyoci_launcher.package)
@@ -28,7 +28,7 @@ def package_directory() -> str:
 
 def interpreter() -> str:
     """The path of the environment's ordinary interpreter."""
-    if _EMBEDDED:
+    if _STATIC:
         import _pyoci_launcher
 
         return str(_pyoci_launcher.python)
@@ -39,15 +39,15 @@ def go_full(argv: list[str]) -> None:
     """Make sure that an ordinary Python with the environment's packages is running.
 
     argv is the command line without the program's name. Call it before anything is done that must not be
-    done twice: from the embedded launcher this starts the ordinary interpreter on the same command line and
+    done twice: from the static launcher this starts the ordinary interpreter on the same command line and
     does not return. Otherwise it adds what `-S` left out, if it did, and returns.
     Raises OciError when the interpreter cannot be started.
     """
-    if _EMBEDDED:
+    if _STATIC:
         python = interpreter()
         main = package_directory() + "/__main__.py"
         try:
-            posix.execv(python, [python, "-I", "-X", "utf8", main, *argv])
+            posix.execv(python, [python, "-I", "-X", "utf8", "-X", f"pyoci_build={build()}", main, *argv])
         except OSError as error:
             from pyoci.base.errors import from_os_error
 

@@ -11,6 +11,7 @@ from pyoci.base import files
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.cli.parse import Options
+    from pyoci.doctor.launcher import Part
 
 SPEC = "1.3.0"
 
@@ -21,23 +22,40 @@ def run(options: "Options") -> int:
 
     lines = [f"pyoci version {pyoci.__version__}", f"spec: {SPEC}"]
     if options.settings.get("verbose") or options.values.get("verbose"):
+        from pyoci.base import boot
+
+        boot.go_full(options.argv)
         lines += verbose()
     files.out("\n".join(lines) + "\n")
     return 0
 
 
 def verbose() -> list[str]:
-    """The interpreter, the kind of launcher and the kernel."""
+    """The launcher with what is embedded in it, the interpreter and the kernel."""
     import posix
     import sys
 
     from pyoci.base import boot
+    from pyoci.doctor import launcher
 
+    found = launcher.running()
+    sources = launcher.installed_sources()
     system = posix.uname()
     return [
+        f"launcher: {found.kind}",
+        *([f"no static launcher: {found.reason}"] if found.reason else []),
+        *(_embedded(part, launcher.own_version(part, sources)) for part in found.parts),
         "python: " + ".".join(str(part) for part in sys.version_info[:3]),
-        f"launcher: {boot.kind()}",
         f"interpreter: {boot.interpreter()}",
         f"package: {boot.package_directory()}",
         f"kernel: {system.release} {system.machine}",
     ]
+
+
+def _embedded(part: "Part", own: str) -> str:
+    from pyoci.doctor import launcher
+
+    line = f"embedded: {part.name} {part.version}"
+    if own and launcher.is_newer(own, part):
+        line += f" (this machine has {own}: {launcher.rebuild(part)})"
+    return line

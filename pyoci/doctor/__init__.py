@@ -5,7 +5,7 @@ One module for each group of checks; each gives a list of `Check`s. Nothing here
 
 import sys
 
-from pyoci.doctor import cgroups, kernel, leftovers, security, show, store, tools, users
+from pyoci.doctor import cgroups, kernel, launcher, leftovers, security, show, store, tools, users
 from pyoci.doctor.check import Report
 
 
@@ -32,6 +32,7 @@ def examine(root: str) -> Report:
         *cgroups.checks(),
         *users.checks(),
         *security.checks(),
+        *launcher.checks(),
         *tools.checks(),
         *store.checks(root),
     ]

@@ -37,8 +37,8 @@ def calls(runtime: Runtime, folder: Path) -> Counter:
     if not shutil.which("strace"):
         pytest.skip("strace is not installed")
     kind = runtime.call("--version", "--verbose").ok().out
-    if "launcher: embedded" not in kind:
-        pytest.skip("the budget is that of the embedded launcher; others read modules from files")
+    if "launcher: static" not in kind:
+        pytest.skip("the budget is that of the static launcher; the other reads modules from files")
     return Counter(runtime, folder)
 
 

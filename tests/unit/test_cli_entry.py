@@ -458,7 +458,7 @@ FORBIDDEN = {
         ["kill", "none-such", "SIGTERM"],
         ["exec", "none-such", "true"],
         ["exec", "--bad"],
-        ["--version", "--verbose"],
+        ["--version"],
         ["lst"],
         ["help", "create"],
     ],

@@ -14,9 +14,10 @@ from pyoci.lifecycle import execute, ps
 
 
 def test_the_interpreter_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(boot, "_EMBEDDED", True)
+    monkeypatch.setattr(boot, "_STATIC", True)
     monkeypatch.setattr(boot, "interpreter", lambda: str(tmp_path / "python"))
     monkeypatch.setattr(boot, "package_directory", lambda: "/x")
+    monkeypatch.setattr(boot, "build", lambda: "")
     with pytest.raises(OciError) as caught:
         boot.go_full(["list"])
     error = caught.value

@@ -1,4 +1,4 @@
-"""What the embedded launcher freezes: the modules it finds by their imports, and what it takes out of their code."""
+"""What the static launcher freezes: the modules it finds by their imports, and what it takes out of their code."""
 
 import marshal
 import subprocess

@@ -50,7 +50,7 @@ STREAMS = {"argv", "stdin", "stdout", "stderr", "path"}
 
 
 def frozen() -> dict[str, Path]:
-    """Name below the package -> file of each module that the embedded launcher carries."""
+    """Name below the package -> file of each module that the static launcher carries."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(FREEZE.parent))
         found: dict[str, Path] = runpy.run_path(str(FREEZE))["hot_modules"]()

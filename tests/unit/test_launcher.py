@@ -1,6 +1,6 @@
 """The launchers: what they find, what they run, and what they say when something is gone.
 
-Interpreters here are shell scripts that print how they were called, except where the embedded kind is built.
+Interpreters here are shell scripts that print how they were called, except where the static kind is built.
 """
 
 import shutil
@@ -16,8 +16,6 @@ sys.path.insert(0, str(TREE / "csrc" / "build"))
 import build_launcher  # noqa: E402
 import build_shim  # noqa: E402
 import image  # noqa: E402
-
-import pyoci._shim  # noqa: E402
 
 NAME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -64,9 +62,11 @@ def test_arguments_reach_the_interpreter_as_they_are(tmp_path: Path, compile_exe
     arguments = ["--root", "/x y", "", "*", "--", "-c"]
     found = call([str(launcher), *arguments])
     main = tmp_path / "built/lib/site-packages/pyoci/__main__.py"
+    build = found.stdout.split("\n")[5]
     assert found.stdout.split("\n")[:-1] == [
-        str(launcher.parent / NAME), "-I", "-X", "utf8", "-S", str(main), *arguments
+        str(launcher.parent / NAME), "-I", "-X", "utf8", "-X", build, "-S", str(main), *arguments
     ]  # fmt: skip
+    assert build.startswith('pyoci_build={"kind":"exec","reason":"PYOCI_LAUNCHER=exec was set')
 
 
 def test_a_moved_environment_runs_from_its_new_place(tmp_path: Path, compile_exec) -> None:
@@ -137,83 +137,54 @@ def test_libraries_are_not_taken_from_the_current_directory(
 
 
 def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(build_shim.BuildError, match="embed-static"):
+    with pytest.raises(
+        build_shim.BuildError, match="PYOCI_LAUNCHER=fast: the kinds of launcher are static and exec"
+    ):
         build_launcher.build(tmp_path, "fast")
 
 
-@pytest.fixture(scope="module", params=["embed-static", "embed-shared"])
-def embedded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An embedded launcher for the tree."""
-    try:
-        return build_launcher.build(
-            tmp_path_factory.mktemp("embedded"), request.param, package=TREE / "pyoci"
-        )
-    except build_shim.BuildError as reason:
-        pytest.skip(str(reason))
+def test_the_static_kind_says_what_it_is(static: Path) -> None:
+    found = call([str(static), "--version", "--verbose"])
+    assert "launcher: static\n" in found.stdout, found.stderr
 
 
-def test_the_embedded_kind_says_what_it_is(embedded: Path) -> None:
-    found = call([str(embedded), "--version", "--verbose"])
-    assert "launcher: embedded (" in found.stdout, found.stderr
+def test_each_kind_says_what_it_is_after_the_other_was_built(tmp_path: Path, static: Path) -> None:
+    """A build directory serves both, in turn."""
+    for kind in ("exec", "static", "exec", "static"):
+        launcher = build_launcher.build(static.parents[2], kind, package=TREE / "pyoci")
+        assert f"\nlauncher: {kind}" in call([str(launcher), "--version", "--verbose"]).stdout
 
 
-def test_the_embedded_kind_knows_signals(embedded: Path) -> None:
+def test_the_static_kind_knows_signals(static: Path) -> None:
     """Importing _signal needs a step of Python's start that the core's has not."""
-    found = call([str(embedded), "--root", "/nonexistent", "kill", "nobody", "RTMIN+1"])
+    found = call([str(static), "--root", "/nonexistent", "kill", "nobody", "RTMIN+1"])
     assert found.returncode == 1
     assert "does not exist" in found.stderr
     assert "bug" not in found.stderr
 
 
-def test_the_embedded_kind_needs_no_environment_and_no_open_files(embedded: Path) -> None:
+def test_the_static_kind_needs_no_environment_and_no_open_files(static: Path) -> None:
     closed = subprocess.run(
-        ["/bin/sh", "-c", f"exec {embedded} --version <&- >&- 2>&-"], env={}, check=False, timeout=60
+        ["/bin/sh", "-c", f"exec {static} --version <&- >&- 2>&-"], env={}, check=False, timeout=60
     )
     assert closed.returncode in (0, 1)
-    assert call([str(embedded), "--version"]).returncode == 0
+    assert call([str(static), "--version"]).returncode == 0
 
 
-def test_the_embedded_kind_takes_arguments_that_are_not_text(embedded: Path) -> None:
+def test_the_static_kind_takes_arguments_that_are_not_text(static: Path) -> None:
     found = subprocess.run(
-        [str(embedded), "state", b"\xff\xfe"], env={}, capture_output=True, check=False, timeout=60
+        [str(static), "state", b"\xff\xfe"], env={}, capture_output=True, check=False, timeout=60
     )
     assert found.returncode == 1
     assert b"bug" not in found.stderr
 
 
-def test_the_embedded_kind_goes_over_to_the_interpreter_for_cold_commands(embedded: Path) -> None:
+def test_the_static_kind_goes_over_to_the_interpreter_for_cold_commands(static: Path) -> None:
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is missing")
-    found = call([strace, "-f", "-e", "trace=execve", str(embedded), "validate", "/nonexistent"])
+    found = call([strace, "-f", "-e", "trace=execve", str(static), "validate", "/nonexistent"])
     assert f'execve("{sys.executable}"' in found.stderr
-
-
-def test_the_shared_kind_execs_when_an_extension_module_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An environment without _cffi_backend gets what the simple launcher does."""
-    bare = package(tmp_path / "tree/pyoci")
-    (bare / "__main__.py").write_text("import sys; print('the ordinary interpreter', sys.argv[1:])")
-    (bare / Path(pyoci._shim.__file__).name).touch()
-    real = build_launcher.sysconfig.get_path
-    elsewhere = {"platlib": str(tmp_path / "lib"), "purelib": str(tmp_path / "lib")}
-    monkeypatch.setattr(build_launcher.sysconfig, "get_path", lambda name: elsewhere.get(name) or real(name))
-    try:
-        launcher = build_launcher.build(tmp_path, "embed-shared", package=bare)
-    except build_shim.BuildError as reason:
-        pytest.skip(str(reason))
-    found = call([str(launcher), "state", "x"])
-    assert found.stdout == "the ordinary interpreter ['state', 'x']\n", found.stderr
-
-
-@pytest.fixture(scope="module")
-def static(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The static launcher for the tree."""
-    try:
-        return build_launcher.build(tmp_path_factory.mktemp("static"), "embed-static", package=TREE / "pyoci")
-    except build_shim.BuildError as reason:
-        pytest.skip(str(reason))
 
 
 def test_the_static_kind_opens_no_libraries(static: Path) -> None:
@@ -234,7 +205,7 @@ def test_the_static_kind_is_built_before_its_package_is_installed(
     new = {"scripts": f"{tmp_path}/new/bin", "platlib": f"{tmp_path}/new/lib/site-packages"}
     monkeypatch.setattr(build_launcher.sysconfig, "get_path", lambda name: new.get(name) or real(name))
     try:
-        launcher = build_launcher.build(tmp_path / "out", "embed-static")
+        launcher = build_launcher.build(tmp_path / "out", "static")
     except build_shim.BuildError as reason:
         if "is missing (Debian:" not in str(reason):
             raise

@@ -1,0 +1,29 @@
+"""Launchers, built once a session for all the tests about them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TREE / "csrc" / "build"))
+
+import build_launcher  # noqa: E402
+import build_shim  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def static(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The static launcher for the tree; what it is made of is beside it."""
+    try:
+        return build_launcher.build(tmp_path_factory.mktemp("static"), "static", package=TREE / "pyoci")
+    except build_shim.BuildError as reason:
+        pytest.skip(f"no static launcher: {reason}")
+
+
+@pytest.fixture(scope="session")
+def simple(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The launcher of the kind exec for the tree."""
+    return build_launcher.build(tmp_path_factory.mktemp("exec"), "exec", package=TREE / "pyoci")
