@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness import machine
 from harness.box import Container
@@ -53,9 +54,9 @@ class Stage:
         self.log = folder / "log.json"
         runtime.global_options = ["--log", str(self.log), "--log-format", "json"]
 
-    def call(self, *arguments: str, **options: object) -> Result:
+    def call(self, *arguments: str, **options: Any) -> Result:
         """A call of the runtime."""
-        return self.runtime.call(*arguments, **options)  # type: ignore[arg-type]
+        return self.runtime.call(*arguments, **options)
 
     def behind(self, *words: str, script: str = "") -> Result:
         """A call started by another program: its words up to the first that is no option, then the runtime's.

@@ -136,4 +136,5 @@ def a_signal_ends_create(stage: Stage) -> Result:
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE)
-    return Result(process.args, process.returncode, "", (stage.folder / "err").read_text())  # type: ignore[arg-type]
+    argv = made.runtime.argv("create", made.id)
+    return Result(argv, process.returncode, "", (stage.folder / "err").read_text())

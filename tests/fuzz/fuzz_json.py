@@ -30,10 +30,12 @@ def missing() -> str:
 def build(directory: Path) -> Path:
     """The fuzzer, as a program."""
     target = directory / "fuzz-json"
+    compiler = init_build.clang()
+    assert compiler, missing()
     variables = sysconfig.get_config_vars()
     subprocess.run(
         [
-            *(init_build.clang(), "-std=gnu11", "-O1", "-g", "-fno-omit-frame-pointer"),
+            *(compiler, "-std=gnu11", "-O1", "-g", "-fno-omit-frame-pointer"),
             *("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all", "-DPyInit__json=PyInit_fuzzed"),
             *(f"-I{sysconfig.get_path('include')}", str(TOP / "csrc/json/json.c"), str(HERE / "target.c")),
             *(f"-L{variables['LIBDIR']}", f"-L{variables['LIBPL']}", f"-Wl,-rpath,{variables['LIBDIR']}"),

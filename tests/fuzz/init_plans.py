@@ -37,7 +37,7 @@ def of_config(path: Path, *, timed: bool = False) -> bytes:
 def of_spec(spec: dict[str, Any], *, timed: bool = False) -> bytes:
     """What a configuration becomes. Raises OciError."""
     facts = Facts("/bundle/rootfs", "fuzz")
-    facts.state = (b'{"pid":', b"}")
+    facts.states = dict.fromkeys(("createContainer", "startContainer"), (b'{"pid":', b"}"))
     facts.seccomp = (b"\6\0\0\0\0\0\xff\x7f", 0)
     facts.cgroup_fds = 2
     compiled = compiler.compile_container(spec, facts)

@@ -12,6 +12,7 @@ import struct
 import subprocess
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from fuzz import init_build, init_plans
@@ -69,10 +70,10 @@ def run(replay: Path, data: bytes) -> str:
     return found.stdout.strip()
 
 
-def plan(code: int, **members: object) -> bytes:
+def plan(code: int, **members: Any) -> bytes:
     """An input with a plan of one op."""
     made = Plan()
-    made.add(code, **members)  # type: ignore[arg-type]
+    made.add(code, **members)
     return init_plans.message(made)
 
 
@@ -157,7 +158,7 @@ def test_what_is_no_plan_is_refused(replay: Path, data: bytes) -> None:
 
 
 HALF = 1 << 63
-HOOK = {"texts": (["/hook"], [], b"{}")}
+HOOK: dict[str, Any] = {"texts": (["/hook"], [], b"{}")}
 
 
 @pytest.mark.parametrize(
@@ -223,7 +224,7 @@ def test_a_descriptor_that_serves_two_ends(replay: Path) -> None:
 def test_random_changes(replay: Path, tmp_path: Path) -> None:
     """Without clang too. Some of the changed plans still run to their end: the changes are not all refused at the door."""
     seeds = init_plans.write_seeds(tmp_path / "seeds")
-    command = [replay, "-random", "1", str(COUNT), *seeds]
+    command = [str(replay), "-random", "1", str(COUNT), *map(str, seeds)]
     found = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=tmp_path)
     assert found.returncode == 0, f"{tmp_path}/last-input:\n{found.stderr}"
     assert 0 < int(found.stdout.split()[0]) < COUNT

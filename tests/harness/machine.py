@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,8 +94,8 @@ def user_namespaces_unprivileged() -> str:
     if not Path("/proc/self/ns/user").exists():
         return "the kernel has no user namespaces"
     command = ["unshare", "-U", "-r", "true"]
-    options = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
-    found = subprocess.run(command, capture_output=True, text=True, **options)  # type: ignore[call-overload]
+    options: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    found = subprocess.run(command, capture_output=True, text=True, **options)
     return "" if found.returncode == 0 else f"unshare -U as an ordinary user: {found.stderr.strip()}"
 
 

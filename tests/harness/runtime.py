@@ -115,8 +115,8 @@ class Runtime:
                 process.kill()
                 process.wait()
                 raise
-        texts = [name.read_bytes().decode("utf-8", "replace") for name in names[1:]]
-        return Result(process.args, process.returncode, *texts)  # type: ignore[arg-type]
+        out, err = (name.read_bytes().decode("utf-8", "replace") for name in names[1:])
+        return Result(self.argv(*arguments), process.returncode, out, err)
 
     def state(self, id: str) -> dict[str, Any]:
         """The parsed output of `state`."""

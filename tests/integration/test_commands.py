@@ -296,8 +296,8 @@ def test_a_bundle_full_of_python_modules_is_not_imported(box: Boxes) -> None:
     made.save()
     for name in ("posix", "errno", "os", "json", "pyoci", "site", "sitecustomize"):
         (made.directory / f"{name}.py").write_text("raise SystemExit('imported from the bundle')\n")
-    options = {"cwd": made.directory, "env": {"LD_LIBRARY_PATH": "/nowhere:"}}
-    assert made.runtime.call("run", made.id, **options).ok().out == "hi\n"  # type: ignore[arg-type]
+    found = made.runtime.call("run", made.id, cwd=made.directory, env={"LD_LIBRARY_PATH": "/nowhere:"})
+    assert found.ok().out == "hi\n"
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])

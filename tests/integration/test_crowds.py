@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import machine
@@ -23,6 +24,7 @@ from harness.leaks import LeakChecker, children, is_zombie
 from harness.programs import Programs
 from harness.runtime import PATIENCE
 
+SILENT: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
 WORKERS = 20
 CONTAINERS = int(os.environ.get("PYOCI_TEST_CROWD", "200"))
 
@@ -120,8 +122,7 @@ def test_of_many_who_create_one_id_one_wins(box: Boxes) -> None:
     command = made.runtime.argv("create", "--bundle", str(made.directory), made.id)
 
     def one(_: int) -> int:
-        silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.run(command, timeout=4 * PATIENCE, **silent).returncode  # type: ignore[call-overload, no-any-return]
+        return subprocess.run(command, timeout=4 * PATIENCE, check=False, **SILENT).returncode
 
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(one, range(8)))
@@ -170,13 +171,12 @@ def test_a_call_killed_at_many_moments(box: Boxes, folder: Path, scratch: Path, 
     made.save()
     leaks = LeakChecker(scratch.name, folder / "root")
     command = made.runtime.argv(verb, "--bundle", str(made.directory), made.id)
-    silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     begin = time.monotonic()
-    subprocess.run(command, check=True, **silent)  # type: ignore[call-overload]
+    subprocess.run(command, check=True, **SILENT)
     whole = time.monotonic() - begin
     made.runtime.call("delete", "--force", made.id).ok()
     for moment in range(MOMENTS):
-        process = subprocess.Popen(command, start_new_session=True, **silent)  # type: ignore[call-overload]
+        process = subprocess.Popen(command, start_new_session=True, **SILENT)
         try:
             process.wait(whole * moment / MOMENTS * 1.2)
         except subprocess.TimeoutExpired:

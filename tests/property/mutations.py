@@ -99,7 +99,7 @@ def mutate(value: Any, random: Random) -> Any:
 
 
 def _change(holder: Any, random: Random) -> None:
-    key = random.choice(list(holder)) if isinstance(holder, dict) else random.randrange(len(holder))
+    key: Any = random.choice(list(holder)) if isinstance(holder, dict) else random.randrange(len(holder))
     match random.randrange(6):
         case 0:
             del holder[key]

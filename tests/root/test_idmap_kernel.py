@@ -163,8 +163,8 @@ needs_tools = pytest.mark.skipif(shutil.which("newuidmap") is None, reason="newu
 
 @needs_tools
 def test_user_maps_granted_ranges_by_the_tools(scratch: Path) -> None:
-    both = [[entry(0, own, 1), entry(1, 300000, 65536)] for own in (USER, GROUP)]
-    result = as_user(*both, scratch, f"{NAME}:300000:65536\n")
+    uids, gids = ([entry(0, own, 1), entry(1, 300000, 65536)] for own in (USER, GROUP))
+    result = as_user(uids, gids, scratch, f"{NAME}:300000:65536\n")
     text = ["1", "300000", "65536"]
     assert result == [True, ["0", str(USER), "1", *text], ["0", str(GROUP), "1", *text], ["allow"]]
 

@@ -205,8 +205,9 @@ class Runc:
     def call(self, *args: str) -> None:
         command = ["runc", "--root", str(self.folder / "state"), *args]
         with open(self.folder / "output", "wb") as output:
-            streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
-            done = subprocess.run(command, cwd=self.folder, **streams)
+            done = subprocess.run(
+                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+            )
         assert done.returncode == 0, (self.folder / "output").read_text()
 
     def filter_of(self, profile: dict[str, Any]) -> bytes:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import machine
@@ -261,8 +262,10 @@ def test_ten_at_once_leave_nothing(rootless: Boxes) -> None:
 
     def one(box: Container) -> str:
         command = box.runtime.argv("run", "-b", str(box.directory), box.id)
-        who = {"user": box.owner, "group": box.owner, "extra_groups": []} if box.owner is not None else {}
-        found = subprocess.run(command, capture_output=True, text=True, timeout=4 * PATIENCE, **who)  # type: ignore[call-overload]
+        who: dict[str, Any] = (
+            {"user": box.owner, "group": box.owner, "extra_groups": []} if box.owner is not None else {}
+        )
+        found = subprocess.run(command, capture_output=True, text=True, timeout=4 * PATIENCE, **who)
         assert found.returncode == 0, found
         return str(found.stdout)
 

@@ -11,4 +11,4 @@ assert _found and _found.loader
 _module = importlib.util.module_from_spec(_found)
 _found.loader.exec_module(_module)
 sys.modules["pyoci._json"] = _module
-pyoci._json = _module
+vars(pyoci)["_json"] = _module

@@ -149,7 +149,7 @@ def decode(data: bytes) -> tuple[int, list[Decoded]]:
         ffi.memmove(op, data[start + size * index :], size)
         assert lib.OP_NONE < op.code < lib.OP_COUNT
         assert op.fd < lib.REG_COUNT and op.fd2 < lib.REG_COUNT
-        assert all(offset < len(text) for offset in op.texts)
+        assert all(op.texts[place] < len(text) for place in range(len(op.texts)))
         ops.append(Decoded(op, text))
     return header.flags, ops
 

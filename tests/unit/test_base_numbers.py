@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posix
 from collections.abc import Callable
 
 import pytest
@@ -79,5 +80,5 @@ def test_configurations() -> None:
 def test_descriptors_of_socket_activation(text: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
     monkeypatch.setenv("LISTEN_FDS", text)
-    monkeypatch.setattr(inherited.posix, "environ", dict(os.environb))
+    monkeypatch.setattr(posix, "environ", dict(os.environb))
     assert inherited.Inherited(0).listen_fds == count

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pyoci import cgroups
+from pyoci.base import files
 from pyoci.base.errors import OciError
 from pyoci.cgroups import paths
 from pyoci.cgroups.v1 import V1
@@ -114,7 +115,7 @@ def test_v2_default_is_beside_the_own_cgroup(v2_tree: Path, own: dict[str, str])
 def test_part_of_the_tree_mounted(v2_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a container without a cgroup namespace the own path counts from the host's root."""
     line = f"30 20 0:26 /docker/abc {v2_tree} rw - cgroup2 cgroup2 rw\n".encode()
-    monkeypatch.setattr(paths.files, "read", lambda path: line)
+    monkeypatch.setattr(files, "read", lambda path: line)
     assert paths.own(str(v2_tree), "/docker/abc") == str(v2_tree)
     assert paths.own(str(v2_tree), "/docker/abc/init") == f"{v2_tree}/init"
     assert paths.own(str(v2_tree), "/docker/abcdef") == str(v2_tree)

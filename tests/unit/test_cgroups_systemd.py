@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posix
 from typing import Any
 
 import pytest
@@ -227,7 +228,7 @@ def test_where_systemd_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
         "DBUS_SESSION_BUS_ADDRESS": "unix:path=/tmp/a%20b,guid=1;tcp:host=x;unix:abstract=/x",
     }
     monkeypatch.setattr(bus, "_environment", lambda name: variables.get(name, ""))
-    monkeypatch.setattr(bus.posix, "geteuid", lambda: 0)
+    monkeypatch.setattr(posix, "geteuid", lambda: 0)
     assert bus._sockets(True) == [("/run/user/7/systemd/private", False), ("/tmp/a b", True), ("\0/x", True)]
     assert bus._sockets(False) == [("/run/systemd/private", False), ("/run/dbus/system_bus_socket", True)]
     variables.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -41,14 +42,10 @@ class Lifecycle:
 
     def modules(self) -> dict[str, ModuleType]:
         container, execute = ModuleType("pyoci.lifecycle.container"), ModuleType("pyoci.lifecycle.execute")
-        container.create = lambda request: self._record("create", request)  # type: ignore[attr-defined]
-        container.run = lambda request: self._record("run", request)  # type: ignore[attr-defined]
-        container.start = lambda *more: self._record("start", *more)  # type: ignore[attr-defined]
-        container.kill = lambda *more: self._record("kill", *more)  # type: ignore[attr-defined]
-        container.delete = lambda *more: self._record("delete", *more)  # type: ignore[attr-defined]
-        container.state = self.state  # type: ignore[attr-defined]
-        container.list_states = self.list_states  # type: ignore[attr-defined]
-        execute.execute = lambda request: self._record("exec", request)  # type: ignore[attr-defined]
+        for verb in ("create", "run", "start", "kill", "delete"):
+            vars(container)[verb] = functools.partial(self._record, verb)
+        vars(container).update(state=self.state, list_states=self.list_states)
+        vars(execute)["execute"] = functools.partial(self._record, "exec")
         return {"container": container, "execute": execute}
 
     def state(self, *more: Any) -> dict[str, Any]:

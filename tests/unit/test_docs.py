@@ -492,7 +492,7 @@ def test_the_example_of_a_report_is_what_validate_says() -> None:
     lines = document("docs/validation.md").text.splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith("    config.json:"))
     example = [line[4:] for line in lines[start : start + 5]]
-    number, source = re.fullmatch(r" *(\d+) \| (.*)", example[1]).groups()  # type: ignore[union-attr]
+    ((number, source),) = re.findall(r"^ *(\d+) \| (.*)$", example[1])
     head = '{"ociVersion": "1.3.0", "root": {"path": "x"}, "process": {"args": ["x"], "cwd": "/"}, "linux": {'
     text = head + "\n" * (int(number) - 1) + source + '\n"resources": {}}}\n'
     report = examine(text.encode(), "config.json")

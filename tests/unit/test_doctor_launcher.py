@@ -6,6 +6,7 @@ import json
 import platform
 import shutil
 from collections.abc import Callable
+from importlib import metadata
 
 import pytest
 
@@ -45,7 +46,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
         text = json.dumps({"kind": "static", "reason": "", "parts": PARTS}) if build is None else build
         monkeypatch.setattr(boot, "build", lambda: text)
         monkeypatch.setattr(launcher, "dpkg", answer)
-        monkeypatch.setattr(launcher.metadata, "version", lambda name: {"cffi": cffi}[name])
+        monkeypatch.setattr(metadata, "version", lambda name: {"cffi": cffi}[name])
 
     return make
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 import pytest
 
@@ -104,9 +105,9 @@ def test_annotations_docstrings_and_typing_are_taken_out_and_lines_stay(tmp_path
     code = marshal.loads(code) if isinstance(code, bytes) else code
     found = names(code)
     assert not {"Text one.", "Text two.", "Text three.", "Any", "int", "str", "list", "bytes", "set"} & found
-    module: dict[str, object] = {"__name__": "module"}
+    module: dict[str, Any] = {"__name__": "module"}
     exec(code, module)
-    thing = module["Thing"]()  # type: ignore[operator]
+    thing = module["Thing"]()
     assert thing.size == 3
     with pytest.raises(ValueError) as caught:
         thing.act([], 1, x=2)

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_state_larger_than_a_pipe_to_a_hook_that_does_not_read() -> None:
 
 def test_environment_is_exactly_the_listed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("posix.environ", {b"OF_THE_RUNTIME": b"1=\xfc"})
-    hook = {"path": "/bin/cp", "args": ["cp", "/proc/self/environ", str(tmp_path / "env")]}
+    hook: dict[str, object] = {"path": "/bin/cp", "args": ["cp", "/proc/self/environ", str(tmp_path / "env")]}
     run({**hook, "env": ["A=1", "B=x=y", "A=2", "nothing", "=z", "C="]})
     assert (tmp_path / "env").read_bytes() == b"A=1\0B=x=y\0A=2\0nothing\0=z\0C=\0"
     run({**hook, "env": []})
@@ -91,7 +92,11 @@ def test_hooks_run_in_order_and_stop_at_the_first_failure(tmp_path: Path) -> Non
 
 
 def test_run_ignoring_runs_all_and_tells_each_failure(tmp_path: Path) -> None:
-    entries = [shell("exit 1"), shell(f"touch {tmp_path}/ran"), {"path": "/no/such/hook"}]
+    entries: list[dict[str, Any]] = [
+        shell("exit 1"),
+        shell(f"touch {tmp_path}/ran"),
+        {"path": "/no/such/hook"},
+    ]
     failures = hooks.run_ignoring(entries, STATE, name="poststop", pointer="/hooks/poststop")
     assert (tmp_path / "ran").exists()
     assert [each.pointer for each in failures] == ["/hooks/poststop/0", "/hooks/poststop/2/path"]

@@ -6,6 +6,8 @@ Interpreters here are shell scripts that print how they were called, except wher
 import shutil
 import subprocess
 import sys
+import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ import build_launcher  # noqa: E402
 import build_shim  # noqa: E402
 import image  # noqa: E402
 
+Builder = Callable[..., Path]
 NAME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -37,13 +40,13 @@ def package(directory: Path) -> Path:
 
 
 @pytest.fixture
-def compile_exec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def compile_exec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builder:
     """Builds the simple launcher for an environment at tmp_path/built; returns the program."""
 
     def build(*, tree: Path | None = None) -> Path:
         monkeypatch.setattr(sys, "executable", str(tmp_path / "built" / "bin" / NAME))
         where = {"scripts": tmp_path / "built/bin", "platlib": tmp_path / "built/lib/site-packages"}
-        monkeypatch.setattr(build_launcher.sysconfig, "get_path", lambda name: str(where[name]))
+        monkeypatch.setattr(sysconfig, "get_path", lambda name: str(where[name]))
         return build_launcher.build(tmp_path / "out", "exec", package=tree)
 
     return build
@@ -56,7 +59,7 @@ def environment(root: Path) -> Path:
     return root / "bin/pyoci"
 
 
-def test_arguments_reach_the_interpreter_as_they_are(tmp_path: Path, compile_exec) -> None:
+def test_arguments_reach_the_interpreter_as_they_are(tmp_path: Path, compile_exec: Builder) -> None:
     launcher = environment(tmp_path / "built")
     shutil.copy(compile_exec(), launcher)
     arguments = ["--root", "/x y", "", "*", "--", "-c"]
@@ -69,7 +72,7 @@ def test_arguments_reach_the_interpreter_as_they_are(tmp_path: Path, compile_exe
     assert build.startswith('pyoci_build={"kind":"exec","reason":"PYOCI_LAUNCHER=exec was set')
 
 
-def test_a_moved_environment_runs_from_its_new_place(tmp_path: Path, compile_exec) -> None:
+def test_a_moved_environment_runs_from_its_new_place(tmp_path: Path, compile_exec: Builder) -> None:
     launcher = environment(tmp_path / "moved")
     shutil.copy(compile_exec(), launcher)
     found = call([str(launcher)])
@@ -77,7 +80,7 @@ def test_a_moved_environment_runs_from_its_new_place(tmp_path: Path, compile_exe
     assert str(tmp_path / "moved/lib/site-packages/pyoci/__main__.py") in found.stdout
 
 
-def test_a_link_to_it_finds_the_environment(tmp_path: Path, compile_exec) -> None:
+def test_a_link_to_it_finds_the_environment(tmp_path: Path, compile_exec: Builder) -> None:
     launcher = environment(tmp_path / "moved")
     shutil.copy(compile_exec(), launcher)
     link = tmp_path / "elsewhere"
@@ -85,7 +88,7 @@ def test_a_link_to_it_finds_the_environment(tmp_path: Path, compile_exec) -> Non
     assert call([str(link)]).stdout.split("\n")[0] == str(tmp_path / "moved/bin" / NAME)
 
 
-def test_a_copy_of_it_uses_the_environment_it_was_built_for(tmp_path: Path, compile_exec) -> None:
+def test_a_copy_of_it_uses_the_environment_it_was_built_for(tmp_path: Path, compile_exec: Builder) -> None:
     environment(tmp_path / "built")
     copy = tmp_path / "alone" / "runc"
     copy.parent.mkdir()
@@ -93,21 +96,21 @@ def test_a_copy_of_it_uses_the_environment_it_was_built_for(tmp_path: Path, comp
     assert call([str(copy)]).stdout.split("\n")[0] == str(tmp_path / "built/bin" / NAME)
 
 
-def test_a_development_build_runs_the_tree_wherever_it_is(tmp_path: Path, compile_exec) -> None:
+def test_a_development_build_runs_the_tree_wherever_it_is(tmp_path: Path, compile_exec: Builder) -> None:
     launcher = environment(tmp_path / "built")
     tree = package(tmp_path / "tree/pyoci")
     shutil.copy(compile_exec(tree=tree), launcher)
     assert str(tree / "__main__.py") in call([str(launcher)]).stdout
 
 
-def test_a_missing_package_is_named(tmp_path: Path, compile_exec) -> None:
+def test_a_missing_package_is_named(tmp_path: Path, compile_exec: Builder) -> None:
     found = call([str(compile_exec())])
     assert found.returncode == 1
     assert f"the package is not at {tmp_path}/built/lib/site-packages/pyoci" in found.stderr
     assert "install pyoci again" in found.stderr
 
 
-def test_a_missing_interpreter_is_named(tmp_path: Path, compile_exec) -> None:
+def test_a_missing_interpreter_is_named(tmp_path: Path, compile_exec: Builder) -> None:
     launcher = environment(tmp_path / "built")
     (launcher.parent / NAME).unlink()
     shutil.copy(compile_exec(), launcher)
@@ -128,7 +131,7 @@ def test_a_missing_interpreter_is_named(tmp_path: Path, compile_exec) -> None:
     ],
 )
 def test_libraries_are_not_taken_from_the_current_directory(
-    tmp_path: Path, compile_exec, before: str, after: str
+    tmp_path: Path, compile_exec: Builder, before: str, after: str
 ) -> None:
     launcher = environment(tmp_path / "built")
     script(launcher.parent / NAME, 'echo "${LD_LIBRARY_PATH-unset}"')
@@ -201,9 +204,9 @@ def test_the_static_kind_is_built_before_its_package_is_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in the first `pip install` into an environment."""
-    real = build_launcher.sysconfig.get_path
+    real = sysconfig.get_path
     new = {"scripts": f"{tmp_path}/new/bin", "platlib": f"{tmp_path}/new/lib/site-packages"}
-    monkeypatch.setattr(build_launcher.sysconfig, "get_path", lambda name: new.get(name) or real(name))
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: new.get(name) or real(name))
     try:
         launcher = build_launcher.build(tmp_path / "out", "static")
     except build_shim.BuildError as reason:

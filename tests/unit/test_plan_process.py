@@ -203,7 +203,8 @@ def test_scheduler() -> None:
 )
 def test_scheduler_policy(policy: str, number: int) -> None:
     op = plans.one(plans.finish(plans.spec(process__scheduler={"policy": policy})), "OP_SCHEDULER")
-    assert struct.unpack_from("=II", op.texts[0]) == (48, number)  # type: ignore[arg-type]
+    (attributes,) = op.texts
+    assert isinstance(attributes, bytes) and struct.unpack_from("=II", attributes) == (48, number)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,13 @@ CHANGELOG = (TOP / "CHANGELOG.md").read_text()
 WORKFLOW = TOP / ".github/workflows/ci.yml"
 PROJECT: dict[str, Any] = tomllib.loads((TOP / "pyproject.toml").read_text())
 RELEASE = re.compile(r"^## \[(\d+)\.(\d+)\.(\d+)\] - (Unreleased|\d{4}-\d\d-\d\d)$", re.MULTILINE)
+FORMS = [
+    ("vendor.github-workflows", ".github/workflows/ci.yml"),
+    ("custom.github-workflows-require-timeout", ".github/workflows/ci.yml"),
+    ("vendor.github-issue-config", ".github/ISSUE_TEMPLATE/config.yml"),
+    ("vendor.github-issue-forms", ".github/ISSUE_TEMPLATE/bug.yml"),
+    ("vendor.github-issue-forms", ".github/ISSUE_TEMPLATE/feature.yml"),
+]
 KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
@@ -98,16 +105,7 @@ def pythons() -> list[str]:
     return [word for word in words if re.fullmatch(r"3\.\d+", word)]
 
 
-@pytest.mark.parametrize(
-    ("schema", "file"),
-    [
-        ("vendor.github-workflows", ".github/workflows/ci.yml"),
-        ("custom.github-workflows-require-timeout", ".github/workflows/ci.yml"),
-        ("vendor.github-issue-config", ".github/ISSUE_TEMPLATE/config.yml"),
-        ("vendor.github-issue-forms", ".github/ISSUE_TEMPLATE/bug.yml"),
-        ("vendor.github-issue-forms", ".github/ISSUE_TEMPLATE/feature.yml"),
-    ],
-)
+@pytest.mark.parametrize(("schema", "file"), FORMS)
 def test_form(schema: str, file: str) -> None:
     pytest.importorskip("check_jsonschema")
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(TOP / file)]
@@ -116,9 +114,8 @@ def test_form(schema: str, file: str) -> None:
 
 
 def test_every_file_for_github_has_its_form_checked() -> None:
-    (mark,) = (mark for mark in test_form.pytestmark if mark.name == "parametrize")
     files = {str(path.relative_to(TOP)) for path in (TOP / ".github").rglob("*.yml")}
-    assert files == {file for _, file in mark.args[1]}
+    assert files == {file for _, file in FORMS}
 
 
 def test_the_workflow_runs_everything_on_everything() -> None:

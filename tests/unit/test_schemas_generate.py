@@ -40,7 +40,7 @@ def checker(tmp_path: Path, **files: dict[str, Any]) -> Callable[[Any], bool]:
     return found
 
 
-VALUES = [
+VALUES: list[Any] = [
     None,
     True,
     0,

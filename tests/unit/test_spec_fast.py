@@ -53,7 +53,7 @@ def test_null_is_no_value(changes: dict[str, Any]) -> None:
 
 
 def test_unknown_members_pass() -> None:
-    changes = {
+    changes: dict[str, Any] = {
         "/x": None,
         "/process/y": [1, {}],
         "/linux/resources/z": 5,

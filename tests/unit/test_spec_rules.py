@@ -59,8 +59,8 @@ def test_advice(case: tuple[Any, ...]) -> None:
 
 def test_every_code_has_an_example() -> None:
     """What comes from the text, the schema or the machine has its examples in the tests of explain."""
-    elsewhere = ("schema", "json-", "state-", "features-", "rootfs-", "namespace-missing", "namespace-type")
-    elsewhere += (
+    elsewhere = (
+        *("schema", "json-", "state-", "features-", "rootfs-", "namespace-missing", "namespace-type"),
         "mount-source-missing",
         "hook-missing",
         "seccomp-unknown",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pyoci.spec import LARGEST
 from pyoci.validate import positions
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "data" / "engine-configs").glob("*.json"))
@@ -147,7 +148,7 @@ def test_depth_is_no_trouble() -> None:
         ("{}".encode("utf-16"), "json-encoding", "UTF-16"),
         (b'{"a":\n "\xff"}', "json-encoding", "0xff"),
         (b'{"a": "\xed\xa0\x80"}', "json-encoding", "0xed"),
-        (b" " * (positions.LARGEST + 1), "json-size", "too large"),
+        (b" " * (LARGEST + 1), "json-size", "too large"),
     ],
     ids=["bom", "utf16", "latin1", "surrogate", "large"],
 )
