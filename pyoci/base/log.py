@@ -8,9 +8,8 @@ look for words such as "does not exist".
 """
 
 import posix
-import time
 
-from pyoci.base import files
+from pyoci.base import files, timestamps
 from pyoci.base.errors import OciError
 
 TYPE_CHECKING = False
@@ -144,7 +143,7 @@ def _plain(level: str, message: str, fields: "dict[str, Any]") -> str:
 def _json_line(level: str, message: str, fields: "dict[str, Any]") -> str:
     from pyoci.base.jsontext import dumps
 
-    record: dict[str, Any] = {"level": level, "msg": message, "time": _now()}
+    record: dict[str, Any] = {"level": level, "msg": message, "time": timestamps.now(6)}
     if _operation:
         record["operation"] = _operation
     record.update(fields)
@@ -154,18 +153,9 @@ def _json_line(level: str, message: str, fields: "dict[str, Any]") -> str:
 def _text_line(level: str, message: str, fields: "dict[str, Any]") -> str:
     from pyoci.base.jsontext import dumps
 
-    parts = [f'time="{_now()}"', f"level={level}", f"msg={dumps(message)}"]
+    parts = [f'time="{timestamps.now(6)}"', f"level={level}", f"msg={dumps(message)}"]
     if _operation:
         parts.append(f"operation={_operation}")
     for key, value in fields.items():
         parts.append(f"{key}={dumps(value)}")
     return " ".join(parts) + "\n"
-
-
-def _now() -> str:
-    """The time in UTC as RFC 3339 with microseconds."""
-    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    now = time.gmtime(seconds)
-    return (
-        f"{now[0]:04}-{now[1]:02}-{now[2]:02}T{now[3]:02}:{now[4]:02}:{now[5]:02}.{nanoseconds // 1000:06}Z"
-    )

@@ -4,7 +4,7 @@ import errno
 import posix
 import time
 
-from pyoci.base import files
+from pyoci.base import files, signal_numbers
 from pyoci.base.errors import OciError
 from pyoci.cgroups import resources, tree, writer
 from pyoci.cgroups.paths import POINTER
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 REMOVE_SECONDS = 3.0
 FREEZE_SECONDS = 5.0
-_SIGKILL = 9
 
 
 class Request:
@@ -218,7 +217,7 @@ class Manager:
                     break
         finally:
             # In a frozen cgroup of v1 even SIGKILL waits.
-            if held and (not stopped or signal == _SIGKILL):
+            if held and (not stopped or signal == signal_numbers.KILL):
                 self._try(self.thaw)
         return True
 

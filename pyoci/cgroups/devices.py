@@ -9,6 +9,7 @@ import posix
 import sys
 
 from pyoci.base.errors import OciError
+from pyoci.spec import defaults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,17 +24,12 @@ FULL = MKNOD | READ | WRITE
 _LETTERS = (("r", READ), ("w", WRITE), ("m", MKNOD))
 _DEVICE_TYPES = {"b": 1, "c": 2}  # BPF_DEVCG_DEV_*
 
-# What every container may use, as runc has it: mknod of everything, the devices of the specification's
-# default list, pseudo terminals, and /dev/net/tun, which VPN programs in containers came to rely on.
+# What every container may use, as runc has it: mknod of everything, the default devices, pseudo terminals, and /dev/net/tun,
+# which VPN programs in containers came to rely on.
 DEFAULT: "tuple[Rule, ...]" = (
     (True, "c", ANY, ANY, MKNOD),
     (True, "b", ANY, ANY, MKNOD),
-    (True, "c", 1, 3, FULL),  # null
-    (True, "c", 1, 8, FULL),  # random
-    (True, "c", 1, 7, FULL),  # full
-    (True, "c", 5, 0, FULL),  # tty
-    (True, "c", 1, 5, FULL),  # zero
-    (True, "c", 1, 9, FULL),  # urandom
+    *[(True, "c", major, minor, FULL) for major, minor in defaults.DEVICES.values()],
     (True, "c", 136, ANY, FULL),  # pts
     (True, "c", 5, 2, FULL),  # ptmx
     (True, "c", 10, 200, FULL),  # net/tun

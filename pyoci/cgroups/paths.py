@@ -7,7 +7,6 @@ configuration, and no `..` in it leads out of the place it starts from.
 import posix
 
 from pyoci.base import files
-from pyoci.base.errors import OciError
 
 MOUNT = "/sys/fs/cgroup"
 POINTER = "/linux/cgroupsPath"
@@ -55,31 +54,6 @@ class Hierarchy:
 def is_v2() -> bool:
     """Whether the whole of `MOUNT` is cgroup v2."""
     return posix.access(f"{MOUNT}/cgroup.controllers", posix.F_OK)
-
-
-def components(path: str) -> list[str]:
-    """The names in a path, without empty ones and `.`; `..` goes up, and not beyond the start."""
-    names: list[str] = []
-    for name in path.split("/"):
-        if name == "..":
-            del names[-1:]
-        elif name and name != ".":
-            names.append(name)
-    return names
-
-
-def check(path: str) -> None:
-    """Refuse a cgroupsPath that cannot name a cgroup of the container's own. Raises OciError."""
-    if "\n" in path or "\0" in path:
-        raise OciError("cgroup-path", "linux.cgroupsPath holds a line break or a NUL byte", pointer=POINTER)
-    if not components(path):
-        raise OciError(
-            "cgroup-path",
-            f'linux.cgroupsPath "{path}" names no cgroup of its own',
-            pointer=POINTER,
-            obj=path,
-            hint="name a cgroup for this container, such as /containers/ID",
-        )
 
 
 def hierarchies() -> list[Hierarchy]:

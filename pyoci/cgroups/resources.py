@@ -8,6 +8,7 @@ specification, named where they are.
 """
 
 from pyoci.base.errors import OciError
+from pyoci.spec.json_pointer import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -343,7 +344,7 @@ def _rdma(devices: "dict[str, dict[str, Any]]") -> "list[Write]":
             if entry.get(field) is not None
         ]
         if limits:
-            writes.append(("rdma.max", f"{name} {' '.join(limits)}", f"{BASE}/rdma/{_escape(name)}"))
+            writes.append(("rdma.max", f"{name} {' '.join(limits)}", f"{BASE}/rdma/{escape(name)}"))
     return writes
 
 
@@ -352,15 +353,10 @@ def _unified(unified: dict[str, str]) -> "list[Write]":
     own."""
     writes = []
     for file, content in unified.items():
-        pointer = f"{BASE}/unified/{_escape(file)}"
+        pointer = f"{BASE}/unified/{escape(file)}"
         if "/" in file or "." not in file or "\0" in file:
             raise OciError(
                 "cgroup-unified", f'unified: "{file}" is no name of a cgroup file', pointer=pointer, obj=file
             )
         writes += [(file, line, pointer) for line in content.splitlines() or [""]]
     return writes
-
-
-def _escape(name: str) -> str:
-    """A name as a part of a JSON pointer (RFC 6901)."""
-    return name.replace("~", "~0").replace("/", "~1")

@@ -6,6 +6,7 @@ runc and crun do the same; engines ask for it with --systemd-cgroup and a cgroup
 
 import posix
 
+from pyoci.base import signal_numbers
 from pyoci.base.errors import OciError, errno_text
 from pyoci.cgroups import base, devices, paths, resources, unit
 from pyoci.cgroups.dbus.bus import BusError, Connection
@@ -217,7 +218,7 @@ class Systemd(base.Manager):
         if not self._started:
             return
         try:
-            self.signal_all(9)
+            self.signal_all(signal_numbers.KILL)
             self._stop()
         except (OciError, OSError):
             pass

@@ -7,6 +7,7 @@ from pyoci.base.errors import OciError
 from pyoci.base.numbers import decimal
 from pyoci.cgroups import paths
 from pyoci.cgroups.paths import POINTER
+from pyoci.spec import json_pointer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def annotated(annotations: dict[str, str]) -> "list[Property]":
         from pyoci.cgroups.dbus import gvariant
 
         name = key[len(_ANNOTATION) :]
-        pointer = f"/annotations/{key.replace('~', '~0').replace('/', '~1')}"
+        pointer = f"/annotations/{json_pointer.escape(key)}"
         if not (name.isascii() and name.isalpha()):
             message = f'annotation {key}: "{name}" is no name of a unit property'
             raise OciError("systemd-property", message, pointer=pointer)

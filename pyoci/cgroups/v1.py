@@ -11,6 +11,7 @@ import time
 from pyoci.base import files, spans
 from pyoci.base.errors import OciError
 from pyoci.cgroups import base, devices, freezer, paths, resources, tree, writer
+from pyoci.spec.paths import components
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,11 +40,8 @@ class V1(base.Manager):
     @classmethod
     def plan(cls, request: "Request") -> "V1":
         """Where the cgroups of a new container will be: as runc, an absolute path counts from each tree's
-        root, a relative one, or the id when there is none, from this process's own cgroup. Raises
-        OciError."""
-        if request.path:
-            paths.check(request.path)
-        names = "/".join(paths.components(request.path or request.id))
+        root, a relative one, or the id when there is none, from this process's own cgroup."""
+        names = "/".join(components(request.path or request.id))
         own = {} if request.path.startswith("/") else paths.of_process()
         return cls._below(f"/{names}", own, request)
 
@@ -222,7 +220,7 @@ class V1(base.Manager):
         chosen = {}
         for name, path in directories.items():
             below = sub.get(name, sub.get("", ""))
-            chosen[name] = "/".join([path, *paths.components(below)])
+            chosen[name] = "/".join([path, *components(below)])
             if not posix.access(chosen[name], posix.F_OK):
                 if name == UNIFIED:
                     chosen[name] = path  # no controller's, so nobody made the sub-cgroup there

@@ -9,9 +9,10 @@ import select
 import time
 
 from pyoci import userns
-from pyoci.base import files, spans
+from pyoci.base import files, signal_numbers, spans
 from pyoci.base.errors import OciError
 from pyoci.cgroups import base, devices, freezer, paths, resources, tree, writer
+from pyoci.spec.paths import components
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _USUAL = ("cpu", "cpuset", "io", "memory", "pids")  # enabled also without limits, for the numbers they keep
 _DELEGATED = "/sys/kernel/cgroup/delegate"
-_SIGKILL = 9
 _MAY_NOT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -37,14 +37,12 @@ class V2(base.Manager):
     def plan(cls, request: "Request") -> "V2":
         """Where the cgroup of a new container will be: as runc, an absolute path counts from the root, a
         relative one, or the id when there is none, from the cgroup *above* this process's own, since a
-        cgroup with processes cannot give controllers to those below it. Raises OciError."""
-        if request.path:
-            paths.check(request.path)
+        cgroup with processes cannot give controllers to those below it."""
         start = paths.MOUNT
         if not request.path.startswith("/"):
             own = paths.of_process().get("", "/")
             start = paths.own(paths.MOUNT, own.rpartition("/")[0] or "/")
-        return cls("/".join([start, *paths.components(request.path or request.id)]), request)
+        return cls("/".join([start, *components(request.path or request.id)]), request)
 
     @classmethod
     def from_record(cls, record: "dict[str, Any]") -> "V2":
@@ -212,7 +210,7 @@ class V2(base.Manager):
         if list(sub) != [""]:
             message = "exec --cgroup: cgroup v2 has one tree for all controllers, name a path alone"
             raise OciError("cgroup-sub", message, obj=",".join(name for name in sub if name))
-        path = "/".join([self._path, *paths.components(sub[""])])
+        path = "/".join([self._path, *components(sub[""])])
         if not posix.access(path, posix.F_OK):
             raise base.no_sub_cgroup(path)
         return self._open(path)
@@ -231,7 +229,7 @@ class V2(base.Manager):
         return moved if moved.startswith(self._path + "/") else self._path
 
     def signal_all(self, signal: int) -> bool:
-        if signal == _SIGKILL and self._path:
+        if signal == signal_numbers.KILL and self._path:
             try:
                 writer.put(f"{self._path}/cgroup.kill", "1")
                 return True

@@ -107,7 +107,7 @@ def find(name: str) -> "Command":
     for command in COMMANDS:
         if command[NAME] == name:
             return command
-    from pyoci.cli.suggest import closest
+    from pyoci.base.suggest import closest
 
     near = closest(name, [command[NAME] for command in COMMANDS])
     hint = f"did you mean {near}?" if near else "pyoci help lists the commands"

@@ -3,6 +3,7 @@
 import posix
 
 from pyoci.base.errors import OciError
+from pyoci.spec import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def choose(settings: "dict[str, Any]") -> str:
         return default()
     given: str = settings["root"]
     root = absolute(given)
-    if not given or normal(root) == "/":
+    if not given or paths.clean(root) == "/":
         raise OciError(
             "bad-root",
             f'--root must not be "{given}"',
@@ -62,17 +63,6 @@ def absolute(path: str) -> str:
         )
         raise OciError("usage", "the working directory", errno=error.errno or 0, hint=hint) from None
     return f"{here.rstrip('/')}/{path}" if path else here
-
-
-def normal(path: str) -> str:
-    """An absolute path without "//", "." and "..", by its words alone."""
-    parts: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/" + "/".join(parts)
 
 
 def _make_parents(root: str) -> None:

@@ -7,20 +7,19 @@ else comes of it. podman shows the text as it is. crun and youki name themselves
 """
 
 from pyoci.base import files
+from pyoci.spec.versions import SPECIFICATION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.cli.parse import Options
     from pyoci.doctor.launcher import Part
 
-SPEC = "1.3.0"
-
 
 def run(options: "Options") -> int:
     """Print the program's and the specification's versions; with --verbose also what runs it."""
     import pyoci
 
-    lines = [f"pyoci version {pyoci.__version__}", f"spec: {SPEC}"]
+    lines = [f"pyoci version {pyoci.__version__}", f"spec: {SPECIFICATION}"]
     if options.settings.get("verbose") or options.values.get("verbose"):
         from pyoci.base import boot
 

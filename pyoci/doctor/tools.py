@@ -8,10 +8,10 @@ from pyoci.base.errors import OciError
 from pyoci.cgroups.dbus import bus
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check
 from pyoci.doctor.trial import reason
+from pyoci.spec import defaults
 
 AREA = "tools"
 _SECONDS = 20
-_PLACES = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 
 
 def checks() -> list[Check]:
@@ -39,7 +39,7 @@ def _systemd() -> Check:
 
 
 def _criu() -> list[Check]:
-    path = shutil.which("criu") or shutil.which("criu", path=_PLACES)
+    path = shutil.which("criu") or shutil.which("criu", path=defaults.PATH)
     cost = "checkpoint and restore"
     if not path:
         return [

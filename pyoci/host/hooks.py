@@ -3,7 +3,7 @@
 import errno
 import posix
 
-from pyoci.base import spans
+from pyoci.base import spans, wait_status
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.host import programs
 
@@ -71,7 +71,7 @@ def _run_one(hook: "dict[str, Any]", state: bytes, name: str, pointer: str) -> N
         text = f"{name} hook {path} did not end within its timeout of {timeout} s"
         pointer += "/timeout"
     else:
-        text = f"{name} hook {path} failed: {programs.describe(status)}"
+        text = f"{name} hook {path} failed: {wait_status.in_words(status)}"
     shown = programs.one_line(output)
     raise OciError("hook", f"{text}: {shown}" if shown else text, pointer=pointer, obj=path)
 

@@ -48,13 +48,6 @@ def run(
         posix.close(reader)
 
 
-def describe(status: int) -> str:
-    """A wait status in words: "exit status 3", "killed by signal 9"."""
-    if posix.WIFSIGNALED(status):
-        return f"killed by signal {posix.WTERMSIG(status)}"
-    return f"exit status {posix.WEXITSTATUS(status)}"
-
-
 def one_line(output: bytes, limit: int = 1024) -> str:
     """The end of a program's output as one printable line."""
     lines = [line.strip() for line in output.decode("utf-8", "replace")[-limit:].splitlines()]

@@ -2,7 +2,7 @@
 
 import posix
 
-from pyoci.base import files, log, spans
+from pyoci.base import files, log, signal_numbers, spans
 from pyoci.base.errors import OciError
 from pyoci.init import exit_status
 from pyoci.lifecycle import cleanup, store
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pyoci.lifecycle.requests import CreateRequest
     from pyoci.trace.recorder import Trace
 
-_SIGKILL = 9
 _DEATH_MILLISECONDS = 10000
 _THAW_MILLISECONDS = 200
 _LARGEST_ANSWER = 1 << 20  # bytes; an init that is not itself any more might write for ever
@@ -252,12 +251,12 @@ def kill(root: str, id: str, signal: int, all_: bool) -> None:
                 _signal_all(entry, signal)
                 return
             raise not_running(id)
-        everyone = all_ or (signal == _SIGKILL and entry.record["flags"].get("host_pid"))
+        everyone = all_ or (signal == signal_numbers.KILL and entry.record["flags"].get("host_pid"))
         if everyone and _signal_all(entry, signal):
             return
         if not _signal(entry, signal):
             raise not_running(id)
-        if signal == _SIGKILL:
+        if signal == signal_numbers.KILL:
             _thaw(entry)
     finally:
         entry.close()
@@ -300,17 +299,17 @@ def _kill_and_wait(entry: store.Entry) -> None:
         import _signal
 
         try:
-            _signal.pidfd_send_signal(pidfd, _SIGKILL)
+            _signal.pidfd_send_signal(pidfd, signal_numbers.KILL)
         except ProcessLookupError:
             pass
     if entry.record["flags"].get("host_pid") or not (entry.record["pid"] or _shares_cgroup(entry)):
-        _signal_all(entry, _SIGKILL)
+        _signal_all(entry, signal_numbers.KILL)
     if pidfd < 0:
         return
     _thaw(entry)
     dead = exit_status.within(pidfd, _THAW_MILLISECONDS)
     if not dead:
-        _signal_all(entry, _SIGKILL)
+        _signal_all(entry, signal_numbers.KILL)
         dead = exit_status.within(pidfd, _DEATH_MILLISECONDS)
     posix.close(pidfd)
     if not dead:
@@ -380,7 +379,7 @@ def _destroy(entry: store.Entry) -> None:
     """Remove what is left of a container whose process is dead, other processes of it included."""
     manager = _manager(entry)
     if manager is not None and entry.record["flags"].get("host_pid"):
-        manager.signal_all(_SIGKILL)
+        manager.signal_all(signal_numbers.KILL)
     cleanup.destroy(entry, manager)
 
 

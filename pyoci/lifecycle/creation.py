@@ -8,10 +8,9 @@ the record, and the init, which notices the end of its socket, ends by itself.
 """
 
 import posix
-import time
 
 from pyoci import userns
-from pyoci.base import files, log, spans, termination
+from pyoci.base import files, log, spans, termination, timestamps
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.host import inherited
 from pyoci.init import launch
@@ -105,7 +104,7 @@ class Creation:
             self.manager.keep_existing()
             self.init.oom = self.manager.oom
         record = store.new_record(request.id, self.bundle.path, self.bundle.rootfs, posix.getpid())
-        record["created"] = _now()
+        record["created"] = timestamps.now(9)
         record["annotations"] = self.spec.get("annotations") or {}
         record["cgroup"] = self.manager.record() if self.manager else None
         hooks = self.spec.get("hooks") or {}
@@ -370,10 +369,3 @@ def _make_fifos(directory: int, plan: "Plan") -> list[int]:
         launch.close_all(found)
         raise from_os_error("state-write", "cannot make the start fifo", error) from None
     return found
-
-
-def _now() -> str:
-    """The time as RFC 3339 with nanoseconds, in UTC."""
-    nanoseconds = time.time_ns()
-    moment = time.gmtime(nanoseconds // 1_000_000_000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", moment) + f".{nanoseconds % 1_000_000_000:09d}Z"

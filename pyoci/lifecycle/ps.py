@@ -6,12 +6,12 @@ from pyoci import cgroups
 from pyoci.base import files
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.lifecycle import store
+from pyoci.spec import defaults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _USUAL = ("-ef",)
 
 
@@ -94,7 +94,7 @@ def _host_ps(arguments: list[str]) -> str:
     import shutil
     import subprocess
 
-    program = shutil.which("ps", path=os.environ.get("PATH") or _PATH)
+    program = shutil.which("ps", path=os.environ.get("PATH") or defaults.PATH)
     if program is None:
         hint = "install ps (procps), or use --format json"
         raise OciError("ps", 'exec: "ps": executable file not found in $PATH', obj="ps", hint=hint)

@@ -1,6 +1,7 @@
 """The state document (runtime.md, State): what `state` prints and what hooks read on standard input."""
 
 from pyoci.base import jsontext
+from pyoci.spec.versions import SPECIFICATION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,7 +9,6 @@ if TYPE_CHECKING:
 
     from pyoci.lifecycle.store import Entry
 
-OCI_VERSION = "1.3.0"
 _PLACE = "\x00pid\x00"
 
 
@@ -25,7 +25,7 @@ def halves(entry: "Entry", status: str) -> tuple[bytes, bytes]:
 
 def _values(entry: "Entry", status: str, pid: int | str) -> "dict[str, Any]":
     record = entry.record
-    values: dict[str, Any] = {"ociVersion": OCI_VERSION, "id": record["id"], "status": status}
+    values: dict[str, Any] = {"ociVersion": SPECIFICATION, "id": record["id"], "status": status}
     if pid:
         values["pid"] = pid
     values["bundle"] = record["bundle"]
@@ -38,7 +38,7 @@ def full(entry: "Entry") -> "dict[str, Any]":
     record = entry.record
     status = entry.status()
     values: dict[str, Any] = {
-        "ociVersion": OCI_VERSION,
+        "ociVersion": SPECIFICATION,
         "id": entry.id,
         "pid": 0 if status in ("stopped", "creating") else record["pid"],
         "status": status,

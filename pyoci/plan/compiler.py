@@ -12,6 +12,7 @@ from pyoci.base.errors import OciError
 from pyoci.plan import devices, hooks, mounts, namespaces, process, rootfs
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
+from pyoci.spec.json_pointer import escape
 from pyoci.spec.namespaces import NEWPID, NEWUSER, is_new
 
 TYPE_CHECKING = False
@@ -69,7 +70,7 @@ def _add_sysctls(plan: Plan, sysctls: dict[str, str]) -> None:
     from pyoci.spec.linux_rules import sysctl_path  # the one that was checked
 
     for key, value in sysctls.items():
-        pointer, path = f"/linux/sysctl/{_escape(key)}", f"sys/{sysctl_path(key)}"
+        pointer, path = f"/linux/sysctl/{escape(key)}", f"sys/{sysctl_path(key)}"
         plan.add(lib.OP_PROC_WRITE, pointer, f"sysctl {key}", texts=(path, str(value)))
 
 
@@ -141,8 +142,3 @@ def _add_names(plan: Plan, spec: "dict[str, Any]") -> None:
         plan.add(
             lib.OP_DOMAINNAME, "/domainname", f"domainname {spec['domainname']}", texts=(spec["domainname"],)
         )
-
-
-def _escape(key: str) -> str:
-    """A key as a part of a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")

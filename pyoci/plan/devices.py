@@ -2,10 +2,9 @@
 
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
-from pyoci.plan import mounts
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
-from pyoci.spec import namespaces
+from pyoci.spec import defaults, mount_options, namespaces, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,15 +13,6 @@ if TYPE_CHECKING:
 _S_IFCHR, _S_IFBLK, _S_IFIFO = 0o020000, 0o060000, 0o010000
 _TYPES: dict[str, int] = {"c": _S_IFCHR, "u": _S_IFCHR, "b": _S_IFBLK, "p": _S_IFIFO}
 
-# path: major, minor; all of them character devices that everybody may read and write
-DEFAULT: dict[str, tuple[int, int]] = {
-    "/dev/null": (1, 3),
-    "/dev/zero": (1, 5),
-    "/dev/full": (1, 7),
-    "/dev/random": (1, 8),
-    "/dev/urandom": (1, 9),
-    "/dev/tty": (5, 0),
-}
 LINKS = (
     ("pts/ptmx", "/dev/ptmx"),
     ("/proc/self/fd", "/dev/fd"),
@@ -37,9 +27,9 @@ def add(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
     if _dev_is_bound(spec):
         return
     own = (spec.get("linux") or {}).get("devices") or []
-    listed = {mounts.normal(device["path"]) for device in own}
+    listed = {paths.without_dots(device["path"]) for device in own}
     nodes = not (facts.nested or namespaces.has(spec, "user"))
-    for path, (major, minor) in DEFAULT.items():
+    for path, (major, minor) in defaults.DEVICES.items():
         if path not in listed:
             _add(plan, nodes, path, _S_IFCHR | 0o666, _number(major, minor), 0, 0, "")
     for index, device in enumerate(own):
@@ -51,12 +41,10 @@ def add(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
 
 
 def _dev_is_bound(spec: "dict[str, Any]") -> bool:
-    for mount in spec.get("mounts") or ():
-        if mounts.normal(mount["destination"]) == "/dev":
-            words = mount.get("options") or ()
-            if mount.get("type") == "bind" or "bind" in words or "rbind" in words:
-                return True
-    return False
+    return any(
+        paths.without_dots(mount["destination"]) == "/dev" and mount_options.is_bind(mount)
+        for mount in spec.get("mounts") or ()
+    )
 
 
 def _number(major: int, minor: int) -> int:
@@ -77,7 +65,7 @@ def _add_listed(plan: Plan, nodes: bool, device: "dict[str, Any]", pointer: str)
     permissions = 0o666 if mode is None else mode & 0o7777
     number = 0 if kind == "p" else _number(device.get("major", 0), device.get("minor", 0))
     uid, gid = device.get("uid") or 0, device.get("gid") or 0
-    path = mounts.normal(device["path"])  # a slash at the end would ask for a directory
+    path = paths.without_dots(device["path"])  # a slash at the end would ask for a directory
     _add(plan, nodes, path, _TYPES[kind] | permissions, number, uid, gid, pointer)
 
 

@@ -1,5 +1,7 @@
 """What the compiler has to know of the host: gathered before, so that compiling itself looks at nothing."""
 
+from pyoci.spec import capabilities
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -28,7 +30,7 @@ class Facts:
         self.rootfs = rootfs
         self.id = id
         self.open_sources = False
-        self.capabilities = (1 << 41) - 1
+        self.capabilities = capabilities.ALL
         self.cgroup: dict[str, Any] | None = None
         self.cgroup_fds = 0
         self.wait_start = True

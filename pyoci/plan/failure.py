@@ -3,6 +3,7 @@
 import errno
 
 from pyoci._shim import lib
+from pyoci.base import signal_numbers, wait_status
 from pyoci.base.errors import OciError, errno_text
 from pyoci.plan import hints
 
@@ -15,8 +16,8 @@ _STAGES = {
     "exec": "before its program ran",
 }
 
-_SIGKILL, _SIGSYS = 9, 31
-_TRAPS = (4, 5)  # SIGILL, SIGTRAP: how the init ends where the filter denies exit_group(2) too
+# how the init ends where the filter denies exit_group(2) too
+_TRAPS = (signal_numbers.ILL, signal_numbers.TRAP)
 
 _CODES: dict[str, str] = {
     "OP_UNSHARE": "namespace",
@@ -163,10 +164,10 @@ def died(
             "init-died", f"the container's init ended {when}", hint="the kernel's log may say why"
         )
     signal = status & 0x7F
-    if signal == _SIGKILL and memory[0] > 0:
+    if signal == signal_numbers.KILL and memory[0] > 0:
         return _out_of_memory(when, *memory[1:])
-    if signal in (_SIGSYS, *_TRAPS):
-        did = "killed" if signal == _SIGSYS else "denied everything, even its end, to"
+    if signal in (signal_numbers.SYS, *_TRAPS):
+        did = "killed" if signal == signal_numbers.SYS else "denied everything, even its end, to"
         return OciError(
             "seccomp",
             f"the seccomp filter {did} the container's init {when}",
@@ -174,10 +175,10 @@ def died(
             op="exec",
             hint=denied or "the profile forbids a system call that starting a program needs, such as execve",
         )
-    if signal == _SIGKILL:
+    if signal == signal_numbers.KILL:
         hint = "somebody killed it, or the host ran out of memory: the kernel's log says so then"
         return OciError("init-died", f"the container's init was killed {when}", hint=hint)
-    how = f"killed by signal {signal}" if signal else f"exit status {status >> 8}"
+    how = wait_status.in_words(status)
     return OciError(
         "init-died", f"the container's init ended {when}: {how}", hint="the kernel's log may say why"
     )

@@ -5,7 +5,7 @@ from pyoci.base.errors import OciError
 from pyoci.plan import cgroupfs
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
-from pyoci.spec import mount_options
+from pyoci.spec import mount_options, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def kept(spec: "dict[str, Any]") -> Kept:
     """
     found: Kept = {}
     for index, mount in enumerate(spec.get("mounts") or ()):
-        place, words = normal(mount["destination"]), mount.get("options") or ()
-        found = {where: what for where, what in found.items() if not is_within(where, place)}
+        place, words = paths.without_dots(mount["destination"]), mount.get("options") or ()
+        found = {where: what for where, what in found.items() if not paths.is_within(where, place)}
         if ".." in place:
             found.clear()  # who knows what it covers
         register = _KERNEL_TYPES.get(mount.get("type") or "", 0)
@@ -46,16 +46,6 @@ def kept(spec: "dict[str, Any]") -> Kept:
             found = {where: what for where, what in found.items() if what[1] != register}
             found[place] = (index, register)
     return found
-
-
-def normal(path: str) -> str:
-    """A path without doubled and trailing slashes, and without "." components."""
-    return "/" + "/".join([part for part in path.split("/") if part not in ("", ".")])
-
-
-def is_within(path: str, place: str) -> bool:
-    """Whether a normal path is another one, or below it."""
-    return path == place or path.startswith(place.rstrip("/") + "/")
 
 
 def _add_mount(

@@ -10,16 +10,14 @@ from pyoci.base.errors import OciError
 from pyoci.plan import hooks
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
-from pyoci.spec import capabilities
+from pyoci.spec import capabilities, defaults
 from pyoci.spec.rlimits import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_CAP_SYS_ADMIN = 1 << 21
-_ALL = (1 << 64) - 1
+_CAP_SYS_ADMIN = capabilities.mask(["CAP_SYS_ADMIN"])[0]
 
 _POLICIES: dict[str, int] = {
     "SCHED_OTHER": 0,
@@ -141,7 +139,7 @@ class Privileges:
         self.warnings: list[str] = []
         sets = process.get("capabilities") or {}
         masks = {}
-        for name in ("bounding", "effective", "permitted", "inheritable", "ambient"):
+        for name in capabilities.SETS:
             mask, unknown = capabilities.mask(sets.get(name) or [])
             missing = mask & ~available
             if unknown:
@@ -280,7 +278,7 @@ def _environment(process: "dict[str, Any]", facts: Facts) -> list[str]:
 
 def _add_lookup(plan: Plan, process: "dict[str, Any]", args: list[str], environment: list[str]) -> None:
     """Find the program now, while a failure is still one of create; and a home directory for who has none."""
-    path, home = _DEFAULT_PATH, False
+    path, home = defaults.PATH, False
     for entry in environment:
         if entry.startswith("PATH="):
             path = entry[5:]

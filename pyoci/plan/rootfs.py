@@ -5,7 +5,7 @@ from pyoci.base.errors import OciError
 from pyoci.plan import mounts
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
-from pyoci.spec import mount_options, namespaces
+from pyoci.spec import mount_options, namespaces, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ def add_closing(plan: Plan, spec: "dict[str, Any]", kept: mounts.Kept) -> None:
 
 def _nearest(kept: mounts.Kept, path: str) -> tuple[int, str]:
     """The register that a path is looked up from (REG_NONE: the root), and the path from there."""
-    whole = mounts.normal(path)
+    whole = paths.without_dots(path)
     for place, (_, register) in kept.items():
-        if mounts.is_within(whole, place) and ".." not in whole.split("/"):
+        if paths.is_within(whole, place) and ".." not in whole.split("/"):
             return register, whole[len(place) :]
     return lib.REG_NONE, path
 

@@ -16,7 +16,7 @@ from pyoci.plan import namespaces as namespace_ops
 from pyoci.plan.facts import Facts, filter_of
 from pyoci.plan.ops import Op, Plan
 from pyoci.spec import bundle as bundles
-from pyoci.spec import capabilities, namespaces
+from pyoci.spec import capabilities, mount_options, namespaces
 
 _REGISTERS = {
     lib.REG_ROOT: "root",
@@ -60,7 +60,7 @@ def compile_bundle(loaded: bundles.Bundle) -> dict[str, Plan]:
     facts = Facts(loaded.rootfs, os.path.basename(loaded.path) or "container")
     user = namespaces.has(loaded.spec, "user")
     facts.open_sources = user and namespaces.has(loaded.spec, "mount") and os.geteuid() == 0
-    facts.capabilities = (1 << 64) - 1 if user else capabilities.all_of_kernel()
+    facts.capabilities = capabilities.ALL if user else capabilities.all_of_kernel()
     try:
         facts.cgroup = cgroups.manager(loaded.spec, facts.id).mount_facts()
     except OciError:
@@ -107,7 +107,9 @@ def _detail(op: Op) -> str:
         words += [str(item) for item in op.texts[2]]
         words += _attributes(op.numbers[0])
     elif op.code == lib.OP_MOUNT_ATTR:
-        words += _attributes(op.numbers[0]) + [f"not {word}" for word in _attributes(op.numbers[1] & ~0x70)]
+        words += _attributes(op.numbers[0]) + [
+            f"not {word}" for word in _attributes(op.numbers[1] & ~mount_options.ATIME_MASK)
+        ]
         words += _propagation(op.numbers[2])
     elif op.code in (lib.OP_BOUNDING, lib.OP_CAPABILITIES):
         words.append(_capabilities(op))
@@ -121,14 +123,11 @@ def _detail(op: Op) -> str:
 
 
 def _attributes(bits: int) -> list[str]:
-    names = {0x1: "ro", 0x2: "nosuid", 0x4: "nodev", 0x8: "noexec", 0x10: "noatime", 0x20: "strictatime"}
-    names |= {0x80: "nodiratime", 0x200000: "nosymfollow"}
-    return [word for bit, word in names.items() if bits & bit]
+    return [word for word, (added, _) in mount_options.ATTRIBUTES.items() if bits & added]
 
 
 def _propagation(bits: int) -> list[str]:
-    names = {1 << 17: "unbindable", 1 << 18: "private", 1 << 19: "slave", 1 << 20: "shared"}
-    return [word for bit, word in names.items() if bits & bit]
+    return [word for word, flag in mount_options.PROPAGATION.items() if bits == flag]
 
 
 def _capabilities(op: Op) -> str:

@@ -47,6 +47,10 @@ NAMES = (
     "CAP_CHECKPOINT_RESTORE",
 )
 
+# the sets of process.capabilities
+SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
+ALL = (1 << 64) - 1  # whatever a kernel has: what a process holds in a user namespace of its own
+
 
 def mask(wanted: list[str]) -> tuple[int, list[str]]:
     """The bits of these names, and the names that mean nothing here, each once and in their order."""

@@ -5,8 +5,9 @@ path; what is legal but doubtful is in `pyoci.validate.warnings`.
 """
 
 from pyoci.spec import linux_rules, process_rules, resource_rules
-from pyoci.spec.problem import Enough, Problem, Report, step
-from pyoci.spec.versions import semver_major
+from pyoci.spec.json_pointer import escape
+from pyoci.spec.problem import Enough, Problem, Report
+from pyoci.spec.versions import SPECIFICATION, semver_major
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,8 +84,6 @@ def _spec(spec: "dict[str, Any]", systemd: bool, rootless: bool, report: Report)
 
 
 def _version(version: str, report: Report) -> None:
-    if version in {"1.0.0", "1.0.1", "1.0.2", "1.0.2-dev", "1.1.0", "1.2.0", "1.2.1", "1.3.0"}:
-        return
     major = semver_major(version)
     if major < 0:
         meant = next((text for text in _versions(version) if semver_major(text) >= 0), "")
@@ -92,7 +91,7 @@ def _version(version: str, report: Report) -> None:
             "version-format",
             "/ociVersion",
             f'"{version}" is not a version',
-            expected="SemVer, such as 1.3.0",
+            expected=f"SemVer, such as {SPECIFICATION}",
             hint=f'write "{meant}"' if meant else "",
         )
     elif major > 1:
@@ -101,7 +100,7 @@ def _version(version: str, report: Report) -> None:
             "/ociVersion",
             f"version {version} of the specification is not known",
             expected="1.x.y",
-            hint="this runtime implements version 1.3.0",
+            hint=f"this runtime implements version {SPECIFICATION}",
         )
 
 
@@ -152,7 +151,7 @@ def _annotations(annotations: dict[str, str], systemd: bool, report: Report) -> 
             if len(field) < 3 or not (field.isascii() and field.isalpha()):
                 report(
                     "systemd-property",
-                    f"/annotations/{step(name)}",
+                    f"/annotations/{escape(name)}",
                     f'"{field}" cannot be the name of a systemd property',
                     expected="three or more letters",
                 )

@@ -3,7 +3,9 @@
 import posix
 
 from pyoci.base.numbers import decimal
-from pyoci.spec.problem import Report, step
+from pyoci.spec.json_pointer import escape
+from pyoci.spec.paths import components
+from pyoci.spec.problem import Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -180,7 +182,7 @@ def _time_offsets(offsets: "dict[str, Any]", namespaces: dict[str, str], report:
         if clock not in ("boottime", "monotonic"):
             report(
                 "time-clock",
-                f"/linux/timeOffsets/{step(clock)}",
+                f"/linux/timeOffsets/{escape(clock)}",
                 f'no clock "{clock}"',
                 expected="boottime, monotonic",
             )
@@ -233,9 +235,9 @@ def _sysctls(sysctls: dict[str, str], namespaces: dict[str, str], report: Report
     for name in sysctls:
         wrong = _sysctl(dotted(name), namespaces)
         if wrong:
-            report("sysctl-namespace", f"/linux/sysctl/{step(name)}", f'sysctl "{name}" {wrong}')
+            report("sysctl-namespace", f"/linux/sysctl/{escape(name)}", f'sysctl "{name}" {wrong}')
         elif "\0" in name + sysctls[name] or not {"", "/", "//"}.isdisjoint(dotted(name).split(".")):
-            report("sysctl-name", f"/linux/sysctl/{step(name)}", f'"{name}" is not the name of a sysctl')
+            report("sysctl-name", f"/linux/sysctl/{escape(name)}", f'"{name}" is not the name of a sysctl')
 
 
 def _sysctl(name: str, namespaces: dict[str, str]) -> str:
@@ -305,14 +307,14 @@ def _net_devices(devices: "dict[str, Any]", namespaces: dict[str, str], report: 
             if not is_interface_name(text):
                 report(
                     "net-device-name",
-                    f"/linux/netDevices/{step(name)}{at}",
+                    f"/linux/netDevices/{escape(name)}{at}",
                     f'"{text}" cannot name a network device',
                 )
                 break
         if inside in taken and "%d" not in inside:
             report(
                 "net-device-twice",
-                f"/linux/netDevices/{step(name)}",
+                f"/linux/netDevices/{escape(name)}",
                 f'{taken[inside]} and {name} would both be "{inside}" in the container',
             )
         taken[inside] = name
@@ -325,21 +327,10 @@ def is_interface_name(name: str) -> bool:
     return not any(char in "/:\0" or char.isspace() for char in name)
 
 
-def clean_path(path: str) -> str:
-    """A path made absolute, without "." and ".." steps, as the container's root makes it."""
-    steps: list[str] = []
-    for name in path.split("/"):
-        if name == "..":
-            del steps[-1:]
-        elif name and name != ".":
-            steps.append(name)
-    return "/" + "/".join(steps)
-
-
 def _cgroups_path(path: str, systemd: bool, report: Report) -> None:
     if "\n" in path or "\0" in path:
         report("cgroup-path", "/linux/cgroupsPath", "linux.cgroupsPath holds a line break or a NUL byte")
-    elif not systemd and clean_path(path) == "/":
+    elif not systemd and not components(path):
         report(
             "cgroup-path",
             "/linux/cgroupsPath",

@@ -2,6 +2,10 @@
 
 from pyoci.base.errors import OciError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 MS_BIND, MS_REC = 0x1000, 0x4000
 MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 17, 1 << 18, 1 << 19, 1 << 20
 
@@ -47,6 +51,28 @@ FILESYSTEM_FLAGS = ("sync", "async", "dirsync", "mand", "nomand", "lazytime", "n
 OLD_FLAGS: dict[str, int] = {"silent": 1 << 15, "loud": 0, "iversion": 1 << 23, "noiversion": 0}
 _FILESYSTEM_BITS: dict[str, int] = {"sync": 1 << 4, "mand": 1 << 6, "dirsync": 1 << 7, "lazytime": 1 << 25}
 _FSCONFIG_VALUE_LIMIT = 255
+
+# what says how a mount is made, and not what it is like
+KINDS = ("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap")
+NOTHING = ("", "defaults")
+FSTAB = ("nofail", "auto", "noauto", "user", "nouser", "_netdev")  # they mean something in fstab(5) alone
+
+# all words that do not belong to a single type of file system
+KNOWN = (
+    *ATTRIBUTES,
+    *["r" + word for word in ATTRIBUTES],
+    *PROPAGATION,
+    *FILESYSTEM_FLAGS,
+    *OLD_FLAGS,
+    *KINDS,
+    *NOTHING,
+)
+
+
+def is_bind(mount: "dict[str, Any]") -> bool:
+    """Whether a mount makes something of the host appear in the container."""
+    options = mount.get("options") or ()
+    return "bind" in options or "rbind" in options or mount.get("type") == "bind"
 
 
 class Options:

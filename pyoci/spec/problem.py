@@ -56,8 +56,3 @@ class Report:
         """The rule for all texts that become C strings."""
         if "\0" in "".join(texts):
             self("nul-byte", pointer, "there is a NUL byte in a text for the kernel", hint="remove \\u0000")
-
-
-def step(name: str) -> str:
-    """A member's name as one step of a JSON pointer."""
-    return name.replace("~", "~0").replace("/", "~1")

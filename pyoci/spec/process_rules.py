@@ -1,13 +1,15 @@
 """Rules on the process, and on the mounts."""
 
+from pyoci.base.suggest import closest
 from pyoci.spec import rlimits as rlimit
-from pyoci.spec.linux_rules import NO_ID, clean_path, mappings
+from pyoci.spec.linux_rules import NO_ID, mappings
+from pyoci.spec.mount_options import is_bind
+from pyoci.spec.paths import clean
 from pyoci.spec.problem import Report
 from pyoci.spec.resource_rules import is_cpu_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from typing import Any
 
 # lxcfs and the like put files over these; anything else inside /proc would feed the container false facts
@@ -79,11 +81,12 @@ def _rlimits(rlimits: "list[dict[str, Any]]", at: str, report: Report) -> None:
             report("rlimit-twice", f"{at}/{index}/type", f"{kind} is set a second time")
         seen.add(kind)
         if kind not in rlimit.NUMBERS:
+            near = closest(kind, rlimit.NUMBERS)
             report(
                 "rlimit-unknown",
                 f"{at}/{index}/type",
                 f"Linux has no resource limit {kind}",
-                hint=_near(kind, rlimit.NUMBERS),
+                hint=f'did you mean "{near}"?' if near else "",
             )
         if limit["soft"] > limit["hard"]:
             report(
@@ -136,22 +139,6 @@ def _user(user: "dict[str, Any]", at: str, report: Report) -> None:
         )
 
 
-def _near(word: str, words: "Collection[str]") -> str:
-    """A "did you mean" hint, made in full Python only."""
-    try:
-        from difflib import get_close_matches
-    except ImportError:
-        return ""
-    found = get_close_matches(word, sorted(words), 1)
-    return f'did you mean "{found[0]}"?' if found else ""
-
-
-def is_bind(mount: "dict[str, Any]") -> bool:
-    """Whether a mount makes something of the host appear in the container."""
-    options = mount.get("options", ())
-    return "bind" in options or "rbind" in options or mount.get("type") == "bind"
-
-
 def mounts(mounts: "list[dict[str, Any]]", namespaces: dict[str, str], report: Report) -> None:
     """The list of mounts."""
     for index, mount in enumerate(mounts):
@@ -160,7 +147,7 @@ def mounts(mounts: "list[dict[str, Any]]", namespaces: dict[str, str], report: R
             report("mount-destination", f"/mounts/{index}/destination", "the destination is empty")
         options = mount.get("options", ())
         source, kind = mount.get("source", ""), mount.get("type", "")
-        if "bind" in options or "rbind" in options or kind == "bind":
+        if is_bind(mount):
             if not source:
                 report("mount-source", f"/mounts/{index}", f"the bind mount on {destination} has no source")
         elif not kind and "remount" not in options:
@@ -179,7 +166,7 @@ def mounts(mounts: "list[dict[str, Any]]", namespaces: dict[str, str], report: R
 
 
 def _inside_proc(destination: str, index: int, report: Report) -> None:
-    path = clean_path(destination)
+    path = clean(destination)
     if path.startswith("/proc/") and path not in PROC_FILES:
         report(
             "mount-inside-proc",

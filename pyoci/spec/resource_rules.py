@@ -1,7 +1,8 @@
 """Rules on what the kernel is told to limit: cgroup resources, seccomp, memory policy, resctrl."""
 
 from pyoci.base.numbers import decimal
-from pyoci.spec.problem import Report, step
+from pyoci.spec.json_pointer import escape
+from pyoci.spec.problem import Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,10 +36,12 @@ def resources(resources: "dict[str, Any]", at: str, report: Report) -> None:
         _device_rules(resources["devices"], f"{at}/devices", report)
     for name in resources.get("unified", ()):
         if not name or "/" in name or "\0" in name or name in (".", ".."):
-            report("unified-name", f"{at}/unified/{step(name)}", f'"{name}" is not the name of a cgroup file')
+            report(
+                "unified-name", f"{at}/unified/{escape(name)}", f'"{name}" is not the name of a cgroup file'
+            )
     for name, limits in resources.get("rdma", {}).items():
         if "hcaHandles" not in limits and "hcaObjects" not in limits:
-            report("rdma-empty", f"{at}/rdma/{step(name)}", "neither hcaHandles nor hcaObjects is given")
+            report("rdma-empty", f"{at}/rdma/{escape(name)}", "neither hcaHandles nor hcaObjects is given")
 
 
 def _memory(memory: "dict[str, Any]", at: str, report: Report) -> None:

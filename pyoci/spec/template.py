@@ -4,6 +4,8 @@ import json
 import os
 from typing import Any
 
+from pyoci.spec import defaults
+
 # crun before 1.19 refuses everything from 1.2 on; nothing here needs more than 1.0.
 _VERSION = "1.0.2"
 _CAPABILITIES = ("CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE")
@@ -53,7 +55,7 @@ def _process() -> dict[str, Any]:
         "terminal": True,
         "user": {"uid": 0, "gid": 0},
         "args": ["sh"],
-        "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"],
+        "env": [f"PATH={defaults.PATH}", "TERM=xterm"],
         "cwd": "/",
         "capabilities": {name: list(_CAPABILITIES) for name in ("bounding", "effective", "permitted")},
         "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],

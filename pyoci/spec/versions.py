@@ -1,5 +1,7 @@
 """Version numbers (SemVer 2.0.0), as ociVersion has them."""
 
+SPECIFICATION = "1.3.0"  # the version of the specification that this runtime implements
+
 
 def semver_major(version: str) -> int:
     """The major number of a SemVer 2.0.0 version, or -1 when it is none."""

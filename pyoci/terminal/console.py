@@ -4,6 +4,7 @@ import posix
 import select
 
 from pyoci._shim import lib
+from pyoci.base import wait_status
 from pyoci.base.errors import OciError
 from pyoci.host.signals import Signals, poll
 
@@ -66,7 +67,7 @@ def foreground(pid: int, pidfd: int, master: int | None = None, *, signals: Sign
             proxy.close()
         if mine:
             mine.restore()
-    return 128 + posix.WTERMSIG(status) if posix.WIFSIGNALED(status) else posix.WEXITSTATUS(status)
+    return wait_status.for_exit(status)
 
 
 def _watch(pid: int, pidfd: int, signals: Signals, proxy: "Proxy | None") -> int:

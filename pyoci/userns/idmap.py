@@ -3,7 +3,7 @@
 import errno
 import posix
 
-from pyoci.base import files
+from pyoci.base import files, wait_status
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.host import programs
 
@@ -153,7 +153,7 @@ def _write_by_tool(pid: int, kind: Kind, maps: "list[dict[str, Any]]") -> None:
         raise from_os_error("idmap", f"{path} cannot be started", error, pointer=pointer, obj=path) from None
     if status == 0:
         return
-    said = "no end within a minute" if status == programs.TIMED_OUT else programs.describe(status)
+    said = "no end within a minute" if status == programs.TIMED_OUT else wait_status.in_words(status)
     shown = programs.one_line(output)
     message = f"the {kind.name} map ({_text(maps)}) cannot be written: {kind.tool}: {shown or said}"
     raise OciError("idmap", message, pointer=pointer, obj=path, hint=_tool_hint(kind, maps, path))

@@ -6,9 +6,9 @@ from typing import Any
 
 from pyoci._shim import lib
 from pyoci.spec.check import HOOKS
+from pyoci.spec.mount_options import is_bind
 from pyoci.spec.namespaces import FLAGS
 from pyoci.spec.problem import Problem, Report
-from pyoci.spec.process_rules import is_bind
 
 
 def surroundings(spec: dict[str, Any], bundle: str) -> list[Problem]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyoci._generated_schemas import DEVIATIONS, SCHEMAS
-from pyoci.spec.problem import step
+from pyoci.spec.json_pointer import escape
 
 PROSE = {"description", "title"}
 NAMES = {"properties", "patternProperties", "definitions"}  # below these, a key is somebody's name
@@ -39,7 +39,7 @@ def differences(
             if key in PROSE and not named:
                 continue
             below = key in NAMES and not named
-            yield from differences(upstream.get(key), here.get(key), file, f"{pointer}/{step(key)}", below)
+            yield from differences(upstream.get(key), here.get(key), file, f"{pointer}/{escape(key)}", below)
     elif (
         isinstance(upstream, list)
         and isinstance(here, list)

@@ -4,7 +4,7 @@ from typing import Any
 
 from pyoci.spec.check import HOOKS
 from pyoci.spec.problem import Problem, Report
-from pyoci.spec.versions import semver_major
+from pyoci.spec.versions import SPECIFICATION, semver_major
 
 
 def state_problems(state: dict[str, Any]) -> list[Problem]:
@@ -42,4 +42,6 @@ def features_problems(features: dict[str, Any]) -> list[Problem]:
 
 def _version(version: str, at: str, report: Report) -> None:
     if semver_major(version) < 0:
-        report("version-format", at, f'"{version}" is not a version', expected="SemVer, such as 1.3.0")
+        report(
+            "version-format", at, f'"{version}" is not a version', expected=f"SemVer, such as {SPECIFICATION}"
+        )

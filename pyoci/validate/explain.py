@@ -9,7 +9,9 @@ from pyoci.base import jsontext
 from pyoci.base.errors import OciError
 from pyoci.spec import check
 from pyoci.spec.fast import drop_nulls
+from pyoci.spec.json_pointer import join
 from pyoci.spec.problem import Problem
+from pyoci.spec.versions import SPECIFICATION
 from pyoci.validate import documents, positions, repair, schema
 
 SEVERITIES = ("error", "warning", "advice")
@@ -131,7 +133,7 @@ def _repaired(
     drop_nulls(whole)
     if not isinstance(whole, dict):
         return None
-    required = {"ociVersion": "1.3.0"} if kind == "config" else {}
+    required = {"ociVersion": SPECIFICATION} if kind == "config" else {}
     paths: set[repair.Path] = set()
     while True:
         for problem in broken:
@@ -182,7 +184,7 @@ def _nulls(value: Any) -> list[Problem]:
         at, node = waiting.pop()
         if isinstance(node, dict):
             for key, item in node.items():
-                below = at + positions.pointer([key])
+                below = at + join([key])
                 if item is None:
                     problem = Problem(
                         "null-member", below, "null counts as absent", "", "leave it out", "warning"

@@ -3,10 +3,11 @@
 import json
 import re
 import shlex
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
+from pyoci.base.suggest import closest
+from pyoci.spec.versions import SPECIFICATION
 from pyoci.validate.json_errors import mode
 
 NO_LIMIT = (1 << 64) - 1  # RLIM_INFINITY
@@ -161,7 +162,7 @@ def _integer(at: str, value: Any) -> str:
 
 def _text(at: str, value: Any) -> str:
     if at == "/ociVersion":
-        return 'write "1.3.0"'
+        return f'write "{SPECIFICATION}"'
     if isinstance(value, list) and at.endswith(("/cpus", "/mems", "/nodes")):
         return _written(",".join(map(str, value)))
     if isinstance(value, (bool, int, float)):
@@ -180,10 +181,5 @@ def word(value: str, words: tuple[str, ...]) -> str:
 @cache
 def near(value: str, words: tuple[str, ...]) -> str:
     """A "did you mean" hint, or ""."""
-    if len(value) > _LONGEST:
-        return ""
-    same = [other for other in words if other.lower() == value.lower()]
-    longer = [other for other in words if len(value) > 3 and other.lower().startswith(value.lower())]
-    close = get_close_matches(value, words, 1, 0.75) if len(value) > 2 else []
-    found = same or longer or close
-    return f'did you mean "{found[0]}"?' if found else ""
+    found = closest(value, words)
+    return f'did you mean "{found}"?' if found else ""

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from pyoci.spec import LARGEST
-from pyoci.spec.problem import Problem, step
+from pyoci.spec.json_pointer import join
+from pyoci.spec.problem import Problem
 from pyoci.validate import json_errors
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -210,7 +211,7 @@ def faults(text: str) -> tuple[list[tuple[Problem, int]], int, int]:
     def twice(path: list[str | int], offset: int) -> None:
         message = f'the name "{path[-1]}" comes twice in its object'
         hint = "readers do not agree on which one counts"
-        found.append((Problem("json-duplicate", pointer(path), message, hint=hint), offset))
+        found.append((Problem("json-duplicate", join(path), message, hint=hint), offset))
 
     reader = Reader(text, lambda path, key, value: None, twice)
     try:
@@ -231,7 +232,7 @@ def places(text: str, pointers: Iterable[str]) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
 
     def visit(path: list[str | int], key: int, value: int) -> None:
-        name = pointer(path)
+        name = join(path)
         if name in wanted:
             found[name] = (key, value)
 
@@ -240,8 +241,3 @@ def places(text: str, pointers: Iterable[str]) -> dict[str, tuple[int, int]]:
     except Broken:
         pass
     return found
-
-
-def pointer(path: Iterable[str | int]) -> str:
-    """The JSON pointer made of keys and indexes."""
-    return "".join(f"/{step(str(part))}" for part in path)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pyoci.validate.positions import pointer
+from pyoci.spec.json_pointer import join, split
 
 Path = tuple[str | int, ...]
 
@@ -11,8 +11,7 @@ Path = tuple[str | int, ...]
 def resolve(value: Any, at: str) -> Path | None:
     """The keys and indexes of a JSON pointer as far as they exist; None for the whole document."""
     path: list[str | int] = []
-    for part in at.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
+    for name in split(at):
         if isinstance(value, dict) and name in value:
             path.append(name)
         elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
@@ -38,7 +37,7 @@ def remove(value: Any, paths: set[Path]) -> Callable[[str], str]:
             holder = holder[key]
         del holder[path[-1]]
         if isinstance(path[-1], int):
-            gone.setdefault(pointer(path[:-1]), []).insert(0, path[-1])
+            gone.setdefault(join(path[:-1]), []).insert(0, path[-1])
     return lambda at: _original(at, gone)
 
 
@@ -64,8 +63,8 @@ class Places:
     """Some places of a document, to ask about pointers."""
 
     def __init__(self, paths: set[Path]) -> None:
-        self.inside = {pointer(path) for path in paths}
-        self.around = {pointer(path[:length]) for path in paths for length in range(len(path))}
+        self.inside = {join(path) for path in paths}
+        self.around = {join(path[:length]) for path in paths for length in range(len(path))}
 
     def touch(self, at: str) -> bool:
         """Whether a pointer leads to or into one of the places, or to something that holds one."""

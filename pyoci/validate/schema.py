@@ -8,10 +8,11 @@ from typing import Any
 import jsonschema
 
 from pyoci._generated_schemas import SCHEMAS
-from pyoci.spec.problem import Problem, step
+from pyoci.spec.json_pointer import escape, join
+from pyoci.spec.problem import Problem
 from pyoci.spec.rlimits import NUMBERS
+from pyoci.spec.versions import SPECIFICATION
 from pyoci.validate import hints
-from pyoci.validate.positions import pointer
 
 Schema = dict[str, Any]
 KINDS = {
@@ -111,7 +112,7 @@ def _leaves(errors: Any) -> Iterator[Any]:
 
 
 def _problems(error: Any) -> Iterator[Problem]:
-    at, value, wanted = pointer(error.absolute_path), error.instance, error.validator_value
+    at, value, wanted = join(error.absolute_path), error.instance, error.validator_value
     match error.validator:
         case "type":
             yield Problem(
@@ -126,7 +127,7 @@ def _problems(error: Any) -> Iterator[Problem]:
                 if name not in value:
                     hint = _foreign(value) if name == "ociVersion" else hints.example(at)
                     message = f'"{name}" is missing'
-                    yield Problem("schema-required", f"{at}/{step(name)}", message, hint=hint)
+                    yield Problem("schema-required", f"{at}/{escape(name)}", message, hint=hint)
         case "enum":
             hint = hints.word(value, tuple(wanted)) if isinstance(value, str) else ""
             yield Problem(
@@ -152,7 +153,7 @@ def _foreign(value: dict[str, Any]) -> str:
         return (
             "this looks like the configuration of an image; a container's is made from it, see `pyoci spec`"
         )
-    return 'write "ociVersion": "1.3.0"'
+    return f'write "ociVersion": "{SPECIFICATION}"'
 
 
 def _repeat(value: str, pattern: str) -> str:
@@ -198,17 +199,17 @@ def _unknown(value: Any, schema: Schema, at: str, found: list[Problem]) -> None:
         free = any("additionalProperties" in part or "patternProperties" in part for part in parts)
         for name, item in value.items():
             if name in known:
-                _unknown(item, known[name], f"{at}/{step(name)}", found)
+                _unknown(item, known[name], f"{at}/{escape(name)}", found)
             elif known and not free:
                 hint = _member(name, item, tuple(known))
                 found.append(
                     Problem(
-                        "property-unknown", f"{at}/{step(name)}", f'"{name}" is not known here', hint=hint
+                        "property-unknown", f"{at}/{escape(name)}", f'"{name}" is not known here', hint=hint
                     )
                 )
             for part in parts:
                 if "additionalProperties" in part:
-                    _unknown(item, part["additionalProperties"], f"{at}/{step(name)}", found)
+                    _unknown(item, part["additionalProperties"], f"{at}/{escape(name)}", found)
 
 
 def _member(name: str, value: Any, known: tuple[str, ...]) -> str:

@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from pyoci.spec.linux_rules import clean_path, dotted
+from pyoci.spec import capabilities
+from pyoci.spec.linux_rules import dotted
+from pyoci.spec.mount_options import is_bind
+from pyoci.spec.paths import clean, is_within
 from pyoci.spec.problem import Problem, Report
-from pyoci.spec.process_rules import is_bind
 
 POWERFUL = {
     "CAP_SYS_ADMIN": "mounts, namespaces, quotas and much more: close to being root on the host",
@@ -94,7 +96,7 @@ def _process(process: dict[str, Any], namespaces: dict[str, str], report: Report
         text = "set-user-ID programs in the container can raise its privileges"
         report("new-privileges", "/process/noNewPrivileges", text, hint="set it to true")
     granted: dict[str, str] = {}
-    for kind in ("bounding", "effective", "inheritable", "permitted", "ambient"):
+    for kind in capabilities.SETS:
         for index, name in enumerate(process.get("capabilities", {}).get(kind, [])):
             granted.setdefault(name, f"/process/capabilities/{kind}/{index}")
     for name, at in granted.items():
@@ -175,9 +177,9 @@ def _seccomp(linux: dict[str, Any], report: Report) -> None:
 
 
 def _hidden(spec: dict[str, Any], linux: dict[str, Any], report: Report) -> None:
-    kinds = {clean_path(mount["destination"]): mount for mount in spec.get("mounts", [])}
-    masked = [clean_path(path) for path in linux.get("maskedPaths", [])]
-    fixed = masked + [clean_path(path) for path in linux.get("readonlyPaths", [])]
+    kinds = {clean(mount["destination"]): mount for mount in spec.get("mounts", [])}
+    masked = [clean(path) for path in linux.get("maskedPaths", [])]
+    fixed = masked + [clean(path) for path in linux.get("readonlyPaths", [])]
     for wanted, have, name, code, verb in (
         (MASKED, masked, "maskedPaths", "path-not-masked", "can be read"),
         (READ_ONLY, fixed, "readonlyPaths", "path-writable", "can be written"),
@@ -186,7 +188,7 @@ def _hidden(spec: dict[str, Any], linux: dict[str, Any], report: Report) -> None
             top = "/" + path.split("/")[1]
             if top not in kinds or "ro" in kinds[top].get("options", []) and code == "path-writable":
                 continue
-            if not any(path == other or path.startswith(other.rstrip("/") + "/") for other in have):
+            if not any(is_within(path, other) for other in have):
                 report(code, f"/linux/{name}", f"{path} {verb}: {reason}", hint=f"add it to linux.{name}")
 
 
@@ -209,7 +211,7 @@ def _mount(mount: dict[str, Any], at: str, namespaces: dict[str, str], report: R
             text = "mounts made in the container below it appear on the host"
             report("mount-shared", f"{at}/options/{index}", text, hint="use rslave or rprivate")
     if is_bind(mount):
-        _bind(clean_path(mount.get("source", "")), writable, at, report)
+        _bind(clean(mount.get("source", "")), writable, at, report)
     elif kind == "tmpfs" and not {"nosuid", "nodev"} <= set(options):
         text = f"{mount['destination']} takes set-user-ID programs or device nodes"
         report("mount-open", at, text, hint='add "nosuid" and "nodev" to its options')

@@ -2,32 +2,13 @@
 
 from typing import Any
 
+from pyoci.spec import capabilities, mount_options
+from pyoci.spec.mount_options import is_bind
 from pyoci.spec.problem import Problem, Report
-from pyoci.spec.process_rules import is_bind
 from pyoci.spec.resource_rules import UNSET
 from pyoci.spec.versions import semver_major
 from pyoci.validate.hints import SYNONYMS, near
 
-CAPABILITIES = """
-    CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE
-    NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT
-    SYS_PTRACE SYS_PACCT
-    SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL
-    SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
-"""
-KNOWN_CAPABILITIES = tuple("CAP_" + name for name in CAPABILITIES.split())
-RECURSIVE = (
-    "ro rw suid nosuid dev nodev exec noexec atime noatime relatime norelatime strictatime nostrictatime "
-)
-RECURSIVE += "diratime nodiratime symfollow nosymfollow"
-MOUNT_OPTIONS = {
-    *RECURSIVE.split(),
-    *("r" + name for name in RECURSIVE.split()),
-    *"async sync dirsync defaults mand nomand remount iversion noiversion lazytime nolazytime".split(),
-    *"silent loud".split(),
-    *"bind rbind private rprivate shared rshared slave rslave unbindable runbindable".split(),
-    *"tmpcopyup idmap ridmap copy-symlink src-nofollow dest-nofollow".split(),
-}
 OTHER_PLATFORMS = ("windows", "solaris", "vm", "zos", "freebsd")
 
 
@@ -98,16 +79,16 @@ def _process(process: dict[str, Any], report: Report) -> None:
 
 
 def _capabilities(sets: dict[str, list[str]], at: str, report: Report) -> None:
-    for kind in ("bounding", "effective", "inheritable", "permitted", "ambient"):
+    for kind in capabilities.SETS:
         for index, name in enumerate(sets.get(kind, [])):
-            if name not in KNOWN_CAPABILITIES:
+            if name not in capabilities.NAMES:
                 report(
                     "capability-unknown",
                     f"{at}/{kind}/{index}",
                     f'unknown capability "{name}" is left out',
                     hint=near(
                         name.upper() if name.upper().startswith("CAP_") else f"CAP_{name.upper()}",
-                        KNOWN_CAPABILITIES,
+                        capabilities.NAMES,
                     ),
                 )
     permitted = set(sets.get("permitted", []))
@@ -136,7 +117,7 @@ def _mount(mount: dict[str, Any], at: str, report: Report) -> None:
         )
     for index, option in enumerate(options):
         name = option.partition("=")[0]
-        if name in MOUNT_OPTIONS or not name:
+        if name in mount_options.KNOWN or not name:
             continue
         hint = _option(name)
         if is_bind(mount):
@@ -158,7 +139,7 @@ def _option(name: str) -> str:
     if name.lower() == "z":
         return "only engines relabel files for SELinux"
     same = SYNONYMS.get(name.lower())
-    return f'did you mean "{same}"?' if same in MOUNT_OPTIONS else near(name, tuple(sorted(MOUNT_OPTIONS)))
+    return f'did you mean "{same}"?' if same in mount_options.KNOWN else near(name, mount_options.KNOWN)
 
 
 def _is_option_of(kind: str, name: str) -> bool:

@@ -7,6 +7,8 @@ import copy
 from pathlib import Path
 from typing import Any
 
+from pyoci.spec import json_pointer
+
 CHECK = Path(__file__).resolve().parents[2] / "pyoci"
 GONE = object()
 
@@ -42,7 +44,7 @@ def spoil(changes: dict[str, Any]) -> dict[str, Any]:
     spec = copy.deepcopy(BASE)
     for at, value in changes.items():
         holder: Any = spec
-        *path, last = [part.replace("~1", "/").replace("~0", "~") for part in at.split("/")[1:]]
+        *path, last = json_pointer.split(at)
         for part in path:
             holder = holder[int(part)] if isinstance(holder, list) else holder.setdefault(part, {})
         if isinstance(holder, list) and last == "-":

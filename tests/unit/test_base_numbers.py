@@ -9,10 +9,11 @@ from collections.abc import Callable
 import pytest
 from unit.check_cases import BASE, spoil
 
+from pyoci.base import signal_numbers
 from pyoci.base.errors import OciError
 from pyoci.base.numbers import decimal
 from pyoci.cgroups import unit
-from pyoci.cli import kill, update
+from pyoci.cli import update
 from pyoci.host import inherited
 from pyoci.lifecycle import execute
 from pyoci.spec import check, linux_rules
@@ -37,7 +38,7 @@ def test_decimal(text: str, number: int) -> None:
 @pytest.mark.parametrize(
     "reader",
     [
-        kill.signal_number,
+        signal_numbers.number,
         lambda text: update.number("pids_limit", text, True),
         lambda text: update.size("memory", text),
         lambda text: update.size("memory", f"{text}.5g"),
@@ -52,7 +53,7 @@ def test_what_is_no_number_is_an_error_with_a_code(reader: Callable[[str], int],
 
 
 def test_what_is_one_is_read() -> None:
-    assert kill.signal_number("15") == 15 and kill.signal_number("RTMAX-1") == 63
+    assert signal_numbers.number("15") == 15 and signal_numbers.number("RTMAX-1") == 63
     assert [update.number("x", text, True) for text in ("5", "-1", "-0")] == [5, -1, 0]
     assert update.size("memory", "1.5g") == 3 << 29 and update.size("memory", "-1") == -1
     with pytest.raises(OciError):

@@ -16,11 +16,12 @@ import pytest
 
 import pyoci
 import pyoci.lifecycle
-from pyoci.base import log
+from pyoci.base import log, signal_numbers
 from pyoci.base.errors import OciError
-from pyoci.cli import entry, kill, version
+from pyoci.cli import entry
 from pyoci.cli.list import table
 from pyoci.lifecycle.requests import CreateRequest, ExecRequest
+from pyoci.spec.versions import SPECIFICATION
 
 TREE = Path(__file__).resolve().parents[2]
 
@@ -260,7 +261,7 @@ def test_regex_takes_every_match_and_goes_on_after_a_failure(
     ],
 )
 def test_signals(text: str, number: int) -> None:
-    assert kill.signal_number(text) == number
+    assert signal_numbers.number(text) == number
 
 
 @pytest.mark.parametrize(
@@ -284,7 +285,7 @@ def test_signals(text: str, number: int) -> None:
 )
 def test_what_is_no_signal(text: str) -> None:
     with pytest.raises(OciError) as caught:
-        kill.signal_number(text)
+        signal_numbers.number(text)
     assert caught.value.code == "unknown-signal"
 
 
@@ -421,7 +422,7 @@ def test_version(argv: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert call(*argv) == 0
     lines = capfd.readouterr().out.splitlines()
     assert lines[0] == f"pyoci version {pyoci.__version__}"
-    assert f"spec: {version.SPEC}" in lines
+    assert f"spec: {SPECIFICATION}" in lines
 
 
 def test_only_the_first_line_says_version(capfd: pytest.CaptureFixture[str]) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from pyoci.base import suggest
 from pyoci.base.errors import OciError
 from pyoci.cli import parse as parser
-from pyoci.cli import suggest
 from pyoci.cli.parse import Options
 from pyoci.cli.table import CHOICE, COMMANDS, FLAG, GLOBALS, HELP, KEY, KIND, NAME, NAMES, OPTIONS, VALUE
 from pyoci.lifecycle.requests import CreateRequest, ExecRequest

@@ -88,14 +88,6 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     assert (caught.value.code, caught.value.text().rpartition(": ")[2]) == ("bad-root", "not a directory")
 
 
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [("/a//b/./c", "/a/b/c"), ("/a/../b", "/b"), ("/../..", "/"), ("/a/b/..", "/a"), ("/", "/")],
-)
-def test_normal(path: str, expected: str) -> None:
-    assert root.normal(path) == expected
-
-
 def test_user_namespace_by_its_map(monkeypatch: pytest.MonkeyPatch) -> None:
     for content, expected in (
         (b"         0          0 4294967295\n", False),

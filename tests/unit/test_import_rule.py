@@ -28,7 +28,6 @@ spec.versions terminal terminal.console terminal.proxy trace trace.recorder user
 # Needs more only once pyoci.base.boot.go_full() has brought an ordinary Python, or to word a problem, where it can be had.
 MAY_GO_FULL = {
     "base.boot": {"site"},
-    "spec.process_rules": {"difflib"},
     "cli.matching": {"re"},
     "lifecycle.ps": {"os", "shutil", "subprocess"},
 }

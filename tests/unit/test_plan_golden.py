@@ -15,7 +15,7 @@ from unit import plans
 
 from pyoci.plan import compiler
 from pyoci.plan import namespaces as namespace_ops
-from pyoci.spec import capabilities, namespaces
+from pyoci.spec import capabilities, json_pointer, namespaces
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 CONFIGS = sorted((DATA / "engine-configs").glob("*.json"))
@@ -97,7 +97,6 @@ def test_pointers_lead_to_what_asked_for_the_op(path: Path) -> None:
 
 def resolve(document: Any, pointer: str) -> Any:
     """The value that a JSON pointer names (RFC 6901). Raises LookupError."""
-    for part in pointer.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
+    for key in json_pointer.split(pointer):
         document = document[int(key)] if isinstance(document, list) else document[key]
     return document

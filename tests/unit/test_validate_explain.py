@@ -156,8 +156,8 @@ LONG = "x " * 1_000_000
     "at", ["/process/args", "/process/terminal", "/process/user/uid", "/linux/namespaces/0/type"]
 )
 def test_no_hint_is_looked_for_in_megabytes(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("shlex.split", "get_close_matches", "re.fullmatch"):
-        monkeypatch.setattr(f"pyoci.validate.hints.{name}", None)
+    for name in ("validate.hints.shlex.split", "base.suggest.slips", "validate.hints.re.fullmatch"):
+        monkeypatch.setattr(f"pyoci.{name}", None)
     (problem,) = schema.problems(spoil({at: LONG}), "config")
     assert problem.hint == "" and len(problem.message) < 100
 
