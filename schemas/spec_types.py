@@ -90,6 +90,13 @@ SECTIONS = {
     "FeaturesIdmap": "features-linux.md, MountExtensions",
     "FeaturesNetDevices": "features-linux.md, Net Devices",
 }
+# for loops over the members of an object: the type of their names
+MEMBERS = {
+    "Hooks": "HookName",
+    "Capabilities": "CapabilitySet",
+    "ExecCPUAffinity": "AffinityName",
+    "TimeOffsets": "Clock",
+}
 SCALARS = {"string": "str", "integer": "int", "boolean": "bool"}
 HEAD = """\
 # Made by schemas/spec_types.py: change the schemas, not this file. For the type checker alone; it cannot be imported.
@@ -145,10 +152,7 @@ class Types:
 
     def _alias(self, address: str, values: list[str]) -> str:
         name = self._name(address)
-        line = f"{name}: TypeAlias = Literal[{', '.join(values)}]"
-        if len(line) > WIDTH:
-            line = f"{name}: TypeAlias = Literal[\n" + "".join(f"    {value},\n" for value in values) + "]"
-        self.texts[name] = line + "\n"
+        self.texts[name] = _literal(name, values)
         return name
 
     def _typed_dict(self, address: str, schema: Schema) -> str:
@@ -171,6 +175,8 @@ class Types:
             found = self.expression(f"{address}/properties/{member}", value)
             types[member] = f"Required[{found}]" if member in required else found
         self.texts[name] = _written(name, bases, types)
+        if name in MEMBERS:
+            self.texts[MEMBERS[name]] = _literal(MEMBERS[name], [json.dumps(member) for member in types])
         return name
 
     def text(self) -> str:
@@ -179,6 +185,13 @@ class Types:
             if self.expression(*self.schemas.find(address)) != name:
                 raise Unsupported(f"{address} is no object")
         return "\n".join([HEAD, *self.texts.values()])
+
+
+def _literal(name: str, values: list[str]) -> str:
+    line = f"{name}: TypeAlias = Literal[{', '.join(values)}]"
+    if len(line) > WIDTH:
+        line = f"{name}: TypeAlias = Literal[\n" + "".join(f"    {value},\n" for value in values) + "]"
+    return f"{line}\n"
 
 
 def _written(name: str, bases: list[str], types: dict[str, str]) -> str:

@@ -2,6 +2,11 @@
 
 from pyoci.base import files
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import CapabilitySet
+
+
 # In the order of their numbers, from 0, as of Linux 5.9.
 NAMES = (
     "CAP_CHOWN",
@@ -48,7 +53,7 @@ NAMES = (
 )
 
 # the sets of process.capabilities
-SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
+SETS: "tuple[CapabilitySet, ...]" = ("bounding", "effective", "inheritable", "permitted", "ambient")
 ALL = (1 << 64) - 1  # whatever a kernel has: what a process holds in a user namespace of its own
 
 

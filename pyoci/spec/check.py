@@ -11,15 +11,22 @@ from pyoci.spec.versions import SPECIFICATION, semver_major
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Literal
 
-HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+    from pyoci.spec.spec_types import HookName, Hooks, Spec
+
+HOOKS: "tuple[HookName, ...]" = (
+    "prestart",
+    "createRuntime",
+    "createContainer",
+    "startContainer",
+    "poststart",
+    "poststop",
+)
 HOST_NAME_MAX = 64
 
 
-def problems(
-    spec: "dict[str, Any]", *, first: bool, systemd: bool = False, rootless: bool = False
-) -> list[Problem]:
+def problems(spec: "Any", *, first: bool, systemd: bool = False, rootless: bool = False) -> list[Problem]:
     """The errors of a config.json that its schema accepts; [] when all is well.
 
     first     stop at the first error; otherwise all are found, and the warnings too
@@ -38,7 +45,7 @@ def problems(
     return report.found
 
 
-def process_problems(process: "dict[str, Any]", *, first: bool) -> list[Problem]:
+def process_problems(process: "Any", *, first: bool) -> list[Problem]:
     """The errors of a process object as `exec --process` reads it; the pointers start at the object."""
     report = Report(first)
     try:
@@ -48,7 +55,7 @@ def process_problems(process: "dict[str, Any]", *, first: bool) -> list[Problem]
     return report.found
 
 
-def resource_problems(resources: "dict[str, Any]", *, first: bool) -> list[Problem]:
+def resource_problems(resources: "Any", *, first: bool) -> list[Problem]:
     """The errors of a resources object as `update --resources` reads it; the pointers start at the object."""
     report = Report(first)
     try:
@@ -58,7 +65,7 @@ def resource_problems(resources: "dict[str, Any]", *, first: bool) -> list[Probl
     return report.found
 
 
-def _spec(spec: "dict[str, Any]", systemd: bool, rootless: bool, report: Report) -> None:
+def _spec(spec: "Spec", systemd: bool, rootless: bool, report: Report) -> None:
     linux = spec.get("linux", {})
     _version(spec["ociVersion"], report)
     _root(spec, report)
@@ -68,12 +75,12 @@ def _spec(spec: "dict[str, Any]", systemd: bool, rootless: bool, report: Report)
         expected = '"process" with "args" and "cwd"'
         report("process-missing", "/process", "there is no process to run", expected=expected)
     namespaces = linux_rules.namespaces(linux, report)
-    process_rules.mounts(spec.get("mounts", ()), namespaces, report)
+    process_rules.mounts(spec.get("mounts", []), namespaces, report)
     _names(spec, namespaces, report)
     _annotations(spec.get("annotations", {}), systemd, report)
     if "hooks" in spec:
         _hooks(spec["hooks"], report)
-    linux_rules.users(spec.get("process", {}), linux, namespaces, report)
+    linux_rules.users(spec.get("process", {}).get("user", {}), linux, namespaces, report)
     if linux:
         linux_rules.linux(linux, namespaces, systemd, report)
         if "resources" in linux:
@@ -110,7 +117,7 @@ def _versions(text: str) -> tuple[str, ...]:
     return text, f"{text}.0", f"{text}.0.0"
 
 
-def _root(spec: "dict[str, Any]", report: Report) -> None:
+def _root(spec: "Spec", report: Report) -> None:
     if "root" not in spec:
         report("root-missing", "/root", "there is no root filesystem", expected='"root" with "path"')
         return
@@ -119,7 +126,8 @@ def _root(spec: "dict[str, Any]", report: Report) -> None:
         report("root-path", "/root/path", "the path of the root filesystem is empty or has a NUL byte in it")
 
 
-def _names(spec: "dict[str, Any]", namespaces: dict[str, str], report: Report) -> None:
+def _names(spec: "Spec", namespaces: dict[str, str], report: Report) -> None:
+    field: Literal["hostname", "domainname"]
     for field in ("hostname", "domainname"):
         name = spec.get(field)
         if not name:
@@ -157,7 +165,7 @@ def _annotations(annotations: dict[str, str], systemd: bool, report: Report) -> 
                 )
 
 
-def _hooks(hooks: "dict[str, Any]", report: Report) -> None:
+def _hooks(hooks: "Hooks", report: Report) -> None:
     for kind in HOOKS:
         for at, hook in enumerate(hooks.get(kind, ())):
             path = hook["path"]

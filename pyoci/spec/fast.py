@@ -26,7 +26,7 @@ def load_resources(raw: bytes) -> "dict[str, Any] | None":
     return _load(raw, accepts_resources)
 
 
-def _load(raw: bytes, test: "Callable[[dict[str, Any]], bool]") -> "dict[str, Any] | None":
+def _load(raw: bytes, test: "Callable[[object], bool]") -> "dict[str, Any] | None":
     try:
         value: dict[str, Any] = jsontext.loads(raw, unique=True)
     except ValueError:
@@ -34,7 +34,7 @@ def _load(raw: bytes, test: "Callable[[dict[str, Any]], bool]") -> "dict[str, An
     return value if test(value) and is_text(raw, value) else None
 
 
-def accepts(spec: "dict[str, Any]") -> bool:
+def accepts(spec: object) -> bool:
     """Whether the schema accepts a config.json.
 
     Members whose value is null count as absent, as they do for the Go and C runtimes; where they are what the
@@ -43,17 +43,17 @@ def accepts(spec: "dict[str, Any]") -> bool:
     return _generated.config(spec) or (drop_nulls(spec) and _generated.config(spec))
 
 
-def accepts_process(process: "dict[str, Any]") -> bool:
+def accepts_process(process: object) -> bool:
     """Whether the schema accepts a process object, as `exec --process` reads it; null members as above."""
     return _generated.process(process) or (drop_nulls(process) and _generated.process(process))
 
 
-def accepts_resources(resources: "dict[str, Any]") -> bool:
+def accepts_resources(resources: object) -> bool:
     """Whether the schema accepts the value of linux.resources; null members as above."""
     return _generated.resources(resources) or (drop_nulls(resources) and _generated.resources(resources))
 
 
-def drop_nulls(value: "Any") -> bool:
+def drop_nulls(value: object) -> bool:
     """Remove the members with value null from all objects below; whether there were any."""
     found = False
     waiting = [value]
@@ -69,7 +69,7 @@ def drop_nulls(value: "Any") -> bool:
     return found
 
 
-def is_text(raw: bytes, spec: "Any") -> bool:
+def is_text(raw: bytes, spec: object) -> bool:
     """Whether all texts of a document can be written as UTF-8: JSON can escape halves of surrogate pairs.
 
     raw is the document as it was read; only where it has such escapes are the texts looked at.

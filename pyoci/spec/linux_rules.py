@@ -9,7 +9,10 @@ from pyoci.spec.problem import Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Literal
+
+    from pyoci.spec.spec_types import Clock, Device, IDMapping, Linux, NetDevice, Spec, TimeOffsets, User
+
 
 IPC_SYSCTLS = {
     "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax",
@@ -19,9 +22,10 @@ ID_LIMIT = 1 << 32
 NO_ID = ID_LIMIT - 1
 MAP_LINES = 340  # the kernel takes no more lines in a uid_map, user_namespaces(7)
 IF_NAME_MAX = 15
+CLOCKS: "tuple[Clock, ...]" = ("boottime", "monotonic")
 
 
-def namespaces(linux: "dict[str, Any]", report: Report) -> dict[str, str]:
+def namespaces(linux: "Linux", report: Report) -> dict[str, str]:
     """The namespaces asked for, type -> path ("" for a new one)."""
     found: dict[str, str] = {}
     for index, namespace in enumerate(linux.get("namespaces", ())):
@@ -39,12 +43,11 @@ def namespaces(linux: "dict[str, Any]", report: Report) -> dict[str, str]:
     return found
 
 
-def users(
-    process: "dict[str, Any]", linux: "dict[str, Any]", namespaces: dict[str, str], report: Report
-) -> None:
+def users(user: "User", linux: "Linux", namespaces: dict[str, str], report: Report) -> None:
     """The id mappings of the user namespace, and that the process has ids in it."""
     uids, gids = linux.get("uidMappings"), linux.get("gidMappings")
     if "user" not in namespaces:
+        name: Literal["uidMappings", "gidMappings"]
         for name in ("uidMappings", "gidMappings"):
             if linux.get(name):
                 report(
@@ -68,10 +71,10 @@ def users(
             hint="without them every id in the container is nobody's",
         )
         return
-    _mapped_ids(process.get("user", {}), uids, gids, report)
+    _mapped_ids(user, uids, gids, report)
 
 
-def mappings(lines: "list[dict[str, int]]", at: str, report: Report) -> None:
+def mappings(lines: "list[IDMapping]", at: str, report: Report) -> None:
     """Sizes, ends and overlaps of the lines of one uid_map or gid_map, user_namespaces(7)."""
     if len(lines) > MAP_LINES:
         report("mapping-count", at, f"{len(lines)} mappings are too many", expected=f"{MAP_LINES} at most")
@@ -80,6 +83,7 @@ def mappings(lines: "list[dict[str, int]]", at: str, report: Report) -> None:
         size = line["size"]
         if not size:
             report("mapping-size", f"{at}/{index}/size", "a mapping of no ids")
+        side: Literal["containerID", "hostID"]
         for side in ("containerID", "hostID"):
             start = line[side]
             if start + size > ID_LIMIT:
@@ -91,15 +95,13 @@ def mappings(lines: "list[dict[str, int]]", at: str, report: Report) -> None:
                 report("mapping-overlap", f"{at}/{index}/{side}", text)
 
 
-def is_mapped(lines: "list[dict[str, int]]", number: int) -> bool:
+def is_mapped(lines: "list[IDMapping]", number: int) -> bool:
     """Whether an id of the container stands for one of the host."""
     return any(line["containerID"] <= number < line["containerID"] + line["size"] for line in lines)
 
 
-def _mapped_ids(
-    user: "dict[str, Any]", uids: "list[dict[str, int]]", gids: "list[dict[str, int]]", report: Report
-) -> None:
-    for name, lines in (("uid", uids), ("gid", gids)):
+def _mapped_ids(user: "User", uids: "list[IDMapping]", gids: "list[IDMapping]", report: Report) -> None:
+    for name, lines, number in (("uid", uids, user.get("uid", 0)), ("gid", gids, user.get("gid", 0))):
         if not is_mapped(lines, 0):
             report(
                 "mapping-root",
@@ -107,7 +109,6 @@ def _mapped_ids(
                 f"the {name} 0 of the container stands for none of the host",
                 hint=f"its root sets the container up: map 0 too, to any {name} that nobody has",
             )
-        number = user.get(name, 0)
         if not is_mapped(lines, number):
             report(
                 "user-unmapped",
@@ -123,9 +124,7 @@ def _mapped_ids(
             )
 
 
-def rootless(
-    spec: "dict[str, Any]", linux: "dict[str, Any]", namespaces: dict[str, str], report: Report
-) -> None:
+def rootless(spec: "Spec", linux: "Linux", namespaces: dict[str, str], report: Report) -> None:
     """What a runtime that is not root must be given."""
     if "user" not in namespaces:
         report(
@@ -137,11 +136,12 @@ def rootless(
         return
     if namespaces["user"]:
         return
+    maps = {"uid": linux.get("uidMappings", []), "gid": linux.get("gidMappings", [])}
     for index, mount in enumerate(spec.get("mounts", ())):
         for place, option in enumerate(mount.get("options", ())):
             name, _, number = option.partition("=")
-            if name in ("uid", "gid") and number.isdecimal():
-                if not is_mapped(linux.get(f"{name}Mappings", []), decimal(number, ID_LIMIT)):
+            if name in maps and number.isdecimal():
+                if not is_mapped(maps[name], decimal(number, ID_LIMIT)):
                     report(
                         "rootless-mount-id",
                         f"/mounts/{index}/options/{place}",
@@ -149,7 +149,7 @@ def rootless(
                     )
 
 
-def linux(linux: "dict[str, Any]", namespaces: dict[str, str], systemd: bool, report: Report) -> None:
+def linux(linux: "Linux", namespaces: dict[str, str], systemd: bool, report: Report) -> None:
     """What needs a namespace or names something in the container."""
     if "timeOffsets" in linux:
         _time_offsets(linux["timeOffsets"], namespaces, report)
@@ -164,7 +164,7 @@ def linux(linux: "dict[str, Any]", namespaces: dict[str, str], systemd: bool, re
         _cgroups_path(linux["cgroupsPath"], systemd, report)
 
 
-def _time_offsets(offsets: "dict[str, Any]", namespaces: dict[str, str], report: Report) -> None:
+def _time_offsets(offsets: "TimeOffsets", namespaces: dict[str, str], report: Report) -> None:
     if offsets and "time" not in namespaces:
         report(
             "time-namespace",
@@ -178,15 +178,16 @@ def _time_offsets(offsets: "dict[str, Any]", namespaces: dict[str, str], report:
             "/linux/timeOffsets",
             "the clocks of a namespace that exists already cannot be set",
         )
-    for clock, offset in offsets.items():
-        if clock not in ("boottime", "monotonic"):
+    for name in offsets:
+        if name not in CLOCKS:
             report(
                 "time-clock",
-                f"/linux/timeOffsets/{escape(clock)}",
-                f'no clock "{clock}"',
+                f"/linux/timeOffsets/{escape(name)}",
+                f'no clock "{name}"',
                 expected="boottime, monotonic",
             )
-        elif offset.get("nanosecs", 0) > 999_999_999:
+    for clock in CLOCKS:
+        if offsets.get(clock, {}).get("nanosecs", 0) > 999_999_999:
             report(
                 "time-nanosecs",
                 f"/linux/timeOffsets/{clock}/nanosecs",
@@ -195,7 +196,8 @@ def _time_offsets(offsets: "dict[str, Any]", namespaces: dict[str, str], report:
             )
 
 
-def _hidden_paths(linux: "dict[str, Any]", namespaces: dict[str, str], report: Report) -> None:
+def _hidden_paths(linux: "Linux", namespaces: dict[str, str], report: Report) -> None:
+    name: Literal["maskedPaths", "readonlyPaths"]
     for name in ("maskedPaths", "readonlyPaths"):
         paths = linux.get(name)
         if not paths:
@@ -270,7 +272,7 @@ def _is_own_network(path: str) -> bool:
     return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
 
 
-def _devices(devices: "list[dict[str, Any]]", report: Report) -> None:
+def _devices(devices: "list[Device]", report: Report) -> None:
     for index, device in enumerate(devices):
         path = device["path"]
         if path[:1] != "/" or "\0" in path:
@@ -293,7 +295,7 @@ def _devices(devices: "list[dict[str, Any]]", report: Report) -> None:
             )
 
 
-def _net_devices(devices: "dict[str, Any]", namespaces: dict[str, str], report: Report) -> None:
+def _net_devices(devices: "dict[str, NetDevice]", namespaces: dict[str, str], report: Report) -> None:
     if "network" not in namespaces:
         report(
             "net-device-namespace",

@@ -4,7 +4,8 @@ from pyoci.base.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.spec.spec_types import Mount
+
 
 MS_BIND, MS_REC = 0x1000, 0x4000
 MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 17, 1 << 18, 1 << 19, 1 << 20
@@ -69,7 +70,7 @@ KNOWN = (
 )
 
 
-def is_bind(mount: "dict[str, Any]") -> bool:
+def is_bind(mount: "Mount") -> bool:
     """Whether a mount makes something of the host appear in the container."""
     options = mount.get("options") or ()
     return "bind" in options or "rbind" in options or mount.get("type") == "bind"

@@ -10,7 +10,8 @@ from pyoci.spec.resource_rules import is_cpu_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.spec.spec_types import AffinityName, Mount, Process, Rlimit, Scheduler, User
+
 
 # lxcfs and the like put files over these; anything else inside /proc would feed the container false facts
 PROC_FILES = {
@@ -20,7 +21,7 @@ PROC_FILES = {
 }  # fmt: skip
 
 
-def process(process: "dict[str, Any]", at: str, report: Report) -> None:
+def process(process: "Process", at: str, report: Report) -> None:
     """The process object; `at` is its pointer."""
     args = process.get("args")
     if not args:
@@ -49,8 +50,11 @@ def process(process: "dict[str, Any]", at: str, report: Report) -> None:
         _scheduler(process["scheduler"], f"{at}/scheduler", report)
     if "ioPriority" in process and not 0 <= process["ioPriority"].get("priority", 0) <= 7:
         report("io-priority", f"{at}/ioPriority/priority", "the priority is out of range", expected="0 to 7")
-    for name, cpus in process.get("execCPUAffinity", {}).items():
-        if name in ("initial", "final") and not is_cpu_list(cpus):
+    affinity = process.get("execCPUAffinity", {})
+    name: AffinityName
+    for name in ("initial", "final"):
+        cpus = affinity.get(name, "")
+        if not is_cpu_list(cpus):
             report(
                 "cpu-list",
                 f"{at}/execCPUAffinity/{name}",
@@ -73,7 +77,7 @@ def _environment(env: list[str], at: str, report: Report) -> None:
     report.nul(env, at)
 
 
-def _rlimits(rlimits: "list[dict[str, Any]]", at: str, report: Report) -> None:
+def _rlimits(rlimits: "list[Rlimit]", at: str, report: Report) -> None:
     seen = set()
     for index, limit in enumerate(rlimits):
         kind = limit["type"]
@@ -96,7 +100,7 @@ def _rlimits(rlimits: "list[dict[str, Any]]", at: str, report: Report) -> None:
             )
 
 
-def _scheduler(scheduler: "dict[str, Any]", at: str, report: Report) -> None:
+def _scheduler(scheduler: "Scheduler", at: str, report: Report) -> None:
     policy = scheduler["policy"]
     if not -20 <= scheduler.get("nice", 0) <= 19:
         report(
@@ -113,17 +117,18 @@ def _scheduler(scheduler: "dict[str, Any]", at: str, report: Report) -> None:
         )
     elif realtime and not 1 <= priority <= 99:
         report("scheduler-priority", f"{at}/priority", f"{policy} needs a priority", expected="1 to 99")
-    deadline = [scheduler.get(name, 0) for name in ("runtime", "deadline", "period")]
+    runtime, deadline = scheduler.get("runtime", 0), scheduler.get("deadline", 0)
+    period = scheduler.get("period", 0)
     if policy != "SCHED_DEADLINE":
-        if any(deadline):
+        if runtime or deadline or period:
             report("scheduler-deadline", at, f"runtime, deadline and period do not go with {policy}")
-    elif not deadline[0] <= deadline[1] <= (deadline[2] or deadline[1]) or deadline[0] < 1024:
+    elif not 1024 <= runtime <= deadline <= (period or deadline):
         report(
             "scheduler-deadline", at, "impossible times", expected="1024 ns <= runtime <= deadline <= period"
         )
 
 
-def _user(user: "dict[str, Any]", at: str, report: Report) -> None:
+def _user(user: "User", at: str, report: Report) -> None:
     for name in ("uid", "gid"):
         if user.get(name) == NO_ID:
             report(
@@ -139,7 +144,7 @@ def _user(user: "dict[str, Any]", at: str, report: Report) -> None:
         )
 
 
-def mounts(mounts: "list[dict[str, Any]]", namespaces: dict[str, str], report: Report) -> None:
+def mounts(mounts: "list[Mount]", namespaces: dict[str, str], report: Report) -> None:
     """The list of mounts."""
     for index, mount in enumerate(mounts):
         destination = mount["destination"]
@@ -176,7 +181,7 @@ def _inside_proc(destination: str, index: int, report: Report) -> None:
         )
 
 
-def _id_mapped(mount: "dict[str, Any]", index: int, namespaces: dict[str, str], report: Report) -> None:
+def _id_mapped(mount: "Mount", index: int, namespaces: dict[str, str], report: Report) -> None:
     at = f"/mounts/{index}"
     if not is_bind(mount):
         report("mount-idmap-bind", at, "id mappings are possible for bind mounts only")

@@ -6,7 +6,20 @@ from pyoci.spec.problem import Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Literal
+
+    from pyoci.spec.spec_types import (
+        CPU,
+        BlockIO,
+        DeviceCgroup,
+        IntelRdt,
+        Linux,
+        Memory,
+        MemoryPolicy,
+        Resources,
+        Seccomp,
+        Syscall,
+    )
 
 MOST_NODES = 1 << 16  # CPUs or memory nodes: more than any kernel is built for
 UNSET = (1 << 64) - 1  # what Go writes for -1 in an unsigned field
@@ -24,7 +37,7 @@ def is_cpu_list(text: str) -> bool:
     return True
 
 
-def resources(resources: "dict[str, Any]", at: str, report: Report) -> None:
+def resources(resources: "Resources", at: str, report: Report) -> None:
     """The cgroup limits."""
     if "memory" in resources:
         _memory(resources["memory"], f"{at}/memory", report)
@@ -44,8 +57,9 @@ def resources(resources: "dict[str, Any]", at: str, report: Report) -> None:
             report("rdma-empty", f"{at}/rdma/{escape(name)}", "neither hcaHandles nor hcaObjects is given")
 
 
-def _memory(memory: "dict[str, Any]", at: str, report: Report) -> None:
+def _memory(memory: "Memory", at: str, report: Report) -> None:
     limit, swap = memory.get("limit", 0), memory.get("swap", 0)
+    name: Literal["limit", "swap", "reservation"]
     for name in ("limit", "swap", "reservation"):
         if memory.get(name, 0) < -1:
             report(
@@ -75,7 +89,7 @@ def _memory(memory: "dict[str, Any]", at: str, report: Report) -> None:
         )
 
 
-def _cpu(cpu: "dict[str, Any]", at: str, report: Report) -> None:
+def _cpu(cpu: "CPU", at: str, report: Report) -> None:
     quota, period = cpu.get("quota", 0), cpu.get("period", 0)
     if period and not 1000 <= period <= 1_000_000:
         report(
@@ -97,6 +111,7 @@ def _cpu(cpu: "dict[str, Any]", at: str, report: Report) -> None:
         report("cpu-idle", f"{at}/idle", f"{cpu['idle']} is out of range", expected="0 or 1")
     if 0 < cpu.get("realtimePeriod", 0) < cpu.get("realtimeRuntime", 0):
         report("cpu-realtime", f"{at}/realtimeRuntime", "the realtime runtime is above the realtime period")
+    name: Literal["cpus", "mems"]
     for name in ("cpus", "mems"):
         # the kernel knows more forms than cpuset(7) tells: "0-15:2/4", "N", "all"
         text = cpu.get(name, "")
@@ -110,7 +125,8 @@ def _goes_down(part: str) -> bool:
     return 0 <= decimal(high.partition(":")[0].strip(), MOST_NODES) < decimal(low.strip(), MOST_NODES)
 
 
-def _block_io(block_io: "dict[str, Any]", at: str, report: Report) -> None:
+def _block_io(block_io: "BlockIO", at: str, report: Report) -> None:
+    name: Literal["weight", "leafWeight"]
     for name in ("weight", "leafWeight"):
         if block_io.get(name, 0) > 1000:
             report("block-weight", f"{at}/{name}", f"{block_io[name]} is out of range", expected="10 to 1000")
@@ -124,7 +140,7 @@ def _block_io(block_io: "dict[str, Any]", at: str, report: Report) -> None:
                 )
 
 
-def _device_rules(rules: "list[dict[str, Any]]", at: str, report: Report) -> None:
+def _device_rules(rules: "list[DeviceCgroup]", at: str, report: Report) -> None:
     for index, rule in enumerate(rules):
         if rule.get("type", "a") not in ("c", "b", "a", ""):
             report(
@@ -147,7 +163,7 @@ def _device_rules(rules: "list[dict[str, Any]]", at: str, report: Report) -> Non
             )
 
 
-def linux(linux: "dict[str, Any]", report: Report) -> None:
+def linux(linux: "Linux", report: Report) -> None:
     """The other limits of the linux section."""
     if "seccomp" in linux:
         _seccomp(linux["seccomp"], report)
@@ -160,7 +176,7 @@ def linux(linux: "dict[str, Any]", report: Report) -> None:
         report("personality-domain", "/linux/personality", "there is no domain", expected=expected)
 
 
-def _seccomp(seccomp: "dict[str, Any]", report: Report) -> None:
+def _seccomp(seccomp: "Seccomp", report: Report) -> None:
     at = "/linux/seccomp"
     default, listener = seccomp["defaultAction"], seccomp.get("listenerPath")
     if "defaultErrnoRet" in seccomp:
@@ -200,7 +216,7 @@ def _errno_fits(action: str, number: int, at: str, report: Report) -> None:
         report("seccomp-errno", at, f"{action} returns no errno", hint="leave it out, or use SCMP_ACT_ERRNO")
 
 
-def _notify(rule: "dict[str, Any]", at: str, listener: str | None, report: Report) -> None:
+def _notify(rule: "Syscall", at: str, listener: str | None, report: Report) -> None:
     if not listener:
         report("seccomp-listener", f"{at}/action", "SCMP_ACT_NOTIFY needs linux.seccomp.listenerPath")
     if "write" in rule["names"]:
@@ -212,7 +228,7 @@ def _notify(rule: "dict[str, Any]", at: str, listener: str | None, report: Repor
         )
 
 
-def _memory_policy(policy: "dict[str, Any]", report: Report) -> None:
+def _memory_policy(policy: "MemoryPolicy", report: Report) -> None:
     at = "/linux/memoryPolicy"
     mode, nodes, flags = policy.get("mode"), policy.get("nodes", ""), policy.get("flags", ())
     if mode is None:
@@ -237,7 +253,7 @@ def _memory_policy(policy: "dict[str, Any]", report: Report) -> None:
         )
 
 
-def _intel_rdt(rdt: "dict[str, Any]", report: Report) -> None:
+def _intel_rdt(rdt: "IntelRdt", report: Report) -> None:
     clos = rdt.get("closID", "")
     if clos in (".", "..") or "/" in clos or "\0" in clos:
         report(

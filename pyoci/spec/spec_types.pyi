@@ -37,6 +37,15 @@ class Hook(TypedDict, total=False):
     env: list[str]
     timeout: int
 
+HookName: TypeAlias = Literal[
+    "prestart",
+    "createRuntime",
+    "createContainer",
+    "startContainer",
+    "poststart",
+    "poststop",
+]
+
 class Mount(TypedDict, total=False):
     """config.md, Mounts"""
 
@@ -104,6 +113,8 @@ class Capabilities(TypedDict, total=False):
     inheritable: list[str]
     ambient: list[str]
 
+CapabilitySet: TypeAlias = Literal["bounding", "permitted", "effective", "inheritable", "ambient"]
+
 # config.md, Linux Process; ioprio_set(2)
 IOPriority = TypedDict(
     "IOPriority",
@@ -157,6 +168,8 @@ class ExecCPUAffinity(TypedDict, total=False):
 
     initial: str
     final: str
+
+AffinityName: TypeAlias = Literal["initial", "final"]
 
 class Linux(TypedDict, total=False):
     """config-linux.md"""
@@ -448,6 +461,8 @@ class TimeOffset(TypedDict, total=False):
 
     secs: int
     nanosecs: int
+
+Clock: TypeAlias = Literal["boottime", "monotonic"]
 
 class State(TypedDict, total=False):
     """runtime.md, State"""

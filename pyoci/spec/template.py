@@ -2,9 +2,13 @@
 
 import json
 import os
-from typing import Any
 
 from pyoci.spec import defaults
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import Linux, Mount, NamespaceType, Process, Spec
+
 
 # crun before 1.19 refuses everything from 1.2 on; nothing here needs more than 1.0.
 _VERSION = "1.0.2"
@@ -32,12 +36,12 @@ def text(*, rootless: bool) -> str:
     return json.dumps(document(rootless=rootless), indent="\t") + "\n"
 
 
-def document(*, rootless: bool, uid: int | None = None, gid: int | None = None) -> dict[str, Any]:
+def document(*, rootless: bool, uid: int | None = None, gid: int | None = None) -> "Spec":
     """The configuration: a shell on a terminal, in all its own namespaces, with little power.
 
     rootless  map container root to `uid` and `gid` (default: the caller's), keep the host's network
     """
-    made = {
+    made: Spec = {
         "ociVersion": _VERSION,
         "process": _process(),
         "root": {"path": "rootfs", "readonly": True},
@@ -50,20 +54,24 @@ def document(*, rootless: bool, uid: int | None = None, gid: int | None = None) 
     return made
 
 
-def _process() -> dict[str, Any]:
+def _process() -> "Process":
     return {
         "terminal": True,
         "user": {"uid": 0, "gid": 0},
         "args": ["sh"],
         "env": [f"PATH={defaults.PATH}", "TERM=xterm"],
         "cwd": "/",
-        "capabilities": {name: list(_CAPABILITIES) for name in ("bounding", "effective", "permitted")},
+        "capabilities": {
+            "bounding": list(_CAPABILITIES),
+            "effective": list(_CAPABILITIES),
+            "permitted": list(_CAPABILITIES),
+        },
         "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],
         "noNewPrivileges": True,
     }
 
 
-def _mounts() -> list[dict[str, Any]]:
+def _mounts() -> "list[Mount]":
     shm = ("mode=1777", "size=65536k")
     return [
         {"destination": "/proc", "type": "proc", "source": "proc"},
@@ -86,12 +94,12 @@ def _mounts() -> list[dict[str, Any]]:
     ]
 
 
-def _mount(destination: str, kind: str, source: str, *options: str) -> dict[str, Any]:
+def _mount(destination: str, kind: str, source: str, *options: str) -> "Mount":
     return {"destination": destination, "type": kind, "source": source, "options": list(options)}
 
 
-def _linux() -> dict[str, Any]:
-    kinds = ["pid", "network", "ipc", "uts", "mount"]
+def _linux() -> "Linux":
+    kinds: list[NamespaceType] = ["pid", "network", "ipc", "uts", "mount"]
     if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):  # cgroup v2
         kinds.append("cgroup")
     return {
@@ -102,7 +110,7 @@ def _linux() -> dict[str, Any]:
     }
 
 
-def _make_rootless(made: dict[str, Any], uid: int, gid: int) -> None:
+def _make_rootless(made: "Spec", uid: int, gid: int) -> None:
     """What a user without privileges can have: the network stays the host's, and with it the host's /sys."""
     linux = made["linux"]
     del linux["resources"]
@@ -113,6 +121,7 @@ def _make_rootless(made: dict[str, Any], uid: int, gid: int) -> None:
     linux["gidMappings"] = [{"containerID": 0, "hostID": gid, "size": 1}]
     for mount in made["mounts"]:
         if mount["destination"] == "/sys":
-            mount.update(type="none", source="/sys", options=["rbind", *_QUIET, "ro"])
+            mount["type"], mount["source"] = "none", "/sys"
+            mount["options"] = ["rbind", *_QUIET, "ro"]
         elif "options" in mount:
             mount["options"] = [each for each in mount["options"] if not each.startswith(("uid=", "gid="))]

@@ -2,7 +2,6 @@
 
 import os
 import stat
-from typing import Any
 
 from pyoci._shim import lib
 from pyoci.spec.check import HOOKS
@@ -10,8 +9,12 @@ from pyoci.spec.mount_options import is_bind
 from pyoci.spec.namespaces import FLAGS
 from pyoci.spec.problem import Problem, Report
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import Namespace, Seccomp, Spec
 
-def surroundings(spec: dict[str, Any], bundle: str) -> list[Problem]:
+
+def surroundings(spec: "Spec", bundle: str) -> list[Problem]:
     """Errors and warnings about files outside of config.json, for a document that the schema accepts.
 
     bundle  the directory of the bundle, which relative paths start from
@@ -30,13 +33,14 @@ def surroundings(spec: dict[str, Any], bundle: str) -> list[Problem]:
             if os.path.isabs(hook["path"]) and not os.access(hook["path"], os.X_OK):
                 text = f"{hook['path']} is not on this machine, or cannot be executed"
                 warnings("hook-missing", f"/hooks/{kind}/{index}/path", text)
-    _system_calls(spec.get("linux", {}).get("seccomp", {}), warnings)
+    if "seccomp" in spec.get("linux", {}):
+        _system_calls(spec["linux"]["seccomp"], warnings)
     return errors.found + warnings.found
 
 
-def _system_calls(seccomp: dict[str, Any], warnings: Report) -> None:
+def _system_calls(seccomp: "Seccomp", warnings: Report) -> None:
     """A rule for a system call of no such name does nothing, which opens a filter that forbids by name."""
-    if seccomp.get("defaultAction") not in ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG") or lib.pyoci_seccomp_open():
+    if seccomp["defaultAction"] not in ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG") or lib.pyoci_seccomp_open():
         return
     native = lib.pyoci_seccomp_native()
     for index, rule in enumerate(seccomp.get("syscalls", [])):
@@ -53,7 +57,7 @@ def _exists(path: str) -> bool:
         return False
 
 
-def _root(spec: dict[str, Any], bundle: str, report: Report) -> None:
+def _root(spec: "Spec", bundle: str, report: Report) -> None:
     path = spec.get("root", {}).get("path", "")
     if not path or "\0" in path:
         return  # the rules say so
@@ -68,7 +72,7 @@ def _root(spec: dict[str, Any], bundle: str, report: Report) -> None:
         report("rootfs-not-directory", "/root/path", f"the root filesystem {full} is not a directory")
 
 
-def _namespace(namespace: dict[str, str], at: str, report: Report) -> None:
+def _namespace(namespace: "Namespace", at: str, report: Report) -> None:
     kind, path = namespace["type"], namespace["path"]
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pyoci._generated_schemas import DEVIATIONS, SCHEMAS
 from pyoci.spec.json_pointer import escape
@@ -18,8 +18,8 @@ class Difference(NamedTuple):
 
     file: str
     pointer: str
-    upstream: Any
-    here: Any
+    upstream: object
+    here: object
 
     def text(self) -> str:
         """One line for people."""
@@ -31,7 +31,7 @@ class Difference(NamedTuple):
 
 
 def differences(
-    upstream: Any, here: Any, file: str, pointer: str = "", named: bool = False
+    upstream: object, here: object, file: str, pointer: str = "", named: bool = False
 ) -> Iterator[Difference]:
     """The places where two schemas differ, prose left out. `named`: the keys here are names, not keywords."""
     if isinstance(upstream, dict) and isinstance(here, dict):

@@ -1,13 +1,17 @@
 """Rules for the other documents: the state of a container and the features of a runtime."""
 
-from typing import Any
-
 from pyoci.spec.check import HOOKS
 from pyoci.spec.problem import Problem, Report
 from pyoci.spec.versions import SPECIFICATION, semver_major
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
-def state_problems(state: dict[str, Any]) -> list[Problem]:
+    from pyoci.spec.spec_types import Features, State
+
+
+def state_problems(state: "State") -> list[Problem]:
     """The errors of a state document that its schema accepts (runtime.md, State)."""
     report = Report()
     _version(state["ociVersion"], "/ociVersion", report)
@@ -22,10 +26,11 @@ def state_problems(state: dict[str, Any]) -> list[Problem]:
     return report.found
 
 
-def features_problems(features: dict[str, Any]) -> list[Problem]:
+def features_problems(features: "Features") -> list[Problem]:
     """The errors of a features document that its schema accepts (features.md)."""
     report = Report()
     versions = []
+    name: Literal["ociVersionMin", "ociVersionMax"]
     for name in ("ociVersionMin", "ociVersionMax"):
         _version(features[name], f"/{name}", report)
         numbers = features[name].partition("-")[0].split(".")

@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 from functools import cache
-from typing import Any
 
 from pyoci.base.suggest import closest
 from pyoci.spec.versions import SPECIFICATION
@@ -88,7 +87,7 @@ def example(at: str) -> str:
     return next((f"write {text}" for form, text in EXAMPLES if form.fullmatch(at)), "")
 
 
-def instead(at: str, value: Any, wanted: str) -> str:
+def instead(at: str, value: object, wanted: str) -> str:
     """What to write in the place of a value that is not of the JSON type `wanted`, or ""."""
     if isinstance(value, str) and len(value) > _LONGEST:
         return example(at) if wanted == "object" else ""
@@ -104,12 +103,12 @@ def instead(at: str, value: Any, wanted: str) -> str:
     return _text(at, value)
 
 
-def _written(value: Any) -> str:
+def _written(value: object) -> str:
     text = json.dumps(value)
     return f"write {text}" if len(text) <= _LONGEST else ""
 
 
-def _object(at: str, value: Any) -> str:
+def _object(at: str, value: object) -> str:
     """From the short forms of other tools."""
     if not isinstance(value, str):
         return ""
@@ -124,7 +123,7 @@ def _object(at: str, value: Any) -> str:
     return ""
 
 
-def _list(at: str, value: Any) -> str:
+def _list(at: str, value: object) -> str:
     item = example(f"{at}/0").removeprefix("write ")
     if item:  # a list of objects
         short = _object(f"{at}/0", value).removeprefix("write ")
@@ -140,7 +139,7 @@ def _list(at: str, value: Any) -> str:
     return _written(value.split(",") if isinstance(value, str) and at.endswith("/options") else [value])
 
 
-def _integer(at: str, value: Any) -> str:
+def _integer(at: str, value: object) -> str:
     if isinstance(value, float):
         return f"write {int(value)}" if value.is_integer() and abs(value) < 1e18 else ""
     if not isinstance(value, str):
@@ -160,7 +159,7 @@ def _integer(at: str, value: Any) -> str:
     return "ids are numbers; names are not looked up" if at.endswith(("/uid", "/gid")) else ""
 
 
-def _text(at: str, value: Any) -> str:
+def _text(at: str, value: object) -> str:
     if at == "/ociVersion":
         return f'write "{SPECIFICATION}"'
     if isinstance(value, list) and at.endswith(("/cpus", "/mems", "/nodes")):

@@ -2,7 +2,6 @@
 
 import json
 import os
-from typing import Any
 from urllib.parse import quote
 
 from pyoci import __version__
@@ -66,7 +65,7 @@ def summary(report: Report) -> str:
 
 def as_json(report: Report) -> str:
     """One JSON object: file, valid, and a list of problems with all their fields."""
-    found: dict[str, Any] = {
+    found = {
         "file": report.name,
         "valid": not report.count("error"),
         "problems": [
@@ -122,7 +121,7 @@ def sentence(finding: Finding) -> str:
 def sarif(report: Report) -> str:
     """A SARIF 2.1.0 log with one run."""
     rules = sorted({finding.problem.code for finding in report.findings})
-    run: dict[str, Any] = {
+    run = {
         "tool": {
             "driver": {
                 "name": "pyoci validate",
@@ -142,11 +141,11 @@ def uri(name: str) -> str:
     return f"file://{path}" if path.startswith("/") else path
 
 
-def _sarif_result(name: str, finding: Finding, rules: list[str]) -> dict[str, Any]:
-    location: dict[str, Any] = {"physicalLocation": {"artifactLocation": {"uri": uri(name)}}}
+def _sarif_result(name: str, finding: Finding, rules: list[str]) -> dict[str, object]:
+    physical: dict[str, dict[str, str | int]] = {"artifactLocation": {"uri": uri(name)}}
     if finding.line:
-        region = {"startLine": finding.line, "startColumn": finding.column}
-        location["physicalLocation"]["region"] = region
+        physical["region"] = {"startLine": finding.line, "startColumn": finding.column}
+    location: dict[str, object] = {"physicalLocation": physical}
     if finding.problem.pointer:
         location["logicalLocations"] = [{"fullyQualifiedName": finding.problem.pointer}]
     return {

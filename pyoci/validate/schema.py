@@ -61,7 +61,7 @@ def resolved(reference: str) -> Schema:
     return found
 
 
-def _inside(file: str, node: Any) -> Any:
+def _inside(file: str, node: object) -> Any:
     if isinstance(node, list):
         return [_inside(file, item) for item in node]
     if not isinstance(node, dict):
@@ -72,7 +72,7 @@ def _inside(file: str, node: Any) -> Any:
     return {key: _inside(file, item) for key, item in node.items() if key != "$schema"}
 
 
-def _pattern(validator: Any, pattern: str, instance: Any, schema: Schema) -> Iterator[Any]:
+def _pattern(validator: object, pattern: str, instance: object, schema: Schema) -> Iterator[Any]:
     """The keyword "pattern" as ECMA 262 has it: `$` is the end, and not also before a last line break."""
     if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
         yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
@@ -88,12 +88,12 @@ def validator(kind: str) -> Any:
     return _Validator(resolved(KINDS[kind]))
 
 
-def accepts(value: Any, kind: str) -> bool:
+def accepts(value: object, kind: str) -> bool:
     """Whether the schema accepts a document."""
     return bool(validator(kind).is_valid(value))
 
 
-def problems(value: Any, kind: str) -> list[Problem]:
+def problems(value: object, kind: str) -> list[Problem]:
     """Every place where a document breaks its schema; [] when there is none."""
     found: dict[tuple[str, str], Problem] = {}
     for error in _leaves(validator(kind).iter_errors(value)):
@@ -147,7 +147,7 @@ def _problems(error: Any) -> Iterator[Problem]:
             yield Problem("schema", at, error.message)
 
 
-def _foreign(value: dict[str, Any]) -> str:
+def _foreign(value: dict[str, object]) -> str:
     """What a document without "ociVersion" looks like, or what to write."""
     if {"config", "rootfs"} <= value.keys():
         return (
@@ -165,7 +165,7 @@ def _repeat(value: str, pattern: str) -> str:
     return hints.near(kind, tuple(NUMBERS)) if "RLIMIT" in pattern else ""
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value as a message shows it: short."""
     match value:
         case dict():
@@ -180,14 +180,14 @@ def shown(value: Any) -> str:
     return text if len(text) < 60 else text[:57] + "..."
 
 
-def unknown(value: Any, kind: str) -> list[Problem]:
+def unknown(value: object, kind: str) -> list[Problem]:
     """Members that no schema names, as problems; with a hint where the name looks like a slip."""
     found: list[Problem] = []
     _unknown(value, resolved(KINDS[kind]), "", found)
     return found
 
 
-def _unknown(value: Any, schema: Schema, at: str, found: list[Problem]) -> None:
+def _unknown(value: object, schema: Schema, at: str, found: list[Problem]) -> None:
     parts = list(_parts(schema))
     if isinstance(value, list):
         for part in parts:
@@ -212,7 +212,7 @@ def _unknown(value: Any, schema: Schema, at: str, found: list[Problem]) -> None:
                     _unknown(item, part["additionalProperties"], f"{at}/{escape(name)}", found)
 
 
-def _member(name: str, value: Any, known: tuple[str, ...]) -> str:
+def _member(name: str, value: object, known: tuple[str, ...]) -> str:
     """A hint for a member that nobody knows here: another spelling, another word, another place."""
     synonym = hints.SYNONYMS.get(name.lower())
     if synonym in known:

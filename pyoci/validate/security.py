@@ -1,12 +1,15 @@
 """`validate --strict`: a security review of a config.json; every piece of advice says what could happen."""
 
-from typing import Any
-
 from pyoci.spec import capabilities
 from pyoci.spec.linux_rules import dotted
 from pyoci.spec.mount_options import is_bind
 from pyoci.spec.paths import clean, is_within
 from pyoci.spec.problem import Problem, Report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import Linux, Mount, Process, Resources, Spec
+
 
 POWERFUL = {
     "CAP_SYS_ADMIN": "mounts, namespaces, quotas and much more: close to being root on the host",
@@ -70,12 +73,13 @@ TREES = {
 SECRETS = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "APIKEY", "PRIVATE_KEY", "CREDENTIAL")
 
 
-def advice(spec: dict[str, Any]) -> list[Problem]:
+def advice(spec: "Spec") -> list[Problem]:
     """What a security review would remark on a config.json that schema and rules accept."""
     report = Report(severity="advice")
     linux = spec.get("linux", {})
-    namespaces = {item["type"]: item.get("path", "") for item in linux.get("namespaces", [])}
-    _process(spec.get("process", {}), namespaces, report)
+    namespaces: dict[str, str] = {item["type"]: item.get("path", "") for item in linux.get("namespaces", [])}
+    if "process" in spec:
+        _process(spec["process"], namespaces, report)
     _isolation(spec, linux, namespaces, report)
     _limits(linux.get("resources", {}), report)
     _devices(linux, report)
@@ -86,7 +90,7 @@ def advice(spec: dict[str, Any]) -> list[Problem]:
     return report.found
 
 
-def _process(process: dict[str, Any], namespaces: dict[str, str], report: Report) -> None:
+def _process(process: "Process", namespaces: dict[str, str], report: Report) -> None:
     user = process.get("user", {})
     if not user.get("uid") and "user" not in namespaces:
         text = "the process is root, and root of the host should it get out"
@@ -96,8 +100,9 @@ def _process(process: dict[str, Any], namespaces: dict[str, str], report: Report
         text = "set-user-ID programs in the container can raise its privileges"
         report("new-privileges", "/process/noNewPrivileges", text, hint="set it to true")
     granted: dict[str, str] = {}
+    sets = process.get("capabilities", {})
     for kind in capabilities.SETS:
-        for index, name in enumerate(process.get("capabilities", {}).get(kind, [])):
+        for index, name in enumerate(sets.get(kind, [])):
             granted.setdefault(name, f"/process/capabilities/{kind}/{index}")
     for name, at in granted.items():
         if name in POWERFUL:
@@ -114,9 +119,7 @@ def _process(process: dict[str, Any], namespaces: dict[str, str], report: Report
             report("env-secret", f"/process/env/{index}", text, hint="give it as a file in a mount")
 
 
-def _isolation(
-    spec: dict[str, Any], linux: dict[str, Any], namespaces: dict[str, str], report: Report
-) -> None:
+def _isolation(spec: "Spec", linux: "Linux", namespaces: dict[str, str], report: Report) -> None:
     for kind, reason in NAMESPACES.items():
         if kind not in namespaces:
             text = f"no {kind} namespace: {reason}"
@@ -133,7 +136,7 @@ def _isolation(
             report("sysctl-shared", f"/linux/sysctl/{name}", text)
 
 
-def _limits(resources: dict[str, Any], report: Report) -> None:
+def _limits(resources: "Resources", report: Report) -> None:
     at = "/linux/resources"
     if resources.get("memory", {}).get("limit", -1) <= 0 and "memory.max" not in resources.get("unified", {}):
         text = "no memory limit: it can use up the memory of the host"
@@ -142,7 +145,7 @@ def _limits(resources: dict[str, Any], report: Report) -> None:
         report("no-pids-limit", f"{at}/pids/limit", "no limit of processes: a fork bomb halts the host")
 
 
-def _devices(linux: dict[str, Any], report: Report) -> None:
+def _devices(linux: "Linux", report: Report) -> None:
     everything = {"a", ""}
     for index, rule in enumerate(linux.get("resources", {}).get("devices", [])):
         number = (rule.get("major", -1), rule.get("minor", -1))
@@ -162,7 +165,7 @@ def _devices(linux: dict[str, Any], report: Report) -> None:
             report("device-memory", at, f"{device['path']} gives access to memory or ports of the host")
 
 
-def _seccomp(linux: dict[str, Any], report: Report) -> None:
+def _seccomp(linux: "Linux", report: Report) -> None:
     if "seccomp" not in linux:
         text = "no seccomp filter: all of the kernel's system calls can be attacked"
         report("no-seccomp", "/linux/seccomp", text)
@@ -176,7 +179,7 @@ def _seccomp(linux: dict[str, Any], report: Report) -> None:
         )
 
 
-def _hidden(spec: dict[str, Any], linux: dict[str, Any], report: Report) -> None:
+def _hidden(spec: "Spec", linux: "Linux", report: Report) -> None:
     kinds = {clean(mount["destination"]): mount for mount in spec.get("mounts", [])}
     masked = [clean(path) for path in linux.get("maskedPaths", [])]
     fixed = masked + [clean(path) for path in linux.get("readonlyPaths", [])]
@@ -192,7 +195,7 @@ def _hidden(spec: dict[str, Any], linux: dict[str, Any], report: Report) -> None
                 report(code, f"/linux/{name}", f"{path} {verb}: {reason}", hint=f"add it to linux.{name}")
 
 
-def _mount(mount: dict[str, Any], at: str, namespaces: dict[str, str], report: Report) -> None:
+def _mount(mount: "Mount", at: str, namespaces: dict[str, str], report: Report) -> None:
     options, kind = mount.get("options", []), mount.get("type", "")
     writable = not {"ro", "rro"} & set(options)
     if (

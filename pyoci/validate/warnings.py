@@ -1,7 +1,5 @@
 """Warnings: what a config.json may say and its author hardly meant. Hot verbs never come here."""
 
-from typing import Any
-
 from pyoci.spec import capabilities, mount_options
 from pyoci.spec.mount_options import is_bind
 from pyoci.spec.problem import Problem, Report
@@ -9,10 +7,29 @@ from pyoci.spec.resource_rules import UNSET
 from pyoci.spec.versions import semver_major
 from pyoci.validate.hints import SYNONYMS, near
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from pyoci.spec.spec_types import (
+        Capabilities,
+        CapabilitySet,
+        Device,
+        Linux,
+        Mount,
+        Process,
+        Resources,
+        Seccomp,
+        Spec,
+        Syscall,
+        SyscallArg,
+    )
+
+
 OTHER_PLATFORMS = ("windows", "solaris", "vm", "zos", "freebsd")
 
 
-def cautions(spec: dict[str, Any], *, systemd: bool = False) -> list[Problem]:
+def cautions(spec: "Spec", *, systemd: bool = False) -> list[Problem]:
     """The warnings for a config.json that the schema accepts."""
     report = Report(severity="warning")
     linux = spec.get("linux", {})
@@ -52,7 +69,7 @@ def cautions(spec: dict[str, Any], *, systemd: bool = False) -> list[Problem]:
     return report.found
 
 
-def _process(process: dict[str, Any], report: Report) -> None:
+def _process(process: "Process", report: Report) -> None:
     at = "/process"
     if process.get("args", ["x"])[:1] == [""]:
         report("process-args-empty", f"{at}/args/0", "no program has an empty name")
@@ -78,7 +95,8 @@ def _process(process: dict[str, Any], report: Report) -> None:
     _capabilities(process.get("capabilities", {}), f"{at}/capabilities", report)
 
 
-def _capabilities(sets: dict[str, list[str]], at: str, report: Report) -> None:
+def _capabilities(sets: "Capabilities", at: str, report: Report) -> None:
+    kind: CapabilitySet
     for kind in capabilities.SETS:
         for index, name in enumerate(sets.get(kind, [])):
             if name not in capabilities.NAMES:
@@ -106,7 +124,7 @@ def _capabilities(sets: dict[str, list[str]], at: str, report: Report) -> None:
         report("capability-order", f"{at}/permitted", text)
 
 
-def _mount(mount: dict[str, Any], at: str, report: Report) -> None:
+def _mount(mount: "Mount", at: str, report: Report) -> None:
     destination, options = mount["destination"], mount.get("options", [])
     if destination and destination[0] != "/":
         report(
@@ -159,7 +177,7 @@ def _is_option_of(kind: str, name: str) -> bool:
     )
 
 
-def _namespaces(linux: dict[str, Any], report: Report) -> None:
+def _namespaces(linux: "Linux", report: Report) -> None:
     found = {namespace["type"]: namespace.get("path", "") for namespace in linux.get("namespaces", [])}
     if "rootfsPropagation" in linux and "mount" not in found:
         report(
@@ -167,6 +185,7 @@ def _namespaces(linux: dict[str, Any], report: Report) -> None:
         )
     if "user" not in found:
         return
+    name: Literal["uidMappings", "gidMappings"]
     for name in ("uidMappings", "gidMappings"):
         lines = linux.get(name)
         if lines and found["user"]:
@@ -175,11 +194,11 @@ def _namespaces(linux: dict[str, Any], report: Report) -> None:
             )
 
 
-def _devices(devices: list[dict[str, Any]], report: Report) -> None:
+def _devices(devices: "list[Device]", report: Report) -> None:
     paths: dict[str, int] = {}
-    numbers: dict[tuple[Any, ...], int] = {}
+    numbers: dict[tuple[str, int | None, int | None], int] = {}
     for index, device in enumerate(devices):
-        number = tuple(device.get(name) for name in ("type", "major", "minor"))
+        number = (device["type"], device.get("major"), device.get("minor"))
         if device["path"] in paths:
             text = f"{device['path']} is listed at /linux/devices/{paths[device['path']]} already"
             report("device-twice", f"/linux/devices/{index}/path", text)
@@ -190,10 +209,11 @@ def _devices(devices: list[dict[str, Any]], report: Report) -> None:
         numbers.setdefault(number, index)
 
 
-def _resources(resources: dict[str, Any], at: str, report: Report) -> None:
+def _resources(resources: "Resources", at: str, report: Report) -> None:
     memory = resources.get("memory", {})
     if 0 < memory.get("limit", 0) < memory.get("reservation", 0):
         report("memory-reservation", f"{at}/memory/reservation", "the reservation is above the limit")
+    name: Literal["kernel", "kernelTCP"]
     for name in ("kernel", "kernelTCP"):
         if memory.get(name, -1) not in (-1, 0):
             report(
@@ -204,12 +224,17 @@ def _resources(resources: dict[str, Any], at: str, report: Report) -> None:
     block_io = resources.get("blockIO", {})
     if 0 < block_io.get("weight", 0) < 10:
         report("block-weight-low", f"{at}/blockIO/weight", "some schedulers take 10 to 1000 only")
-    for kind in ("ReadBps", "WriteBps", "ReadIOPS", "WriteIOPS"):
-        for index, device in enumerate(block_io.get(f"throttle{kind}Device", [])):
+    for kind, throttled in (
+        ("throttleReadBpsDevice", block_io.get("throttleReadBpsDevice", [])),
+        ("throttleWriteBpsDevice", block_io.get("throttleWriteBpsDevice", [])),
+        ("throttleReadIOPSDevice", block_io.get("throttleReadIOPSDevice", [])),
+        ("throttleWriteIOPSDevice", block_io.get("throttleWriteIOPSDevice", [])),
+    ):
+        for index, device in enumerate(throttled):
             if "rate" not in device:
                 report(
                     "block-rate",
-                    f"{at}/blockIO/throttle{kind}Device/{index}",
+                    f"{at}/blockIO/{kind}/{index}",
                     "without a rate nothing is limited",
                 )
     sizes: set[str] = set()
@@ -227,7 +252,7 @@ def _resources(resources: dict[str, Any], at: str, report: Report) -> None:
             report("device-rule-all", f"{at}/devices/{index}", text, hint='add "type": "c" or "b"')
 
 
-def _seccomp(seccomp: dict[str, Any], report: Report) -> None:
+def _seccomp(seccomp: "Seccomp", report: Report) -> None:
     at, default = "/linux/seccomp", seccomp["defaultAction"]
     rules = seccomp.get("syscalls", [])
     actions = {rule["action"] for rule in rules} | {default}
@@ -243,7 +268,7 @@ def _seccomp(seccomp: dict[str, Any], report: Report) -> None:
             "seccomp-flag-unused", f"{at}/flags", "WAIT_KILLABLE_RECV does nothing without SCMP_ACT_NOTIFY"
         )
     _execve(rules, default, at, report)
-    decided: dict[str, tuple[Any, int]] = {}
+    decided: dict[str, tuple[tuple[str, int | None], int]] = {}
     for index, rule in enumerate(rules):
         here = f"{at}/syscalls/{index}"
         result = (rule["action"], rule.get("errnoRet"))
@@ -263,7 +288,7 @@ def _seccomp(seccomp: dict[str, Any], report: Report) -> None:
                 report("seccomp-contradiction", f"{here}/names/{place}", text)
 
 
-def _execve(rules: list[dict[str, Any]], default: str, at: str, report: Report) -> None:
+def _execve(rules: "list[Syscall]", default: str, at: str, report: Report) -> None:
     """The filter is loaded before the container's program is executed, and holds for that, too."""
     found = [
         (f"{at}/syscalls/{index}", rule) for index, rule in enumerate(rules) if "execve" in rule["names"]
@@ -276,7 +301,7 @@ def _execve(rules: list[dict[str, Any]], default: str, at: str, report: Report) 
         report("seccomp-execve", place, text, hint="allow execve")
 
 
-def _seccomp_args(args: list[dict[str, Any]], at: str, report: Report) -> None:
+def _seccomp_args(args: "list[SyscallArg]", at: str, report: Report) -> None:
     for index, arg in enumerate(args):
         if arg["op"] == "SCMP_CMP_MASKED_EQ":
             if arg.get("valueTwo", 0) & ~arg["value"]:

@@ -12,7 +12,7 @@ from pyoci.spec import json_pointer
 CHECK = Path(__file__).resolve().parents[2] / "pyoci"
 GONE = object()
 
-BASE: dict[str, Any] = {
+BASE: Any = {
     "ociVersion": "1.3.0",
     "process": {
         "user": {"uid": 0, "gid": 0},
@@ -39,7 +39,7 @@ USERS: dict[str, Any] = {
 }
 
 
-def spoil(changes: dict[str, Any]) -> dict[str, Any]:
+def spoil(changes: dict[str, Any]) -> Any:
     """The base config with members set, appended ("/-" at the end) or removed (GONE)."""
     spec = copy.deepcopy(BASE)
     for at, value in changes.items():

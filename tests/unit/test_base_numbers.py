@@ -21,6 +21,11 @@ from pyoci.spec.problem import Report
 from pyoci.spec.resource_rules import is_cpu_list
 from pyoci.validate import documents
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import Features, Mount
+
+
 LONG = "1" * 5000  # Python converts no more than 4300 digits
 ARABIC, SQUARE = "\u0661", "\u00b2"  # both count as digits to str.isdigit()
 
@@ -68,12 +73,12 @@ def test_configurations() -> None:
     assert [found.code for found in check.problems(spoil({"/ociVersion": f"{LONG}.0.0"}), first=True)] == [
         "version-unsupported"
     ]
-    versions = {"ociVersionMin": f"{LONG}.0.0", "ociVersionMax": f"9{LONG}.0.0"}
+    versions: Features = {"ociVersionMin": f"{LONG}.0.0", "ociVersionMax": f"9{LONG}.0.0"}
     assert documents.features_problems(versions) == []
     assert documents.features_problems({"ociVersionMin": "1.10.0", "ociVersionMax": "1.9.0"})
     report = Report()
-    mount = {"destination": "/x", "type": "tmpfs", "options": [f"uid={LONG}", f"gid={ARABIC}"]}
-    linux_rules.rootless({**BASE, "mounts": [mount]}, {}, {"user": ""}, report)
+    mount: Mount = {"destination": "/x", "type": "tmpfs", "options": [f"uid={LONG}", f"gid={ARABIC}"]}
+    linux_rules.rootless(BASE | {"mounts": [mount]}, {}, {"user": ""}, report)
     assert [found.code for found in report.found] == ["rootless-mount-id"] * 2
 
 

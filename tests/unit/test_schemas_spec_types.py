@@ -92,6 +92,13 @@ def test_what_must_be_there_and_what_a_type_is_built_upon(
     assert "class Part(Base, total=False):" in text
 
 
+def test_names_of_members_to_loop_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spec_types, "MEMBERS", {"Main": "MainName"})
+    main = {"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "string"}}}
+    found = definitions(made(tmp_path, monkeypatch, main=main))
+    assert found["MainName"] == "MainName: TypeAlias = Literal['b', 'a']"
+
+
 def test_a_member_named_like_a_word_of_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     main = {"type": "object", "properties": {"class": {"type": "string"}}, "required": ["class"]}
     text = made(tmp_path, monkeypatch, main=main)
@@ -127,7 +134,7 @@ def test_every_section_is_that_of_a_type() -> None:
     types.text()
     found = {name for name, text in types.texts.items() if "TypeAlias" not in text}
     assert found == set(spec_types.SECTIONS)
-    assert set(spec_types.NAMES.values()) <= found
+    assert {*spec_types.NAMES.values(), *spec_types.MEMBERS} <= found
 
 
 def test_command_line(tmp_path: Path) -> None:
