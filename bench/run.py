@@ -107,7 +107,7 @@ def find_runtimes(text: str | None) -> dict[str, Path]:
     for item in text.split(","):
         name, _, place = item.partition("=")
         executable = shutil.which(place or name)
-        if not name.isidentifier() and not name.replace("-", "_").isidentifier() or executable is None:
+        if (not name.isidentifier() and not name.replace("-", "_").isidentifier()) or executable is None:
             raise SystemExit(f"bench: --runtimes: {item!r}: no such executable, or a strange name")
         runtimes[name] = Path(executable).absolute()
     return runtimes

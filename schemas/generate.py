@@ -412,10 +412,12 @@ class Module:
             test = scalar(self.schemas.settle(base, wanted)[1])
             if not test:
                 raise Unsupported(f"{base}: patternProperties of structures")
-            with out.open(f"for {key}, {value} in {name}.items():"):
-                with out.open(f"if {test.fails.format(first=value, again=value)}:"):
-                    with out.open(f"if not ({pattern_fails(pattern, key)}):"):
-                        out.add("return False")
+            with (
+                out.open(f"for {key}, {value} in {name}.items():"),
+                out.open(f"if {test.fails.format(first=value, again=value)}:"),
+                out.open(f"if not ({pattern_fails(pattern, key)}):"),
+            ):
+                out.add("return False")
 
     def text(self, entries: dict[str, str]) -> str:
         """The source of the module, with a guarded entry point for each of `entries`."""

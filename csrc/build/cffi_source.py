@@ -89,7 +89,7 @@ def _unpack(package: Path, folder: Path) -> None:
         for member in members:
             directory, _, name = member.name.rpartition("/")
             content = members.extractfile(member) if member.isfile() else None
-            if directory in (f"{folder.name}/src/c", f"{folder.name}/src/cffi") and content is not None:
-                if name.endswith((".c", ".h")):
-                    (new / member.name.removeprefix(f"{folder.name}/")).write_bytes(content.read())
+            wanted = directory in (f"{folder.name}/src/c", f"{folder.name}/src/cffi")
+            if wanted and name.endswith((".c", ".h")) and content is not None:
+                (new / member.name.removeprefix(f"{folder.name}/")).write_bytes(content.read())
     new.rename(folder)

@@ -77,7 +77,8 @@ class Manager:
 
     def record(self) -> "dict[str, Any]":
         """What `from_record` needs, made of JSON values; complete before `create`, and to be asked again
-        after `add`."""
+        after `add`.
+        """
         raise NotImplementedError
 
     def keep_existing(self) -> None:
@@ -113,7 +114,8 @@ class Manager:
 
     def spawn_fds(self) -> tuple[list[int], int]:
         """Close-on-exec descriptors for a new process to join with: files it writes "0" to, and a directory
-        for CLONE_INTO_CGROUP or -1. The caller closes them."""
+        for CLONE_INTO_CGROUP or -1. The caller closes them.
+        """
         raise NotImplementedError
 
     def add(self, pid: int) -> None:
@@ -181,7 +183,8 @@ class Manager:
 
     def oom(self) -> tuple[int, int, int]:
         """Processes killed for lack of memory, the limit (-1 for none) and the peak in bytes; 0 for what is
-        unknown."""
+        unknown.
+        """
         raise NotImplementedError
 
     def mount_facts(self) -> "dict[str, Any]":

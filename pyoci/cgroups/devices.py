@@ -215,7 +215,8 @@ def _overlap(one: int, other: int) -> bool:
 
 def _without_covered(found: "list[Rule]") -> "list[Rule]":
     """The rules without the first one for everything, and without those a later one for the same device
-    replaces."""
+    replaces.
+    """
     kept: list[Rule] = []
     later: dict[tuple[str, int, int], int] = {}
     for rule in reversed(found):
@@ -266,7 +267,8 @@ class _Assembler:
 
     def finish(self, default: bool) -> bytes:
         """The program, ended with the default and with those verdicts that are jumped to (unreachable code is
-        refused)."""
+        refused).
+        """
         self._verdict(default)
         for name, verdict in (("allow", True), ("deny", False)):
             if self._open[name]:

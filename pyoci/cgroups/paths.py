@@ -43,6 +43,7 @@ class Hierarchy:
 
     @property
     def mount(self) -> str:
+        """Where it is mounted."""
         return f"{MOUNT}/{self.directory}"
 
     @property

@@ -100,7 +100,8 @@ def wants_bfq(resources: "dict[str, Any]") -> bool:
 
 def shares_to_weight(shares: int) -> int:
     """cpu.shares (2..262144) as cpu.weight (1..10000), with 1024 becoming 100: the formula runc and crun
-    agreed on."""
+    agreed on.
+    """
     if shares <= _MIN_SHARES:
         return 1
     if shares >= _MAX_SHARES:
@@ -350,7 +351,8 @@ def _rdma(devices: "dict[str, dict[str, Any]]") -> "list[Write]":
 
 def _unified(unified: dict[str, str]) -> "list[Write]":
     """Last, so that it can correct what was derived from the other properties; each line is a write of its
-    own."""
+    own.
+    """
     writes = []
     for file, content in unified.items():
         pointer = f"{BASE}/unified/{escape(file)}"

@@ -129,7 +129,8 @@ class Systemd(base.Manager):
 
     def _start_unit(self, bus: Connection, properties: "list[Property]") -> str:
         """Start the unit and wait for it; one of the same name that has failed, or is just going, is out of
-        the way first."""
+        the way first.
+        """
         import time
 
         for _ in range(_LINGER_TRIES):

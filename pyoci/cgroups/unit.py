@@ -37,6 +37,7 @@ class Unit:
 
     @property
     def is_slice(self) -> bool:
+        """True for a slice, which the container has to itself."""
         return self.name.endswith(".slice")
 
 
@@ -83,7 +84,7 @@ def slice_path(slice_: str) -> str:
 
 
 def escape(name: str) -> str:
-    """A name with what a unit's name may not hold as \\xXX, as systemd-escape(1) does."""
+    r"""A name with what a unit's name may not hold as \xXX, as systemd-escape(1) does."""
     return "".join(c if c in _VALID else "".join(f"\\x{byte:02x}" for byte in c.encode()) for c in name)
 
 

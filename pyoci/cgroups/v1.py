@@ -40,7 +40,8 @@ class V1(base.Manager):
     @classmethod
     def plan(cls, request: "Request") -> "V1":
         """Where the cgroups of a new container will be: as runc, an absolute path counts from each tree's
-        root, a relative one, or the id when there is none, from this process's own cgroup."""
+        root, a relative one, or the id when there is none, from this process's own cgroup.
+        """
         names = "/".join(components(request.path or request.id))
         own = {} if request.path.startswith("/") else paths.of_process()
         return cls._below(f"/{names}", own, request)

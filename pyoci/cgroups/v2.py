@@ -37,7 +37,8 @@ class V2(base.Manager):
     def plan(cls, request: "Request") -> "V2":
         """Where the cgroup of a new container will be: as runc, an absolute path counts from the root, a
         relative one, or the id when there is none, from the cgroup *above* this process's own, since a
-        cgroup with processes cannot give controllers to those below it."""
+        cgroup with processes cannot give controllers to those below it.
+        """
         start = paths.MOUNT
         if not request.path.startswith("/"):
             own = paths.of_process().get("", "/")
@@ -217,7 +218,8 @@ class V2(base.Manager):
 
     def _where_init_is(self, init_pid: int) -> str:
         """The cgroup a further process goes to. When the container has given controllers to cgroups below its
-        own, its own takes no processes any more: then the one that its first process has moved to."""
+        own, its own takes no processes any more: then the one that its first process has moved to.
+        """
         if not self.exists():
             return ""
         if not _read(f"{self._path}/cgroup.subtree_control"):

@@ -114,7 +114,8 @@ def refusal(file: str, value: str, pointer: str, error: OSError) -> OciError:
 
 def no_controller(name: str, pointer: str, *, joined: bool = True) -> OciError:
     """The error for a limit whose controller the container's cgroup does not have; with `joined` false
-    because this user could not make a cgroup."""
+    because this user could not make a cgroup.
+    """
     message = f"cgroup controller {name} is not available, {_property(pointer)} needs it"
     hint = f"enable or delegate the controller {name}, or leave the property out"
     if not joined:

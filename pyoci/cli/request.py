@@ -33,7 +33,7 @@ def fill(request: object, values: "dict[str, Any]") -> None:
 
 
 def cgroup_manager(settings: "dict[str, Any]") -> str:
-    """ "cgroupfs", "systemd" or "disabled"; --systemd-cgroup is the older way to say "systemd"."""
+    """One of "cgroupfs", "systemd" and "disabled"; --systemd-cgroup is the older way to say "systemd"."""
     if settings.get("systemd_cgroup"):
         return "systemd"
     manager: str = settings.get("cgroup_manager", "cgroupfs")

@@ -98,7 +98,7 @@ def _host_ps(arguments: list[str]) -> str:
     if program is None:
         hint = "install ps (procps), or use --format json"
         raise OciError("ps", 'exec: "ps": executable file not found in $PATH', obj="ps", hint=hint)
-    done = subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, capture_output=True)
+    done = subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     output = done.stdout.decode("utf-8", "surrogateescape")
     if done.returncode:
         said = (done.stderr.decode("utf-8", "surrogateescape") or output).strip().partition("\n")[0]

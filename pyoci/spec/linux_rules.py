@@ -140,13 +140,14 @@ def rootless(spec: "Spec", linux: "Linux", namespaces: dict[str, str], report: R
     for index, mount in enumerate(spec.get("mounts", ())):
         for place, option in enumerate(mount.get("options", ())):
             name, _, number = option.partition("=")
-            if name in maps and number.isdecimal():
-                if not is_mapped(maps[name], decimal(number, ID_LIMIT)):
-                    report(
-                        "rootless-mount-id",
-                        f"/mounts/{index}/options/{place}",
-                        f'"{option}": this id is not mapped in the user namespace',
-                    )
+            if name not in maps or not number.isdecimal():
+                continue
+            if not is_mapped(maps[name], decimal(number, ID_LIMIT)):
+                report(
+                    "rootless-mount-id",
+                    f"/mounts/{index}/options/{place}",
+                    f'"{option}": this id is not mapped in the user namespace',
+                )
 
 
 def linux(linux: "Linux", namespaces: dict[str, str], systemd: bool, report: Report) -> None:
@@ -234,11 +235,11 @@ def sysctl_path(name: str) -> str:
 
 
 def _sysctls(sysctls: dict[str, str], namespaces: dict[str, str], report: Report) -> None:
-    for name in sysctls:
+    for name, value in sysctls.items():
         wrong = _sysctl(dotted(name), namespaces)
         if wrong:
             report("sysctl-namespace", f"/linux/sysctl/{escape(name)}", f'sysctl "{name}" {wrong}')
-        elif "\0" in name + sysctls[name] or not {"", "/", "//"}.isdisjoint(dotted(name).split(".")):
+        elif "\0" in name + value or not {"", "/", "//"}.isdisjoint(dotted(name).split(".")):
             report("sysctl-name", f"/linux/sysctl/{escape(name)}", f'"{name}" is not the name of a sysctl')
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
@@ -169,7 +170,7 @@ class Axis:
         stretches = _union([(bar.began, bar.ended) for bar in bars if bar.kind != "idle"]) or [(0.0, 1.0)]
         working = sum(ended - began for began, ended in stretches)
         self.start = stretches[0][0]
-        gaps = [(one[1], two[0]) for one, two in zip(stretches, stretches[1:], strict=False)]
+        gaps = [(one[1], two[0]) for one, two in itertools.pairwise(stretches)]
         self.cuts = [gap for gap in gaps if gap[1] - gap[0] > _LONG_PAUSE * working]
         lost = sum(ended - began for began, ended in self.cuts)
         self.busy = max(stretches[-1][1] - self.start - lost, 0.001)

@@ -41,9 +41,9 @@ def explain(text: str, at: int, expected: str) -> tuple[str, int, str]:
         if found:
             parts = found.groupdict()
             if "word" in parts:
-                hint = f"write {parts['word'].lower()}"
-            elif "mode" in parts:
-                hint = f"a mode in decimal: {mode(parts['mode'])}"
+                return message, at, f"write {parts['word'].lower()}"
+            if "mode" in parts:
+                return message, at, f"a mode in decimal: {mode(parts['mode'])}"
             return message, at, found.expand(hint)
     word = _WORD.match(text, at)
     shown = word[0][:20] if word else text[at]

@@ -49,13 +49,14 @@ def _order(path: Path) -> list[tuple[int, str]]:
 def _original(at: str, gone: dict[str, list[int]]) -> str:
     found = ""
     for part in at.split("/")[1:]:
+        name = part
         if found in gone and part.isdecimal():
             index = int(part)
             for lost in gone[found]:
                 if lost <= index:
                     index += 1
-            part = str(index)
-        found += f"/{part}"
+            name = str(index)
+        found += f"/{name}"
     return found
 
 

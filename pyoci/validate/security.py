@@ -189,7 +189,7 @@ def _hidden(spec: "Spec", linux: "Linux", report: Report) -> None:
     ):
         for path, reason in wanted.items():
             top = "/" + path.split("/")[1]
-            if top not in kinds or "ro" in kinds[top].get("options", []) and code == "path-writable":
+            if top not in kinds or ("ro" in kinds[top].get("options", []) and code == "path-writable"):
                 continue
             if not any(is_within(path, other) for other in have):
                 report(code, f"/linux/{name}", f"{path} {verb}: {reason}", hint=f"add it to linux.{name}")

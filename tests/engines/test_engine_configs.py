@@ -111,7 +111,7 @@ def test_a_recording_runs(box: Boxes, folder: Path, name: str) -> None:
         assert wanted[lacking.group()] > 0
         pytest.skip(f"this machine's root may not raise {lacking.group()} to {wanted[lacking.group()]}")
     assert found.rc == status, found
-    assert re.search(pattern, found.out + found.err, re.M), found
+    assert re.search(pattern, found.out + found.err, re.MULTILINE), found
     if made.config.get("hooks", {}).get("prestart"):
         state = json.loads((folder / "hook-state").read_text())
         assert (state["id"], state["status"]) == (made.id, "creating")

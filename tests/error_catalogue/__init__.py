@@ -66,7 +66,9 @@ class Stage:
         first = next(n for n, word in enumerate(words) if n and not word.startswith("-"))
         call = self.runtime.argv(*words[first:])
         starter = [*words[:first], "sh", "-c", f'{script or "true"} && exec "$@"', "sh"]
-        done = subprocess.run([*starter, *call], capture_output=True, text=True, timeout=PATIENCE * 2)
+        done = subprocess.run(
+            [*starter, *call], capture_output=True, text=True, timeout=PATIENCE * 2, check=False
+        )
         return Result(call, done.returncode, done.stdout, done.stderr)
 
     def running(self) -> Container:

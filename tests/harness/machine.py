@@ -95,7 +95,7 @@ def user_namespaces_unprivileged() -> str:
         return "the kernel has no user namespaces"
     command = ["unshare", "-U", "-r", "true"]
     options: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
-    found = subprocess.run(command, capture_output=True, text=True, **options)
+    found = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     return "" if found.returncode == 0 else f"unshare -U as an ordinary user: {found.stderr.strip()}"
 
 

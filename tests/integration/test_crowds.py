@@ -32,14 +32,16 @@ CONTAINERS = int(os.environ.get("PYOCI_TEST_CROWD", "200"))
 def output(made: Container, *words: str) -> str:
     """Standard output of a call of the runtime; usable from threads."""
     command = made.runtime.argv(*words)
-    return subprocess.run(command, capture_output=True, text=True, timeout=4 * PATIENCE).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=4 * PATIENCE, check=False).stdout
 
 
 def call(made: Container, *words: str) -> None:
     """One call of the runtime that has to succeed; usable from threads."""
     with open(os.devnull, "r+b") as null, tempfile.TemporaryFile() as text:
         command = made.runtime.argv(*words)
-        found = subprocess.run(command, stdin=null, stdout=null, stderr=text, timeout=4 * PATIENCE)
+        found = subprocess.run(
+            command, stdin=null, stdout=null, stderr=text, timeout=4 * PATIENCE, check=False
+        )
         text.seek(0)
         assert found.returncode == 0, (command, text.read())
 
@@ -106,7 +108,7 @@ def test_runs_in_parallel_keep_their_outputs_apart(box: Boxes) -> None:
         made = Container.like(template, f"{template.id}-{number}")
         made.args("/bin/sh", "-c", f"echo {number}; exit {number}").save()
         command = made.runtime.argv("run", "--bundle", str(made.directory), made.id)
-        found = subprocess.run(command, capture_output=True, text=True, timeout=4 * PATIENCE)
+        found = subprocess.run(command, capture_output=True, text=True, timeout=4 * PATIENCE, check=False)
         return f"{found.returncode} {found.stdout}{found.stderr}"
 
     with ThreadPoolExecutor(10) as pool:
@@ -137,7 +139,9 @@ def test_of_many_who_delete_none_crashes(box: Boxes) -> None:
 
     def one(_: int) -> str:
         command = made.runtime.argv("delete", "--force", made.id)
-        return subprocess.run(command, capture_output=True, text=True, timeout=4 * PATIENCE).stderr
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=4 * PATIENCE, check=False
+        ).stderr
 
     with ThreadPoolExecutor(8) as pool:
         texts = list(pool.map(one, range(8)))
@@ -193,7 +197,7 @@ def calls_made(made: Container, folder: Path, verb: str) -> list[tuple[str, int]
     subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
     seen: Counter[str] = Counter()
     calls = []
-    for name in re.findall(r"^(\w+)\(", trace.read_text(), re.M):
+    for name in re.findall(r"^(\w+)\(", trace.read_text(), re.MULTILINE):
         seen[name] += 1
         calls.append((name, seen[name]))
     return calls
@@ -203,7 +207,9 @@ def can_trace() -> str:
     """Why strace can't be used here, or ""."""
     if shutil.which("strace") is None:
         return "strace is not installed"
-    found = subprocess.run(["strace", "-o", "/dev/null", "-e", "inject=getpid:signal=KILL:when=99", "true"])
+    found = subprocess.run(
+        ["strace", "-o", "/dev/null", "-e", "inject=getpid:signal=KILL:when=99", "true"], check=False
+    )
     return "" if found.returncode == 0 else "strace can't inject signals here"
 
 
@@ -235,7 +241,11 @@ def test_a_call_killed_at_exact_system_calls(box: Boxes, folder: Path, scratch: 
         inject = f"inject={name}:signal=KILL:when={number}"
         command = ["strace", "-o", "/dev/null", "-e", inject, *made.runtime.argv(verb, *words, made.id)]
         found = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
         )
         killed += found.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
         recover(made, folder, leaks)
@@ -259,7 +269,9 @@ def test_a_create_that_is_asked_to_end_in_its_last_moments(box: Boxes, folder: P
         words = made.runtime.argv("create", "-b", str(made.directory), made.id)
         with (folder / "errors").open("w+") as errors:
             command = ["strace", "-o", "/dev/null", "-e", inject, *words]
-            found = subprocess.run(command, stdin=errors, stdout=subprocess.DEVNULL, stderr=errors)
+            found = subprocess.run(
+                command, stdin=errors, stdout=subprocess.DEVNULL, stderr=errors, check=False
+            )
             errors.seek(0)
             assert "Traceback" not in errors.read(), (name, number)
         assert found.returncode in (0, 128 + signal.SIGTERM), (name, number)

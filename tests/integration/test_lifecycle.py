@@ -376,7 +376,7 @@ def test_the_waiting_process_sleeps(box: Boxes) -> None:
 
     def switches() -> list[str]:
         text = Path(f"/proc/{pid}/status").read_text()
-        return re.findall(r"^\w*voluntary_ctxt_switches:\s+(\d+)$", text, re.M)
+        return re.findall(r"^\w*voluntary_ctxt_switches:\s+(\d+)$", text, re.MULTILINE)
 
     before = switches()
     for _ in range(5):

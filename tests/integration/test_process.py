@@ -357,10 +357,10 @@ def test_resource_limits(box: Boxes) -> None:
         {"type": "RLIMIT_CPU", "soft": 1000, "hard": 2000},
     ]
     text = made.out()
-    assert re.search(r"^Max open files +100 +200 ", text, re.M)
-    assert re.search(r"^Max core file size +0 +0 ", text, re.M)
-    assert re.search(r"^Max stack size +1048576 +8388608 ", text, re.M)
-    assert re.search(r"^Max cpu time +1000 +2000 ", text, re.M)
+    assert re.search(r"^Max open files +100 +200 ", text, re.MULTILINE)
+    assert re.search(r"^Max core file size +0 +0 ", text, re.MULTILINE)
+    assert re.search(r"^Max stack size +1048576 +8388608 ", text, re.MULTILINE)
+    assert re.search(r"^Max cpu time +1000 +2000 ", text, re.MULTILINE)
 
 
 def test_unlimited_limits(box: Boxes) -> None:
@@ -368,7 +368,7 @@ def test_unlimited_limits(box: Boxes) -> None:
         pytest.skip("RLIMIT_FSIZE is limited here")
     made = box.sh("cat /proc/self/limits")
     made.process["rlimits"] = [{"type": "RLIMIT_FSIZE", "soft": (1 << 64) - 1, "hard": (1 << 64) - 1}]
-    assert re.search(r"^Max file size +unlimited +unlimited ", made.out(), re.M)
+    assert re.search(r"^Max file size +unlimited +unlimited ", made.out(), re.MULTILINE)
 
 
 def test_hard_limits_of_a_user_namespace_are_raised_by_the_privilege_outside(box: Boxes) -> None:

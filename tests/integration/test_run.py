@@ -170,7 +170,9 @@ def test_signals_ignored_by_the_caller_are_reset(box: Boxes, programs: Programs)
     made.save()
     command = made.runtime.argv("run", "-b", str(made.directory), made.id)
     script = 'trap "" HUP INT USR1 PIPE; exec "$@"'
-    found = subprocess.run(["/bin/sh", "-c", script, "sh", *command], capture_output=True, text=True)
+    found = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", *command], capture_output=True, text=True, check=False
+    )
     assert (found.returncode, found.stdout) == (0, "")
 
 
@@ -200,7 +202,9 @@ def at_descriptors(made: Container, verb: str, options: str, words: str, env: st
     made.save()
     quoted = " ".join(f"'{word}'" for word in made.runtime.argv(verb))
     script = f"exec {words}; {env} exec {quoted} {options} -b '{made.directory}' {made.id}"
-    found = subprocess.run(["/bin/bash", "-c", script], capture_output=True, text=True, timeout=PATIENCE)
+    found = subprocess.run(
+        ["/bin/bash", "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert found.returncode == 0, found
     return found.stdout
 

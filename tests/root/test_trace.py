@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class Traced:
             for event in self.of(title)
             if event["cat"] in ("runtime", "idle") and event["name"] != "seccomp filter"
         ]
-        for one, next_one in zip(whole, whole[1:], strict=False):
+        for one, next_one in itertools.pairwise(whole):
             assert next_one["ts"] == pytest.approx(one["ts"] + one["dur"], abs=0.01)
 
     def check_cpu_time(self, title: str) -> None:

@@ -56,6 +56,6 @@ def test_the_tests_of_the_reader(module: Path) -> None:
         str(tests),
     ]
     found = subprocess.run(
-        command, cwd=build.TOP, env=environment, capture_output=True, text=True, timeout=600
+        command, cwd=build.TOP, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert found.returncode == 0, found.stdout[-4000:] + found.stderr[-4000:]

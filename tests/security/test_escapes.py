@@ -126,7 +126,9 @@ def test_a_process_inside_can_not_grab_a_runtime_that_is_held_up(box: Boxes, pro
     said = spying(made, programs, 5)
     argv = ["strace", "-f", "-o", "/dev/null", "-e", "inject=execve,execveat:delay_enter=150000"]
     for _ in range(3):
-        subprocess.run([*argv, *made.runtime.argv("exec", made.id, "/bin/true")], stdin=subprocess.DEVNULL)
+        subprocess.run(
+            [*argv, *made.runtime.argv("exec", made.id, "/bin/true")], stdin=subprocess.DEVNULL, check=False
+        )
     made.wait()
     assert seen(said) == set()
 
@@ -296,7 +298,7 @@ def test_no_descriptor_leads_out(box: Boxes, programs: Programs) -> None:
 
 def capability_lines(text: str) -> dict[str, int]:
     """The sets in a /proc/PID/status."""
-    found = re.findall(r"^(Cap\w+):\s+(\w+)$", text, re.M)
+    found = re.findall(r"^(Cap\w+):\s+(\w+)$", text, re.MULTILINE)
     return {name: int(value, 16) for name, value in found}
 
 
@@ -347,7 +349,7 @@ def test_nothing_comes_from_the_groups_and_capabilities_of_the_caller(box: Boxes
     for text in texts:
         sets = capability_lines(text)
         assert (sets["CapInh"], sets["CapAmb"]) == (0, 0)
-        assert re.findall(r"^Groups:[ \t]*(.*?)[ \t]*$", text, re.M) == [""]
+        assert re.findall(r"^Groups:[ \t]*(.*?)[ \t]*$", text, re.MULTILINE) == [""]
     made.stop()
 
 
@@ -519,6 +521,7 @@ def test_python_takes_nothing_from_the_bundle_and_the_environment(box: Boxes, fo
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
+            check=False,
         )
         assert (found.returncode, found.stderr) == (0, b"")
     assert not ran.exists()

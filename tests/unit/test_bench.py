@@ -1,5 +1,6 @@
 """bench/run.py: its arithmetic, its configurations, its reading of others' output. No root is needed."""
 
+import itertools
 import json
 import random
 import sys
@@ -204,7 +205,7 @@ class TestMemory:
         steps = memory.ladder()
         assert steps[0] == 16 and steps[-1] == 64 * 1024
         assert steps == sorted(set(steps)) and all(step % 4 == 0 for step in steps)
-        assert all(high <= low * 1.25 for low, high in zip(steps, steps[1:], strict=False))
+        assert all(high <= low * 1.25 for low, high in itertools.pairwise(steps))
 
     @pytest.mark.parametrize("need", [16, 17, 100, 3000, 65536])
     def test_smallest(self, need: int) -> None:

@@ -52,7 +52,9 @@ def test_manual_names_everything() -> None:
 @pytest.mark.skipif(not shutil.which("groff"), reason="no groff")
 def test_manual_is_good_troff() -> None:
     command = ["groff", "-man", "-ww", "-z", "-Tutf8"]
-    done = subprocess.run(command, input=help.manual(), text=True, capture_output=True, timeout=60)
+    done = subprocess.run(
+        command, input=help.manual(), text=True, capture_output=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -63,7 +65,9 @@ def test_completion_is_good_shell(shell: str, tmp_path: Path) -> None:
         pytest.skip(f"no {shell}")
     script = tmp_path / "script"
     script.write_text({"bash": completion.bash, "zsh": completion.zsh, "fish": completion.fish}[shell]())
-    done = subprocess.run([program, "-n", str(script)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [program, "-n", str(script)], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -77,7 +81,9 @@ def bash_completes(tmp_path: Path, *words: str) -> list[str]:
     script = f"{completion.bash()}\nCOMP_WORDS=(pyoci {quoted}); COMP_CWORD={len(words)}; _pyoci\n"
     script += 'printf "%s\\n" "${COMPREPLY[@]}"\n'
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, env=environment)
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=60, env=environment, check=False
+    )
     assert done.stderr == ""
     return done.stdout.split()
 

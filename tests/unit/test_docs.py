@@ -28,7 +28,7 @@ from pyoci.validate.explain import examine
 
 sys.path.append(str(TOP / "bench"))
 
-import run as bench_run  # noqa: E402
+import run as bench_run
 
 DOCUMENTS = documents()
 every = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
@@ -286,10 +286,9 @@ def variables_read() -> set[str]:
             path.is_file()
             and not parts[0].startswith((".venv", ".git", "build", ".mypy"))
             and "rootfs" not in parts
-        ):
-            if path.suffix in (".py", ".c", ".h", ".yml", ""):
-                text = path.read_text(errors="replace")
-                found.update(*(re.findall(pattern, text) for pattern in _READ))
+        ) and path.suffix in (".py", ".c", ".h", ".yml", ""):
+            text = path.read_text(errors="replace")
+            found.update(*(re.findall(pattern, text) for pattern in _READ))
     return found
 
 

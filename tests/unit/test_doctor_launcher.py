@@ -127,7 +127,7 @@ def test_the_reason_for_the_kind_exec_is_shown(machine: Machine) -> None:
     (row,) = launcher.checks()
     assert row == Check("launcher", "static launcher", NO, "libffi.a is missing", row.cost, row.hint)
     assert row.cost and "PYOCI_LAUNCHER=static" in row.hint and not row.fatal
-    assert ["launcher: exec", "no static launcher: libffi.a is missing"] == version.verbose()[:2]
+    assert version.verbose()[:2] == ["launcher: exec", "no static launcher: libffi.a is missing"]
 
 
 def test_an_interpreter_that_was_started_by_hand_has_no_launcher(machine: Machine) -> None:

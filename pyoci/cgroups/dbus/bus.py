@@ -60,6 +60,7 @@ class Connection:
         raise _unreachable(user, tried)
 
     def close(self) -> None:
+        """Close the connection; it may be closed already."""
         if self._fd >= 0:
             posix.close(self._fd)
             self._fd = -1

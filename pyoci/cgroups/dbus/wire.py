@@ -46,18 +46,22 @@ class Message:
 
     @property
     def reply_to(self) -> int:
+        """The serial number of the call that this answers, 0 for none."""
         return int(self.fields.get(5, 0))
 
     @property
     def error(self) -> str:
+        """The name of the error, or ""."""
         return str(self.fields.get(4, ""))
 
     @property
     def member(self) -> str:
+        """The name of the signal or method."""
         return str(self.fields.get(3, ""))
 
     @property
     def interface(self) -> str:
+        """The interface that has the member."""
         return str(self.fields.get(2, ""))
 
 
