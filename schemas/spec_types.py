@@ -90,12 +90,13 @@ SECTIONS = {
     "FeaturesIdmap": "features-linux.md, MountExtensions",
     "FeaturesNetDevices": "features-linux.md, Net Devices",
 }
-# for loops over the members of an object: the type of their names
+# for loops over the members of an object that are of one type: what the type of their names is called
 MEMBERS = {
-    "Hooks": "HookName",
-    "Capabilities": "CapabilitySet",
-    "ExecCPUAffinity": "AffinityName",
-    "TimeOffsets": "Clock",
+    "BlockIO": ("ThrottleName", "list[BlockIODeviceThrottle]"),
+    "Capabilities": ("CapabilitySet", "list[str]"),
+    "ExecCPUAffinity": ("AffinityName", "str"),
+    "Hooks": ("HookName", "list[Hook]"),
+    "TimeOffsets": ("Clock", "TimeOffset"),
 }
 SCALARS = {"string": "str", "integer": "int", "boolean": "bool"}
 HEAD = """\
@@ -176,7 +177,9 @@ class Types:
             types[member] = f"Required[{found}]" if member in required else found
         self.texts[name] = _written(name, bases, types)
         if name in MEMBERS:
-            self.texts[MEMBERS[name]] = _literal(MEMBERS[name], [json.dumps(member) for member in types])
+            alias, wanted = MEMBERS[name]
+            names = [json.dumps(member) for member, found in types.items() if found == wanted]
+            self.texts[alias] = _literal(alias, names)
         return name
 
     def text(self) -> str:

@@ -9,9 +9,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyoci.cgroups.base import Manager, Request
+    from pyoci.cgroups.records import Record
+    from pyoci.spec.spec_types import Linux, Spec
 
 
-def manager(spec: "dict[str, Any]", id: str, *, systemd: bool = False, rootless: bool = False) -> "Manager":
+def manager(spec: "Any", id: str, *, systemd: bool = False, rootless: bool = False) -> "Manager":
     """The manager of a new container's cgroups; makes nothing yet.
 
     Raises OciError for an impossible cgroupsPath.
@@ -32,7 +34,7 @@ def manager(spec: "dict[str, Any]", id: str, *, systemd: bool = False, rootless:
     return V1.plan(request)
 
 
-def from_record(record: "dict[str, Any]") -> "Manager":
+def from_record(record: "Record") -> "Manager":
     """The manager that gave this record, for a container that exists or did."""
     if record["manager"] == "v1":
         from pyoci.cgroups.v1 import V1
@@ -47,7 +49,7 @@ def from_record(record: "dict[str, Any]") -> "Manager":
     return Systemd.from_record(record)
 
 
-def _request(spec: "dict[str, Any]", id: str, rootless: bool) -> "Request":
+def _request(spec: "Spec", id: str, rootless: bool) -> "Request":
     from pyoci.cgroups.base import Request
 
     linux = spec.get("linux") or {}
@@ -61,7 +63,7 @@ def _request(spec: "dict[str, Any]", id: str, rootless: bool) -> "Request":
     )
 
 
-def _delegated_to(spec: "dict[str, Any]", linux: "dict[str, Any]") -> int:
+def _delegated_to(spec: "Spec", linux: "Linux") -> int:
     """The host uid of the container's root when the container may manage its own cgroup, else -1.
 
     runtime-spec config-linux.md, "Cgroup ownership": only with a new cgroup namespace and a writable
@@ -75,5 +77,5 @@ def _delegated_to(spec: "dict[str, Any]", linux: "dict[str, Any]") -> int:
         return -1
     for entry in linux.get("uidMappings") or []:
         if entry["containerID"] == 0:
-            return int(entry["hostID"])
+            return entry["hostID"]
     return -1

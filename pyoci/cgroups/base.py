@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyoci.cgroups.devices import Rule
+    from pyoci.cgroups.records import Record
+    from pyoci.cgroups.resources import Held
+    from pyoci.spec.spec_types import Resources
 
 REMOVE_SECONDS = 3.0
 FREEZE_SECONDS = 5.0
@@ -37,7 +40,7 @@ class Request:
         path: str,
         id: str,
         *,
-        resources: "dict[str, Any] | None" = None,
+        resources: "Resources | None" = None,
         annotations: dict[str, str] | None = None,
         rootless: bool = False,
         owner: int = -1,
@@ -75,7 +78,7 @@ class Manager:
         self._made: list[str] = []  # what `create` has made, also above the container's own
         self._kept: list[str] = []  # the container's own ones that were there before it
 
-    def record(self) -> "dict[str, Any]":
+    def record(self) -> "Record":
         """What `from_record` needs, made of JSON values; complete before `create`, and to be asked again
         after `add`.
         """
@@ -94,7 +97,7 @@ class Manager:
         raise NotImplementedError
 
     def apply(
-        self, resources: "dict[str, Any]", *, update: bool = False, device_rules: "list[Rule] | None" = None
+        self, resources: "Any", *, update: bool = False, device_rules: "list[Rule] | None" = None
     ) -> None:
         """Set the limits of `linux.resources`, and unless it is an update the device rules.
 
@@ -104,12 +107,12 @@ class Manager:
         """
         raise NotImplementedError
 
-    def completed(self, resources_: "dict[str, Any]") -> "dict[str, Any]":
+    def completed(self, resources_: "Resources") -> "Resources":
         """The limits of an update, with those in force that have to be set again together with them."""
         return resources.completed(resources_, self._held)
 
-    def _held(self, limit: str) -> int:
-        """A limit in force, -1 for none, 0 for unknown: "quota" and "period" of cpu, "limit" of memory."""
+    def _held(self, limit: "Held") -> int:
+        """A limit in force, -1 for none, 0 for unknown."""
         raise NotImplementedError
 
     def spawn_fds(self) -> tuple[list[int], int]:
@@ -187,7 +190,7 @@ class Manager:
         """
         raise NotImplementedError
 
-    def mount_facts(self) -> "dict[str, Any]":
+    def mount_facts(self) -> "Any":
         """What the mounts of type cgroup in the container need to know."""
         raise NotImplementedError
 

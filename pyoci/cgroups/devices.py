@@ -13,7 +13,7 @@ from pyoci.spec import defaults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.spec.spec_types import DeviceCgroup, Resources
 
     Rule = tuple[bool, str, int, int, int]  # allow, "a"/"b"/"c", major, minor (ANY for all), ACCESS bits
 
@@ -36,19 +36,19 @@ DEFAULT: "tuple[Rule, ...]" = (
 )
 
 
-def rules(resources: "dict[str, Any]") -> "list[Rule]":
+def rules(resources: "Resources") -> "list[Rule]":
     """The rules of `linux.resources.devices` with the default ones behind them. Raises OciError."""
     return parse(resources.get("devices") or []) + list(DEFAULT)
 
 
-def parse(entries: "list[dict[str, Any]]") -> "list[Rule]":
+def parse(entries: "list[DeviceCgroup]") -> "list[Rule]":
     """Rules of the configuration as tuples; those before the last one for everything are dropped.
 
     Raises OciError.
     """
     found: list[Rule] = []
     for index, entry in enumerate(entries):
-        allow, access = bool(entry["allow"]), _access(entry.get("access"), index)
+        allow, access = entry["allow"], _access(entry.get("access"), index)
         kind = entry.get("type") or "a"
         kind = "c" if kind == "u" else kind
         major, minor = _node(entry.get("major")), _node(entry.get("minor"))
@@ -183,9 +183,9 @@ def _access(text: str | None, index: int) -> int:
     return access
 
 
-def _node(number: "Any") -> int:
-    """A major or minor number; missing, null and -1 stand for all."""
-    return ANY if number is None or int(number) < 0 else int(number)
+def _node(number: int | None) -> int:
+    """A major or minor number; missing and -1 stand for all."""
+    return ANY if number is None or number < 0 else number
 
 
 def _star(number: int) -> str:

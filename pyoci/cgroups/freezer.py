@@ -4,12 +4,12 @@ from pyoci.base import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.cgroups.records import Record
 
 
-def frozen(record: "dict[str, Any]") -> bool:
+def frozen(record: "Record") -> bool:
     """Whether the cgroups of `Manager.record` are frozen; those that can't be asked are not."""
-    while record["manager"] == "systemd":
+    if record["manager"] == "systemd":
         record = record["inner"]
     if record["manager"] == "v1":
         path = record["paths"].get("freezer")

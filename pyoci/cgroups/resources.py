@@ -13,9 +13,24 @@ from pyoci.spec.json_pointer import escape
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Literal
 
+    from pyoci.spec.spec_types import (
+        CPU,
+        BlockIO,
+        BlockIODevice,
+        HugepageLimit,
+        Memory,
+        Network,
+        Pids,
+        Rdma,
+        Resources,
+        ThrottleName,
+    )
+
+    Held = Literal["quota", "period", "limit"]  # limits in force: of cpu, of cpu, of memory
     Write = tuple[str, str, str]
+
 
 BASE = "/linux/resources"
 UNLIMITED = -1
@@ -23,7 +38,7 @@ PERIOD = 100000  # the kernel's own default, microseconds
 _MIN_SHARES, _MAX_SHARES = 2, 262144
 
 
-def v1(resources: "dict[str, Any]", *, bfq: bool = False) -> "list[Write]":
+def v1(resources: "Resources", *, bfq: bool = False) -> "list[Write]":
     """The writes for cgroup v1; with `bfq` block I/O weights go to the BFQ scheduler. Raises OciError."""
     if resources.get("unified"):
         raise OciError(
@@ -42,7 +57,7 @@ def v1(resources: "dict[str, Any]", *, bfq: bool = False) -> "list[Write]":
     return writes + _rdma(resources.get("rdma") or {})
 
 
-def v2(resources: "dict[str, Any]", *, bfq: bool = False) -> "list[Write]":
+def v2(resources: "Resources", *, bfq: bool = False) -> "list[Write]":
     """The writes for cgroup v2; with `bfq` block I/O weights go to the BFQ scheduler. Raises OciError."""
     writes = _v2_memory(resources.get("memory") or {})
     writes += _v2_cpu(resources.get("cpu") or {})
@@ -63,36 +78,39 @@ def optional(file: str, value: str) -> bool:
     return file == "memory.memsw.limit_in_bytes" and value == "-1"
 
 
-def ignored(resources: "dict[str, Any]", *, version: int) -> list[str]:
+def ignored(resources: "Any", *, version: int) -> list[str]:
     """Pointers of what is asked for and has no meaning on this version of cgroups."""
-    memory, cpu, block = (resources.get(name) or {} for name in ("memory", "cpu", "blockIO"))
-    found = [f"{BASE}/memory/{name}" for name in ("kernel", "kernelTCP") if memory.get(name)]
+    memory, cpu, block = resources.get("memory", {}), resources.get("cpu", {}), resources.get("blockIO", {})
+    found = [f"{BASE}/memory/kernel"] if memory.get("kernel") else []
+    found += [f"{BASE}/memory/kernelTCP"] if memory.get("kernelTCP") else []
     if version == 1:
         return found
     if memory.get("swappiness") is not None:
         found.append(f"{BASE}/memory/swappiness")
     found += [f"{BASE}/memory/disableOOMKiller"] if memory.get("disableOOMKiller") else []
-    found += [f"{BASE}/cpu/{name}" for name in ("realtimeRuntime", "realtimePeriod") if cpu.get(name)]
+    found += [f"{BASE}/cpu/realtimeRuntime"] if cpu.get("realtimeRuntime") else []
+    found += [f"{BASE}/cpu/realtimePeriod"] if cpu.get("realtimePeriod") else []
     found += [f"{BASE}/blockIO/leafWeight"] if block.get("leafWeight") else []
     return found + ([f"{BASE}/network"] if resources.get("network") else [])
 
 
-def completed(resources: "dict[str, Any]", held: "Callable[[str], int]") -> "dict[str, Any]":
+def completed(resources: "Resources", held: "Callable[[Held], int]") -> "Resources":
     """For an update: the same with what the kernel or systemd must be told in one, as it is now.
 
     held  gives the limits in force by name, "quota" and "period" of cpu and "limit" of memory
     """
-    found = dict(resources)
-    cpu, memory = (dict(found.get(name) or {}) for name in ("cpu", "memory"))
-    for name, other in (("quota", "period"), ("period", "quota")):
-        if cpu.get(name) and not cpu.get(other):
-            found["cpu"] = {**cpu, other: held(other)}
+    found = resources.copy()
+    cpu, memory = resources.get("cpu", {}), resources.get("memory", {})
+    if cpu.get("quota") and not cpu.get("period"):
+        found["cpu"] = {**cpu, "period": held("period")}
+    elif cpu.get("period") and not cpu.get("quota"):
+        found["cpu"] = {**cpu, "quota": held("quota")}
     if memory.get("swap") and not memory.get("limit"):
         found["memory"] = {**memory, "limit": held("limit")}
     return found
 
 
-def wants_bfq(resources: "dict[str, Any]") -> bool:
+def wants_bfq(resources: "Resources") -> bool:
     """Whether it matters which scheduler's weight files there are."""
     block = resources.get("blockIO") or {}
     return bool(block.get("weight") or block.get("leafWeight") or block.get("weightDevice"))
@@ -159,19 +177,14 @@ def _ceil(value: float) -> int:
     return -int(-value // 1)
 
 
-def _number(holder: "dict[str, Any]", name: str) -> int:
-    """A numeric property, 0 when it is missing or null."""
-    return int(holder.get(name) or 0)
-
-
 def _max(value: int) -> str:
     return "max" if value < 0 else str(value)
 
 
-def _v1_memory(memory: "dict[str, Any]") -> "list[Write]":
+def _v1_memory(memory: "Memory") -> "list[Write]":
     base = f"{BASE}/memory"
     writes: list[Write] = []
-    limit, swap = _number(memory, "limit"), _number(memory, "swap")
+    limit, swap = (memory.get("limit") or 0), (memory.get("swap") or 0)
     if limit == UNLIMITED and swap == 0:
         # The limit of both together must go first, and must not stay behind.
         writes.append(("memory.memsw.limit_in_bytes", "-1", f"{base}/limit"))
@@ -179,51 +192,45 @@ def _v1_memory(memory: "dict[str, Any]") -> "list[Write]":
         writes.append(("memory.limit_in_bytes", str(limit), f"{base}/limit"))
     if swap:
         writes.append(("memory.memsw.limit_in_bytes", str(swap), f"{base}/swap"))
-    if reservation := _number(memory, "reservation"):
+    if reservation := (memory.get("reservation") or 0):
         writes.append(("memory.soft_limit_in_bytes", str(reservation), f"{base}/reservation"))
     if memory.get("disableOOMKiller"):
         writes.append(("memory.oom_control", "1", f"{base}/disableOOMKiller"))
     swappiness = memory.get("swappiness")
-    if (
-        swappiness is not None and int(swappiness) != 2**64 - 1
-    ):  # old engines send the largest number for "unset"
-        if not 0 <= int(swappiness) <= 100:
+    if swappiness is not None and swappiness != 2**64 - 1:  # old engines send the largest number for "unset"
+        if not 0 <= swappiness <= 100:
             message = f"memory.swappiness {swappiness} is not within 0..100"
             raise OciError("cgroup-limit", message, pointer=f"{base}/swappiness")
-        writes.append(("memory.swappiness", str(int(swappiness)), f"{base}/swappiness"))
+        writes.append(("memory.swappiness", str(swappiness), f"{base}/swappiness"))
     return writes
 
 
-def _v2_memory(memory: "dict[str, Any]") -> "list[Write]":
+def _v2_memory(memory: "Memory") -> "list[Write]":
     base = f"{BASE}/memory"
     writes: list[Write] = []
-    limit = _number(memory, "limit")
-    swap = swap_to_v2(limit, _number(memory, "swap"))
+    limit = memory.get("limit") or 0
+    swap = swap_to_v2(limit, (memory.get("swap") or 0))
     if swap is not None:
         writes.append(("memory.swap.max", _max(swap), f"{base}/swap"))
     if limit:
         writes.append(("memory.max", _max(limit), f"{base}/limit"))
-    if reservation := _number(memory, "reservation"):
+    if reservation := (memory.get("reservation") or 0):
         writes.append(("memory.low", _max(reservation), f"{base}/reservation"))
     return writes
 
 
-def _v1_cpu(cpu: "dict[str, Any]") -> "list[Write]":
-    names = (
-        ("cpu.rt_period_us", "realtimePeriod"),
-        ("cpu.rt_runtime_us", "realtimeRuntime"),
-        ("cpu.shares", "shares"),
-        ("cpu.idle", "idle"),
-        ("cpu.cfs_period_us", "period"),
-        ("cpu.cfs_quota_us", "quota"),
-        ("cpu.cfs_burst_us", "burst"),
-    )
+def _v1_cpu(cpu: "CPU") -> "list[Write]":
     writes = []
-    for file, name in names:
-        if cpu.get(name) is None:
-            continue
-        value = int(cpu[name])
-        if value == 0 and name not in ("idle", "burst"):
+    for file, name, value in (
+        ("cpu.rt_period_us", "realtimePeriod", cpu.get("realtimePeriod")),
+        ("cpu.rt_runtime_us", "realtimeRuntime", cpu.get("realtimeRuntime")),
+        ("cpu.shares", "shares", cpu.get("shares")),
+        ("cpu.idle", "idle", cpu.get("idle")),
+        ("cpu.cfs_period_us", "period", cpu.get("period")),
+        ("cpu.cfs_quota_us", "quota", cpu.get("quota")),
+        ("cpu.cfs_burst_us", "burst", cpu.get("burst")),
+    ):
+        if value is None or (value == 0 and name not in ("idle", "burst")):
             continue  # for these two 0 is a value of its own
         if name == "shares" and not _MIN_SHARES <= value <= _MAX_SHARES:
             message = f"cpu.shares {value} is not within {_MIN_SHARES}..{_MAX_SHARES}"
@@ -232,62 +239,62 @@ def _v1_cpu(cpu: "dict[str, Any]") -> "list[Write]":
     return writes
 
 
-def _v2_cpu(cpu: "dict[str, Any]") -> "list[Write]":
+def _v2_cpu(cpu: "CPU") -> "list[Write]":
     base = f"{BASE}/cpu"
     writes: list[Write] = []
-    if shares := _number(cpu, "shares"):
+    if shares := (cpu.get("shares") or 0):
         writes.append(("cpu.weight", str(shares_to_weight(shares)), f"{base}/shares"))
     if cpu.get("idle") is not None:
-        writes.append(("cpu.idle", str(int(cpu["idle"])), f"{base}/idle"))
-    quota, period = _number(cpu, "quota"), _number(cpu, "period")
+        writes.append(("cpu.idle", str(cpu["idle"]), f"{base}/idle"))
+    quota, period = (cpu.get("quota") or 0), (cpu.get("period") or 0)
     if quota or period:
         pointer = f"{base}/quota" if quota else f"{base}/period"
         limit = "max" if quota <= 0 else str(quota)
         writes.append(("cpu.max", f"{limit} {period or PERIOD}", pointer))
     if cpu.get("burst") is not None:
-        writes.append(("cpu.max.burst", str(int(cpu["burst"])), f"{base}/burst"))
+        writes.append(("cpu.max.burst", str(cpu["burst"]), f"{base}/burst"))
     return writes
 
 
-def _cpuset(cpu: "dict[str, Any]") -> "list[Write]":
-    return [(f"cpuset.{name}", cpu[name], f"{BASE}/cpu/{name}") for name in ("cpus", "mems") if cpu.get(name)]
+def _cpuset(cpu: "CPU") -> "list[Write]":
+    lists = (("cpus", cpu.get("cpus")), ("mems", cpu.get("mems")))
+    return [(f"cpuset.{name}", text, f"{BASE}/cpu/{name}") for name, text in lists if text]
 
 
-def _pids(pids: "dict[str, Any]") -> "list[Write]":
+def _pids(pids: "Pids") -> "list[Write]":
     """0 is a valid limit since 1.3; the container's first process counts, so 1 is what it amounts to."""
     limit = pids.get("limit")
     if limit is None:
         return []
-    return [("pids.max", _max(int(limit) or 1), f"{BASE}/pids/limit")]
+    return [("pids.max", _max(limit or 1), f"{BASE}/pids/limit")]
 
 
-def _device(entry: "dict[str, Any]") -> str:
-    return f"{int(entry['major'])}:{int(entry['minor'])}"
+def _device(entry: "BlockIODevice") -> str:
+    return f"{entry['major']}:{entry['minor']}"
 
 
-def _v1_block(block: "dict[str, Any]", bfq: bool) -> "list[Write]":
+def _v1_block(block: "BlockIO", bfq: bool) -> "list[Write]":
     base = f"{BASE}/blockIO"
     prefix = "blkio.bfq." if bfq else "blkio."
     writes: list[Write] = []
-    for file, name in (("weight", "weight"), ("leaf_weight", "leafWeight")):
-        if value := _number(block, name):
-            writes.append(
-                (("blkio." if name == "leafWeight" else prefix) + file, str(value), f"{base}/{name}")
-            )
+    if value := block.get("weight"):
+        writes.append((f"{prefix}weight", str(value), f"{base}/weight"))
+    if value := block.get("leafWeight"):
+        writes.append(("blkio.leaf_weight", str(value), f"{base}/leafWeight"))
     for index, entry in enumerate(block.get("weightDevice") or []):
         pointer = f"{base}/weightDevice/{index}"
-        if value := _number(entry, "weight"):
+        if value := (entry.get("weight") or 0):
             writes.append((f"{prefix}weight_device", f"{_device(entry)} {value}", f"{pointer}/weight"))
-        if value := _number(entry, "leafWeight"):
+        if value := (entry.get("leafWeight") or 0):
             writes.append(("blkio.leaf_weight_device", f"{_device(entry)} {value}", f"{pointer}/leafWeight"))
     for name, file, _ in _THROTTLES:
-        for index, entry in enumerate(block.get(name) or []):
-            rate = f"{_device(entry)} {_number(entry, 'rate')}"
-            writes.append((f"blkio.throttle.{file}", rate, f"{base}/{name}/{index}"))
+        for index, throttle in enumerate(block.get(name) or []):
+            rate = throttle.get("rate") or 0
+            writes.append((f"blkio.throttle.{file}", f"{_device(throttle)} {rate}", f"{base}/{name}/{index}"))
     return writes
 
 
-_THROTTLES = (
+_THROTTLES: "tuple[tuple[ThrottleName, str, str], ...]" = (
     ("throttleReadBpsDevice", "read_bps_device", "rbps"),
     ("throttleWriteBpsDevice", "write_bps_device", "wbps"),
     ("throttleReadIOPSDevice", "read_iops_device", "riops"),
@@ -295,28 +302,28 @@ _THROTTLES = (
 )
 
 
-def _v2_block(block: "dict[str, Any]", bfq: bool) -> "list[Write]":
+def _v2_block(block: "BlockIO", bfq: bool) -> "list[Write]":
     base = f"{BASE}/blockIO"
     file = "io.bfq.weight" if bfq else "io.weight"
     writes: list[Write] = []
-    if weight := _number(block, "weight"):
+    if weight := (block.get("weight") or 0):
         writes.append((file, str(weight if bfq else block_weight_to_io(weight)), f"{base}/weight"))
     for index, entry in enumerate(block.get("weightDevice") or []):
-        if weight := _number(entry, "weight"):
+        if weight := (entry.get("weight") or 0):
             value = weight if bfq else block_weight_to_io(weight)
             writes.append((file, f"{_device(entry)} {value}", f"{base}/weightDevice/{index}/weight"))
     for name, _, key in _THROTTLES:
-        for index, entry in enumerate(block.get(name) or []):
-            rate = _number(entry, "rate")
-            writes.append(("io.max", f"{_device(entry)} {key}={rate or 'max'}", f"{base}/{name}/{index}"))
+        for index, throttle in enumerate(block.get(name) or []):
+            rate = throttle.get("rate") or 0
+            writes.append(("io.max", f"{_device(throttle)} {key}={rate or 'max'}", f"{base}/{name}/{index}"))
     return writes
 
 
-def _hugetlb(limits: "list[dict[str, Any]]", file: str) -> "list[Write]":
+def _hugetlb(limits: "list[HugepageLimit]", file: str) -> "list[Write]":
     """Both limits: pages in use, and pages reserved, which fails at mmap(2) instead of by SIGBUS."""
     writes = []
     for index, entry in enumerate(limits):
-        size, limit, pointer = entry["pageSize"], str(int(entry["limit"])), f"{BASE}/hugepageLimits/{index}"
+        size, limit, pointer = entry["pageSize"], str(entry["limit"]), f"{BASE}/hugepageLimits/{index}"
         if not (size[:-2].isdigit() and size[-2:] in ("KB", "MB", "GB")):
             message = f'hugepageLimits[{index}]: page size "{size}" is not a number with KB, MB or GB'
             raise OciError("cgroup-limit", message, pointer=f"{pointer}/pageSize")
@@ -325,25 +332,22 @@ def _hugetlb(limits: "list[dict[str, Any]]", file: str) -> "list[Write]":
     return writes
 
 
-def _v1_network(network: "dict[str, Any]") -> "list[Write]":
+def _v1_network(network: "Network") -> "list[Write]":
     base = f"{BASE}/network"
     writes: list[Write] = []
-    if classid := _number(network, "classID"):
+    if classid := (network.get("classID") or 0):
         writes.append(("net_cls.classid", str(classid), f"{base}/classID"))
     for index, entry in enumerate(network.get("priorities") or []):
-        value = f"{entry['name']} {int(entry['priority'])}"
+        value = f"{entry['name']} {entry['priority']}"
         writes.append(("net_prio.ifpriomap", value, f"{base}/priorities/{index}"))
     return writes
 
 
-def _rdma(devices: "dict[str, dict[str, Any]]") -> "list[Write]":
+def _rdma(devices: "dict[str, Rdma]") -> "list[Write]":
     writes = []
     for name, entry in devices.items():
-        limits = [
-            f"{key}={int(entry[field])}"
-            for key, field in (("hca_handle", "hcaHandles"), ("hca_object", "hcaObjects"))
-            if entry.get(field) is not None
-        ]
+        given = (("hca_handle", entry.get("hcaHandles")), ("hca_object", entry.get("hcaObjects")))
+        limits = [f"{key}={count}" for key, count in given if count is not None]
         if limits:
             writes.append(("rdma.max", f"{name} {' '.join(limits)}", f"{BASE}/rdma/{escape(name)}"))
     return writes

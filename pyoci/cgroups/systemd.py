@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from pyoci.cgroups.base import Request
     from pyoci.cgroups.devices import Rule
+    from pyoci.cgroups.records import SystemdRecord
     from pyoci.cgroups.unit import Property, Unit
+    from pyoci.spec.spec_types import Resources
 
 _ERROR = "org.freedesktop.systemd1."
 _NO_UNIT = f"{_ERROR}NoSuchUnit"
@@ -41,7 +43,7 @@ class Systemd(base.Manager):
         self._inner = inner
         self._unit: Unit | None = None
         self._started = request is None
-        self._limits: tuple[dict[str, Any], list[Rule]] | None = None
+        self._limits: tuple[Resources, list[Rule]] | None = None
 
     @classmethod
     def plan(cls, request: "Request") -> "Systemd":
@@ -54,13 +56,13 @@ class Systemd(base.Manager):
         return manager
 
     @classmethod
-    def from_record(cls, record: "dict[str, Any]") -> "Systemd":
+    def from_record(cls, record: "SystemdRecord") -> "Systemd":
         """The manager that gave this record."""
         kept = record["inner"]
         inner = V1.from_record(kept) if kept["manager"] == "v1" else V2.from_record(kept)
         return cls(record["unit"], user=record["user"], inner=inner)
 
-    def record(self) -> "dict[str, Any]":
+    def record(self) -> "SystemdRecord":
         return {"manager": "systemd", "unit": self._name, "user": self._user, "inner": self._inner.record()}
 
     def create(self) -> None:
@@ -68,7 +70,7 @@ class Systemd(base.Manager):
             base.refuse_busy(self, self.main_path())
 
     def apply(
-        self, resources_: "dict[str, Any]", *, update: bool = False, device_rules: "list[Rule] | None" = None
+        self, resources_: "Any", *, update: bool = False, device_rules: "list[Rule] | None" = None
     ) -> None:
         """As in the base class; before the scope exists the limits are kept for `add`."""
         if not self._started:
@@ -138,7 +140,7 @@ class Systemd(base.Manager):
                 job = bus.call(
                     "StartTransientUnit", "ssa(sv)a(sa(sv))", self._name, "replace", properties, []
                 )[0]
-                return bus.wait(job)
+                return bus.wait(str(job))
             except BusError as error:
                 if error.name != _EXISTS or self.pids():
                     raise self._failure(error.text) from None
@@ -156,7 +158,7 @@ class Systemd(base.Manager):
         place = paths.own(paths.MOUNT, paths.of_process(pid).get("", "/"))
         self._inner = V2(place, self._request)
 
-    def _limit_properties(self, resources_: "dict[str, Any]", bus: Connection) -> "list[Property]":
+    def _limit_properties(self, resources_: "Resources", bus: Connection) -> "list[Property]":
         if isinstance(self._inner, V1):
             return unit.limits_v1(resources.v1(resources_))
         writes = resources.v2(resources_)
@@ -188,7 +190,7 @@ class Systemd(base.Manager):
     def oom(self) -> tuple[int, int, int]:
         return self._inner.oom()
 
-    def mount_facts(self) -> "dict[str, Any]":
+    def mount_facts(self) -> "Any":
         return self._inner.mount_facts()
 
     def destroy(self) -> None:
@@ -203,7 +205,7 @@ class Systemd(base.Manager):
     def _stop(self) -> None:
         with Connection(user=self._user) as bus:
             try:
-                bus.wait(bus.call("StopUnit", "ss", self._name, "replace")[0])
+                bus.wait(str(bus.call("StopUnit", "ss", self._name, "replace")[0]))
             except BusError as error:
                 if error.name != _NO_UNIT:
                     raise self._failure(error.text) from None
@@ -230,7 +232,7 @@ class Systemd(base.Manager):
         except (BusError, OSError):
             pass  # it is not there, or has not failed
 
-    def _call(self, bus: Connection, member: str, signature: str, *arguments: "Any") -> None:
+    def _call(self, bus: Connection, member: str, signature: str, *arguments: object) -> None:
         try:
             bus.call(member, signature, *arguments)
         except BusError as error:

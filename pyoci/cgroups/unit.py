@@ -11,12 +11,10 @@ from pyoci.spec import json_pointer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.cgroups.devices import Rule
     from pyoci.cgroups.resources import Write
 
-    Property = tuple[str, tuple[str, Any]]
+    Property = tuple[str, tuple[str, object]]
 
 INFINITY = 2**64 - 1
 _SECOND = 1000000
@@ -245,7 +243,7 @@ def _quota(quota: int, period: int) -> "list[Property]":
     return [("CPUQuotaPerSecUSec", ("t", per_second)), ("CPUQuotaPeriodUSec", ("t", period))]
 
 
-def _in_microseconds(name: str, kind: str, value: "Any") -> "Property":
+def _in_microseconds(name: str, kind: str, value: object) -> "Property":
     """A property named in seconds, as in unit files, under the name and the unit of the D-Bus interface."""
     if not (name.endswith("Sec") and name[-4:-3].islower()):
         return name, (kind, value)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from pyoci.cgroups.base import Request
     from pyoci.cgroups.devices import Rule
+    from pyoci.cgroups.records import V1Record
+    from pyoci.cgroups.resources import Held
 
 UNIFIED = "unified"  # the key of the v2 tree in the record
 _SPEAKERS = ("freezer", "pids", "devices", "name=systemd", "memory")
@@ -47,7 +49,7 @@ class V1(base.Manager):
         return cls._below(f"/{names}", own, request)
 
     @classmethod
-    def from_record(cls, record: "dict[str, Any]") -> "V1":
+    def from_record(cls, record: "V1Record") -> "V1":
         """The manager that gave this record."""
         found = cls(record["paths"], rootless=record["rootless"])
         found.keep(record.get("kept", []))
@@ -73,7 +75,7 @@ class V1(base.Manager):
         manager._hierarchies = hierarchies
         return manager
 
-    def record(self) -> "dict[str, Any]":
+    def record(self) -> "V1Record":
         return {
             "manager": "v1",
             "paths": self._directories,
@@ -135,7 +137,7 @@ class V1(base.Manager):
         self._directories = {name: own for name, own in self._directories.items() if own != path}
 
     def apply(
-        self, resources_: "dict[str, Any]", *, update: bool = False, device_rules: "list[Rule] | None" = None
+        self, resources_: "Any", *, update: bool = False, device_rules: "list[Rule] | None" = None
     ) -> None:
         if device_rules is None and not update:
             device_rules = devices.rules(resources_)
@@ -152,7 +154,7 @@ class V1(base.Manager):
                 error.message += f" ({used} bytes are in use)"
             raise
 
-    def _held(self, limit: str) -> int:
+    def _held(self, limit: "Held") -> int:
         file = {"quota": "cpu.cfs_quota_us", "period": "cpu.cfs_period_us"}.get(limit)
         return base.number(f"{self._directories['cpu']}/{file}") if file and "cpu" in self._directories else 0
 
@@ -265,7 +267,7 @@ class V1(base.Manager):
         kills = base.keyed(f"{path}/memory.oom_control").get("oom_kill", 0)
         return kills, -1 if limit > _UNLIMITED else limit, base.number(f"{path}/memory.max_usage_in_bytes")
 
-    def mount_facts(self) -> "dict[str, Any]":
+    def mount_facts(self) -> "Any":
         controllers = []
         links = []
         own: dict[str, str] = {}

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from pyoci.cgroups.base import Request
     from pyoci.cgroups.devices import Rule
+    from pyoci.cgroups.records import V2Record
+    from pyoci.cgroups.resources import Held
+    from pyoci.spec.spec_types import Memory, Resources
 
 _USUAL = ("cpu", "cpuset", "io", "memory", "pids")  # enabled also without limits, for the numbers they keep
 _DELEGATED = "/sys/kernel/cgroup/delegate"
@@ -46,13 +49,13 @@ class V2(base.Manager):
         return cls("/".join([start, *components(request.path or request.id)]), request)
 
     @classmethod
-    def from_record(cls, record: "dict[str, Any]") -> "V2":
+    def from_record(cls, record: "V2Record") -> "V2":
         """The manager that gave this record."""
         found = cls(record["path"], rootless=record["rootless"])
         found.keep(record.get("kept", []))
         return found
 
-    def record(self) -> "dict[str, Any]":
+    def record(self) -> "V2Record":
         return {"manager": "v2", "path": self._path, "rootless": self._rootless, "kept": self._kept}
 
     def paths(self) -> list[str]:
@@ -120,7 +123,7 @@ class V2(base.Manager):
             )
 
     def apply(
-        self, resources_: "dict[str, Any]", *, update: bool = False, device_rules: "list[Rule] | None" = None
+        self, resources_: "Any", *, update: bool = False, device_rules: "list[Rule] | None" = None
     ) -> None:
         if not self._path:
             # create() has made sure that nothing is asked for
@@ -135,7 +138,7 @@ class V2(base.Manager):
             spans.within(began, "device rules", devices.POINTER, "cgroup")
         if update:
             resources_ = self.completed(resources_)
-            self._check_usage(resources_.get("memory") or {})
+            self._check_usage(resources_.get("memory", {}))
             _ensure(self._path, _controllers_of(resources_))
         bfq = resources.wants_bfq(resources_) and posix.access(f"{self._path}/io.bfq.weight", posix.F_OK)
         writes = resources.v2(resources_, bfq=bfq)
@@ -168,20 +171,19 @@ class V2(base.Manager):
                 return
             raise
 
-    def _held(self, limit: str) -> int:
+    def _held(self, limit: "Held") -> int:
         if limit == "limit":
             return base.number(f"{self._path}/memory.max")
         quota, _, period = _read(f"{self._path}/cpu.max").partition(" ")
         text = quota if limit == "quota" else period
         return resources.UNLIMITED if text == "max" else int(text or 0)
 
-    def _check_usage(self, memory: "dict[str, Any]") -> None:
+    def _check_usage(self, memory: "Memory") -> None:
         """Where v1 refuses a limit below what is in use, v2 kills: memory.checkBeforeUpdate asks for a refusal."""
         if not memory.get("checkBeforeUpdate"):
             return
         usage = base.number(f"{self._path}/memory.current")
-        for name in ("swap", "limit"):
-            limit = int(memory.get(name) or 0)
+        for name, limit in (("swap", memory.get("swap", 0)), ("limit", memory.get("limit", 0))):
             if 0 < limit <= usage:
                 raise OciError(
                     "cgroup-limit",
@@ -271,7 +273,7 @@ class V2(base.Manager):
         kills = base.keyed(f"{self._path}/memory.events").get("oom_kill", 0)
         return kills, base.number(f"{self._path}/memory.max"), base.number(f"{self._path}/memory.peak")
 
-    def mount_facts(self) -> "dict[str, Any]":
+    def mount_facts(self) -> "Any":
         path = self._path or paths.own(paths.MOUNT, paths.of_process().get("", "/"))
         return {"version": 2, "path": path, "controllers": [], "links": []}
 
@@ -305,7 +307,7 @@ def _needs_permission(path: str, error: OSError) -> OciError:
     )
 
 
-def _controllers_of(resources_: "dict[str, Any]") -> set[str]:
+def _controllers_of(resources_: "Resources") -> set[str]:
     """The controllers that the limits of `linux.resources` belong to."""
     return {file.partition(".")[0] for file, _, _ in resources.v2(resources_)} - {"cgroup"}
 

@@ -271,6 +271,13 @@ class BlockIODeviceWeight(BlockIODevice, total=False):
     weight: int
     leafWeight: int
 
+ThrottleName: TypeAlias = Literal[
+    "throttleReadBpsDevice",
+    "throttleWriteBpsDevice",
+    "throttleReadIOPSDevice",
+    "throttleWriteIOPSDevice",
+]
+
 class CPU(TypedDict, total=False):
     """config-linux.md, CPU"""
 

@@ -21,10 +21,15 @@ from pyoci.base.errors import OciError
 from pyoci.cgroups import base, paths
 from pyoci.cgroups.base import Manager
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import DeviceCgroup
+
+
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 NUMBERS = itertools.count()
 V2 = paths.is_v2()
-DENY_ALL = {"allow": False, "access": "rwm"}
+DENY_ALL: DeviceCgroup = {"allow": False, "access": "rwm"}
 Make = Callable[..., Manager]
 
 
@@ -84,7 +89,8 @@ def inside() -> Iterator[Callable[[Manager, str], subprocess.Popen[str]]]:
 
 def read(manager: Manager, controller: str, file: str) -> str:
     record = manager.record()
-    directory = record["path"] if V2 else record["paths"][controller]
+    assert record["manager"] != "systemd"
+    directory = record["path"] if record["manager"] == "v2" else record["paths"][controller]
     return Path(directory, file).read_text().strip()
 
 
@@ -348,7 +354,9 @@ def test_default_place(make: Make) -> None:
     if V2:
         assert manager.main_path().startswith(paths.MOUNT + own[""].rpartition("/")[0])
     else:
-        for controller, path in manager.record()["paths"].items():
+        record = manager.record()
+        assert record["manager"] == "v1"
+        for controller, path in record["paths"].items():
             if controller != "unified":
                 assert path.rpartition("/")[0].endswith(own[controller].rstrip("/"))
 

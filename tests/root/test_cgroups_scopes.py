@@ -47,6 +47,12 @@ def show(unit: str, *properties: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in text.splitlines())
 
 
+def unit_of(manager: Manager) -> str:
+    record = manager.record()
+    assert record["manager"] == "systemd"
+    return record["unit"]
+
+
 @pytest.fixture
 def sleeper() -> Iterator[Callable[[], int]]:
     started: list[subprocess.Popen[bytes]] = []
@@ -83,12 +89,12 @@ def make(sleeper: Callable[[], int]) -> Iterator[Make]:
         manager.signal_all(signal.SIGKILL)
         manager.destroy()
         assert not manager.exists()
-        assert show(manager.record()["unit"], "LoadState", "ActiveState")["ActiveState"] == "inactive"
+        assert show(unit_of(manager), "LoadState", "ActiveState")["ActiveState"] == "inactive"
 
 
 def test_scope_with_its_limits(make: Make) -> None:
     manager = make()
-    unit = manager.record()["unit"]
+    unit = unit_of(manager)
     found = show(
         unit, "MemoryMax", "TasksMax", "CPUWeight", "Delegate", "Slice", "ControlGroup", "ActiveState"
     )
@@ -117,7 +123,7 @@ def test_record_is_known_before(make: Make) -> None:
 def test_update_is_told_to_systemd(make: Make) -> None:
     manager = cgroups.from_record(make().record())
     manager.apply({"memory": {"limit": 80 << 20}, "pids": {"limit": -1}}, update=True)
-    found = show(manager.record()["unit"], "MemoryMax", "TasksMax")
+    found = show(unit_of(manager), "MemoryMax", "TasksMax")
     assert found == {"MemoryMax": str(80 << 20), "TasksMax": "infinity"}
     assert Path(manager.main_path(), "memory.max").read_text() == f"{80 << 20}\n"
 
@@ -135,7 +141,7 @@ def test_annotations_become_properties(make: Make) -> None:
             "org.systemd.property.CollectMode": "'inactive'",
         }
     )
-    found = show(manager.record()["unit"], "TimeoutStopUSec", "CollectMode")
+    found = show(unit_of(manager), "TimeoutStopUSec", "CollectMode")
     assert found == {"TimeoutStopUSec": "7s", "CollectMode": "inactive"}
 
 
@@ -148,7 +154,7 @@ def test_a_refused_property_leaves_no_unit(make: Make, sleeper: Callable[[], int
     with pytest.raises(OciError) as caught:
         manager.add(sleeper())
     assert caught.value.code == "systemd" and "Nonsense" in caught.value.message
-    assert show(manager.record()["unit"], "ActiveState")["ActiveState"] == "inactive"
+    assert show(unit_of(manager), "ActiveState")["ActiveState"] == "inactive"
 
 
 def test_a_failing_limit_leaves_no_unit(make: Make, sleeper: Callable[[], int]) -> None:
@@ -159,7 +165,7 @@ def test_a_failing_limit_leaves_no_unit(make: Make, sleeper: Callable[[], int]) 
     with pytest.raises(OciError) as caught:
         manager.add(sleeper())
     assert caught.value.code == "cgroup-file-missing"
-    assert show(manager.record()["unit"], "ActiveState")["ActiveState"] == "inactive"
+    assert show(unit_of(manager), "ActiveState")["ActiveState"] == "inactive"
     assert not manager.exists()
 
 
@@ -180,7 +186,7 @@ def test_a_failed_unit_of_the_same_name_is_no_obstacle(make: Make) -> None:
             "org.systemd.property.RuntimeMaxSec": "1",
         },
     )
-    unit = manager.record()["unit"]
+    unit = unit_of(manager)
     deadline = time.monotonic() + 60
     while show(unit, "ActiveState")["ActiveState"] != "failed" and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -210,7 +216,7 @@ def test_every_way_to_systemd(make: Make, monkeypatch: pytest.MonkeyPatch, socke
     chosen = [(name, is_bus) for name, is_bus in bus._sockets(ROOTLESS) if name == socket]
     monkeypatch.setattr(bus, "_sockets", lambda user: chosen)
     manager = make()
-    assert show(manager.record()["unit"], "ActiveState")["ActiveState"] == "active"
+    assert show(unit_of(manager), "ActiveState")["ActiveState"] == "active"
     with bus.Connection(user=ROOTLESS) as connection:
         assert connection.manager_property("Version")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import pytest
 from harness.ebpf import BLOCK, CHAR, MKNOD, READ, WRITE, DeviceProgram
@@ -13,15 +12,20 @@ from hypothesis import strategies as st
 from pyoci.base.errors import OciError
 from pyoci.cgroups import devices
 
-DENY_ALL: dict[str, Any] = {"allow": False, "access": "rwm"}
-ALLOW_ALL: dict[str, Any] = {"allow": True, "access": "rwm"}
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import DeviceCgroup
+
+
+DENY_ALL: DeviceCgroup = {"allow": False, "access": "rwm"}
+ALLOW_ALL: DeviceCgroup = {"allow": True, "access": "rwm"}
 KINDS = {"b": BLOCK, "c": CHAR}
 pytestmark = pytest.mark.skipif(
     sys.byteorder != "little", reason="the interpreter reads little-endian programs"
 )
 
 
-def ask(entries: list[dict[str, Any]], kind: int, access: int, major: int, minor: int) -> bool:
+def ask(entries: list[DeviceCgroup], kind: int, access: int, major: int, minor: int) -> bool:
     return bool(DeviceProgram(devices.program(devices.parse(entries)))(kind, access, major, minor))
 
 
@@ -54,7 +58,7 @@ def test_without_rules_for_everything_the_default_is_to_deny() -> None:
 
 
 def test_the_last_rule_wins_also_inside_a_wildcard() -> None:
-    entries = [
+    entries: list[DeviceCgroup] = [
         DENY_ALL,
         {"allow": True, "type": "c", "major": 10},
         {"allow": False, "type": "c", "major": 10, "minor": 3},
@@ -70,7 +74,7 @@ def test_the_last_rule_wins_also_inside_a_wildcard() -> None:
 
 
 def test_access_may_be_collected_from_several_rules() -> None:
-    entries = [
+    entries: list[DeviceCgroup] = [
         DENY_ALL,
         {"allow": True, "type": "b", "major": 8, "minor": 0, "access": "r"},
         {"allow": True, "type": "b", "major": 8, "access": "w"},
@@ -88,13 +92,16 @@ def test_a_rule_for_everything_makes_the_earlier_ones_void() -> None:
 
 
 def test_type_a_with_a_number_means_both_kinds() -> None:
-    entries = [DENY_ALL, {"allow": True, "type": "a", "major": 5, "minor": 1, "access": "r"}]
+    entries: list[DeviceCgroup] = [
+        DENY_ALL,
+        {"allow": True, "type": "a", "major": 5, "minor": 1, "access": "r"},
+    ]
     assert ask(entries, CHAR, READ, 5, 1) and ask(entries, BLOCK, READ, 5, 1)
     assert not ask(entries, CHAR, READ, 5, 2)
 
 
 def test_large_numbers() -> None:
-    entries = [DENY_ALL, {"allow": True, "type": "c", "major": 511, "minor": 1048575}]
+    entries: list[DeviceCgroup] = [DENY_ALL, {"allow": True, "type": "c", "major": 511, "minor": 1048575}]
     assert ask(entries, CHAR, READ, 511, 1048575)
     assert not ask(entries, CHAR, READ, 511, 1048574)
 
@@ -130,15 +137,10 @@ def test_v1_lines_of_a_privileged_container() -> None:
 
 
 def test_v1_merges_and_takes_back() -> None:
-    rule = {"type": "c", "major": 4, "minor": 1}
-    rules = devices.parse(
-        [
-            DENY_ALL,
-            {"allow": True, "access": "r", **rule},
-            {"allow": True, "access": "wm", **rule},
-            {"allow": False, "access": "m", **rule},
-        ]
-    )
+    def rule(allow: bool, access: str) -> DeviceCgroup:
+        return {"allow": allow, "access": access, "type": "c", "major": 4, "minor": 1}
+
+    rules = devices.parse([DENY_ALL, rule(True, "r"), rule(True, "wm"), rule(False, "m")])
     assert devices.v1_lines(rules)[1:] == [("devices.allow", "c 4:1 rw")]
 
 
@@ -163,7 +165,7 @@ def test_v1_refuses_an_exception_from_an_exception() -> None:
         ({"allow": True, "type": "p"}, "0/type"),
     ],
 )
-def test_bad_rules(entry: dict[str, Any], pointer: str) -> None:
+def test_bad_rules(entry: DeviceCgroup, pointer: str) -> None:
     with pytest.raises(OciError) as caught:
         devices.parse([entry])
     assert caught.value.pointer == f"/linux/resources/devices/{pointer}"
@@ -183,7 +185,7 @@ RULES = st.lists(
 )
 
 
-def decide(entries: list[dict[str, Any]], kind: str, access: int, major: int, minor: int) -> bool:
+def decide(entries: list[DeviceCgroup], kind: str, access: int, major: int, minor: int) -> bool:
     """The same by the words of the specification: for each kind of access the last rule that matches."""
     for letter, bit in (("r", READ), ("w", WRITE), ("m", MKNOD)):
         if not access & bit:
@@ -203,7 +205,7 @@ def decide(entries: list[dict[str, Any]], kind: str, access: int, major: int, mi
 
 
 @given(RULES)
-def test_the_program_decides_as_the_rules_say(entries: list[dict[str, Any]]) -> None:
+def test_the_program_decides_as_the_rules_say(entries: list[DeviceCgroup]) -> None:
     program = DeviceProgram(devices.program(devices.parse(entries)))
     for kind, code in KINDS.items():
         for access in range(1, 8):
@@ -215,7 +217,7 @@ def test_the_program_decides_as_the_rules_say(entries: list[dict[str, Any]]) -> 
 
 
 @given(RULES)
-def test_v1_agrees_where_it_can_say_it(entries: list[dict[str, Any]]) -> None:
+def test_v1_agrees_where_it_can_say_it(entries: list[DeviceCgroup]) -> None:
     """The kernel's matching (security/device_cgroup.c) decides as the rules do, for single accesses."""
     try:
         lines = devices.v1_lines(devices.parse(entries))

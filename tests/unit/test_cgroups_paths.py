@@ -14,6 +14,10 @@ from pyoci.cgroups import paths
 from pyoci.cgroups.v1 import V1
 from pyoci.cgroups.v2 import V2
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import Spec
+
 
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
@@ -84,9 +88,10 @@ def test_v1_default_is_below_the_own_cgroup_of_each_tree(v1_tree: Path, own: dic
     own.update({"memory": "/mine", "cpu": "/", "cpuacct": "/", "name=systemd": "/", "": "/"})
     (v1_tree / "memory" / "mine").mkdir()
     for path, below in ((None, "id"), ("../x/y", "x/y")):
-        found = cgroups.manager(spec(path), "id").record()["paths"]
-        assert found["memory"] == f"{v1_tree}/memory/mine/{below}"
-        assert found["cpu"] == f"{v1_tree}/cpu,cpuacct/{below}"
+        record = cgroups.manager(spec(path), "id").record()
+        assert record["manager"] == "v1"
+        assert record["paths"]["memory"] == f"{v1_tree}/memory/mine/{below}"
+        assert record["paths"]["cpu"] == f"{v1_tree}/cpu,cpuacct/{below}"
 
 
 def test_v2_default_is_beside_the_own_cgroup(v2_tree: Path, own: dict[str, str]) -> None:
@@ -123,7 +128,7 @@ def test_records_come_back() -> None:
         assert type(again) is type(manager) and again.record() == manager.record()
 
 
-def user_namespace(**changes: Any) -> dict[str, Any]:
+def user_namespace(**changes: Any) -> Any:
     linux = {
         "namespaces": [{"type": "user"}, {"type": "cgroup"}],
         "uidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}],
@@ -133,7 +138,7 @@ def user_namespace(**changes: Any) -> dict[str, Any]:
 
 
 def test_owner_of_a_delegated_cgroup() -> None:
-    def owner(spec: dict[str, Any]) -> int:
+    def owner(spec: Spec) -> int:
         return cgroups._request(spec, "id", False).owner
 
     assert owner(user_namespace()) == 100000
@@ -142,7 +147,8 @@ def test_owner_of_a_delegated_cgroup() -> None:
     assert owner(user_namespace(linux={"namespaces": [{"type": "user"}]})) == -1
     joined = [{"type": "user"}, {"type": "cgroup", "path": "/proc/1/ns/cgroup"}]
     assert owner(user_namespace(linux={"namespaces": joined})) == -1
-    assert owner({"linux": {"namespaces": [{"type": "cgroup"}]}, "mounts": user_namespace()["mounts"]}) == -1
+    alone = {"namespaces": [{"type": "cgroup"}]}
+    assert owner(user_namespace(linux=alone)) == -1
 
 
 @pytest.mark.parametrize("sub", [{"cpu": "x"}, {"": "x", "cpu": "y"}])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posix
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,10 @@ from hypothesis import strategies as st
 from pyoci.base.errors import OciError
 from pyoci.cgroups import devices, resources, unit
 from pyoci.cgroups.dbus import bus, gvariant, wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import Resources
 
 
 @pytest.mark.parametrize(
@@ -43,12 +47,12 @@ def test_paths_that_are_no_units(path: str) -> None:
     assert caught.value.code == "cgroup-path"
 
 
-def properties(**limits: Any) -> dict[str, Any]:
+def properties(**limits: Unpack[Resources]) -> dict[str, Any]:
     return {name: value for name, (_, value) in unit.limits_v2(resources.v2(limits))}
 
 
 def test_limits_as_properties() -> None:
-    limits = {
+    limits: Resources = {
         "memory": {"limit": 1 << 20, "swap": 3 << 20, "reservation": 4096},
         "cpu": {"shares": 1024, "quota": 33333, "period": 50000, "cpus": "0-1,9", "mems": "0"},
         "pids": {"limit": -1},
@@ -77,7 +81,8 @@ def test_unified_overrides() -> None:
 def test_idle_needs_a_systemd_that_knows_it() -> None:
     writes = resources.v2({"cpu": {"idle": 1, "shares": 2048}})
     assert dict(unit.limits_v2(writes))["CPUWeight"] == ("t", 0)
-    assert dict(unit.limits_v2(writes, systemd_version=251))["CPUWeight"][1] > 100
+    kind, weight = dict(unit.limits_v2(writes, systemd_version=251))["CPUWeight"]
+    assert kind == "t" and isinstance(weight, int) and weight > 100
 
 
 def test_v1_properties() -> None:
@@ -90,10 +95,11 @@ def test_v1_properties() -> None:
         "CPUQuotaPerSecUSec": 10000,
         "CPUQuotaPeriodUSec": 100000,
     }
-    policy, allowed = unit.device_properties(devices.rules({"devices": [{"allow": False}]}))
+    policy, (_, (_, allowed)) = unit.device_properties(devices.rules({"devices": [{"allow": False}]}))
+    assert isinstance(allowed, list)
     assert policy == ("DevicePolicy", ("s", "strict"))
-    assert ("/dev/char/1:3", "rwm") in allowed[1][1] and ("char-136", "rwm") in allowed[1][1]
-    assert ("block-*", "m") in allowed[1][1]
+    assert ("/dev/char/1:3", "rwm") in allowed and ("char-136", "rwm") in allowed
+    assert ("block-*", "m") in allowed
     assert unit.device_properties(devices.rules({"devices": [{"allow": True}]}))[0][1] == ("s", "auto")
 
 

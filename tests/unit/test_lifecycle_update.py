@@ -19,6 +19,12 @@ from pyoci.lifecycle import ps, store, update
 from pyoci.spec import fast
 from pyoci.validate import explain
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.cgroups.records import Record, V1Record, V2Record
+    from pyoci.spec.spec_types import Resources
+
+
 # -- options
 
 
@@ -142,7 +148,7 @@ def held(limit: str) -> int:
         ({"cpu": {"shares": 2}, "pids": None}, {"cpu": {"shares": 2}, "pids": None}),
     ],
 )
-def test_completed(given: dict[str, Any], completed: dict[str, Any]) -> None:
+def test_completed(given: Resources, completed: Resources) -> None:
     before = json.dumps(given)
     assert resources.completed(given, held) == completed
     assert json.dumps(given) == before
@@ -173,14 +179,15 @@ def test_a_failure_takes_back_what_was_written(tmp_path: Path) -> None:
 
 def test_frozen_by_record(tmp_path: Path) -> None:
     state, events, freeze = (tmp_path / name for name in ("freezer.state", "cgroup.events", "cgroup.freeze"))
-    v1: dict[str, Any] = {"manager": "v1", "paths": {"freezer": str(tmp_path)}}
-    v2: dict[str, Any] = {"manager": "v2", "path": str(tmp_path)}
-    for record in (v1, v2, {"manager": "v1", "paths": {}}, {"manager": "v2", "path": ""}):
+    v1: V1Record = {"manager": "v1", "paths": {"freezer": str(tmp_path)}, "rootless": False}
+    v2: V2Record = {"manager": "v2", "path": str(tmp_path), "rootless": False}
+    records: list[Record] = [v1, v2, {**v1, "paths": {}}, {**v2, "path": ""}]
+    for record in records:
         assert not freezer.frozen(record)  # none of the files is there
     for text, frozen in (("THAWED\n", False), ("FREEZING\n", True), ("FROZEN\n", True)):
         state.write_text(text)
         assert freezer.frozen(v1) is frozen
-        assert freezer.frozen({"manager": "systemd", "inner": v1}) is frozen
+        assert freezer.frozen({"manager": "systemd", "unit": "x.scope", "user": False, "inner": v1}) is frozen
     for asked, done, frozen in (
         ("0\n", "0", False),
         ("1\n", "0", True),
@@ -194,9 +201,11 @@ def test_frozen_by_record(tmp_path: Path) -> None:
 
 def test_a_cgroup_that_is_gone_needs_no_thaw(tmp_path: Path) -> None:
     gone = str(tmp_path / "gone")
-    v1: dict[str, Any] = {"manager": "v1", "paths": {"freezer": gone}, "rootless": False}
-    v2: dict[str, Any] = {"manager": "v2", "path": gone, "rootless": False}
-    for manager in map(cgroups.from_record, (v1, v2)):
+    v1: V1Record = {"manager": "v1", "paths": {"freezer": gone}, "rootless": False}
+    v2: V2Record = {"manager": "v2", "path": gone, "rootless": False}
+    records: tuple[Record, ...] = (v1, v2)
+    for record in records:
+        manager = cgroups.from_record(record)
         manager.thaw()
         with pytest.raises(OciError, match="cannot freeze cgroup"):
             manager.freeze()

@@ -93,8 +93,11 @@ def test_what_must_be_there_and_what_a_type_is_built_upon(
 
 
 def test_names_of_members_to_loop_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spec_types, "MEMBERS", {"Main": "MainName"})
-    main = {"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "string"}}}
+    monkeypatch.setattr(spec_types, "MEMBERS", {"Main": ("MainName", "str")})
+    main = {
+        "type": "object",
+        "properties": {name: {"type": "string"} for name in "ba"} | {"c": {"type": "integer"}},
+    }
     found = definitions(made(tmp_path, monkeypatch, main=main))
     assert found["MainName"] == "MainName: TypeAlias = Literal['b', 'a']"
 

@@ -14,10 +14,6 @@ from pyoci.base import files
 from pyoci.base.errors import OciError, errno_text
 from pyoci.cgroups.dbus import wire
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 SECONDS = 30.0
 _SYSTEMD = "org.freedesktop.systemd1"
 _MANAGER = "org.freedesktop.systemd1.Manager"
@@ -71,14 +67,15 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def call(self, member: str, signature: str = "", *arguments: "Any") -> "list[Any]":
+    def call(self, member: str, signature: str = "", *arguments: object) -> list[object]:
         """Call a method of systemd's manager. Raises BusError, and OSError when the connection breaks."""
         return self._call(_SYSTEMD, _MANAGER_PATH, _MANAGER, member, signature, arguments)
 
-    def manager_property(self, name: str) -> "Any":
+    def manager_property(self, name: str) -> object:
         """A property of systemd's manager. Raises BusError, OSError."""
         interface = f"{_BUS}.Properties"
-        return self._call(_SYSTEMD, _MANAGER_PATH, interface, "Get", "ss", (_MANAGER, name))[0][1]
+        variant = self._call(_SYSTEMD, _MANAGER_PATH, interface, "Get", "ss", (_MANAGER, name))[0]
+        return variant[1] if isinstance(variant, tuple) else None
 
     def wait(self, job: str) -> str:
         """The result of a job ("done", "failed", "timeout" ...) when it has ended. Raises OSError."""
@@ -123,8 +120,8 @@ class Connection:
         interface: str,
         member: str,
         signature: str,
-        arguments: "tuple[Any, ...]",
-    ) -> "list[Any]":
+        arguments: tuple[object, ...],
+    ) -> list[object]:
         self._serial += 1
         names = {"destination": destination, "path": path, "interface": interface, "member": member}
         self._send(wire.call(self._serial, signature, list(arguments), **names))
@@ -148,7 +145,7 @@ class Connection:
         del self._buffer[:size]
         if message.kind == wire.SIGNAL and message.interface == _MANAGER and message.member == "JobRemoved":
             _, job, _, result = message.body
-            self._jobs[job] = result
+            self._jobs[str(job)] = str(result)
         return message
 
     def _fill(self, deadline: float) -> None:

@@ -6,10 +6,6 @@ unit needs.
 
 from pyoci.cgroups.dbus import wire
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 _TYPES = {
     "boolean": "b",
     "byte": "y",
@@ -28,7 +24,7 @@ _TYPES = {
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
 
-def parse(text: str) -> "tuple[str, Any]":
+def parse(text: str) -> "tuple[str, object]":
     """Signature and value of a text such as "uint64 123", "'a'" or "['b', 'c']". Raises ValueError."""
     scanner = _Scanner(text)
     found = scanner.value("")
@@ -62,7 +58,7 @@ class _Scanner:
             self.at += 1
         return self.text[start : self.at]
 
-    def value(self, wanted: str) -> "tuple[str, Any]":
+    def value(self, wanted: str) -> "tuple[str, object]":
         """The next value; `wanted` is its signature where something before has said it."""
         first = self.peek()
         if first in ("'", '"'):
@@ -105,10 +101,10 @@ class _Scanner:
             return chr(int(self.text[self.at - digits : self.at], 16))
         return _ESCAPES.get(character, character)
 
-    def items(self, closing: str, wanted: list[str]) -> "list[tuple[str, Any]]":
+    def items(self, closing: str, wanted: list[str]) -> "list[tuple[str, object]]":
         """The values up to the closing bracket, the last of `wanted` for all that follow."""
         self.at += 1
-        found: list[tuple[str, Any]] = []
+        found: list[tuple[str, object]] = []
         while self.peek() != closing:
             signature = wanted[min(len(found), len(wanted) - 1)] if wanted else ""
             found.append(self.value(signature))
@@ -119,7 +115,7 @@ class _Scanner:
         self.at += 1
         return found
 
-    def array(self, wanted: str) -> "tuple[str, Any]":
+    def array(self, wanted: str) -> "tuple[str, object]":
         if wanted and wanted[0] != "a":
             raise ValueError(f'an array is not of type "{wanted}"')
         found = self.items("]", [wanted[1:]] if wanted else [])
@@ -130,12 +126,12 @@ class _Scanner:
             raise ValueError("the items of an array have one type")
         return f"a{kind}", [value for _, value in found]
 
-    def struct(self, wanted: str) -> "tuple[str, Any]":
+    def struct(self, wanted: str) -> "tuple[str, object]":
         found = self.items(")", wire.split(wanted[1:-1]) if wanted else [])
         return f"({''.join(signature for signature, _ in found)})", tuple(value for _, value in found)
 
 
-def _number(word: str, wanted: str) -> "tuple[str, Any]":
+def _number(word: str, wanted: str) -> "tuple[str, object]":
     if not word or not (word[0].isdigit() or word[0] in "+-."):
         raise ValueError(f'"{word}" is no value')
     if wanted and wanted not in "ynqiuxthd":

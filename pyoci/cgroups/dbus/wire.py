@@ -39,7 +39,7 @@ class Message:
 
     __slots__ = ("body", "fields", "kind")
 
-    def __init__(self, kind: int, fields: "dict[int, Any]", body: "list[Any]") -> None:
+    def __init__(self, kind: int, fields: dict[int, object], body: list[object]) -> None:
         self.kind = kind
         self.fields = fields
         self.body = body
@@ -47,7 +47,8 @@ class Message:
     @property
     def reply_to(self) -> int:
         """The serial number of the call that this answers, 0 for none."""
-        return int(self.fields.get(5, 0))
+        found = self.fields.get(5)
+        return found if isinstance(found, int) else 0
 
     @property
     def error(self) -> str:
@@ -65,7 +66,7 @@ class Message:
         return str(self.fields.get(2, ""))
 
 
-def call(serial: int, signature: str, body: "list[Any]", **fields: str) -> bytes:
+def call(serial: int, signature: str, body: list[object], **fields: str) -> bytes:
     """A method call with the named header fields. Raises WireError."""
     content = _Writer()
     for part, value in zip(split(signature), body, strict=True):
@@ -83,7 +84,7 @@ def call(serial: int, signature: str, body: "list[Any]", **fields: str) -> bytes
     return bytes(head.data + content.data)
 
 
-def check(signature: str, value: "Any") -> None:
+def check(signature: str, value: object) -> None:
     """See that a value can be sent as this one type. Raises WireError, ValueError."""
     if len(split(signature)) != 1:
         raise WireError(f'"{signature}" is not one type')

@@ -1,0 +1,22 @@
+# What state.json keeps of a container's cgroups (`Manager.record`), for the type checker alone.
+from typing import Literal, NotRequired, TypeAlias, TypedDict
+
+class V1Record(TypedDict):
+    manager: Literal["v1"]
+    paths: dict[str, str]  # controller -> directory
+    rootless: bool
+    kept: NotRequired[list[str]]  # directories that were there before the container
+
+class V2Record(TypedDict):
+    manager: Literal["v2"]
+    path: str
+    rootless: bool
+    kept: NotRequired[list[str]]
+
+class SystemdRecord(TypedDict):
+    manager: Literal["systemd"]
+    unit: str
+    user: bool  # of the user's own systemd
+    inner: V1Record | V2Record
+
+Record: TypeAlias = V1Record | V2Record | SystemdRecord
