@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import marshal
 import os
 import shlex
 import subprocess
@@ -18,6 +19,9 @@ import parts
 from build_shim import BuildError
 
 LAUNCHER = build_shim.CSRC / "launcher"
+_WARM = Path(__file__).with_name("warm.py")
+# Of the program that makes the image: without TZ, Python's module time reads the time zone of this machine.
+ENVIRONMENT = {"TZ": "UTC0"}
 _SOURCES = ["image.c", "heap.c", "glibc.c", "python.c", "imports.c", "locate.c"]
 _LIBRARIES = {"libffi.a": "libffi-dev", "libseccomp.a": "libseccomp-dev"}
 # Functions that glibc has under a second name, for files larger than 2 GiB and for the rules of C23; musl under the first
@@ -68,21 +72,24 @@ def build(target: Path, flags: list[str], inputs: list[Path], near: str) -> None
     command += [f"-Wl,--defsym={new}={name}" for new, name in _NAMES.items()]
     build_shim.make(debug, [*command, *map(str, [*objects, *libraries]), "-lm"], [*objects, *libraries])
     build_shim.make(cold, ["strip", "--strip-all", str(debug)], [debug])
-    if build_shim.newer(target, [cold]):
-        _make_image(cold, target, near)
+    warm_up = _warm_up(directory)
+    if build_shim.newer(target, [cold, warm_up]):
+        _make_image(cold, warm_up, target, near)
 
 
-def _make_image(cold: Path, target: Path, near: str) -> None:
-    """Run the program until it is ready for a command, and keep it so. Raises BuildError.
+def _make_image(cold: Path, warm_up: Path, target: Path, near: str) -> None:
+    """Run the program until it is ready for a command, and warmed up, and keep it so. Raises BuildError.
 
-    It gets no environment: what it knows of this machine would be in the image.
+    It gets hardly any environment: what it knows of this machine would be in the image.
     """
     data = target.with_name("data")
-    made = subprocess.run([cold, data], check=False, capture_output=True, text=True, env={})
+    made = subprocess.run([cold, data, warm_up], check=False, capture_output=True, text=True, env=ENVIRONMENT)
     if made.returncode:
         raise BuildError(
             f"the image of the launcher cannot be made: {made.returncode}: {made.stderr.strip()}"
         )
+    if made.stdout.startswith("0 "):
+        raise BuildError("the image of the launcher is not warm: this Python specialises no function")
     with tempfile.TemporaryDirectory(dir=target.parent) as environment:
         new = _stand_in_environment(Path(environment), near) / "pyoci"
         image.put(cold, data, new)
@@ -91,6 +98,17 @@ def _make_image(cold: Path, target: Path, near: str) -> None:
         if shown.returncode or shown.stderr or not shown.stdout.startswith("pyoci version "):
             raise BuildError(f"the launcher's image does not run: {shown.returncode}: {shown.stderr.strip()}")
         os.replace(new, target)
+
+
+def _warm_up(directory: Path) -> Path:
+    """The file with the marshalled code of warm.py and a call of its main, whose result is RESULT."""
+    configurations = [path.read_bytes() for path in sorted(_WARM.with_suffix("").glob("*.json"))]
+    text = f"{_WARM.read_text(encoding='utf-8')}\nRESULT = main({configurations!r})\n"
+    code = marshal.dumps(compile(text, _WARM.name, "exec", dont_inherit=True))
+    target = directory / "warm_up"
+    if not target.is_file() or target.read_bytes() != code:
+        target.write_bytes(code)
+    return target
 
 
 def _stand_in_environment(root: Path, near: str) -> Path:

@@ -15,6 +15,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <marshal.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -44,6 +45,27 @@ static int import_all(void) {
     for (size_t at = 0; pyoci_frozen_name(at); at++)
         if (!PyImport_ImportModule(pyoci_frozen_name(at)))
             return -1;
+    return 0;
+}
+
+/* Runs the marshalled code in a file (csrc/build/warm.py), and sets `result` to its RESULT. 0, or -1 with an exception set. */
+static int run_file(const char *name, long *result) {
+    FILE *file = fopen(name, "re");
+    PyObject *code = file ? PyMarshal_ReadLastObjectFromFile(file) : PyErr_SetFromErrnoWithFilename(PyExc_OSError, name);
+    PyObject *names = PyDict_New();
+    if (file)
+        fclose(file);
+    if (!code || !names || PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()) ||
+        !PyEval_EvalCode(code, names, names))
+        return -1;
+    PyObject *value = PyDict_GetItemString(names, "RESULT");
+    *result = value ? PyLong_AsLong(value) : 0;
+    PyDict_Clear(names);
+    Py_DecRef(names);
+    Py_DecRef(code);
+    PyGC_Enable();
+    PyGC_Collect(); /* what it left must not take room in the image */
+    PyGC_Disable();
     return 0;
 }
 
@@ -123,12 +145,15 @@ static void forget_constructors(void) {
         *at = nothing;
 }
 
-/* Gets ready for a command and writes the segments, one behind the other, into a file. */
-static int make(const char *name) {
+/* Gets ready for a command, runs the code in the file `warm` and writes the segments, one after the other, into the file `name`. */
+static int make(const char *name, const char *warm) {
+    long specialised = 0;
     pyoci_heap_for_python();
     pyoci_start_python();
     if (import_all())
         pyoci_fail("the import of every hot module");
+    if (run_file(warm, &specialised))
+        pyoci_fail("the warm-up");
     forget_constructors();
     PyOS_BeforeFork(); /* to Python, the process that resumes is a child of this one */
     if (!is_complete())
@@ -139,6 +164,7 @@ static int make(const char *name) {
         fprintf(stderr, "pyoci: %s: %s\n", name, strerror(errno));
         return -1;
     }
+    printf("%ld functions specialised\n", specialised);
     return 0;
 }
 
@@ -172,7 +198,7 @@ static int resume(void) {
 
 int main(int argc, char **argv) {
     if (!made)
-        return argc == 2 && make(argv[1]) == 0 ? 0 : 1;
+        return argc == 3 && make(argv[1], argv[2]) == 0 ? 0 : 1;
     pyoci_begin();
     if (pyoci_locate(&pyoci_places))
         return 1;

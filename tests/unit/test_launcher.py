@@ -236,7 +236,7 @@ def test_every_build_has_hashes_of_its_own(static: Path, tmp_path: Path) -> None
     """Names in a configuration must not be made to meet in one place of a dictionary (PYTHONHASHSEED)."""
     images = []
     for name in ("one", "two"):
-        call([str(static.with_name("cold")), str(tmp_path / name)])
+        call([str(static.with_name("cold")), str(tmp_path / name), str(static.with_name("warm_up"))])
         images.append((tmp_path / name).read_bytes())
     assert len(images[0]) == len(images[1]) > 0
     assert images[0] != images[1]

@@ -150,7 +150,28 @@ def test_a_compiler_that_fails_is_quoted(tmp_path: Path) -> None:
         build_shim.make(tmp_path / "wrong", ["gcc", str(source)], [source])
 
 
-def test_a_wheel_with_the_static_launcher_is_built_without_a_network(tmp_path: Path, static: Path) -> None:
+@pytest.fixture
+def sdist(tmp_path: Path) -> Path:
+    """The source distribution, as it is published."""
+    tree = tmp_path / "tree"
+    ignored = shutil.ignore_patterns(
+        "*.so", "__pycache__", ".git", ".venv*", "build", "rootfs", "tests", "bench", "*.egg-info", ".*_cache"
+    )
+    shutil.copytree(TREE, tree, ignore=lambda folder, names: ignored(folder, names) - {keep(folder)})
+    command = [sys.executable, "-W", "ignore", "setup.py", "--quiet", "sdist", "--dist-dir", str(tmp_path)]
+    subprocess.run(command, cwd=tree, check=True, capture_output=True, text=True, timeout=60)
+    (made,) = tmp_path.glob("pyoci-*.tar.gz")
+    return made
+
+
+def keep(folder: str) -> str:
+    """csrc/build is no product of a build."""
+    return "build" if Path(folder).name == "csrc" else ""
+
+
+def test_a_wheel_with_the_static_launcher_is_built_without_a_network(
+    tmp_path: Path, static: Path, sdist: Path
+) -> None:
     """From a wheel house, in a network namespace that has nothing; `static` says whether it can be built at all."""
     probe = subprocess.run(["unshare", "-n", "true"], capture_output=True, text=True, check=False)
     if probe.returncode:
@@ -159,26 +180,11 @@ def test_a_wheel_with_the_static_launcher_is_built_without_a_network(tmp_path: P
         package = cffi_source.package()
     except build_shim.BuildError as reason:
         pytest.skip(str(reason))
-    house, tree = tmp_path / "house", tmp_path / "tree"
-    for directory in (house, tree):
-        directory.mkdir()
+    house = tmp_path / "house"
+    house.mkdir()
     shutil.copy(package, house)
-    for name in (
-        "csrc",
-        "pyoci",
-        "schemas",
-        "setup.py",
-        "pyproject.toml",
-        "README.md",
-        "LICENSE",
-        "MANIFEST.in",
-    ):
-        if (TREE / name).is_dir():
-            shutil.copytree(TREE / name, tree / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-        else:
-            shutil.copy(TREE / name, tree)
     command = ["unshare", "-n", sys.executable, "-m", "pip", "wheel", "--no-index", "--no-deps"]
-    command += ["--no-build-isolation", "--wheel-dir", str(tmp_path), str(tree)]
+    command += ["--no-build-isolation", "--wheel-dir", str(tmp_path), str(sdist)]
     environment = {name: value for name, value in os.environ.items() if name != "PYOCI_CFFI_SOURCE"}
     environment |= {"PIP_FIND_LINKS": str(house), "PYOCI_LAUNCHER": "static"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
