@@ -21,8 +21,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyoci.spec.spec_types import Resources
-
 TIMES = 30
 _COMMANDS = (
     "--root /run/x --log /run/log --log-format json create --bundle /b --pid-file /p a",
@@ -90,7 +88,7 @@ def _create(raw: bytes, cgroup: "dict[str, Any]") -> None:
     compiled.prepare.encode()
     compiled.finish.encode()
     compiler.compile_exec(spec, spec["process"], facts, own.born).finish.encode()
-    wanted: Resources = spec["linux"].get("resources") or {}
+    wanted: Any = spec["linux"].get("resources") or {}
     rules = devices.rules(wanted)
     if cgroup["version"] == 1:
         resources.v1(wanted)
