@@ -2,10 +2,6 @@
 
 import posix
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 
 class OciError(Exception):
     """A failure with what a person needs to mend it and what a program needs to recognise it.
@@ -48,9 +44,9 @@ class OciError(Exception):
             return self.message
         return f"{self.message}: {errno_text(self.errno)}"
 
-    def fields(self) -> "dict[str, Any]":
+    def fields(self) -> dict[str, str]:
         """The machine-readable fields, the empty ones left out."""
-        found: dict[str, Any] = {"code": self.code}
+        found = {"code": self.code}
         if self.pointer:
             found["pointer"] = self.pointer
         if self.obj:

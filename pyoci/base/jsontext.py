@@ -17,7 +17,7 @@ def loads(text: "str | bytes", *, unique: bool = False) -> "Any":
     return _json.loads(text, unique)
 
 
-def dumps(value: "Any") -> str:
+def dumps(value: object) -> str:
     """The shortest JSON text, in ASCII, of a value made of dict, list, str, int, float, bool and None.
 
     Raises TypeError for anything else, ValueError for an infinite number.
@@ -25,7 +25,7 @@ def dumps(value: "Any") -> str:
     return _json.dumps(value)
 
 
-def dumps_pretty(value: "Any", indent: str = "") -> str:
+def dumps_pretty(value: object, indent: str = "") -> str:
     """JSON text with two spaces per level, as `state` prints it."""
     deeper = indent + "  "
     if isinstance(value, dict) and value:

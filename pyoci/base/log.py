@@ -14,7 +14,7 @@ from pyoci.base.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    Fields = dict[str, str | list[str]]
 
 _APPEND = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC | posix.O_NOCTTY
 
@@ -22,7 +22,7 @@ _path = ""
 _json = False
 _debug = False
 _operation = ""
-_held: "list[dict[str, Any]]" = []
+_held: "list[tuple[str, Fields]]" = []
 
 
 def configure(path: str, *, json: bool, debug: bool) -> None:
@@ -54,22 +54,22 @@ def operation(name: str) -> None:
 
 def failure(error: OciError) -> None:
     """Log the error that ends the command."""
-    fields = error.fields()
+    fields: Fields = {**error.fields()}
     if _held:
-        fields["warnings"] = [held["msg"] for held in _held]
+        fields["warnings"] = [message for message, _ in _held]
         _held.clear()
     _write("error", error.text(), fields, also_stderr=True)
 
 
 def warning(message: str, *, code: str = "", pointer: str = "") -> None:
     """Log what a person should know although the command goes on."""
-    fields: dict[str, Any] = {}
+    fields: Fields = {}
     if code:
         fields["code"] = code
     if pointer:
         fields["pointer"] = pointer
     if _path and not _debug:
-        _held.append({"msg": message, **fields})
+        _held.append((message, fields))
     else:
         _write("warning", message, fields, also_stderr=_debug)
 
@@ -82,9 +82,8 @@ def debug(message: str) -> None:
 
 def finish() -> None:
     """Write the warnings of a command that succeeded."""
-    for held in _held:
-        message = held.pop("msg")
-        _write("warning", message, held, also_stderr=False)
+    for message, fields in _held:
+        _write("warning", message, fields, also_stderr=False)
     _held.clear()
 
 
@@ -106,7 +105,7 @@ def _escape(letter: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def _write(level: str, message: str, fields: "dict[str, Any]", *, also_stderr: bool) -> None:
+def _write(level: str, message: str, fields: "Fields", *, also_stderr: bool) -> None:
     message = clean(message)
     if _path or _json:
         line = _json_line(level, message, fields) if _json else _text_line(level, message, fields)
@@ -126,13 +125,13 @@ def _write(level: str, message: str, fields: "dict[str, Any]", *, also_stderr: b
     files.err(_plain(level, message, fields))
 
 
-def _plain(level: str, message: str, fields: "dict[str, Any]") -> str:
+def _plain(level: str, message: str, fields: "Fields") -> str:
     """What a person reads on standard error."""
     prefix = f"pyoci: {_operation}: " if _operation else "pyoci: "
     kind = "" if level == "error" else f"{level}: "
     text = f"{prefix}{kind}{message}\n"
     if "hint" in fields:
-        text += f"  hint: {clean(fields['hint'])}\n"
+        text += f"  hint: {clean(str(fields['hint']))}\n"
     if _debug:
         details = [f"{key}={value}" for key, value in fields.items() if key not in ("hint", "warnings")]
         if details:
@@ -140,17 +139,17 @@ def _plain(level: str, message: str, fields: "dict[str, Any]") -> str:
     return text
 
 
-def _json_line(level: str, message: str, fields: "dict[str, Any]") -> str:
+def _json_line(level: str, message: str, fields: "Fields") -> str:
     from pyoci.base.jsontext import dumps
 
-    record: dict[str, Any] = {"level": level, "msg": message, "time": timestamps.now(6)}
+    record: Fields = {"level": level, "msg": message, "time": timestamps.now(6)}
     if _operation:
         record["operation"] = _operation
     record.update(fields)
     return dumps(record) + "\n"
 
 
-def _text_line(level: str, message: str, fields: "dict[str, Any]") -> str:
+def _text_line(level: str, message: str, fields: "Fields") -> str:
     from pyoci.base.jsontext import dumps
 
     parts = [f'time="{timestamps.now(6)}"', f"level={level}", f"msg={dumps(message)}"]

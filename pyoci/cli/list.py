@@ -2,7 +2,7 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Mapping, Sequence
 
     from pyoci.cli.parse import Options
 
@@ -27,7 +27,7 @@ def run(options: "Options") -> int:
     return 0
 
 
-def table(states: "list[dict[str, Any]]") -> str:
+def table(states: "Sequence[Mapping[str, object]]") -> str:
     """The table, its columns as wide as runc's."""
     from pyoci.base.log import clean
 

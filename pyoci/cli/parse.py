@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyoci.cli.table import Command, Option
+    from pyoci.cli.values import Settings, Values
 
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 _FALSE = ("0", "f", "F", "false", "FALSE", "False")
@@ -48,17 +49,17 @@ class Options:
 
     __slots__ = ("args", "argv", "command", "settings", "values")
 
-    def __init__(self, argv: list[str], settings: "dict[str, Any]") -> None:
+    def __init__(self, argv: list[str], settings: "Settings") -> None:
         self.argv = argv
         self.settings = settings
         self.command: Command | None = None
-        self.values: dict[str, Any] = {}
+        self.values: Values = {}
         self.args: list[str] = []
 
 
-def global_options(argv: list[str]) -> "tuple[dict[str, Any], int]":
+def global_options(argv: list[str]) -> "tuple[Settings, int]":
     """The global options' values and the index of the command's name. Raises OciError `usage`."""
-    settings: dict[str, Any] = {}
+    settings: Settings = {}
     at = 0
     while at < len(argv):
         word = argv[at]
@@ -126,7 +127,7 @@ def usage_error(message: str, command: "Command | None", hint: str = "") -> OciE
 
 
 def _option(
-    argv: list[str], at: int, known: "tuple[Option, ...]", values: "dict[str, Any]", command: "Command | None"
+    argv: list[str], at: int, known: "tuple[Option, ...]", values: "Any", command: "Command | None"
 ) -> int:
     """Take in the option at `at` and return the index of the word behind it and its value."""
     word = argv[at]
@@ -152,7 +153,7 @@ def _option(
 
 
 def _short_options(
-    argv: list[str], at: int, known: "tuple[Option, ...]", values: "dict[str, Any]", command: "Command | None"
+    argv: list[str], at: int, known: "tuple[Option, ...]", values: "Any", command: "Command | None"
 ) -> int:
     """Take in several one-letter options in one word, such as -td or -b/srv/bundle."""
     word = argv[at]
@@ -180,7 +181,7 @@ def _short_options(
     return at + 1
 
 
-def _store(option: "Option", text: str, values: "dict[str, Any]", command: "Command | None") -> None:
+def _store(option: "Option", text: str, values: "Any", command: "Command | None") -> None:
     key, kind = option[KEY], option[KIND]
     if kind == NUMBER:
         values[key] = _number(text, option, command)

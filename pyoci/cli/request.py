@@ -6,9 +6,8 @@ from pyoci.lifecycle.requests import CreateRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.cli.parse import Options
+    from pyoci.cli.values import Settings, Values
 
 _PATHS = ("pid_file", "trace")
 _ROOTLESS = {"auto": None, "true": True, "false": False, "1": True, "0": False}
@@ -24,25 +23,24 @@ def create_request(options: "Options") -> CreateRequest:
     return request
 
 
-def fill(request: object, values: "dict[str, Any]") -> None:
+def fill(request: object, values: "Values") -> None:
     """Lay the given options over the request's defaults."""
     for key, value in values.items():
         if key and key != "bundle":
             # relative to the caller: the working directory is going to be the bundle
-            setattr(request, key, root.absolute(value) if key in _PATHS else value)
+            setattr(request, key, root.absolute(str(value)) if key in _PATHS else value)
 
 
-def cgroup_manager(settings: "dict[str, Any]") -> str:
+def cgroup_manager(settings: "Settings") -> str:
     """One of "cgroupfs", "systemd" and "disabled"; --systemd-cgroup is the older way to say "systemd"."""
     if settings.get("systemd_cgroup"):
         return "systemd"
-    manager: str = settings.get("cgroup_manager", "cgroupfs")
-    return manager
+    return settings.get("cgroup_manager", "cgroupfs")
 
 
-def rootless(settings: "dict[str, Any]") -> bool | None:
+def rootless(settings: "Settings") -> bool | None:
     """The value of --rootless, None for "auto". Raises OciError `usage`."""
-    given: str = settings.get("rootless", "auto")
+    given = settings.get("rootless", "auto")
     try:
         return _ROOTLESS[given]
     except KeyError:

@@ -7,16 +7,16 @@ from pyoci.spec import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.cli.values import Settings
 
 _STICKY = 0o1700
 
 
-def choose(settings: "dict[str, Any]") -> str:
+def choose(settings: "Settings") -> str:
     """The absolute path of ROOT for these options. Raises OciError `bad-root` for "/" and for no name."""
     if "root" not in settings:
         return default()
-    given: str = settings["root"]
+    given = settings["root"]
     root = absolute(given)
     if not given or paths.clean(root) == "/":
         raise OciError(
@@ -34,7 +34,7 @@ def default() -> str:
     return f"{base}/pyoci" if base else "/run/pyoci"
 
 
-def make(settings: "dict[str, Any]") -> str:
+def make(settings: "Settings") -> str:
     """ROOT, made with mode 0700 when it is missing. Raises OciError `bad-root`."""
     root = choose(settings)
     try:

@@ -10,6 +10,10 @@ from pyoci.cli.parse import Options
 from pyoci.cli.root import choose
 from pyoci.lifecycle import update
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.cli.values import Values
+
 _RDT = ("l3_cache_schema", "mem_bw_schema")
 _MEMORY = {"memory": "limit", "memory_reservation": "reservation", "memory_swap": "swap"}
 _KERNEL_MEMORY = ("kernel_memory", "kernel_memory_tcp")
@@ -37,12 +41,17 @@ def run(options: Options) -> int:
         wanted = update.read(values["resources"])
     else:
         wanted = from_options(values)
-    rdt = {key: values[key] for key in _RDT if key in values}
-    update.update(root, options.args[0], wanted, **rdt)
+    update.update(
+        root,
+        options.args[0],
+        wanted,
+        l3_cache_schema=values.get("l3_cache_schema", ""),
+        mem_bw_schema=values.get("mem_bw_schema", ""),
+    )
     return 0
 
 
-def from_options(values: dict[str, Any]) -> dict[str, Any]:
+def from_options(values: Any) -> dict[str, Any]:
     """The resources that the options ask for. Raises OciError `usage`."""
     if any(key in values for key in _KERNEL_MEMORY):
         log.warning("Kernel memory settings are ignored: no supported kernel has them")
@@ -90,7 +99,7 @@ def _invalid(key: str, text: str, expected: str) -> OciError:
     return OciError("usage", f'invalid value for {option}: "{text}": expected {expected}', obj=option)
 
 
-def _warn_ignored(values: dict[str, Any]) -> None:
+def _warn_ignored(values: "Values") -> None:
     others = sorted(set(values) - {"resources", *_RDT})
     if others:
         names = ", ".join("--" + key.replace("_", "-") for key in others)

@@ -1,7 +1,6 @@
 """One thing that was looked at, and the three answers."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 YES, NO, UNKNOWN = "yes", "no", "unknown"
 
@@ -64,7 +63,7 @@ class Report:
         """Whether ordinary containers run here."""
         return not any(check.fatal for check in self.checks)
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """The report as JSON values."""
         return {
             "root": self.root,

@@ -13,6 +13,10 @@ from pyoci.plan.ops import Plan
 from pyoci.spec import mount_options, namespaces
 from pyoci.userns import idmap
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import IDMapping
+
 
 class Trial:
     """A plan under construction, and the process it shall run in.
@@ -25,7 +29,7 @@ class Trial:
         self.plan = Plan()
         self._kinds = set(kinds)
         self._cgroup = cgroup
-        self._maps: tuple[list[dict[str, int]], list[dict[str, int]]] | None = None
+        self._maps: tuple[list[IDMapping], list[IDMapping]] | None = None
         if posix.geteuid() != 0:
             self._kinds.add("user")
         unshared = self._flags("mount", "uts", "ipc", "network", "cgroup")
@@ -35,7 +39,7 @@ class Trial:
             private = mount_options.MS_PRIVATE | mount_options.MS_REC
             self.plan.add(lib.OP_HOST_PROPAGATION, "", "", numbers=(private,))
 
-    def maps(self, uids: list[dict[str, int]], gids: list[dict[str, int]]) -> "Trial":
+    def maps(self, uids: "list[IDMapping]", gids: "list[IDMapping]") -> "Trial":
         """Use these id maps for the user namespace instead of the caller's own id alone."""
         self._maps = uids, gids
         return self
@@ -88,12 +92,12 @@ class Trial:
         return sum(namespaces.FLAGS[kind] for kind in kinds if kind in self._kinds)
 
 
-def own_id(number: int) -> list[dict[str, int]]:
+def own_id(number: int) -> "list[IDMapping]":
     """An id map of one id: root inside is us outside."""
     return [{"containerID": 0, "hostID": number, "size": 1}]
 
 
-def user_namespace(uids: list[dict[str, int]], gids: list[dict[str, int]]) -> int:
+def user_namespace(uids: "list[IDMapping]", gids: "list[IDMapping]") -> int:
     """A descriptor of a new user namespace with these maps, which the caller closes. Raises OciError, OSError."""
     helper = launch.Init()
     helper.spawn(namespaces.NEWUSER, wait_for_maps=True, die_with_parent=True)

@@ -9,6 +9,11 @@ from pyoci.doctor.trial import Trial
 from pyoci.spec import capabilities
 from pyoci.userns import idmap
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import IDMapping
+
+
 AREA = "users"
 _MANY = 65536
 _MISSED = {
@@ -67,7 +72,7 @@ def _capabilities() -> Check:
 
 def _map_of_root() -> Check:
     """A user namespace with many ids."""
-    ids = [{"containerID": 0, "hostID": 100000, "size": _MANY}]
+    ids: list[IDMapping] = [{"containerID": 0, "hostID": 100000, "size": _MANY}]
     why = Trial("user").maps(ids, ids).run()
     return Check(
         AREA, "maps of many ids", answer(not why), why, "linux.uidMappings and gidMappings" if why else ""
@@ -94,7 +99,7 @@ def _ranges() -> list[Check]:
 def _tools() -> list[Check]:
     """newuidmap and newgidmap: there, and able to write a map of a throw-away process."""
     found = []
-    maps: dict[str, list[dict[str, int]]] = {}
+    maps: dict[str, list[IDMapping]] = {}
     for kind in idmap.kinds():
         path = idmap.find_tool(kind.tool)
         cost = f"containers with more than one {kind.name}"

@@ -9,10 +9,10 @@ from pyoci.host import programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.spec.spec_types import Hook
 
 
-def run(hooks: "list[dict[str, Any]]", state: bytes, *, name: str, pointer: str) -> None:
+def run(hooks: "list[Hook]", state: bytes, *, name: str, pointer: str) -> None:
     """Run the hooks in the listed order, stopping at the first that fails.
 
     state    the container's state as JSON, which each hook gets on standard input
@@ -26,7 +26,7 @@ def run(hooks: "list[dict[str, Any]]", state: bytes, *, name: str, pointer: str)
         _run_timed(hook, state, name, f"{pointer}/{index}")
 
 
-def run_ignoring(hooks: "list[dict[str, Any]]", state: bytes, *, name: str, pointer: str) -> list[OciError]:
+def run_ignoring(hooks: "list[Hook]", state: bytes, *, name: str, pointer: str) -> list[OciError]:
     """Run all hooks whatever happens to each, and give back their failures: the rule for poststop."""
     failures: list[OciError] = []
     for index, hook in enumerate(hooks):
@@ -37,7 +37,7 @@ def run_ignoring(hooks: "list[dict[str, Any]]", state: bytes, *, name: str, poin
     return failures
 
 
-def _run_timed(hook: "dict[str, Any]", state: bytes, name: str, pointer: str) -> None:
+def _run_timed(hook: "Hook", state: bytes, name: str, pointer: str) -> None:
     began = spans.now()
     try:
         _run_one(hook, state, name, pointer)
@@ -45,7 +45,7 @@ def _run_timed(hook: "dict[str, Any]", state: bytes, name: str, pointer: str) ->
         spans.within(began, f"{name} hook {hook['path']}", pointer, "hook")
 
 
-def _run_one(hook: "dict[str, Any]", state: bytes, name: str, pointer: str) -> None:
+def _run_one(hook: "Hook", state: bytes, name: str, pointer: str) -> None:
     path = hook["path"]
     if path[:1] != "/":
         message = f"{name} hook {path}: the path is not absolute"

@@ -11,7 +11,8 @@ from pyoci.base.files import write_all
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from typing import Any
+
+    from pyoci._shim import Pointer
 else:
     import _signal
 
@@ -82,7 +83,7 @@ def _start(path: str, args: list[str], env: list[str], stdin: bytes) -> tuple[in
             posix.close(fd)
 
 
-def _text(text: str) -> "Any":
+def _text(text: str) -> "Pointer[bytes]":
     """A string for C. Raises ValueError where it would end too soon."""
     data = text.encode("utf-8", "surrogateescape")
     if b"\0" in data:

@@ -8,7 +8,10 @@ from pyoci._shim import lib
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from typing import Any
+    from collections.abc import Callable
+    from types import FrameType
+
+    Handler = Callable[[int, FrameType | None], object] | int | None
 else:
     import _signal
 
@@ -25,7 +28,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.fd, self._writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
-        self._before: list[tuple[int, Any]] = []
+        self._before: list[tuple[int, Handler]] = []
         ignored = lib.pyoci_ignored_signals()
         self._before.append((_signal.SIGPIPE, _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)))
         self._wakeup = _signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)

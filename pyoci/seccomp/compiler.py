@@ -9,7 +9,8 @@ from pyoci.base.files import read_fd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci._shim import CData, Pointer, PyociSeccompTest
+    from pyoci.spec.spec_types import Seccomp, SyscallArg
 
 _EPERM = 1
 _ENOENT = 2
@@ -60,7 +61,7 @@ _LONGEST = 4096  # BPF_MAXINSNS
 _INSTRUCTION = 8  # bytes
 
 
-def compile_profile(seccomp: "dict[str, Any]", pointer: str) -> tuple[bytes, int, str]:
+def compile_profile(seccomp: "Seccomp", pointer: str) -> tuple[bytes, int, str]:
     """The program and flags of a profile, and the path of the library that made it. Raises OciError."""
     _open_library(pointer)
     flags = _flags(seccomp, pointer)
@@ -103,7 +104,7 @@ def _check(result: int, message: str, pointer: str) -> None:
         raise OciError("seccomp", message, pointer=pointer, errno=-result)
 
 
-def _flags(seccomp: "dict[str, Any]", pointer: str) -> int:
+def _flags(seccomp: "Seccomp", pointer: str) -> int:
     """The flags for seccomp(2): the specification's default when they are unset."""
     names = seccomp.get("flags")
     if names is None:
@@ -143,7 +144,7 @@ def _action(name: str, number: int | None, pointer: str, action_name: str, errno
     return action | number
 
 
-def _arches(seccomp: "dict[str, Any]", pointer: str) -> dict[int, str]:
+def _arches(seccomp: "Seccomp", pointer: str) -> dict[int, str]:
     """Tokens of the architectures, this machine's own included, each with the pointer of its cause."""
     arches = {}
     for index, name in enumerate(seccomp.get("architectures") or ()):
@@ -159,7 +160,7 @@ def _arches(seccomp: "dict[str, Any]", pointer: str) -> dict[int, str]:
     return arches
 
 
-def _add_rules(handle: "Any", seccomp: "dict[str, Any]", default: int, pointer: str) -> int:
+def _add_rules(handle: "CData", seccomp: "Seccomp", default: int, pointer: str) -> int:
     """Add the rules to a filter; gives how many system calls got one."""
     native = lib.pyoci_seccomp_native()
     added = 0
@@ -183,7 +184,7 @@ def _add_rules(handle: "Any", seccomp: "dict[str, Any]", default: int, pointer: 
     return added
 
 
-def _comparisons(args: "list[dict[str, Any]]", pointer: str) -> "list[Any]":
+def _comparisons(args: "list[SyscallArg]", pointer: str) -> "list[Pointer[PyociSeccompTest]]":
     """The conditions of a rule, as groups of which one must match in full.
 
     Where an argument occurs twice each comparison is a group of its own: libseccomp cannot join them,
@@ -198,7 +199,7 @@ def _comparisons(args: "list[dict[str, Any]]", pointer: str) -> "list[Any]":
         if not 0 <= arg["index"] <= 5:
             message = f"seccomp: a system call has no argument {arg['index']}"
             raise OciError("seccomp", message, pointer=f"{where}/index")
-        values = [int(arg["value"]), int(arg.get("valueTwo") or 0)]
+        values = (arg["value"], arg.get("valueTwo", 0))
         for name, value in zip(("value", "valueTwo"), values, strict=True):
             if not 0 <= value < 1 << 64:
                 message = f"seccomp: {value} does not fit into 64 bits"
@@ -208,7 +209,7 @@ def _comparisons(args: "list[dict[str, Any]]", pointer: str) -> "list[Any]":
     return [ffi.new("struct pyoci_seccomp_test[]", group) for group in groups]
 
 
-def _export(handle: "Any", pointer: str) -> bytes:
+def _export(handle: "CData", pointer: str) -> bytes:
     """The program that libseccomp makes of its rules."""
     fd = posix.memfd_create("seccomp", posix.MFD_CLOEXEC)
     try:
@@ -219,7 +220,7 @@ def _export(handle: "Any", pointer: str) -> bytes:
         posix.close(fd)
 
 
-def _stub_of(seccomp: "dict[str, Any]", arches: list[int]) -> bytes:
+def _stub_of(seccomp: "Seccomp", arches: list[int]) -> bytes:
     """The stub for a profile whose default action denies; nothing where it would change nothing."""
     if seccomp["defaultAction"] in _PERMISSIVE or seccomp.get("defaultErrnoRet") == _ENOSYS:
         return b""

@@ -10,6 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyoci.spec.spec_types import Seccomp
+
+
 # Bump the number whenever the same profile has to give another program than before.
 _MAGIC = b"pyoci-seccomp-1\n"
 _HEADER = len(_MAGIC) + 4 + 4 + 4 + 4 + 8
@@ -18,7 +21,7 @@ _KEPT = 64  # programs in the cache
 _PRIME = (1 << 30) - 35  # one digit of a Python integer: the remainder is then a matter of microseconds
 
 
-def program(seccomp: "dict[str, Any]", *, pointer: str = "/linux/seccomp") -> tuple[bytes, int]:
+def program(seccomp: "Seccomp", *, pointer: str = "/linux/seccomp") -> tuple[bytes, int]:
     """The filter of a profile: an array of struct sock_filter, and the flags for seccomp(2).
 
     An empty array means that there is nothing to filter. Names of system calls that libseccomp has not heard
@@ -28,7 +31,8 @@ def program(seccomp: "dict[str, Any]", *, pointer: str = "/linux/seccomp") -> tu
     """
     if seccomp["defaultAction"] == "SCMP_ACT_ALLOW" and not seccomp.get("syscalls"):
         return b"", 0
-    key = posix.uname().machine.encode() + b"\n" + marshal.dumps(seccomp, 2)
+    profile: Any = seccomp  # marshal is not told of TypedDicts
+    key = posix.uname().machine.encode() + b"\n" + marshal.dumps(profile, 2)
     found = _fetch(key)
     if found:
         return found

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from typing import Any
 from xml.sax.saxutils import escape
 
 from pyoci.base import files
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.trace import recorder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.trace.events import Document, Event
 
 _LABELS, _CHART, _TAIL = 330, 760, 90  # widths in pixels: names, bars, the figure behind a bar
 _ROW, _HEAD, _MARGIN = 18, 74, 12
@@ -100,7 +103,7 @@ def main(path: str, *, svg: str) -> int:
     return 0
 
 
-def draw(document: dict[str, Any]) -> str:
+def draw(document: Document) -> str:
     """The SVG text for the content of a trace file. Raises ValueError, KeyError, TypeError for anything else."""
     events = document["traceEvents"]
     titles = [event["args"]["name"] for event in events if event["ph"] == "M"]
@@ -123,7 +126,7 @@ def draw(document: dict[str, Any]) -> str:
     return "".join([*parts, "</svg>\n"])
 
 
-def _rows(events: list[dict[str, Any]]) -> list[Row]:
+def _rows(events: list[Event]) -> list[Row]:
     """The events by rows, in the order of their beginning."""
     ordered = sorted(events, key=lambda event: (float(event["ts"]), -float(event["dur"])))
     rows: list[Row] = []
@@ -147,7 +150,7 @@ def _belongs(bar: Bar, row: Row) -> bool:
     return same and bar.kind == row.bars[-1].kind == "op"
 
 
-def _bar(event: dict[str, Any]) -> Bar:
+def _bar(event: Event) -> Bar:
     began, args = float(event["ts"]), event["args"]
     return Bar(
         str(event["name"]),

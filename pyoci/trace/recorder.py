@@ -20,7 +20,7 @@ from pyoci.plan.ops import Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.trace.events import Document, Event, OtherData
 
 _LARGEST = 64 << 20
 _IDLE = (lib.OP_READY, lib.OP_WAIT_START)
@@ -37,11 +37,11 @@ class Trace:
         self._command = command
         self._id = id
         self._base = spans.steps[0][3] if spans.steps else 0
-        self._earlier: list[dict[str, Any]] = []
+        self._earlier: list[Event] = []
         self._pid = 0  # of the init
         self._since = 0  # up to when it is known what the init did
         # name, kind, pid, nanoseconds when it began and ended, what else there is to say
-        self._ops: list[tuple[str, str, int, int, int, dict[str, Any]]] = []
+        self._ops: list[tuple[str, str, int, int, int, dict[str, str]]] = []
 
     # -- what the init does --------------------------------------------------------------------------------------------
 
@@ -111,9 +111,7 @@ class Trace:
         except OSError as error:
             log.warning(_unwritable(self.path, error).text(), code="trace-file")
 
-    def _event(
-        self, name: str, kind: str, pid: int, began: int, ended: int, args: "dict[str, Any]"
-    ) -> "dict[str, Any]":
+    def _event(self, name: str, kind: str, pid: int, began: int, ended: int, args: dict[str, str]) -> "Event":
         return {
             "name": name,
             "cat": kind,
@@ -162,21 +160,21 @@ def _unwritable(path: str, error: OSError) -> OciError:
     return from_os_error("trace-file", f"trace file {path}", error, obj=path)
 
 
-def _title(pid: int, name: str) -> "dict[str, Any]":
+def _title(pid: int, name: str) -> "Event":
     return {"name": "process_name", "ph": "M", "pid": pid, "tid": pid, "args": {"name": name}}
 
 
-def _write(path: str, about: "dict[str, Any]", events: "list[dict[str, Any]]") -> None:
+def _write(path: str, about: "OtherData", events: "list[Event]") -> None:
     """One event on a line, so that it can be read and searched. Raises OSError."""
     head = f'{{"displayTimeUnit":"ms","otherData":{jsontext.dumps(about)},"traceEvents":[\n'
     rows = ",\n".join([jsontext.dumps(event) for event in events])
     files.replace(path, f"{head}{rows}\n]}}\n".encode(), 0o644)
 
 
-def read(path: str) -> "dict[str, Any]":
+def read(path: str) -> "Document":
     """A trace file. Raises OSError, ValueError."""
     raw = files.read(path, limit=_LARGEST)
     if len(raw) > _LARGEST:
         raise ValueError("too large")
-    document: dict[str, Any] = jsontext.loads(raw)
+    document: Document = jsontext.loads(raw)
     return document

@@ -9,7 +9,8 @@ from pyoci.host import programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.spec.spec_types import IDMapping
+
 
 # Engines call without PATH, and a program that gains privilege is not looked for where its caller says.
 _TOOL_PLACES = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin", "/usr/sbin", "/sbin")
@@ -41,9 +42,7 @@ def kinds() -> tuple[Kind, Kind]:
     )
 
 
-def write_maps(
-    pid: int, uid_maps: "list[dict[str, Any]]", gid_maps: "list[dict[str, Any]]", *, rootless: bool
-) -> bool:
+def write_maps(pid: int, uid_maps: "list[IDMapping]", gid_maps: "list[IDMapping]", *, rootless: bool) -> bool:
     """Write the maps of process `pid`, alone in its new user namespace; gives whether it may setgroups(2).
 
     uid_maps, gid_maps  linux.uidMappings and linux.gidMappings
@@ -65,7 +64,7 @@ def write_maps(
     return files.read(f"/proc/{pid}/setgroups").strip() == b"allow"
 
 
-def _write_rootless(pid: int, kind: Kind, maps: "list[dict[str, Any]]") -> None:
+def _write_rootless(pid: int, kind: Kind, maps: "list[IDMapping]") -> None:
     """Write a map ourselves where the kernel allows it, else through the setuid tool."""
     if kind.own == 0 or _only_own(kind, maps):
         try:
@@ -78,19 +77,19 @@ def _write_rootless(pid: int, kind: Kind, maps: "list[dict[str, Any]]") -> None:
     _write_by_tool(pid, kind, maps)
 
 
-def _only_own(kind: Kind, maps: "list[dict[str, Any]]") -> bool:
+def _only_own(kind: Kind, maps: "list[IDMapping]") -> bool:
     """Whether a map has nothing but our own id, which needs no privilege."""
     return len(maps) == 1 and maps[0]["size"] == 1 and maps[0]["hostID"] == kind.own
 
 
-def _write_direct(pid: int, kind: Kind, maps: "list[dict[str, Any]]") -> None:
+def _write_direct(pid: int, kind: Kind, maps: "list[IDMapping]") -> None:
     try:
         _write(pid, kind, maps)
     except OSError as error:
         raise _refused(kind, maps, error) from None
 
 
-def _write(pid: int, kind: Kind, maps: "list[dict[str, Any]]") -> None:
+def _write(pid: int, kind: Kind, maps: "list[IDMapping]") -> None:
     """The kernel takes a map in a single write. Raises OSError."""
     lines = (f"{entry['containerID']} {entry['hostID']} {entry['size']}\n" for entry in maps)
     files.write(f"/proc/{pid}/{kind.name}_map", "".join(lines).encode())
@@ -104,7 +103,7 @@ def _forbid_setgroups(pid: int) -> None:
         raise from_os_error("idmap", message, error, pointer="/linux/gidMappings") from None
 
 
-def _refused(kind: Kind, maps: "list[dict[str, Any]]", error: OSError) -> OciError:
+def _refused(kind: Kind, maps: "list[IDMapping]", error: OSError) -> OciError:
     """The kernel did not take a map: why it may be."""
     hint = ""
     if error.errno == errno.EINVAL:
@@ -118,19 +117,19 @@ def _refused(kind: Kind, maps: "list[dict[str, Any]]", error: OSError) -> OciErr
     return from_os_error("idmap", message, error, pointer=f"/linux/{kind.member}", hint=hint)
 
 
-def _text(maps: "list[dict[str, Any]]") -> str:
+def _text(maps: "list[IDMapping]") -> str:
     shown = [f"{entry['containerID']} to {entry['hostID']} x {entry['size']}" for entry in maps[:5]]
     return ", ".join(shown) + (", ..." if len(maps) > 5 else "")
 
 
-def _not_mapped(kind: Kind, maps: "list[dict[str, Any]]") -> str:
+def _not_mapped(kind: Kind, maps: "list[IDMapping]") -> str:
     """The first host range of a map that our own user namespace lacks, or ""."""
     rows = files.read(f"/proc/self/{kind.name}_map").decode().splitlines()
     ranges = [(int(first), int(size)) for first, _, size in (row.split() for row in rows)]
     return _uncovered(maps, ranges)
 
 
-def _uncovered(maps: "list[dict[str, Any]]", ranges: list[tuple[int, int]]) -> str:
+def _uncovered(maps: "list[IDMapping]", ranges: list[tuple[int, int]]) -> str:
     """The first host range of a map that is not within one of the ranges, each (first, count), or ""."""
     for entry in maps:
         first, size = entry["hostID"], entry["size"]
@@ -139,14 +138,16 @@ def _uncovered(maps: "list[dict[str, Any]]", ranges: list[tuple[int, int]]) -> s
     return ""
 
 
-def _write_by_tool(pid: int, kind: Kind, maps: "list[dict[str, Any]]") -> None:
+def _write_by_tool(pid: int, kind: Kind, maps: "list[IDMapping]") -> None:
     pointer = f"/linux/{kind.member}"
     path = find_tool(kind.tool)
     if not path:
         message = f"{kind.tool} is missing: without privilege only it can map more than one's own {kind.name}"
         hint = "install it (Debian: uidmap)"
         raise OciError("idmap", message, pointer=pointer, errno=errno.ENOENT, obj=kind.tool, hint=hint)
-    numbers = [str(entry[name]) for entry in maps for name in ("containerID", "hostID", "size")]
+    numbers = [
+        str(number) for entry in maps for number in (entry["containerID"], entry["hostID"], entry["size"])
+    ]
     try:
         status, output = programs.run(path, [kind.tool, str(pid), *numbers], [], timeout=_TIMEOUT)
     except OSError as error:
@@ -168,7 +169,7 @@ def find_tool(name: str) -> str:
     return ""
 
 
-def _tool_hint(kind: Kind, maps: "list[dict[str, Any]]", path: str) -> str:
+def _tool_hint(kind: Kind, maps: "list[IDMapping]", path: str) -> str:
     """Why a tool may have refused."""
     user = user_name()
     missing = _uncovered(maps, [*granted(kind, user), (kind.own, 1)])

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyoci.plan.ops import Plan
+    from pyoci.spec.spec_types import IDMapping, Mount
 
 
-def namespaces_of(spec: "dict[str, Any]", plan: "Plan", pid: int, rootless: bool) -> list[int]:
+def namespaces_of(spec: "Any", plan: "Plan", pid: int, rootless: bool) -> list[int]:
     """A descriptor for each mount of the plan that is id-mapped, in their order; the caller closes them.
 
     A mount without mappings of its own takes those of the container, whose init is `pid`. Raises OciError.
@@ -24,7 +25,7 @@ def namespaces_of(spec: "dict[str, Any]", plan: "Plan", pid: int, rootless: bool
         for what in plan.passed:
             if str(what[0]).endswith("idmapped-tree"):
                 pointer = str(what[3])
-                mount = spec["mounts"][int(pointer.rpartition("/")[2])]
+                mount: Mount = spec["mounts"][int(pointer.rpartition("/")[2])]
                 found.append(_namespace_of(spec, mount, pointer, pid, rootless))
     except OciError:
         launch.close_all(found)
@@ -32,9 +33,7 @@ def namespaces_of(spec: "dict[str, Any]", plan: "Plan", pid: int, rootless: bool
     return found
 
 
-def _namespace_of(
-    spec: "dict[str, Any]", mount: "dict[str, Any]", pointer: str, pid: int, rootless: bool
-) -> int:
+def _namespace_of(spec: "Any", mount: "Mount", pointer: str, pid: int, rootless: bool) -> int:
     uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
     if uids and gids:
         return _make(uids, gids, pointer, rootless)
@@ -44,7 +43,7 @@ def _namespace_of(
     return _open(pid, pointer)
 
 
-def _make(uids: "list[dict[str, Any]]", gids: "list[dict[str, Any]]", pointer: str, rootless: bool) -> int:
+def _make(uids: "list[IDMapping]", gids: "list[IDMapping]", pointer: str, rootless: bool) -> int:
     """A new user namespace with these maps. It needs a process to be born with, which ends as soon as we hold the file."""
     helper = launch.Init()
     helper.spawn(namespaces.NEWUSER, wait_for_maps=True)

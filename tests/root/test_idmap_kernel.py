@@ -1,5 +1,7 @@
 """Id maps of real user namespaces, written with and without privilege."""
 
+from __future__ import annotations
+
 import ctypes
 import errno
 import json
@@ -14,6 +16,11 @@ from harness import machine
 
 from pyoci.base.errors import OciError
 from pyoci.userns import idmap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import IDMapping
+
 
 pytestmark = [
     pytest.mark.skipif(not machine.is_root(), reason="needs root with CAP_SYS_ADMIN"),
@@ -30,7 +37,7 @@ def check(result: int) -> None:
     assert result == 0, os.strerror(ctypes.get_errno())
 
 
-def entry(container: int, host: int, size: int) -> dict[str, Any]:
+def entry(container: int, host: int, size: int) -> IDMapping:
     return {"containerID": container, "hostID": host, "size": size}
 
 
@@ -53,7 +60,7 @@ def in_child(job: Callable[[], Any]) -> Any:
     return value
 
 
-def mapped(uids: list[dict[str, Any]], gids: list[dict[str, Any]], rootless: bool) -> Any:
+def mapped(uids: list[IDMapping], gids: list[IDMapping], rootless: bool) -> Any:
     """Make a user namespace, write its maps: what its process reads there, or the error's fields."""
     ready, go = os.pipe(), os.pipe()
     pid = os.fork()
@@ -77,7 +84,7 @@ def mapped(uids: list[dict[str, Any]], gids: list[dict[str, Any]], rootless: boo
             os.close(fd)
 
 
-def as_user(uids: list[dict[str, Any]], gids: list[dict[str, Any]], scratch: Path, ranges: str = "") -> Any:
+def as_user(uids: list[IDMapping], gids: list[IDMapping], scratch: Path, ranges: str = "") -> Any:
     """`mapped` as a user with an account and these lines of /etc/subuid and /etc/subgid, but no privilege."""
     (scratch / "ranges").write_text(ranges)
     (scratch / "passwd").write_text(f"root:x:0:0::/:/bin/sh\n{NAME}:x:{USER}:{GROUP}::/:/bin/sh\n")
@@ -114,7 +121,7 @@ def test_many_entries_are_one_write() -> None:
     [[entry(0, 1000, 0)], [entry(0, 1000, 10), entry(5, 2000, 10)], [entry(n, n, 1) for n in range(400)]],
     ids=["empty", "overlap", "too many"],
 )
-def test_maps_the_kernel_refuses(maps: list[dict[str, Any]]) -> None:
+def test_maps_the_kernel_refuses(maps: list[IDMapping]) -> None:
     error = in_child(lambda: mapped(maps, [entry(0, 0, 1)], False))
     assert error["errno"] == errno.EINVAL
     assert error["pointer"] == "/linux/uidMappings"

@@ -1,5 +1,7 @@
 """Compiled filters in the kernel: what a filtered process sees, and that runc's filters mean the same."""
 
+from __future__ import annotations
+
 import ctypes
 import errno
 import json
@@ -53,7 +55,7 @@ def load(program: bytes, flags: int) -> None:
     assert result == 0, os.strerror(ctypes.get_errno())
 
 
-def filtered(profile: dict[str, Any], job: Callable[[], Any]) -> Any:
+def filtered(profile: Any, job: Callable[[], Any]) -> Any:
     """The result of a job in a child under a profile; for a child that was killed, its wait status."""
     program, flags, _ = compiler.compile_profile(profile, "")
     reader, writer = os.pipe()
@@ -73,12 +75,12 @@ def filtered(profile: dict[str, Any], job: Callable[[], Any]) -> Any:
     return json.loads(text) if status == 0 else status
 
 
-def deny(*names: str, action: str = "SCMP_ACT_ERRNO", **more: Any) -> dict[str, Any]:
+def deny(*names: str, action: str = "SCMP_ACT_ERRNO", **more: Any) -> Any:
     rule = {"names": list(names), "action": action, **more}
     return {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
 
 
-def allow_all_but(*names: str, **more: Any) -> dict[str, Any]:
+def allow_all_but(*names: str, **more: Any) -> Any:
     """A profile whose default denies, which allows docker's list and more, but not `names`."""
     content = json.loads((DATA / "docker28-run.json").read_text())["linux"]["seccomp"]
     for rule in content["syscalls"]:
@@ -162,7 +164,7 @@ ARGS_PROFILE = {
 
 @pytest.mark.skipif(shutil.which("runc") is None, reason="runc is not installed")
 @pytest.mark.parametrize("profile", [*engine_profiles(), pytest.param(ARGS_PROFILE, id="args")])
-def test_runc_loads_a_filter_of_the_same_meaning(profile: dict[str, Any], runc: "Runc") -> None:
+def test_runc_loads_a_filter_of_the_same_meaning(profile: Any, runc: Runc) -> None:
     ours = bpf.Filter(compiler.compile_profile(profile, "")[0])
     theirs = bpf.Filter(runc.filter_of(profile))
     sensitive = arguments_of(profile)
@@ -174,7 +176,7 @@ def test_runc_loads_a_filter_of_the_same_meaning(profile: dict[str, Any], runc: 
                 assert ours(number, args, arch) == theirs(number, args, arch), case
 
 
-def arguments_of(profile: dict[str, Any]) -> dict[tuple[int, int], list[list[int]]]:
+def arguments_of(profile: Any) -> dict[tuple[int, int], list[list[int]]]:
     """Arguments worth trying, per architecture and number: all about the values that rules mention."""
     values: dict[str, set[tuple[int, int]]] = {}
     for rule in profile["syscalls"]:
@@ -210,7 +212,7 @@ class Runc:
             )
         assert done.returncode == 0, (self.folder / "output").read_text()
 
-    def filter_of(self, profile: dict[str, Any]) -> bytes:
+    def filter_of(self, profile: Any) -> bytes:
         """The program that runc loads for a profile."""
         source = shutil.which("busybox")
         if source is None:

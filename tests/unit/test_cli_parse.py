@@ -15,6 +15,10 @@ from pyoci.cli.parse import Options
 from pyoci.cli.table import CHOICE, COMMANDS, FLAG, GLOBALS, HELP, KEY, KIND, NAME, NAMES, OPTIONS, VALUE
 from pyoci.lifecycle.requests import CreateRequest, ExecRequest
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.cli.values import Values
+
 
 def parse(*argv: str) -> Options:
     settings, at = parser.global_options(list(argv))
@@ -23,7 +27,7 @@ def parse(*argv: str) -> Options:
     return options
 
 
-def values(*argv: str) -> dict[str, Any]:
+def values(*argv: str) -> Values:
     return parse(*argv).values
 
 

@@ -481,7 +481,7 @@ def constants(path: Path, name: str) -> Iterator[ast.Constant]:
 def test_the_members_of_the_doctors_json_are_named() -> None:
     page = document("docs/doctor.md").prose
     check = Check("kernel", "x", "no", "why", "cost", "hint")
-    report = Report("/run/pyoci", [check], [Leftover("container", "x", "why")]).values()
+    report: Any = Report("/run/pyoci", [check], [Leftover("container", "x", "why")]).values()
     assert set(report) == {"root", "ready", "checks", "leftovers"}
     for name in (*report, *report["checks"][0], *report["leftovers"][0]):
         assert f"`{name}`" in page

@@ -1,5 +1,7 @@
 """Hooks: what they get, how they end, what is left behind."""
 
+from __future__ import annotations
+
 import os
 import signal
 import time
@@ -11,19 +13,26 @@ import pytest
 from pyoci.base.errors import OciError
 from pyoci.host import hooks
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import Hook
+
+
 POINTER = "/hooks/createRuntime"
 STATE = b'{"ociVersion":"1.3.0","id":"c","status":"creating","pid":1,"bundle":"/b"}'
 
 
-def shell(script: str, **more: object) -> dict[str, object]:
-    return {"path": "/bin/sh", "args": ["sh", "-c", script], **more}
+def shell(script: str, **more: Any) -> Hook:
+    hook: Any = {"path": "/bin/sh", "args": ["sh", "-c", script]} | more
+    made: Hook = hook
+    return made
 
 
-def run(*entries: dict[str, object], state: bytes = STATE) -> None:
+def run(*entries: Hook, state: bytes = STATE) -> None:
     hooks.run(list(entries), state, name="createRuntime", pointer=POINTER)
 
 
-def failure(*entries: dict[str, object]) -> OciError:
+def failure(*entries: Hook) -> OciError:
     with pytest.raises(OciError) as caught:
         run(*entries)
     assert caught.value.code == "hook"
@@ -42,7 +51,7 @@ def test_state_larger_than_a_pipe_to_a_hook_that_does_not_read() -> None:
 
 def test_environment_is_exactly_the_listed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("posix.environ", {b"OF_THE_RUNTIME": b"1=\xfc"})
-    hook: dict[str, object] = {"path": "/bin/cp", "args": ["cp", "/proc/self/environ", str(tmp_path / "env")]}
+    hook: Hook = {"path": "/bin/cp", "args": ["cp", "/proc/self/environ", str(tmp_path / "env")]}
     run({**hook, "env": ["A=1", "B=x=y", "A=2", "nothing", "=z", "C="]})
     assert (tmp_path / "env").read_bytes() == b"A=1\0B=x=y\0A=2\0nothing\0=z\0C=\0"
     run({**hook, "env": []})
@@ -92,7 +101,7 @@ def test_hooks_run_in_order_and_stop_at_the_first_failure(tmp_path: Path) -> Non
 
 
 def test_run_ignoring_runs_all_and_tells_each_failure(tmp_path: Path) -> None:
-    entries: list[dict[str, Any]] = [
+    entries: list[Hook] = [
         shell("exit 1"),
         shell(f"touch {tmp_path}/ran"),
         {"path": "/no/such/hook"},
@@ -164,7 +173,13 @@ def our_children() -> set[str]:
 
 def test_nothing_is_left_behind() -> None:
     before, children = sorted(os.listdir("/proc/self/fd")), our_children()
-    for hook in (shell("true"), shell("exit 1"), shell("sleep 9", timeout=1), {"path": "/no/such/hook"}):
+    tried: list[Hook] = [
+        shell("true"),
+        shell("exit 1"),
+        shell("sleep 9", timeout=1),
+        {"path": "/no/such/hook"},
+    ]
+    for hook in tried:
         hooks.run_ignoring([hook], STATE, name="poststop", pointer="/hooks/poststop")
     assert sorted(os.listdir("/proc/self/fd")) == before
     assert our_children() == children

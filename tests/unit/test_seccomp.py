@@ -1,5 +1,7 @@
 """Seccomp profiles: what the compiled filters say, how wrong profiles are refused, and the cache."""
 
+from __future__ import annotations
+
 import errno
 import json
 import os
@@ -22,7 +24,7 @@ ENOSYS = bpf.ERRNO | errno.ENOSYS
 READ, WRITE, CLONE3, SOCKET = 0, 1, 435, 41
 LAST = 1000  # above every system call of today
 DATA = Path(__file__).parents[1] / "data/engine-configs"
-Profile = dict[str, Any]
+Profile = Any
 
 
 def profile(*rules: Profile, default: str = "SCMP_ACT_ERRNO", **more: Any) -> Profile:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -12,28 +11,30 @@ import pytest
 from pyoci.base.errors import OciError
 from pyoci.trace import picture
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.trace.events import Document, Event
+
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def event(
-    name: str, ts: float, dur: float, *, cat: str = "runtime", pid: int = 1, **args: str
-) -> dict[str, Any]:
+def event(name: str, ts: float, dur: float, *, cat: str = "runtime", pid: int = 1, **args: str) -> Event:
     return {"name": name, "cat": cat, "ph": "X", "ts": ts, "dur": dur, "pid": pid, "tid": pid, "args": args}
 
 
-def document(*events: dict[str, Any]) -> dict[str, Any]:
-    title = {"name": "process_name", "ph": "M", "pid": 1, "tid": 1, "args": {"name": "pyoci run"}}
-    return {"otherData": {"began": 1, "id": "box"}, "traceEvents": [title, *events]}
+def document(*events: Event) -> Document:
+    title: Event = {"name": "process_name", "ph": "M", "pid": 1, "tid": 1, "args": {"name": "pyoci run"}}
+    return {"displayTimeUnit": "ms", "otherData": {"began": 1, "id": "box"}, "traceEvents": [title, *events]}
 
 
-def rows(*events: dict[str, Any]) -> list[tuple[str, int]]:
+def rows(*events: Event) -> list[tuple[str, int]]:
     return [(row.name, row.depth) for row in picture._rows(list(events))]
 
 
 class Picture:
     """The drawn rows: label, title, and the bars as (left, width, colour, title)."""
 
-    def __init__(self, *events: dict[str, Any]) -> None:
+    def __init__(self, *events: Event) -> None:
         self.root = ElementTree.fromstring(picture.draw(document(*events)))
         self.width = float(self.root.attrib["width"])
         self.rows = []

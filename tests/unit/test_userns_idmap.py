@@ -1,17 +1,22 @@
 """Id maps: the parts that need no user namespace."""
 
+from __future__ import annotations
+
 import errno
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pyoci.base.errors import OciError
 from pyoci.userns import idmap
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import IDMapping
 
-def entry(container: int, host: int, size: int) -> dict[str, Any]:
+
+def entry(container: int, host: int, size: int) -> IDMapping:
     return {"containerID": container, "hostID": host, "size": size}
 
 
@@ -30,7 +35,7 @@ def users(own: int = 1000, ranges: str = "/etc/subuid") -> idmap.Kind:
         ([], False),
     ],
 )
-def test_only_own(maps: list[dict[str, Any]], expected: bool) -> None:
+def test_only_own(maps: list[IDMapping], expected: bool) -> None:
     assert idmap._only_own(users(), maps) is expected
 
 
@@ -43,7 +48,7 @@ def test_only_own(maps: list[dict[str, Any]], expected: bool) -> None:
         ([entry(0, 1000, 1), entry(1, 7, 1)], "7"),
     ],
 )
-def test_uncovered(maps: list[dict[str, Any]], expected: str) -> None:
+def test_uncovered(maps: list[IDMapping], expected: str) -> None:
     assert idmap._uncovered(maps, [(1000, 1), (5000, 10)]) == expected
 
 
