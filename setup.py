@@ -170,6 +170,9 @@ setup(
     ext_modules=[
         Extension(build_shim.MODULE, sources=[]),
         Extension("pyoci._json", sources=["csrc/json/json.c"]),
+        Extension(
+            "pyoci._ops", sources=["csrc/ops/ops.c"], depends=["csrc/ops.def", "csrc/ops.h", "csrc/plan.h"]
+        ),
     ],
     scripts=["csrc/launcher"],
     cmdclass={

@@ -24,18 +24,9 @@ class PlanHeader(CData):
     flags: int
 
 @type_check_only
-class PlanOp(CData):
-    code: int
-    flags: int
-    fd: int
-    fd2: int
-    texts: Pointer[int]
-    reserved: int
-    numbers: Pointer[int]
-
-@type_check_only
 class PlanReply(CData):
     kind: int
+    step: int
     op: int
     error: int
     length: int
@@ -83,10 +74,6 @@ class FFI:
         self, cdecl: Literal["struct plan_header[]"], init: int | Sequence[object], /
     ) -> Pointer[PlanHeader]: ...
     @overload
-    def new(self, cdecl: Literal["struct plan_op *"], init: object = ..., /) -> PlanOp: ...
-    @overload
-    def new(self, cdecl: Literal["struct plan_op[]"], init: int | Sequence[object], /) -> Pointer[PlanOp]: ...
-    @overload
     def new(self, cdecl: Literal["struct plan_reply *"], init: object = ..., /) -> PlanReply: ...
     @overload
     def new(
@@ -111,8 +98,6 @@ class FFI:
 
 @type_check_only
 class Lib:
-    PLAN_NUMBERS: int
-    PLAN_TEXTS: int
     PLAN_MAX_REPLY: int
     PLAN_MAX_STRINGS: int
     PLAN_MAX_FDS: int
@@ -127,80 +112,17 @@ class Lib:
     REG_CGROUP: int
     REG_MASK: int
     REG_NULL: int
-    REG_TARGET: int
+    REG_MOUNTPOINT: int
     REG_MOUNT: int
     REG_PROC: int
     REG_ROOT: int
     REG_NONE: int
-    OP_COUNT: int
-    OP_EXEC: int
-    OP_WAIT_START: int
-    OP_READY: int
-    OP_HOME: int
-    OP_FIND_EXECUTABLE: int
-    OP_SECCOMP: int
-    OP_NO_NEW_PRIVS: int
-    OP_CAPABILITIES: int
-    OP_USER: int
-    OP_BOUNDING: int
-    OP_CWD: int
-    OP_UMASK: int
-    OP_PERSONALITY: int
-    OP_IO_PRIORITY: int
-    OP_SCHEDULER: int
-    OP_RLIMIT: int
-    OP_HOOK: int
-    OP_ROOT_PROPAGATION: int
-    OP_CHROOT: int
-    OP_PIVOT_ROOT: int
-    OP_ROOT_READONLY: int
-    OP_STDIO_OWNER: int
-    OP_STDIO_NULL: int
-    OP_CONSOLE: int
-    OP_READONLY: int
-    OP_MASK: int
-    OP_SYMLINK: int
-    OP_MKNOD: int
-    OP_MODE_LIKE: int
-    OP_COPY_UP: int
-    OP_MOUNT_OLD: int
-    OP_KEEP: int
-    OP_ATTACH: int
-    OP_TARGET: int
-    OP_MOUNT_ATTR: int
-    OP_MOUNT_BIND: int
-    OP_MOUNT_NEW: int
-    OP_ROOT_JOINED: int
-    OP_ROOTFS: int
-    OP_HOST_PROPAGATION: int
-    OP_NULL_OPEN: int
-    OP_PROC_WRITE: int
-    OP_PROC_OPEN: int
-    OP_LOOPBACK: int
-    OP_DOMAINNAME: int
-    OP_HOSTNAME: int
-    OP_KEYRING: int
-    OP_SESSION: int
-    OP_CGROUP_JOIN: int
-    OP_TIME_OFFSETS: int
-    OP_BECOME_ROOT: int
-    OP_FORK: int
-    OP_JOIN: int
-    OP_UNSHARE: int
-    OP_NONE: int
-    OPF_SHARED: int
-    OPF_OPTIONAL: int
-    OPF_NO_SYMLINKS: int
-    OPF_JOINED: int
-    OPF_NO_GROUPS: int
-    OPF_RAISE: int
-    OPF_EARLY: int
-    OPF_RECURSIVE: int
-    TARGET_LIKE_MOUNT: int
-    TARGET_FILE: int
-    TARGET_DIRECTORY: int
-    TARGET_EXISTS: int
-    REPLY_BORN: int
+    MOUNTPOINT_COUNT: int
+    MOUNTPOINT_LIKE_MOUNT: int
+    MOUNTPOINT_FILE: int
+    MOUNTPOINT_DIRECTORY: int
+    MOUNTPOINT_EXISTS: int
+    REPLY_FORKED: int
     REPLY_ERROR: int
     REPLY_TIMES: int
     REPLY_TERMINAL: int
@@ -255,10 +177,8 @@ class Lib:
     def pyoci_open_tree(self, path: bytes | Pointer[bytes], recursive: int, /) -> int: ...
     def pyoci_idmap_mount(self, mount: int, user_namespace: int, recursive: int, /) -> int: ...
     def pyoci_pidfd_signal(self, pidfd: int, signal: int, /) -> int: ...
-    def pyoci_set_subreaper(self, on: int, /) -> int: ...
     def pyoci_permitted_capabilities(self, /) -> int: ...
     def pyoci_raise_limit(self, pid: int, resource: int, hard: int, /) -> int: ...
-    def pyoci_close_range(self, first: int, last: int, /) -> int: ...
     def pyoci_namespace_type(self, fd: int, /) -> int: ...
     def pyoci_ignored_signals(self, /) -> int: ...
     def pyoci_terminal_raw(self, fd: int, /) -> int: ...

@@ -38,6 +38,11 @@ def headers() -> list[Path]:
     return [CSRC / "plan.h", *sorted((CSRC / "shim").glob("*.h"))]
 
 
+def all_headers() -> list[Path]:
+    """What C files of more than one folder include, and the headers of the init."""
+    return [*CSRC.glob("*.h"), *CSRC.glob("*.def"), *(CSRC / "init").glob("*.h")]
+
+
 def shim_sources() -> list[Path]:
     """The C files of the parent half."""
     return sorted((CSRC / "shim").glob("*.c"))
@@ -46,6 +51,11 @@ def shim_sources() -> list[Path]:
 def init_sources() -> list[Path]:
     """The C files of the container half."""
     return sorted((CSRC / "init").glob("*.c"))
+
+
+def module_sources() -> list[Path]:
+    """The C files of our extension modules that are written by hand, one each."""
+    return [CSRC / "json" / "json.c", CSRC / "ops" / "ops.c"]
 
 
 def declarations() -> str:
@@ -108,7 +118,7 @@ def kernel_headers(directory: Path) -> list[str]:
 def build_init(build: Path, *, sanitize: str = "", werror: bool = False) -> Path:
     """Compile the container's init into `build`/init and return its path. Raises BuildError."""
     target = build / "init"
-    inputs = [*init_sources(), *CSRC.glob("*.h"), *(CSRC / "init").glob("*.h"), Path(__file__)]
+    inputs = [*init_sources(), *all_headers(), Path(__file__)]
     command = [*init_compiler(sanitize), *STRICT, "-g", "-I", str(CSRC), "-I", str(CSRC / "init")]
     if sanitize:
         # With AddressSanitizer there is no static form: the program finds its C library only on the host.

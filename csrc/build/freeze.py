@@ -25,7 +25,7 @@ BUILTIN = (
 CORE = ["_imp", "_io", "_thread", "_warnings", "_weakref", "marshal", "posix"]
 Node = TypeVar("Node", ast.FunctionDef, ast.ClassDef, ast.Module)
 # our own extension modules
-OWN = ("pyoci._json", "pyoci._shim")
+OWN = ("pyoci._json", "pyoci._ops", "pyoci._shim")
 OUTSIDE = {*BUILTIN, *OWN, "_pyoci_launcher"}
 
 

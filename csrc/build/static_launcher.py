@@ -142,11 +142,12 @@ def _launcher_object(directory: Path, flags: list[str], inputs: list[Path]) -> P
     generated = [
         directory / name for name in ("error_texts.h", "builtin_table.h", "frozen_code", "frozen_table.h")
     ]
-    sources = [*(LAUNCHER / name for name in _SOURCES), build_shim.CSRC / "json" / "json.c"]
+    sources = [*(LAUNCHER / name for name in _SOURCES), *build_shim.module_sources()]
     target = directory / "launcher.o"
     command = [*compiler(), "-r", "-nostdlib", *flags, "-I", str(directory)]
     command += build_shim.defines(PYOCI_FROZEN_CODE=str(directory / "frozen_code"))
-    build_shim.make(target, [*command, *map(str, sources)], [*inputs, *sources, *generated])
+    inputs = [*inputs, *sources, *build_shim.all_headers(), *generated]
+    build_shim.make(target, [*command, *map(str, sources)], inputs)
     return target
 
 

@@ -1,17 +1,32 @@
-/* The sync socket: plans come in, replies go out. When the runtime dies, reading ends and so does the init. */
+/* The conversation with the runtime, over the sync socket: plans come in, replies go out. When the runtime dies, reading ends and so
+ * does the init. */
 #include "init.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-static bool read_all(void *buffer, size_t size) {
+static struct {
+    int sync;        /* the socket; -1 once it is closed */
+    int fifo;        /* which `start` reads, in its place, once there is a `start` to wait for */
+    uint32_t op;     /* the index of the op under way */
+    uint64_t *times; /* when the first op of the plan began, then when each one ended; NULL when nobody asks */
+    uint32_t told;   /* of how many ops the times have been sent */
+} channel;
+
+void open_channel(int sync) {
+    channel.sync = sync;
+    channel.fifo = -1;
+    channel.times = NULL;
+}
+
+bool read_all(void *buffer, size_t size) {
     char *place = buffer;
 
     while (size > 0) {
-        ssize_t got = read(init.sync, place, size);
+        ssize_t got = read(channel.sync, place, size);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
@@ -22,78 +37,44 @@ static bool read_all(void *buffer, size_t size) {
     return true;
 }
 
-/* The header, with the descriptors that ride on it, which fill the registers from REG_PASSED on. */
-static bool receive_header(struct plan_header *header) {
+/* Read what descriptors ride on, and those. */
+bool read_with_fds(void *buffer, size_t size, int fds[PLAN_MAX_FDS], size_t *count) {
     union {
         char bytes[CMSG_SPACE(sizeof(int) * PLAN_MAX_FDS)];
         struct cmsghdr align;
     } control;
-    struct iovec vector = {.iov_base = header, .iov_len = sizeof(*header)};
+    struct iovec vector = {.iov_base = buffer, .iov_len = size};
     struct msghdr message = {
         .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
     ssize_t got;
 
+    *count = 0;
     do
-        got = recvmsg(init.sync, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
+        got = recvmsg(channel.sync, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
     while (got < 0 && errno == EINTR);
-    if (got != (ssize_t)sizeof(*header) || (message.msg_flags & MSG_CTRUNC))
+    if (got != (ssize_t)size || (message.msg_flags & MSG_CTRUNC))
         return false;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part; part = CMSG_NXTHDR(&message, part)) {
         if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
             continue;
-        size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count && REG_PASSED + i < REG_COUNT; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
-            put((uint16_t)(REG_PASSED + i), fd);
-        }
+        size_t more = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        if (more > PLAN_MAX_FDS - *count)
+            more = PLAN_MAX_FDS - *count;
+        memcpy(fds + *count, CMSG_DATA(part), more * sizeof(int));
+        *count += more;
     }
     return true;
 }
 
-/* Read the next plan into memory of its own, with room for the times when they are asked for. False at the end of file. */
-bool receive_plan(void) {
-    struct plan_header header;
-    struct plan *plan = &init.plan;
-    size_t times, mapped;
-    char *memory;
-
-    if (!receive_header(&header))
-        return false;
-    if (header.magic != PLAN_MAGIC || header.size < sizeof(header) || header.size > PLAN_MAX_SIZE ||
-        header.count > PLAN_MAX_OPS)
-        return false;
-    if (plan->header)
-        munmap(plan->header, plan->mapped);
-    *plan = (struct plan){.header = NULL};
-    times = header.flags & PLAN_TIMED ? (header.count + 1) * sizeof(uint64_t) : 0;
-    mapped = ((header.size + 7u) & ~7u) + times;
-    memory = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
-        return false;
-    memcpy(memory, &header, sizeof(header));
-    if (!read_all(memory + sizeof(header), header.size - sizeof(header)))
-        return false;
-    plan->header = (struct plan_header *)memory;
-    plan->mapped = mapped;
-    plan->ops = (struct plan_op *)(memory + sizeof(header));
-    if (sizeof(header) + (uint64_t)header.count * sizeof(*plan->ops) >= header.size)
-        return false;
-    plan->text = (char *)(plan->ops + header.count);
-    plan->text_size = header.size - (uint32_t)(plan->text - memory);
-    plan->times = times ? (uint64_t *)(memory + ((header.size + 7u) & ~7u)) : NULL;
-    return plan_is_sound(plan->header, plan->ops, plan->text);
-}
-
-/* Once `start` is being waited for there is only the fifo that it reads. One write, so that it comes in one piece. */
+/* The fifo is read as a whole: one write, so that a reply comes in one piece. */
 static void say_to_start(const struct plan_reply *reply, const char *text) {
     char whole[sizeof(*reply) + PLAN_MAX_REPLY];
 
-    if (init.failures < 0 || (reply->kind != REPLY_ERROR && reply->kind != REPLY_TIMES) || reply->length > PLAN_MAX_REPLY)
+    if (channel.fifo < 0 || (reply->kind != REPLY_ERROR && reply->kind != REPLY_TIMES))
         return;
     memcpy(whole, reply, sizeof(*reply));
     memcpy(whole + sizeof(*reply), text, reply->length);
-    if (write(init.failures, whole, sizeof(*reply) + reply->length) < 0)
+    if (write(channel.fifo, whole, sizeof(*reply) + reply->length) < 0)
         leave(1);
 }
 
@@ -114,7 +95,7 @@ static void advance(struct msghdr *message, size_t sent) {
 /* A freezer or a debugger may cut a long message in two. */
 static void send_whole(struct msghdr *message) {
     while (message->msg_iovlen > 0) {
-        ssize_t sent = sendmsg(init.sync, message, MSG_NOSIGNAL);
+        ssize_t sent = sendmsg(channel.sync, message, MSG_NOSIGNAL);
         if (sent >= 0)
             advance(message, (size_t)sent);
         else if (errno != EINTR)
@@ -122,17 +103,15 @@ static void send_whole(struct msghdr *message) {
     }
 }
 
-/* Send a reply; `fd` rides along unless it is negative. */
-void say(uint32_t kind, int32_t error, const char *text, size_t length, int fd) {
-    struct plan_reply reply = {.kind = kind, .op = init.current, .error = error, .length = (uint32_t)length};
-    struct iovec vector[2] = {{&reply, sizeof(reply)}, {(void *)(uintptr_t)text, length}};
+static void send_reply(struct plan_reply reply, const char *text, int fd) {
+    struct iovec vector[2] = {{&reply, sizeof(reply)}, {(void *)(uintptr_t)text, reply.length}};
     union {
         char bytes[CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
     } control = {{0}};
     struct msghdr message = {.msg_iov = vector, .msg_iovlen = 2};
 
-    if (init.sync < 0) {
+    if (channel.sync < 0) {
         say_to_start(&reply, text);
         return;
     }
@@ -147,18 +126,66 @@ void say(uint32_t kind, int32_t error, const char *text, size_t length, int fd) 
     send_whole(&message);
 }
 
-/* When the ops before the current one began and ended, as far as it was not said before; in pieces that fit into a reply. */
-void say_times(void) {
-    struct plan *plan = &init.plan;
-    const uint32_t current = init.current, most = PLAN_MAX_REPLY / sizeof(uint64_t) - 1;
+/* Send a reply; `fd` rides along unless it is negative. */
+void say(enum plan_reply_kind kind, int32_t error, const char *text, size_t length, int fd) {
+    struct plan_reply reply = {.kind = (uint16_t)kind, .op = channel.op, .error = error, .length = (uint32_t)length};
 
-    while (plan->times && plan->told < current) {
-        uint32_t count = current - plan->told < most ? current - plan->told : most;
-        init.current = plan->told; /* the op that the reply names */
-        say(REPLY_TIMES, 0, (const char *)&plan->times[plan->told], (count + 1) * sizeof(uint64_t), -1);
-        plan->told += count;
+    send_reply(reply, text, fd);
+}
+
+_Noreturn void fail(int error, enum plan_step step, const char *object) {
+    struct plan_reply reply = {.kind = REPLY_ERROR, .step = (uint16_t)step, .op = channel.op, .error = error};
+
+    object = object ? object : "";
+    reply.length = (uint32_t)strnlen(object, PLAN_MAX_REPLY);
+    tell_times();
+    send_reply(reply, object, -1);
+    leave(1);
+}
+
+void check(long result, enum plan_step step, const char *object) {
+    if (result < 0)
+        fail(errno, step, object);
+}
+
+static uint64_t now(void) {
+    struct timespec time;
+
+    clock_gettime(CLOCK_REALTIME, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* `times` has room for one more than the plan has ops; NULL when nobody asks for them. */
+void plan_begins(uint64_t *times) {
+    channel.op = channel.told = 0;
+    channel.times = times;
+    if (times)
+        times[0] = now();
+}
+
+void op_ends(void) {
+    channel.op++;
+    if (channel.times)
+        channel.times[channel.op] = now();
+}
+
+/* When the ops before the current one began and ended, as far as it was not said before; in pieces that fit into a reply. */
+void tell_times(void) {
+    const uint32_t current = channel.op, most = PLAN_MAX_REPLY / sizeof(uint64_t) - 1;
+
+    while (channel.times && channel.told < current) {
+        uint32_t count = current - channel.told < most ? current - channel.told : most;
+        channel.op = channel.told; /* the op that the reply names */
+        say(REPLY_TIMES, 0, (const char *)&channel.times[channel.told], (count + 1) * sizeof(uint64_t), -1);
+        channel.told += count;
     }
-    init.current = current;
+    channel.op = current;
+}
+
+/* Tell the times and take no more of them. */
+void stop_watch(void) {
+    tell_times();
+    channel.times = NULL;
 }
 
 /* One byte says that the runtime has written down what it must; the end of file says that it is gone. */
@@ -167,4 +194,15 @@ void wait_for_go(void) {
 
     if (!read_all(&go, 1))
         _exit(1);
+}
+
+/* `create` has ended: what fails from now on is told through the fifo that `start` reads. */
+void tell_start(int fifo) {
+    channel.fifo = fifo;
+    close(channel.sync);
+    channel.sync = -1;
+}
+
+bool is_connected(void) {
+    return channel.sync >= 0;
 }

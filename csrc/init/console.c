@@ -17,10 +17,11 @@ static int open_master(void) {
     struct statfs where;
     int master = open_device(get(REG_ROOT), "dev/pts/ptmx", O_RDWR, makedev(5, 2));
 
-    check(master, "open", "/dev/pts/ptmx");
-    check(fstatfs(master, &where), "statfs", "/dev/pts/ptmx");
+    if (master < 0)
+        fail_lookup();
+    check(fstatfs(master, &where), STEP_statfs, "/dev/pts/ptmx");
     if (where.f_type != DEVPTS_MAGIC)
-        fail(ENODEV, "statfs", "/dev/pts/ptmx is not of a devpts");
+        fail(ENODEV, STEP_statfs, "/dev/pts/ptmx is not of a devpts");
     return master;
 }
 
@@ -28,35 +29,37 @@ static int open_master(void) {
 static int open_slave(int master) {
     int unlock = 0, slave;
 
-    check(ioctl(master, TIOCSPTLCK, &unlock), "unlock", "terminal");
+    check(ioctl(master, TIOCSPTLCK, &unlock), STEP_TIOCSPTLCK, "terminal");
     slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    check(slave, "TIOCGPTPEER", NULL);
+    check(slave, STEP_TIOCGPTPEER, NULL);
     return slave;
 }
 
 static void attach_console(int slave) {
-    int tree, target = open_or_create(get(REG_ROOT), "dev/console", TARGET_FILE, 0600, RESOLVE_NO_SYMLINKS);
+    bool made;
+    int tree, target = open_or_create(get(REG_ROOT), "dev/console", MOUNTPOINT_FILE, 0600, RESOLVE_NO_SYMLINKS, &made);
 
-    check(target, "open", "/dev/console");
+    if (target < 0)
+        fail_lookup();
     tree = sys_open_tree(slave, "", TREE_CLONE | AT_EMPTY_PATH);
-    check(tree, "open_tree", "terminal");
-    check(sys_move_mount(tree, target), "move_mount", "/dev/console");
+    check(tree, STEP_open_tree, "terminal");
+    check(sys_move_mount(tree, target), STEP_move_mount, "/dev/console");
     close(tree);
     close(target);
 }
 
-void op_console(const struct plan_op *op) {
+void op_console(const struct op_console *op) {
     static const char name[] = "/dev/pts/ptmx";
-    struct winsize size = {.ws_row = (unsigned short)(op->numbers[0] >> 16), .ws_col = (unsigned short)op->numbers[0]};
+    struct winsize size = {.ws_row = (unsigned short)op->rows, .ws_col = (unsigned short)op->columns};
     int master = open_master(), slave = open_slave(master);
 
-    if (op->numbers[0])
-        check(ioctl(master, TIOCSWINSZ, &size), "TIOCSWINSZ", NULL);
-    if (!(op->flags & OPF_JOINED))
+    if (op->rows || op->columns)
+        check(ioctl(master, TIOCSWINSZ, &size), STEP_TIOCSWINSZ, NULL);
+    if (op->dev_console)
         attach_console(slave);
-    check(ioctl(slave, TIOCSCTTY, 0), "TIOCSCTTY", NULL);
+    check(ioctl(slave, TIOCSCTTY, 0), STEP_TIOCSCTTY, NULL);
     for (int fd = 0; fd < 3; fd++)
-        check(dup2(slave, fd), "dup2", NULL);
+        check(dup2(slave, fd), STEP_dup2, NULL);
     if (slave > 2)
         close(slave);
     say(REPLY_TERMINAL, 0, name, sizeof(name), master);

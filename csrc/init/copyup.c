@@ -25,7 +25,7 @@ static void copy_directory(int from, int to, int depth);
 static void copy_content(int from, int to, off_t size, const char *name) {
     while (size > 0) {
         ssize_t sent = sendfile(to, from, NULL, (size_t)size);
-        check(sent, "copy", name);
+        check(sent, STEP_sendfile, name);
         if (sent == 0)
             return;
         size -= sent;
@@ -36,9 +36,9 @@ static void copy_link(int from, int to, const char *name) {
     char link[PATH_MAX];
     ssize_t length = readlinkat(from, name, link, sizeof(link) - 1);
 
-    check(length, "readlink", name);
+    check(length, STEP_readlink, name);
     link[length] = '\0';
-    check(symlinkat(link, to, name), "symlink", name);
+    check(symlinkat(link, to, name), STEP_symlink, name);
 }
 
 static void copy_file_or_directory(int from, int to, const char *name, const struct stat *expected, int depth) {
@@ -47,23 +47,23 @@ static void copy_file_or_directory(int from, int to, const char *name, const str
     struct stat status;
 
     source = openat(from, name, O_RDONLY | flags);
-    check(source, "open", name);
-    check(fstat(source, &status), "stat", name);
+    check(source, STEP_open, name);
+    check(fstat(source, &status), STEP_stat, name);
     if ((status.st_mode & S_IFMT) != (expected->st_mode & S_IFMT))
-        fail(EAGAIN, "open", name); /* somebody replaced it meanwhile */
+        fail(EAGAIN, STEP_open, name); /* somebody replaced it meanwhile */
     if (directory) {
-        check(mkdirat(to, name, 0700), "mkdir", name);
+        check(mkdirat(to, name, 0700), STEP_mkdir, name);
         copy = openat(to, name, O_RDONLY | flags);
     } else {
         copy = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | flags, 0600);
     }
-    check(copy, "create", name);
+    check(copy, STEP_create, name);
     if (directory)
         copy_directory(source, copy, depth + 1);
     else
         copy_content(source, copy, status.st_size, name);
-    check(fchown(copy, status.st_uid, status.st_gid), "chown", name);
-    check(fchmod(copy, status.st_mode & 07777), "chmod", name);
+    check(fchown(copy, status.st_uid, status.st_gid), STEP_chown, name);
+    check(fchmod(copy, status.st_mode & 07777), STEP_chmod, name);
     close(source);
     close(copy);
 }
@@ -73,15 +73,15 @@ static void copy_entry(int from, int to, const char *name, int depth) {
 
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return;
-    check(fstatat(from, name, &status, AT_SYMLINK_NOFOLLOW), "stat", name);
+    check(fstatat(from, name, &status, AT_SYMLINK_NOFOLLOW), STEP_stat, name);
     if (S_ISLNK(status.st_mode))
         copy_link(from, to, name);
     else if (S_ISDIR(status.st_mode) || S_ISREG(status.st_mode))
         copy_file_or_directory(from, to, name, &status, depth);
     else
-        check(mknodat(to, name, status.st_mode, status.st_rdev), "mknod", name);
+        check(mknodat(to, name, status.st_mode, status.st_rdev), STEP_mknod, name);
     if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode))
-        check(fchownat(to, name, status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW), "chown", name);
+        check(fchownat(to, name, status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW), STEP_chown, name);
 }
 
 static void copy_directory(int from, int to, int depth) {
@@ -89,27 +89,27 @@ static void copy_directory(int from, int to, int depth) {
     long length;
 
     if (depth > MAX_DEPTH)
-        fail(ELOOP, "copy", "directories too deep");
+        fail(ELOOP, STEP_open, "directories too deep");
     while ((length = syscall(SYS_getdents64, from, buffer, sizeof(buffer))) > 0)
         for (long place = 0; place < length;) {
             struct entry *entry = (struct entry *)(void *)(buffer + place);
             copy_entry(from, to, entry->name, depth);
             place += entry->length;
         }
-    check(length, "getdents", NULL);
+    check(length, STEP_getdents, NULL);
 }
 
-void op_copy_up(const struct plan_op *op) {
-    int from = openat(get(op->fd2), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+void op_copy_up(const struct op_copy_up *op) {
+    int from = openat(get(op->source), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct stat status;
-    int to = openat(get(op->fd), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int to = openat(get(op->mount), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    check(from, "open", "directory to copy up");
-    check(to, "open", "tmpfs");
+    check(from, STEP_open, "directory to copy up");
+    check(to, STEP_open, "tmpfs");
     copy_directory(from, to, 0);
-    check(fstat(from, &status), "stat", "directory to copy up");
-    check(fchown(to, status.st_uid, status.st_gid), "chown", NULL);
-    check(fchmod(to, status.st_mode & 07777), "chmod", NULL);
+    check(fstat(from, &status), STEP_stat, "directory to copy up");
+    check(fchown(to, status.st_uid, status.st_gid), STEP_chown, NULL);
+    check(fchmod(to, status.st_mode & 07777), STEP_chmod, NULL);
     close(from);
     close(to);
 }

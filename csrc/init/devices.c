@@ -8,43 +8,42 @@
 #include <unistd.h>
 
 /* What is there already must be that very device (config-linux.md, Devices: "runtime MUST generate an error"). */
-static void check_existing(int parent, const char *name, const struct plan_op *op) {
+static void check_existing(int parent, const char *name, const struct op_mknod *op) {
     struct stat status;
-    mode_t mode = (mode_t)op->numbers[0];
 
-    check(fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW), "stat", op_text(op, 0));
-    if ((status.st_mode & S_IFMT) != (mode & S_IFMT) || (!S_ISFIFO(mode) && status.st_rdev != op->numbers[1]))
-        fail(EEXIST, "mknod", op_text(op, 0));
+    check(fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW), STEP_stat, op->path);
+    if ((status.st_mode & S_IFMT) != (op->mode & S_IFMT) || (!S_ISFIFO(op->mode) && status.st_rdev != op->device))
+        fail(EEXIST, STEP_mknod, op->path);
 }
 
-void op_mknod(const struct plan_op *op) {
+void op_mknod(const struct op_mknod *op) {
     const char *name;
-    int parent = open_parent(get(REG_ROOT), op_text(op, 0), &name);
+    int parent = open_parent(get(REG_ROOT), op->path, &name);
 
-    check(parent, "open", op_text(op, 0));
-    if (mknodat(parent, name, (mode_t)op->numbers[0], (dev_t)op->numbers[1]) < 0) {
+    if (parent < 0)
+        fail_lookup();
+    if (mknodat(parent, name, (mode_t)op->mode, (dev_t)op->device) < 0) {
         if (errno != EEXIST)
-            fail(errno, "mknod", op_text(op, 0));
+            fail(errno, STEP_mknod, op->path);
         check_existing(parent, name, op);
-        close(parent);
-        return;
+    } else {
+        check(fchownat(parent, name, (uid_t)op->uid, (gid_t)op->gid, AT_SYMLINK_NOFOLLOW), STEP_chown, op->path);
     }
-    check(fchownat(parent, name, (uid_t)op->numbers[2], (gid_t)op->numbers[3], AT_SYMLINK_NOFOLLOW), "chown",
-          op_text(op, 0));
     close(parent);
 }
 
-void op_symlink(const struct plan_op *op) {
+void op_symlink(const struct op_symlink *op) {
     const char *name;
-    int parent = open_parent(get(op->fd), op_text(op, 1), &name);
+    int parent = open_parent(get(op->below), op->path, &name);
 
-    check(parent, "open", op_text(op, 1));
-    if (symlinkat(op_text(op, 0), parent, name) < 0 && errno != EEXIST)
-        fail(errno, "symlink", op_text(op, 1));
+    if (parent < 0)
+        fail_lookup();
+    if (symlinkat(op->target, parent, name) < 0 && errno != EEXIST)
+        fail(errno, STEP_symlink, op->path);
     close(parent);
 }
 
-void op_stdio_null(const struct plan_op *op) {
+void op_stdio_null(const struct op_stdio_null *op) {
     int null;
 
     (void)op;
@@ -55,7 +54,7 @@ void op_stdio_null(const struct plan_op *op) {
         return; /* a container without the device keeps the host's: the same device by another name */
     for (int fd = 0; fd < 3; fd++)
         if (is_null_device(fd))
-            check(dup2(null, fd), "dup2", NULL);
+            check(dup2(null, fd), STEP_dup2, NULL);
     close(null);
 }
 
@@ -69,13 +68,13 @@ static bool may_own(int fd, const struct stat *status) {
 }
 
 /* The program must be able to open /dev/stdout again: what it is given to write to, pipes and terminals belong to it. */
-void op_stdio_owner(const struct plan_op *op) {
+void op_stdio_owner(const struct op_stdio_owner *op) {
     struct stat status;
 
     for (int fd = 0; fd < 3; fd++) {
-        if (fstat(fd, &status) < 0 || status.st_uid == op->numbers[0] || !may_own(fd, &status))
+        if (fstat(fd, &status) < 0 || status.st_uid == op->uid || !may_own(fd, &status))
             continue;
-        if (fchown(fd, (uid_t)op->numbers[0], (gid_t)-1) < 0 && errno != EINVAL && errno != EPERM && errno != EROFS)
-            fail(errno, "chown", "standard files");
+        if (fchown(fd, (uid_t)op->uid, (gid_t)-1) < 0 && errno != EINVAL && errno != EPERM && errno != EROFS)
+            fail(errno, STEP_chown, "standard files");
     }
 }

@@ -38,38 +38,32 @@ static bool collect(int pipe, struct output *output) {
 }
 
 /* The state document, with this process's pid as the container sees it in its place (runtime.md, State). */
-static int open_state(const struct plan_op *op) {
-    const char *state = op_blob(op, 2, op->numbers[3]);
-    size_t before = op->numbers[2], length = op->numbers[3];
+static int open_state(const struct op_hook *op) {
     int fd = memfd_create("state", MFD_CLOEXEC);
 
-    check(fd, "memfd_create", "state");
-    if (before > length)
-        fail(EBADMSG, "plan", "state");
-    check(write(fd, state, before), "write", "state");
-    check(dprintf(fd, "%d", getpid()), "write", "state");
-    check(write(fd, state + before, length - before), "write", "state");
-    check(lseek(fd, 0, SEEK_SET), "lseek", "state");
+    check(fd, STEP_memfd_create, "state");
+    check(write(fd, op->before.data, op->before.size), STEP_write, "state");
+    check(dprintf(fd, "%d", getpid()), STEP_write, "state");
+    check(write(fd, op->after.data, op->after.size), STEP_write, "state");
+    check(lseek(fd, 0, SEEK_SET), STEP_lseek, "state");
     return fd;
 }
 
-static pid_t start_hook(const struct plan_op *op, int state, int output) {
-    uint64_t arguments = op->numbers[0] >> 32, environment = op->numbers[0] & 0xffffffff;
-    char **args, **env;
+static pid_t start_hook(const struct op_hook *op, int input, int output) {
+    char **env = list_strings(&op->args, string_room);
     pid_t pid;
 
-    op_lists(op, arguments, environment, &args, &env);
+    list_strings(&op->env, env);
     pid = fork();
-    check(pid, "fork", "hook");
+    check(pid, STEP_fork, "hook");
     if (pid == 0) {
-        dup2(state, 0);
+        dup2(input, 0);
         dup2(output, 1);
         dup2(output, 2);
-        sys_close_range(3,
-                        ~0u); /* neither what the container inherits, nor what /proc/self/fd/N in its path could lead to */
-        umask(init.mask);
-        /* the path stands in front of the arguments; a hook without arguments gets the path as its own name */
-        execve(args[0], args + (arguments > 1), env);
+        /* neither what the container inherits, nor what /proc/self/fd/N in its path could lead to */
+        sys_close_range(3, ~0u);
+        umask(state.mask);
+        execve(op->path, string_room, env);
         dprintf(2, "%s", strerror(errno));
         _exit(127);
     }
@@ -88,13 +82,13 @@ static bool watch(pid_t pid, int pipe, int64_t seconds, struct output *output) {
     struct pollfd files[2] = {{.fd = sys_pidfd_open(pid), .events = POLLIN}, {.fd = pipe, .events = POLLIN}};
     int64_t end = milliseconds() + seconds * 1000;
 
-    check(files[0].fd, "pidfd_open", "hook");
+    check(files[0].fd, STEP_pidfd_open, "hook");
     for (;;) {
         int64_t left = seconds ? end - milliseconds() : -1;
         if (seconds && left <= 0)
             break;
         if (poll(files, 2, (int)(left > 1000000 ? 1000000 : left)) < 0 && errno != EINTR)
-            fail(errno, "poll", "hook");
+            fail(errno, STEP_poll, "hook");
         if (files[1].revents && !collect(pipe, output))
             files[1].fd = -1;
         if (files[0].revents) {
@@ -108,19 +102,19 @@ static bool watch(pid_t pid, int pipe, int64_t seconds, struct output *output) {
     return false;
 }
 
-void op_hook(const struct plan_op *op) {
+void op_hook(const struct op_hook *op) {
     struct output output = {.used = 0};
     char words[TAIL + 64];
     const char *said;
-    int state = open_state(op), ends[2], status;
+    int input = open_state(op), ends[2], status;
     bool ended;
     pid_t pid;
 
-    check(pipe2(ends, O_CLOEXEC), "pipe", "hook");
-    pid = start_hook(op, state, ends[1]);
-    close(state);
+    check(pipe2(ends, O_CLOEXEC), STEP_pipe, "hook");
+    pid = start_hook(op, input, ends[1]);
+    close(input);
     close(ends[1]);
-    ended = watch(pid, ends[0], op->numbers[1] > LONGEST ? LONGEST : (int64_t)op->numbers[1], &output);
+    ended = watch(pid, ends[0], op->timeout > LONGEST ? LONGEST : (int64_t)op->timeout, &output);
     if (!ended)
         kill(pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -128,7 +122,7 @@ void op_hook(const struct plan_op *op) {
     close(ends[0]);
     output.tail[output.used] = '\0';
     if (!ended)
-        fail(ETIMEDOUT, "hook", output.tail);
+        fail(ETIMEDOUT, STEP_hook, output.tail);
     if (status == 0)
         return;
     said = output.used ? ": " : "";
@@ -136,5 +130,5 @@ void op_hook(const struct plan_op *op) {
         snprintf(words, sizeof(words), "killed by signal %d%s%s", WTERMSIG(status), said, output.tail);
     else
         snprintf(words, sizeof(words), "exit status %d%s%s", WEXITSTATUS(status), said, output.tail);
-    fail(0, "hook", words);
+    fail(0, STEP_hook, words);
 }

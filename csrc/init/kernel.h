@@ -36,7 +36,19 @@ struct sock_filter {
 
 struct sock_fprog {
     unsigned short len;
-    struct sock_filter *filter;
+    const struct sock_filter *filter;
+};
+
+/* sched_setattr(2), its first version */
+struct sched_attributes {
+    uint32_t size;
+    uint32_t policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime;
+    uint64_t deadline;
+    uint64_t period;
 };
 
 #endif

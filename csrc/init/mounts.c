@@ -16,11 +16,11 @@ static _Noreturn void fail_with_log(int context, int error, const char *option) 
     ssize_t length = read(context, log, sizeof(log) - 1);
 
     if (length < 3)
-        fail(error, "fsconfig", option);
+        fail(error, STEP_fsconfig, option);
     log[length] = '\0';
     log[strcspn(log, "\n")] = '\0';
     snprintf(text, sizeof(text), "%.200s (%.250s)", option, log + 2);
-    fail(error, "fsconfig", text);
+    fail(error, STEP_fsconfig, text);
 }
 
 static void set_option(int context, const char *option) {
@@ -33,7 +33,7 @@ static void set_option(int context, const char *option) {
     } else {
         size_t length = (size_t)(equals - option);
         if (length >= sizeof(key))
-            fail(EINVAL, "fsconfig", option);
+            fail(EINVAL, STEP_fsconfig, option);
         memcpy(key, option, length);
         key[length] = '\0';
         result = sys_fsconfig(context, FSCONFIG_STRING, key, equals + 1);
@@ -45,87 +45,77 @@ static void set_option(int context, const char *option) {
 static int make_directory_mount(unsigned attributes) {
     int mount, context = sys_fsopen("tmpfs");
 
-    check(context, "fsopen", "tmpfs");
-    check(sys_fsconfig(context, FSCONFIG_STRING, "source", "tmpfs"), "fsconfig", "source");
-    check(sys_fsconfig(context, FSCONFIG_CREATE, NULL, NULL), "fsconfig", "tmpfs");
+    check(context, STEP_fsopen, "tmpfs");
+    check(sys_fsconfig(context, FSCONFIG_STRING, "source", "tmpfs"), STEP_fsconfig, "source");
+    check(sys_fsconfig(context, FSCONFIG_CREATE, NULL, NULL), STEP_fsconfig, "tmpfs");
     mount = sys_fsmount(context, attributes);
-    check(mount, "fsmount", "tmpfs");
+    check(mount, STEP_fsmount, "tmpfs");
     close(context);
     return mount;
 }
 
-void op_mount_new(const struct plan_op *op) {
-    const char *type = op_text(op, 0), *source = op_text(op, 1), *option = op_text(op, 2);
-    int mount, context = sys_fsopen(type);
+void op_fsmount(const struct op_fsmount *op) {
+    const char *option = op->options.first;
+    int mount, context = sys_fsopen(op->type);
 
-    check(context, "fsopen", type);
-    if (*source && sys_fsconfig(context, FSCONFIG_STRING, "source", source) < 0)
-        fail_with_log(context, errno, source);
-    for (uint64_t i = 0; i < op->numbers[1]; i++) {
-        if (i > 0)
-            option = next_text(option);
+    check(context, STEP_fsopen, op->type);
+    if (*op->source && sys_fsconfig(context, FSCONFIG_STRING, "source", op->source) < 0)
+        fail_with_log(context, errno, op->source);
+    for (uint64_t i = 0; i < op->options.count; i++) {
         set_option(context, option);
+        option += strlen(option) + 1;
     }
     if (sys_fsconfig(context, FSCONFIG_CREATE, NULL, NULL) < 0)
-        fail_with_log(context, errno, type);
-    mount = sys_fsmount(context, (unsigned)op->numbers[0]);
-    check(mount, "fsmount", type);
+        fail_with_log(context, errno, op->type);
+    mount = sys_fsmount(context, (unsigned)op->attributes);
+    check(mount, STEP_fsmount, op->type);
     close(context);
-    put(op->fd2 ? op->fd2 : REG_MOUNT, mount);
+    put(op->to ? op->to : REG_MOUNT, mount);
 }
 
-void op_mount_bind(const struct plan_op *op) {
-    unsigned flags = TREE_CLONE | (op->flags & OPF_RECURSIVE ? TREE_RECURSIVE : 0);
-    int tree;
+void op_open_tree(const struct op_open_tree *op) {
+    unsigned flags = TREE_CLONE | (op->recursive ? TREE_RECURSIVE : 0);
+    int tree = op->tree ? take(op->tree) : sys_open_tree(AT_FDCWD, op->source, flags);
 
-    if (op->fd) {
-        tree = get(op->fd);
-        init.registers[op->fd] = -1;
-    } else {
-        tree = sys_open_tree(AT_FDCWD, op_text(op, 0), flags);
-        check(tree, "open_tree", op_text(op, 0));
-    }
+    check(tree, STEP_open_tree, op->source);
     put(REG_MOUNT, tree);
 }
 
-void op_mount_attr(const struct plan_op *op) {
-    unsigned flags = op->flags & OPF_RECURSIVE ? TREE_RECURSIVE : 0;
+void op_mount_setattr(const struct op_mount_setattr *op) {
+    unsigned flags = op->recursive ? TREE_RECURSIVE : 0;
 
-    check(sys_mount_setattr(get(op->fd), flags, op->numbers[0], op->numbers[1], op->numbers[2]), "mount_setattr", NULL);
+    check(sys_mount_setattr(get(op->mount), flags, op->set, op->clear, op->propagation), STEP_mount_setattr, NULL);
 }
 
-void op_target(const struct plan_op *op) {
-    uint64_t resolve = op->flags & OPF_NO_SYMLINKS ? RESOLVE_NO_SYMLINKS : 0;
-    int fd, root, target = (int)op->numbers[0];
+void op_mountpoint(const struct op_mountpoint *op) {
+    uint64_t resolve = op->no_symlinks ? RESOLVE_NO_SYMLINKS : 0;
+    enum plan_mountpoint type = op->type;
     struct stat status;
+    int fd;
 
-    if (op->numbers[0] > TARGET_LIKE_MOUNT)
-        fail(EBADMSG, "plan", "target");
-    if (target == TARGET_LIKE_MOUNT) {
-        check(fstat(get(REG_MOUNT), &status), "stat", "source");
-        target = S_ISDIR(status.st_mode) ? TARGET_DIRECTORY : TARGET_FILE;
+    if (type == MOUNTPOINT_LIKE_MOUNT) {
+        check(fstat(get(REG_MOUNT), &status), STEP_stat, "source");
+        type = S_ISDIR(status.st_mode) ? MOUNTPOINT_DIRECTORY : MOUNTPOINT_FILE;
     }
-    root = get(op->fd ? op->fd : REG_ROOT);
-    fd = open_or_create(root, op_text(op, 0), TARGET_EXISTS, 0, resolve);
-    init.target_made = fd < 0;
-    if (fd < 0 && errno == ENOENT)
-        fd = open_or_create(root, op_text(op, 0), target, (mode_t)op->numbers[1], resolve);
-    check(fd, "open", op_text(op, 0));
-    put(REG_TARGET, fd);
+    fd = open_or_create(get(op->below ? op->below : REG_ROOT), op->path, type, (mode_t)op->mode, resolve,
+                        &state.mountpoint_made);
+    if (fd < 0)
+        fail_lookup();
+    put(REG_MOUNTPOINT, fd);
 }
 
 /* A tmpfs without a mode of its own takes that of the directory it hides; where there was none it stays open to all, as every tmpfs
  * is by default: programs of any user write into what an engine asked for. */
-void op_mode_like(const struct plan_op *op) {
+void op_copy_mode(const struct op_copy_mode *op) {
     struct stat status;
     int root;
 
-    if (init.target_made)
+    if (state.mountpoint_made)
         return;
-    root = openat(get(op->fd), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    check(root, "open", NULL);
-    check(fstat(get(op->fd2), &status), "stat", NULL);
-    check(fchmod(root, status.st_mode & 07777), "chmod", NULL);
+    root = openat(get(op->mount), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    check(root, STEP_open, NULL);
+    check(fstat(get(op->source), &status), STEP_stat, NULL);
+    check(fchmod(root, status.st_mode & 07777), STEP_chmod, NULL);
     close(root);
 }
 
@@ -136,38 +126,35 @@ static bool is_directory(int fd) {
 }
 
 /* For a directory on a file, or the reverse, move_mount(2) has only EINVAL; mount(2) says ENOTDIR, and engines look for that. */
-void op_attach(const struct plan_op *op) {
-    int mount = get(op->fd), target = get(op->fd2);
+void op_move_mount(const struct op_move_mount *op) {
+    int mount = get(op->mount), onto = get(op->onto);
 
-    if (sys_move_mount(mount, target) == 0)
+    if (sys_move_mount(mount, onto) == 0)
         return;
-    if (errno == EINVAL && is_directory(mount) != is_directory(target))
-        fail(ENOTDIR, "move_mount", NULL);
-    fail(errno, "move_mount", NULL);
+    if (errno == EINVAL && is_directory(mount) != is_directory(onto))
+        fail(ENOTDIR, STEP_move_mount, NULL);
+    fail(errno, STEP_move_mount, NULL);
 }
 
-void op_keep(const struct plan_op *op) {
-    int fd = get(op->fd);
-
-    init.registers[op->fd] = -1;
-    put(op->fd2, fd);
+void op_dup(const struct op_dup *op) {
+    put(op->new, take(op->old));
 }
 
 /* mount(2) for what fsconfig(2) can't take (values of 256 bytes and more): made on a tmpfs that lies on top of "/" for that
  * moment, and taken off again as a detached mount. "/proc" is still the host's here. */
-void op_mount_old(const struct plan_op *op) {
+void op_mount(const struct op_mount *op) {
     char place[64], target[80];
     int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), stage = make_directory_mount(0), tree;
 
-    check(host, "open", "/");
-    check(sys_move_mount(stage, host), "move_mount", "stage");
-    check(mkdirat(stage, "m", 0700), "mkdir", "stage");
+    check(host, STEP_open, "/");
+    check(sys_move_mount(stage, host), STEP_move_mount, "stage");
+    check(mkdirat(stage, "m", 0700), STEP_mkdir, "stage");
     snprintf(place, sizeof(place), "/proc/self/fd/%d", stage);
     snprintf(target, sizeof(target), "%s/m", place);
-    check(mount(op_text(op, 1), target, op_text(op, 0), op->numbers[0], op_text(op, 2)), "mount", op_text(op, 1));
+    check(mount(op->source, target, op->type, op->flags, op->data), STEP_mount, op->source);
     tree = sys_open_tree(stage, "m", TREE_CLONE);
-    check(tree, "open_tree", op_text(op, 1));
-    check(umount2(place, MNT_DETACH), "umount", "stage");
+    check(tree, STEP_open_tree, op->source);
+    check(umount2(place, MNT_DETACH), STEP_umount, "stage");
     close(stage);
     close(host);
     put(REG_MOUNT, tree);
@@ -176,40 +163,40 @@ void op_mount_old(const struct plan_op *op) {
 static void bind_over(int source, unsigned flags, int target, uint64_t attributes) {
     int tree = sys_open_tree(source, "", TREE_CLONE | AT_EMPTY_PATH | flags);
 
-    check(tree, "open_tree", NULL);
+    check(tree, STEP_open_tree, NULL);
     if (attributes)
-        check(sys_mount_setattr(tree, 0, attributes, 0, 0), "mount_setattr", NULL);
-    check(sys_move_mount(tree, target), "move_mount", NULL);
+        check(sys_mount_setattr(tree, 0, attributes, 0, 0), STEP_mount_setattr, NULL);
+    check(sys_move_mount(tree, target), STEP_move_mount, NULL);
     close(tree);
 }
 
 /* All masked directories share one file system: a tmpfs each costs memory and, with many CPUs, time in the shrinkers. */
 static void mask_directory(int target) {
-    if (init.mask_attached) {
+    if (state.mask_attached) {
         bind_over(get(REG_MASK), 0, target, 0);
         return;
     }
     put(REG_MASK, make_directory_mount(ATTRIBUTE_READONLY));
-    check(sys_move_mount(get(REG_MASK), target), "move_mount", NULL);
-    init.mask_attached = true;
+    check(sys_move_mount(get(REG_MASK), target), STEP_move_mount, NULL);
+    state.mask_attached = true;
 }
 
 /* A path that is not there needs no mask (config-linux.md, Masked Paths). */
-static int open_if_there(const struct plan_op *op) {
-    int fd = open_in(get(op->fd ? op->fd : REG_ROOT), op_text(op, 0), O_PATH, 0);
+static int open_if_there(uint16_t below, const char *path) {
+    int fd = open_in(get(below ? below : REG_ROOT), path, O_PATH, 0);
 
     if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
-        fail(errno, "open", op_text(op, 0));
+        fail_lookup();
     return fd;
 }
 
-void op_mask(const struct plan_op *op) {
+void op_mask_path(const struct op_mask_path *op) {
     struct stat status;
-    int target = open_if_there(op);
+    int target = open_if_there(op->below, op->path);
 
     if (target < 0)
         return;
-    check(fstat(target, &status), "stat", op_text(op, 0));
+    check(fstat(target, &status), STEP_stat, op->path);
     if (S_ISDIR(status.st_mode))
         mask_directory(target);
     else
@@ -217,8 +204,8 @@ void op_mask(const struct plan_op *op) {
     close(target);
 }
 
-void op_readonly(const struct plan_op *op) {
-    int target = open_if_there(op);
+void op_readonly_path(const struct op_readonly_path *op) {
+    int target = open_if_there(op->below, op->path);
 
     if (target < 0)
         return;

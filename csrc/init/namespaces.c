@@ -21,114 +21,116 @@ enum { NOSUID_NODEV_NOEXEC = 2 | 4 | 8 };
 enum { KEYCTL_JOIN_SESSION = 1, KEYCTL_SETPERM = 5 };
 enum { KEY_POSSESSOR_ALL = 0x3f000000, KEY_USER_VIEW = 0x10000, KEY_USER_READ = 0x20000, KEY_USER_SEARCH = 0x80000 };
 
-void op_unshare(const struct plan_op *op) {
-    check(unshare((int)op->numbers[0]), "unshare", NULL);
+void op_unshare(const struct op_unshare *op) {
+    check(unshare((int)op->flags), STEP_unshare, NULL);
 }
 
-void op_join(const struct plan_op *op) {
-    check(setns(get(op->fd), (int)op->numbers[0]), "setns", NULL);
+void op_setns(const struct op_setns *op) {
+    check(setns(get(op->fd), (int)op->flags), STEP_setns, NULL);
 }
 
 /* setns(2) into a pid namespace is for children only, and a new user namespace must not be there before what it does not own is
  * joined. The processes of what was joined may see the child from its birth on: nothing of the host's is open in it. */
-void op_fork(const struct plan_op *op) {
+void op_fork(const struct op_fork *op) {
     long pid;
 
-    close_all();
-    pid = syscall(SYS_clone, op->numbers[0] | CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
-    check(pid, "clone", NULL);
+    if (!is_connected()) /* then the fifo of `start` is open, and nobody would let the child go on */
+        fail(EBADMSG, STEP_plan, "fork after start");
+    close_registers();
+    pid = syscall(SYS_clone, op->flags | CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+    check(pid, STEP_clone, NULL);
     if (pid > 0) {
-        say(REPLY_BORN, (int32_t)pid, NULL, 0, -1);
+        say(REPLY_FORKED, (int32_t)pid, NULL, 0, -1);
         _exit(0);
     }
     wait_for_go();
 }
 
-void op_become_root(const struct plan_op *op) {
+void op_become_root(const struct op_become_root *op) {
     (void)op;
-    check(setresgid(0, 0, 0), "setresgid", "0");
-    check(setresuid(0, 0, 0), "setresuid", "0");
+    check(setresgid(0, 0, 0), STEP_setresgid, "0");
+    check(setresuid(0, 0, 0), STEP_setresuid, "0");
 }
 
 static void write_file(int directory, const char *path, const char *content) {
     int fd = openat(directory, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 
-    check(fd, "open", path);
-    check(write(fd, content, strlen(content)), "write", content);
+    check(fd, STEP_open, path);
+    check(write(fd, content, strlen(content)), STEP_write, content);
     close(fd);
 }
 
 /* The init enters the new time namespace itself, so that the offsets are in force before the first program (time_namespaces(7)). */
-void op_time_offsets(const struct plan_op *op) {
+void op_time_namespace(const struct op_time_namespace *op) {
     int fd;
 
-    check(unshare(CLONE_NEWTIME_), "unshare", "time");
-    if (*op_text(op, 0))
-        write_file(get(REG_PROC), "self/timens_offsets", op_text(op, 0));
+    check(unshare(CLONE_NEWTIME_), STEP_unshare, "time");
+    if (*op->offsets)
+        write_file(get(REG_PROC), "self/timens_offsets", op->offsets);
     fd = openat(get(REG_PROC), "self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
-    check(fd, "open", "time_for_children");
-    check(setns(fd, CLONE_NEWTIME_), "setns", "time");
+    check(fd, STEP_open, "time_for_children");
+    check(setns(fd, CLONE_NEWTIME_), STEP_setns, "time");
     close(fd);
 }
 
 /* cgroup v1: a single-threaded process that moves itself through `tasks` does not wait for an RCU grace period. */
-void op_cgroup_join(const struct plan_op *op) {
-    for (uint64_t i = 0; i < op->numbers[0]; i++) {
-        if (op->fd + i >= REG_COUNT)
-            fail(EBADF, "plan", "register");
-        check(write(get((uint16_t)(op->fd + i)), "0", 1), "write", "tasks");
-        put((uint16_t)(op->fd + i), -1);
+void op_join_cgroup(const struct op_join_cgroup *op) {
+    for (uint32_t i = 0; i < op->count; i++) {
+        if (op->tasks + (uint64_t)i >= REG_COUNT)
+            fail(EBADF, STEP_plan, "register");
+        check(write(get((uint16_t)(op->tasks + i)), "0", 1), STEP_write, "tasks");
+        put((uint16_t)(op->tasks + i), -1);
     }
 }
 
-void op_session(const struct plan_op *op) {
+void op_setsid(const struct op_setsid *op) {
     (void)op;
     if (setsid() < 0 && errno != EPERM)
-        fail(errno, "setsid", NULL);
+        fail(errno, STEP_setsid, NULL);
 }
 
 /* A kernel without keyrings, or a sandbox around us that forbids them, is no reason to fail (keyctl(2)). */
-void op_keyring(const struct plan_op *op) {
-    long key = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION, op_text(op, 0));
+void op_join_session_keyring(const struct op_join_session_keyring *op) {
+    long key = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION, op->keyring);
 
     if (key < 0) {
         if (errno != ENOSYS && errno != EPERM)
-            fail(errno, "keyctl", op_text(op, 0));
+            fail(errno, STEP_keyctl, op->keyring);
         return;
     }
     /* the possessor may do all, the user may look and search: `exec` finds it by its name */
     syscall(SYS_keyctl, KEYCTL_SETPERM, key, KEY_POSSESSOR_ALL | KEY_USER_VIEW | KEY_USER_READ | KEY_USER_SEARCH);
 }
 
-void op_hostname(const struct plan_op *op) {
-    check(sethostname(op_text(op, 0), strlen(op_text(op, 0))), "sethostname", op_text(op, 0));
+void op_sethostname(const struct op_sethostname *op) {
+    check(sethostname(op->hostname, strlen(op->hostname)), STEP_sethostname, op->hostname);
 }
 
-void op_domainname(const struct plan_op *op) {
-    check(setdomainname(op_text(op, 0), strlen(op_text(op, 0))), "setdomainname", op_text(op, 0));
+void op_setdomainname(const struct op_setdomainname *op) {
+    check(setdomainname(op->domainname, strlen(op->domainname)), STEP_setdomainname, op->domainname);
 }
 
-void op_loopback(const struct plan_op *op) {
+void op_loopback_up(const struct op_loopback_up *op) {
     struct ifreq request = {.ifr_name = "lo"};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     (void)op;
-    check(fd, "socket", NULL);
-    check(ioctl(fd, SIOCGIFFLAGS, &request), "SIOCGIFFLAGS", "lo");
+    check(fd, STEP_socket, NULL);
+    check(ioctl(fd, SIOCGIFFLAGS, &request), STEP_SIOCGIFFLAGS, "lo");
     request.ifr_flags |= IFF_UP;
-    check(ioctl(fd, SIOCSIFFLAGS, &request), "SIOCSIFFLAGS", "lo");
+    check(ioctl(fd, SIOCSIFFLAGS, &request), STEP_SIOCSIFFLAGS, "lo");
     close(fd);
 }
 
 /* A procfs of our own that is mounted nowhere: nobody can put something over a file in it. One that stays open while others may
  * look at our descriptors has processes only. Where the kernel refuses both (a user namespace that sees only part of /proc), the
- * /proc that is there serves; op_proc_write crosses into no other mount. */
-void op_proc_open(const struct plan_op *op) {
+ * /proc that is there serves; op_write_procfs crosses into no other mount. */
+void op_open_procfs(const struct op_open_procfs *op) {
     struct statfs status;
     int proc = -1, context = sys_fsopen("proc");
 
-    if (context >= 0 && op->numbers[0])
-        check(sys_fsconfig(context, FSCONFIG_STRING, "subset", "pid"), "fsconfig", "subset");
+    if (context >= 0 && op->pid_only)
+        check(sys_fsconfig(context, FSCONFIG_STRING, "subset", "pid"), STEP_fsconfig, "subset");
     if (context >= 0) {
         if (sys_fsconfig(context, FSCONFIG_CREATE, NULL, NULL) == 0)
             proc = sys_fsmount(context, NOSUID_NODEV_NOEXEC);
@@ -136,10 +138,10 @@ void op_proc_open(const struct plan_op *op) {
     }
     if (proc < 0) {
         proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        check(proc, "open", "/proc");
-        check(fstatfs(proc, &status), "statfs", "/proc");
+        check(proc, STEP_open, "/proc");
+        check(fstatfs(proc, &status), STEP_statfs, "/proc");
         if (status.f_type != PROC_MAGIC)
-            fail(EXDEV, "statfs", "/proc is not a procfs");
+            fail(EXDEV, STEP_statfs, "/proc is not a procfs");
     }
     put(REG_PROC, proc);
 }
@@ -152,29 +154,26 @@ static int open_in_proc(const char *path) {
 
     if (fd < 0)
         return -1;
-    check(fstatfs(fd, &status), "statfs", path);
+    check(fstatfs(fd, &status), STEP_statfs, path);
     if (status.f_type != PROC_MAGIC)
-        fail(EXDEV, "statfs", path);
+        fail(EXDEV, STEP_statfs, path);
     return fd;
 }
 
-void op_proc_write(const struct plan_op *op) {
-    int fd = open_in_proc(op_text(op, 0));
+void op_write_procfs(const struct op_write_procfs *op) {
+    int fd = open_in_proc(op->path);
 
-    if (fd < 0 && (op->flags & OPF_OPTIONAL))
-        return;
-    check(fd, "open", op_text(op, 0));
-    if (write(fd, op_text(op, 1), strlen(op_text(op, 1))) < 0 && !(op->flags & OPF_OPTIONAL))
-        fail(errno, "write", op_text(op, 0));
+    check(fd, STEP_open, op->path);
+    check(write(fd, op->content, strlen(op->content)), STEP_write, op->path);
     close(fd);
 }
 
-void op_null_open(const struct plan_op *op) {
+void op_open_null(const struct op_open_null *op) {
     int fd = open("/dev/null", O_PATH | O_CLOEXEC | O_NOFOLLOW);
 
     (void)op;
-    check(fd, "open", "/dev/null");
+    check(fd, STEP_open, "/dev/null");
     if (!is_null_device(fd))
-        fail(ENODEV, "stat", "/dev/null is not the null device");
+        fail(ENODEV, STEP_stat, "/dev/null is not the null device");
     put(REG_NULL, fd);
 }

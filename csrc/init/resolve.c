@@ -17,11 +17,38 @@
 
 enum { MAX_LINKS = 40 };
 
+/* What failed last: a system call, and the path that it was for, as the root has it. */
+static struct {
+    enum plan_step step;
+    char path[PATH_MAX];
+} failed;
+
+/* Remember what failed, with errno; returns -1. */
+static int failed_at(enum plan_step step, const char *path) {
+    int error = errno;
+
+    failed.step = step;
+    snprintf(failed.path, sizeof(failed.path), "%s%s", *path == '/' ? "" : "/", path);
+    errno = error;
+    return -1;
+}
+
+_Noreturn void fail_lookup(void) {
+    fail(errno, failed.step, failed.path);
+}
+
+static const char *skip_slashes(const char *text) {
+    while (*text == '/')
+        text++;
+    return text;
+}
+
 /* An O_PATH (or other) descriptor of a path below root, or -1 with errno. */
 int open_in(int root, const char *path, uint64_t flags, uint64_t resolve) {
-    while (*path == '/')
-        path++;
-    return sys_openat2(root, *path ? path : ".", flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve);
+    const char *below = skip_slashes(path);
+    int fd = sys_openat2(root, *below ? below : ".", flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve);
+
+    return fd < 0 ? failed_at(STEP_openat2, path) : fd;
 }
 
 /* Open the longest existing prefix of path (which this shortens); *rest becomes what is left. */
@@ -34,144 +61,173 @@ static int open_prefix(int root, char *path, const char *whole, const char **res
             *slash = '\0';
         else
             *path = '\0';
-        *rest = whole + strlen(path);
-        while (**rest == '/')
-            (*rest)++;
+        *rest = skip_slashes(whole + strlen(path));
         fd = open_in(root, path, O_PATH | O_DIRECTORY, resolve);
         if (fd >= 0 || errno != ENOENT || *path == '\0')
             return fd;
     }
 }
 
-/* ELOOP for a link: with O_NOFOLLOW it would be the link itself that is opened (openat2(2), RESOLVE_NO_SYMLINKS). */
-static int open_child(int parent, const char *name) {
-    return sys_openat2(parent, name, O_PATH, 0, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
+/* A component of a path that is missing, and what is known of it. */
+struct missing {
+    int parent;
+    char name[NAME_MAX + 1];
+    char before[PATH_MAX]; /* the path up to it */
+    const char *after;     /* and what comes after it */
+};
+
+static int failed_component(enum plan_step step, const struct missing *missing) {
+    char path[PATH_MAX];
+    int error = errno;
+
+    snprintf(path, sizeof(path), "%.*s%s", (int)(sizeof(path) - sizeof(missing->name)), missing->before, missing->name);
+    errno = error;
+    return failed_at(step, path);
 }
 
-static int make_child(int parent, const char *name, bool directory, mode_t mode) {
+static int make_component(const struct missing *missing, bool directory, mode_t mode) {
     int fd;
 
-    if (directory)
-        return mkdirat(parent, name, mode) < 0 && errno != EEXIST ? -1 : 0;
-    fd = openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, mode);
-    if (fd < 0)
-        return errno == EEXIST ? 0 : -1;
-    close(fd);
+    if (directory) {
+        if (mkdirat(missing->parent, missing->name, mode) < 0 && errno != EEXIST)
+            return failed_component(STEP_mkdir, missing);
+        return 0;
+    }
+    fd = openat(missing->parent, missing->name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, mode);
+    if (fd < 0 && errno != EEXIST)
+        return failed_component(STEP_create, missing);
+    if (fd >= 0)
+        close(fd);
     return 0;
 }
 
-/* Whether name below parent is a dangling link; then path becomes what it leads to, still to be looked up below the root. */
-static bool follow_dangling(int parent, const char *name, const char *before, const char *rest, char path[PATH_MAX]) {
-    char link[PATH_MAX], whole[PATH_MAX];
-    ssize_t length = readlinkat(parent, name, link, sizeof(link) - 1);
+/* ELOOP for a link: with O_NOFOLLOW it would be the link itself that is opened (openat2(2), RESOLVE_NO_SYMLINKS). */
+static int open_component(const struct missing *missing) {
+    int fd = sys_openat2(missing->parent, missing->name, O_PATH, 0, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
 
-    if (length <= 0)
+    return fd < 0 ? failed_component(STEP_openat2, missing) : fd;
+}
+
+/* Whether the component is a dangling link; then path becomes what it leads to, still to be looked up below the root. */
+static bool follow_dangling(const struct missing *missing, char path[PATH_MAX]) {
+    char link[PATH_MAX], whole[PATH_MAX];
+    ssize_t length = readlinkat(missing->parent, missing->name, link, sizeof(link) - 1);
+
+    if (length <= 0) {
+        failed_component(STEP_readlink, missing);
         return false;
+    }
     link[length] = '\0';
-    if (snprintf(whole, sizeof(whole), "%s/%s/%s", link[0] == '/' ? "" : before, link, rest) >= (int)sizeof(whole)) {
+    if (snprintf(whole, sizeof(whole), "%s/%s/%s", link[0] == '/' ? "" : missing->before, link, missing->after) >=
+        (int)sizeof(whole)) {
         errno = ENAMETOOLONG;
+        failed_component(STEP_readlink, missing);
         return false;
     }
     strcpy(path, whole);
     return true;
 }
 
-static const char *skip_slashes(const char *text) {
-    while (*text == '/')
-        text++;
-    return text;
+/* The next component of rest, which is a part of path. False, with errno, for a name that is too long. */
+static bool next_component(struct missing *missing, const char *path, const char *rest) {
+    size_t length = strcspn(rest, "/"), before = (size_t)(rest - path);
+
+    if (length > NAME_MAX) {
+        errno = ENAMETOOLONG;
+        failed_at(STEP_openat2, path);
+        return false;
+    }
+    memcpy(missing->name, rest, length);
+    missing->name[length] = '\0';
+    memcpy(missing->before, path, before);
+    missing->before[before] = '\0';
+    missing->after = skip_slashes(rest + length);
+    return true;
 }
 
 /* Make what is missing of path below root. 1: made, *out is the last component; 0: look path, which may have been rewritten, up
  * again; -1: errno. */
 static int create_missing(int root, char path[PATH_MAX], bool directory, mode_t mode, uint64_t resolve, int *out) {
-    char shortened[PATH_MAX], name[NAME_MAX + 1], before[PATH_MAX];
+    char shortened[PATH_MAX];
     const char *rest;
-    int parent;
+    struct missing missing;
+    int result = -1, error;
 
     strcpy(shortened, path);
-    parent = open_prefix(root, shortened, path, &rest, resolve);
-    if (parent < 0)
+    missing.parent = open_prefix(root, shortened, path, &rest, resolve);
+    if (missing.parent < 0)
         return -1;
-    while (*rest) {
-        size_t length = strcspn(rest, "/");
-        const char *after = skip_slashes(rest + length);
+    for (; *rest; rest = missing.after) {
         int child;
 
-        if (length > NAME_MAX) {
-            errno = ENAMETOOLONG;
-            goto failed;
+        if (!next_component(&missing, path, rest))
+            goto done;
+        if (strcmp(missing.name, "..") == 0) { /* out of a directory that was just made: the kernel knows where to */
+            result = 0;
+            goto done;
         }
-        memcpy(name, rest, length);
-        name[length] = '\0';
-        memcpy(before, path, (size_t)(rest - path));
-        before[rest - path] = '\0';
-        if (strcmp(name, "..") == 0) { /* out of a directory that was just made: the kernel knows where to */
-            close(parent);
-            return 0;
-        }
-        if (make_child(parent, name, *after || directory, *after ? 0755 : mode) < 0)
-            goto failed;
-        child = open_child(parent, name);
+        if (make_component(&missing, *missing.after || directory, *missing.after ? 0755 : mode) < 0)
+            goto done;
+        child = open_component(&missing);
         if (child < 0) {
-            if (errno == ELOOP && !(resolve & RESOLVE_NO_SYMLINKS) && follow_dangling(parent, name, before, after, path)) {
-                close(parent);
-                return 0;
-            }
-            goto failed;
+            if (errno == ELOOP && !(resolve & RESOLVE_NO_SYMLINKS) && follow_dangling(&missing, path))
+                result = 0;
+            goto done;
         }
-        close(parent);
-        parent = child;
-        rest = after;
+        close(missing.parent);
+        missing.parent = child;
     }
-    *out = parent;
+    *out = missing.parent;
     return 1;
-failed : {
-    int error = errno;
-    close(parent);
+done:
+    error = errno;
+    close(missing.parent);
     errno = error;
-    return -1;
-}
+    return result;
 }
 
-/* The O_PATH descriptor of a path below root; what is missing is made unless target is TARGET_EXISTS. -1 with errno. */
-int open_or_create(int root, const char *path, int target, mode_t mode, uint64_t resolve) {
+/* The O_PATH descriptor of a path below root; what is missing is made, unless it has to exist. -1 with errno. *made: whether it
+ * was missing. */
+int open_or_create(int root, const char *path, enum plan_mountpoint type, mode_t mode, uint64_t resolve, bool *made) {
     char current[PATH_MAX];
 
+    *made = false;
     path = skip_slashes(path);
     if (strlen(path) >= sizeof(current)) {
         errno = ENAMETOOLONG;
-        return -1;
+        return failed_at(STEP_openat2, path);
     }
     strcpy(current, path);
     for (size_t end = strlen(current); end > 0 && current[end - 1] == '/'; end--)
         current[end - 1] = '\0';
     for (int links = 0; links < MAX_LINKS; links++) {
-        int made, fd = open_in(root, current, O_PATH, resolve);
+        int result, fd = open_in(root, current, O_PATH, resolve);
 
-        if (fd >= 0 || errno != ENOENT || target == TARGET_EXISTS)
+        if (fd >= 0 || errno != ENOENT || type == MOUNTPOINT_EXISTS)
             return fd;
-        made = create_missing(root, current, target == TARGET_DIRECTORY, mode, resolve, &fd);
-        if (made != 0)
-            return made > 0 ? fd : -1;
+        *made = true;
+        result = create_missing(root, current, type == MOUNTPOINT_DIRECTORY, mode, resolve, &fd);
+        if (result != 0)
+            return result > 0 ? fd : -1;
     }
     errno = ELOOP;
-    return -1;
+    return failed_at(STEP_openat2, path);
 }
 
 /* The directory a new name goes into, made when missing; *name points to the last component within path. */
 int open_parent(int root, const char *path, const char **name) {
     char directory[PATH_MAX];
     const char *slash = strrchr(path, '/');
+    bool made;
 
     *name = slash ? slash + 1 : path;
     if (**name == '\0' || strcmp(*name, ".") == 0 || strcmp(*name, "..") == 0 || strlen(path) >= sizeof(directory)) {
         errno = EINVAL;
-        return -1;
+        return failed_at(STEP_openat2, path);
     }
     memcpy(directory, path, (size_t)(*name - path));
     directory[*name - path] = '\0';
-    return open_or_create(root, directory, TARGET_DIRECTORY, 0755, 0);
+    return open_or_create(root, directory, MOUNTPOINT_DIRECTORY, 0755, 0, &made);
 }
 
 static bool is_device(int fd, uint64_t device) {
@@ -197,7 +253,9 @@ int open_device(int root, const char *path, uint64_t flags, uint64_t device) {
         return fd;
     if (fd >= 0)
         close(fd);
-    if (fd >= 0 || !right)
+    if (fd >= 0 || !right) {
         errno = ENODEV;
+        failed_at(STEP_openat2, path);
+    }
     return -1;
 }

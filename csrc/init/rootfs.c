@@ -12,28 +12,28 @@
 static void set_propagation(int fd, uint64_t flags, const char *what) {
     unsigned recursive = flags & MS_REC ? TREE_RECURSIVE : 0;
 
-    check(sys_mount_setattr(fd, recursive, 0, 0, flags & ~(uint64_t)MS_REC), "mount_setattr", what);
+    check(sys_mount_setattr(fd, recursive, 0, 0, flags & ~(uint64_t)MS_REC), STEP_mount_setattr, what);
 }
 
 static int open_host_root(void) {
     int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-    check(fd, "open", "/");
+    check(fd, STEP_open, "/");
     return fd;
 }
 
-void op_host_propagation(const struct plan_op *op) {
+void op_host_propagation(const struct op_host_propagation *op) {
     int fd = open_host_root();
 
-    set_propagation(fd, op->numbers[0], "/");
+    set_propagation(fd, op->flags, "/");
     close(fd);
 }
 
 static bool is_same_directory(int one, int other) {
     struct stat first, second;
 
-    check(fstat(one, &first), "stat", NULL);
-    check(fstat(other, &second), "stat", NULL);
+    check(fstat(one, &first), STEP_stat, NULL);
+    check(fstat(other, &second), STEP_stat, NULL);
     return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
@@ -41,15 +41,15 @@ static bool is_same_directory(int one, int other) {
 static void make_parent_private(int directory) {
     int fd = openat(directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-    check(fd, "open", "rootfs");
+    check(fd, STEP_open, "rootfs");
     while (sys_mount_setattr(fd, 0, 0, 0, MS_PRIVATE) < 0) {
         int parent;
         if (errno != EINVAL) /* EINVAL: not the root of a mount */
-            fail(errno, "mount_setattr", "mount of the rootfs");
+            fail(errno, STEP_mount_setattr, "mount of the rootfs");
         parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        check(parent, "open", "..");
+        check(parent, STEP_open, "..");
         if (is_same_directory(fd, parent)) /* "/" is no mount: the runtime was started in a chroot */
-            fail(EINVAL, "mount_setattr", "/");
+            fail(EINVAL, STEP_mount_setattr, "/");
         close(fd);
         fd = parent;
     }
@@ -63,70 +63,69 @@ static int open_place(const char *path) {
 
     if (place < 0 && errno == EACCES)
         return open_host_root();
-    check(place, "open", path);
+    check(place, STEP_open, path);
     return place;
 }
 
-void op_rootfs(const struct plan_op *op) {
-    int place = open_place(op_text(op, 0)), tree;
+void op_mount_rootfs(const struct op_mount_rootfs *op) {
+    int place = open_place(op->path), tree;
 
-    if (op->flags & OPF_JOINED) {
-        put(REG_ROOT, place);
-        return;
-    }
-    if (op->flags & OPF_SHARED)
+    if (op->shared)
         make_parent_private(place);
-    tree = op->fd ? get(op->fd) : sys_open_tree(place, "", TREE_CLONE | TREE_RECURSIVE | AT_EMPTY_PATH);
-    check(tree, "open_tree", op_text(op, 0));
-    check(sys_move_mount(tree, place), "move_mount", op_text(op, 0));
+    tree = op->tree ? take(op->tree) : sys_open_tree(place, "", TREE_CLONE | TREE_RECURSIVE | AT_EMPTY_PATH);
+    check(tree, STEP_open_tree, op->path);
+    check(sys_move_mount(tree, place), STEP_move_mount, op->path);
     close(place);
-    if (op->fd)
-        init.registers[op->fd] = -1;
     put(REG_ROOT, tree);
 }
 
-void op_root_joined(const struct plan_op *op) {
-    (void)op;
-    put(REG_ROOT, open_host_root());
+void op_open_rootfs(const struct op_open_rootfs *op) {
+    int fd = open(op->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    check(fd, STEP_open, op->path);
+    put(REG_ROOT, fd);
 }
 
-void op_root_readonly(const struct plan_op *op) {
+void op_readonly_rootfs(const struct op_readonly_rootfs *op) {
     (void)op;
-    check(sys_mount_setattr(get(REG_ROOT), 0, ATTRIBUTE_READONLY, 0, 0), "mount_setattr", "/");
+    check(sys_mount_setattr(get(REG_ROOT), 0, ATTRIBUTE_READONLY, 0, 0), STEP_mount_setattr, "/");
 }
 
 /* pivot_root(2), "pivot_root(".", ".")": the old root ends up below the new one and is let go from there. */
-void op_pivot_root(const struct plan_op *op) {
+void op_pivot_root(const struct op_pivot_root *op) {
     int old = open_host_root();
 
     (void)op;
-    check(fchdir(get(REG_ROOT)), "fchdir", "rootfs");
-    check(sys_pivot_root(".", "."), "pivot_root", NULL);
-    check(fchdir(old), "fchdir", "/");
-    check(sys_mount_setattr(old, TREE_RECURSIVE, 0, 0, MS_SLAVE), "mount_setattr", "old root");
-    check(umount2(".", MNT_DETACH), "umount", "old root");
+    check(fchdir(get(REG_ROOT)), STEP_fchdir, "rootfs");
+    check(sys_pivot_root(".", "."), STEP_pivot_root, NULL);
+    check(fchdir(old), STEP_fchdir, "/");
+    check(sys_mount_setattr(old, TREE_RECURSIVE, 0, 0, MS_SLAVE), STEP_mount_setattr, "old root");
+    check(umount2(".", MNT_DETACH), STEP_umount, "old root");
     close(old);
-    check(fchdir(get(REG_ROOT)), "fchdir", "/");
+    check(fchdir(get(REG_ROOT)), STEP_fchdir, "/");
 }
 
 /* For a host root that can't be pivoted (a ramfs): the rootfs moves on top of "/". The host's procfs and sysfs must not stay
  * reachable below: with them mounted in full, a user namespace inside could mount its own (user_namespaces(7)). */
-void op_chroot(const struct plan_op *op) {
+void op_move_root(const struct op_move_root *op) {
     static const char *const kernel_trees[] = {"/proc", "/sys"};
+    int host = open_host_root();
 
-    for (int i = 0; i < 2 && !(op->flags & OPF_JOINED); i++)
+    (void)op;
+    for (int i = 0; i < 2; i++)
         if (umount2(kernel_trees[i], MNT_DETACH) < 0 && errno != EINVAL && errno != ENOENT && errno != EPERM)
-            fail(errno, "umount", kernel_trees[i]);
-    if (!(op->flags & OPF_JOINED)) {
-        int host = open_host_root();
-        check(sys_move_mount(get(REG_ROOT), host), "move_mount", "rootfs");
-        close(host);
-    }
-    check(fchdir(get(REG_ROOT)), "fchdir", "rootfs");
-    check(chroot("."), "chroot", "rootfs");
-    check(chdir("/"), "chdir", "/");
+            fail(errno, STEP_umount, kernel_trees[i]);
+    check(sys_move_mount(get(REG_ROOT), host), STEP_move_mount, "rootfs");
+    close(host);
 }
 
-void op_root_propagation(const struct plan_op *op) {
-    set_propagation(get(REG_ROOT), op->numbers[0], "/");
+void op_chroot(const struct op_chroot *op) {
+    (void)op;
+    check(fchdir(get(REG_ROOT)), STEP_fchdir, "rootfs");
+    check(chroot("."), STEP_chroot, "rootfs");
+    check(chdir("/"), STEP_chdir, "/");
+}
+
+void op_rootfs_propagation(const struct op_rootfs_propagation *op) {
+    set_propagation(get(REG_ROOT), op->flags, "/");
 }

@@ -103,3 +103,9 @@ int sys_close_range(unsigned first, unsigned last) {
 int sys_pidfd_open(pid_t pid) {
     return (int)syscall(SYS_pidfd_open, pid, 0);
 }
+
+/* A filter may deny the end itself: _exit(2) of the C library then tries for ever. An instruction that is none needs no leave. */
+_Noreturn void leave(int status) {
+    syscall(SYS_exit_group, status);
+    __builtin_trap();
+}

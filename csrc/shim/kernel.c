@@ -7,7 +7,6 @@
 #include <linux/nsfs.h>
 #include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -40,10 +39,6 @@ int pyoci_pidfd_signal(int pidfd, int signal) {
     return result_of(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
 }
 
-int pyoci_set_subreaper(int on) {
-    return result_of(prctl(PR_SET_CHILD_SUBREAPER, on, 0, 0, 0));
-}
-
 /* The permitted set of this process as a bit mask, or -errno (capget(2)). */
 int64_t pyoci_permitted_capabilities(void) {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -64,10 +59,6 @@ int pyoci_raise_limit(int pid, int resource, uint64_t hard) {
         return 0;
     limit.rlim_max = hard;
     return result_of(prlimit(pid, (enum __rlimit_resource)resource, &limit, NULL));
-}
-
-int pyoci_close_range(unsigned first, unsigned last) {
-    return result_of(syscall(SYS_close_range, first, last, 0));
 }
 
 /* The signals that this process ignores, bit n - 1 for signal n. Python knows only how that was when it started. */

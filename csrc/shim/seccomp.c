@@ -18,26 +18,10 @@
 #define LIBRARY            "libseccomp.so.2"
 #define ATTRIBUTE_OPTIMIZE 8 /* SCMP_FLTATR_CTL_OPTIMIZE, libseccomp 2.5 */
 
-#if defined(__x86_64__) && defined(__ILP32__)
-#define MULTIARCH "x86_64-linux-gnux32"
-#elif defined(__x86_64__)
+#if defined(__x86_64__)
 #define MULTIARCH "x86_64-linux-gnu"
-#elif defined(__i386__)
-#define MULTIARCH "i386-linux-gnu"
-#elif defined(__aarch64__)
-#define MULTIARCH "aarch64-linux-gnu"
-#elif defined(__arm__)
-#define MULTIARCH "arm-linux-gnueabihf"
-#elif defined(__riscv)
-#define MULTIARCH "riscv64-linux-gnu"
-#elif defined(__powerpc64__)
-#define MULTIARCH "powerpc64le-linux-gnu"
-#elif defined(__s390x__)
-#define MULTIARCH "s390x-linux-gnu"
-#elif defined(__loongarch__)
-#define MULTIARCH "loongarch64-linux-gnu"
 #else
-#define MULTIARCH "."
+#define MULTIARCH "aarch64-linux-gnu"
 #endif
 
 struct version {

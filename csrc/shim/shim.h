@@ -32,10 +32,8 @@ int pyoci_send_fd(const char *socket_path, int fd, const char *name, size_t name
 int pyoci_open_tree(const char *path, int recursive);
 int pyoci_idmap_mount(int mount, int user_namespace, int recursive);
 int pyoci_pidfd_signal(int pidfd, int signal);
-int pyoci_set_subreaper(int on);
 int64_t pyoci_permitted_capabilities(void);
 int pyoci_raise_limit(int pid, int resource, uint64_t hard);
-int pyoci_close_range(unsigned first, unsigned last);
 int pyoci_namespace_type(int fd);
 uint64_t pyoci_ignored_signals(void);
 

@@ -7,7 +7,7 @@
  *     parent ──clone3──> child: wait for the id maps, become root, execveat(init in a sealed memfd)
  *     parent ──clone3──> preparer: unshare ... wait ──clone3(CLONE_PARENT)──> child     when told early what to unshare
  *
- * Both are in no namespace that others live in: what is to be joined, the init joins itself (OP_JOIN, OP_FORK).
+ * Both are in no namespace that others live in: what is to be joined, the init joins itself (op_setns, op_fork).
  *
  * What runs in the container afterwards is the static init, never this program: its memory, its files and the interpreter are
  * out of reach through /proc/PID (CVE-2019-5736 and its kin).

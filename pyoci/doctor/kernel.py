@@ -3,11 +3,13 @@
 import posix
 import struct
 
+from pyoci import _ops as ops
 from pyoci import userns
 from pyoci._shim import ffi, lib
 from pyoci.base.errors import OciError
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check, answer, read
 from pyoci.doctor.trial import Trial, own_id, reason, user_namespace
+from pyoci.spec import mount_options
 
 AREA = "kernel"
 FLOOR = (5, 14)
@@ -70,9 +72,9 @@ def _namespace(kind: str) -> Check:
     since, cost = _NAMESPACES[kind]
     trial = Trial(kind)
     if kind == "network":
-        trial.add(lib.OP_LOOPBACK)
+        trial.add(ops.loopback_up())
     if kind == "time":
-        trial.add(lib.OP_PROC_OPEN).add(lib.OP_TIME_OFFSETS, "boottime 1 0\n")
+        trial.add(ops.open_procfs()).add(ops.time_namespace(offsets="boottime 1 0\n"))
     why = trial.run()
     hint = ""
     if why and not posix.access(f"/proc/self/ns/{_FILES.get(kind, kind)}", posix.F_OK):
@@ -98,26 +100,26 @@ def _mounts() -> list[Check]:
     """The calls that mounts are made with; all of them are needed, so one by one for the name of what is missing."""
     steps = {
         "fsopen, fsmount (Linux 5.2)": Trial("mount").file_system("tmpfs"),
-        "open_tree (Linux 5.2)": Trial("mount").add(lib.OP_MOUNT_BIND, "/", flags=lib.OPF_RECURSIVE),
+        "open_tree (Linux 5.2)": Trial("mount").add(ops.open_tree(source="/", recursive=True)),
         "openat2 (Linux 5.6)": _looked_up(Trial("mount")),
         "move_mount (Linux 5.2)": _looked_up(Trial("mount").file_system("tmpfs")).add(
-            lib.OP_ATTACH, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET
+            ops.move_mount(mount=lib.REG_MOUNT, onto=lib.REG_MOUNTPOINT)
         ),
         "mount_setattr (Linux 5.12)": Trial("mount")
         .file_system("tmpfs")
-        .add(lib.OP_MOUNT_ATTR, fd=lib.REG_MOUNT, numbers=(1, 0, 0)),
+        .add(ops.mount_setattr(mount=lib.REG_MOUNT, set=mount_options.RDONLY)),
     }
     found = [
         _checked(name, trial.run(), "no container can be set up", needed=True)
         for name, trial in steps.items()
     ]
-    root = Trial("mount").add(lib.OP_ROOTFS, "/").add(lib.OP_PIVOT_ROOT)
+    root = Trial("mount").add(ops.mount_rootfs(path="/")).add(ops.pivot_root())
     hint = "use create and run with --no-pivot; it is the rule where the host's root is a ramdisk"
     return [*found, _checked("pivot_root", root.run(), "the root file system can't be exchanged", hint)]
 
 
 def _looked_up(trial: Trial) -> Trial:
-    return trial.add(lib.OP_ROOT_JOINED).add(lib.OP_TARGET, "/proc", numbers=(lib.TARGET_EXISTS, 0))
+    return trial.add(ops.open_rootfs(path="/")).add(ops.mountpoint(path="/proc", type=lib.MOUNTPOINT_EXISTS))
 
 
 def _file_system(kind: str, owner: str) -> Check:
@@ -149,7 +151,7 @@ def _id_mapped_mounts() -> Check:
 
 
 def _seccomp() -> list[Check]:
-    loaded = Trial().add(lib.OP_NO_NEW_PRIVS).add(lib.OP_SECCOMP, _ALLOW_ALL, numbers=(1, 0)).run()
+    loaded = Trial().add(ops.no_new_privs()).add(ops.seccomp(filter=_ALLOW_ALL)).run()
     found = [_checked("seccomp filters", loaded, "linux.seccomp: containers reach every system call")]
     if loaded:
         return found
@@ -192,7 +194,7 @@ def device_programs(area: str) -> Check:
 
 def _keyrings() -> Check:
     there = posix.access("/proc/keys", posix.F_OK)
-    why = Trial().add(lib.OP_KEYRING, "doctor").run() if there else "this kernel has none"
+    why = Trial().add(ops.join_session_keyring(keyring="doctor")).run() if there else "this kernel has none"
     hint = "see /proc/sys/kernel/keys/maxkeys" if there else ""
     cost = (
         "containers share the caller's session keyring"

@@ -6,6 +6,7 @@ a trial makes ends with its process.
 
 import posix
 
+from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
 from pyoci.init import launch
@@ -34,32 +35,24 @@ class Trial:
             self._kinds.add("user")
         unshared = self._flags("mount", "uts", "ipc", "network", "cgroup")
         if unshared:
-            self.plan.add(lib.OP_UNSHARE, "", "", numbers=(unshared,))
+            self.plan.add(ops.unshare(flags=unshared))
         if "mount" in kinds:
             private = mount_options.MS_PRIVATE | mount_options.MS_REC
-            self.plan.add(lib.OP_HOST_PROPAGATION, "", "", numbers=(private,))
+            self.plan.add(ops.host_propagation(flags=private))
 
     def maps(self, uids: "list[IDMapping]", gids: "list[IDMapping]") -> "Trial":
         """Use these id maps for the user namespace instead of the caller's own id alone."""
         self._maps = uids, gids
         return self
 
-    def add(
-        self,
-        code: int,
-        *texts: str | bytes | list[str],
-        numbers: tuple[int, ...] = (),
-        flags: int = 0,
-        fd: int = 0,
-        fd2: int = 0,
-    ) -> "Trial":
+    def add(self, op: ops.Op) -> "Trial":
         """Append an op."""
-        self.plan.add(code, "", "", texts=texts, numbers=numbers, flags=flags, fd=fd, fd2=fd2)
+        self.plan.add(op)
         return self
 
     def file_system(self, kind: str) -> "Trial":
         """A new file system, mounted nowhere."""
-        return self.add(lib.OP_MOUNT_NEW, kind, kind, [], numbers=(0, 0))
+        return self.add(ops.fsmount(type=kind, source=kind))
 
     def run(self) -> str:
         """Execute the plan. Gives "" when all of it worked, else why not."""

@@ -6,8 +6,8 @@ from pyoci.base import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci._ops import Op
     from pyoci.base.errors import OciError
-    from pyoci.plan.ops import Op
 
     Memory = tuple[int, int, int]
 
@@ -71,11 +71,10 @@ def explain(stage: str, status: int | None, memory: "Memory", program: bytes) ->
 
 def filter_before(ops: "list[Op]", last: int) -> bytes:
     """The seccomp filter that is in force when an op is executed, or b""."""
-    from pyoci._shim import lib
-
     for op in ops[:last]:
-        if op.code == lib.OP_SECCOMP and isinstance(op.texts[0], bytes):
-            return op.texts[0]
+        if op.name == "seccomp":
+            program: bytes = op.filter
+            return program
     return b""
 
 

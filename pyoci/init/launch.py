@@ -1,16 +1,17 @@
 """launch: the container's init is started, fed with plans, listened to, and its failures become errors.
 
 One conversation at a time: a plan is sent, the init answers DONE (the next plan, please) or READY (set-up is complete) or
-ERROR, or it is gone. BORN, in the middle of a plan, tells that a child goes on in its place.
+ERROR, or it is gone. FORKED, in the middle of a plan, tells that a child goes on in its place.
 """
 
 import posix
 
+from pyoci._ops import Op
 from pyoci._shim import ffi, lib
 from pyoci.base import termination
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.init import exit_status, protocol
-from pyoci.plan.ops import Op, Plan
+from pyoci.plan.ops import Plan
 from pyoci.spec import namespaces
 
 TYPE_CHECKING = False
@@ -102,7 +103,7 @@ class Init:
             raise self._died()
 
     def expect(self, expected: int) -> None:
-        """Listen until the init says `expected` (REPLY_DONE, REPLY_READY, REPLY_BORN). Raises OciError for a failure."""
+        """Listen until the init says `expected` (REPLY_DONE, REPLY_READY, REPLY_FORKED). Raises OciError for a failure."""
         while True:
             kind = self._receive()
             if kind == expected:
@@ -113,12 +114,12 @@ class Init:
                 raise protocol.garbled("the answer to another question")
 
     def follow(self) -> None:
-        """Behind an OP_FORK in the plan just sent the init is another process, which waits for go(). Raises OciError."""
+        """After the fork of the plan just sent the init is another process, which waits for go(). Raises OciError."""
         self._forks = True
-        self.expect(lib.REPLY_BORN)
+        self.expect(lib.REPLY_FORKED)
 
     def go(self) -> None:
-        """Answer READY or BORN, or let an init that waits for its id maps go on."""
+        """Answer READY or FORKED, or let an init that waits for its id maps go on."""
         lib.pyoci_send_byte(self._sync)
 
     def wait_exec(self) -> None:
@@ -168,7 +169,7 @@ class Init:
             raise protocol.garbled("an answer to nothing")
         elif found.kind == lib.REPLY_ERROR:
             raise self._explain(found)
-        elif found.kind == lib.REPLY_BORN:
+        elif found.kind == lib.REPLY_FORKED:
             self._become(found.error)
         elif found.kind == lib.REPLY_TIMES:
             self._tell(found)
@@ -211,7 +212,7 @@ class Init:
         op = protocol.failed_op(found, plan.ops)
         if self.trace:
             self.trace.failed(name, op)
-        error = failure.explain(op.code, op.pointer, op.about, found.error, found.text)
+        error = failure.explain(op, found.error, found.step, found.object())
         exit_status.add_filter(error, exit_status.filter_before(plan.ops, found.op))
         return error
 
@@ -309,19 +310,19 @@ def close_all(fds: list[int]) -> None:
 
 
 def late_ops(plan: Plan) -> "list[list[Any]]":
-    """What `start` has to know of the ops behind the wait: [index, code, pointer, about] each."""
-    codes = [op.code for op in plan.ops]
-    first = codes.index(lib.OP_WAIT_START)
-    return [[index, op.code, op.pointer, op.about] for index, op in enumerate(plan.ops) if index >= first]
+    """What `start` has to know of the ops from the wait on: [index, name, pointer, about] each."""
+    first = [op.name for op in plan.ops].index("wait_start")
+    return [[index, op.name, op.pointer, op.about] for index, op in enumerate(plan.ops) if index >= first]
 
 
 def read_answer(data: bytes, late: "list[list[Any]]", trace: "Trace | None") -> OciError | None:
     """What the init wrote into the failure fifo until its program ran: an error, or None. `late` is from late_ops().
 
-    Raises OciError for what can't be an answer.
+    The record of a version before 0.2 has a number for the name, which means nothing any more. Raises OciError for what can't
+    be an answer.
     """
-    ops = [Op(lib.OP_READY, "", "ready", 0, 0, 0, (), ())] * late[0][0]
-    ops += [Op(code, pointer, about, 0, 0, 0, (), ()) for _, code, pointer, about in late]
+    ops = [Op("ready", "", "ready")] * late[0][0]
+    ops += [Op(name if isinstance(name, str) else "", pointer, about) for _, name, pointer, about in late]
     for found in protocol.parse(data):
         if found.kind == lib.REPLY_ERROR:
             return _late_failure(ops, found, trace)
@@ -338,4 +339,4 @@ def _late_failure(ops: list[Op], found: "protocol.Reply", trace: "Trace | None")
     op = protocol.failed_op(found, ops)
     if trace:
         trace.failed("finish", op)
-    return failure.explain(op.code, op.pointer, op.about, found.error, found.text)
+    return failure.explain(op, found.error, found.step, found.object())

@@ -6,12 +6,15 @@ Nothing here believes a length, an index or a descriptor; what can't be a reply 
 import posix
 import stat
 
+from pyoci._ops import STEPS
 from pyoci._shim import ffi, lib
 from pyoci.base.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.plan.ops import Op
+    from typing import Any
+
+    from pyoci._ops import Op
 
     Ops = list[Op]
 
@@ -23,21 +26,30 @@ _KINDS = (
     lib.REPLY_TERMINAL,
     lib.REPLY_TIMES,
     lib.REPLY_ERROR,
-    lib.REPLY_BORN,
+    lib.REPLY_FORKED,
 )
 
 
 class Reply:
-    """One reply: kind, op, error as struct plan_reply has them, and its text; fd is the descriptor that came along, or -1."""
+    """One reply, as struct plan_reply has it.
 
-    __slots__ = ("kind", "op", "error", "text", "fd")
+    step   the name of the step that failed, "" where there is none or an init of before there were any sent it
+    fd     the descriptor that came along, or -1
+    """
 
-    def __init__(self, kind: int, op: int, error: int, text: bytes, fd: int) -> None:
+    __slots__ = ("kind", "step", "op", "error", "text", "fd")
+
+    def __init__(self, kind: int, step: str, op: int, error: int, text: bytes, fd: int) -> None:
         self.kind = kind
+        self.step = step
         self.op = op
         self.error = error
         self.text = text
         self.fd = fd
+
+    def object(self) -> str:
+        """What the step that failed was for."""
+        return self.text.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
 
 
 def garbled(what: str) -> OciError:
@@ -57,14 +69,14 @@ def receive(socket: int) -> Reply | None:
     text = b""
     try:
         if got > 0:
-            _check(head.kind, head.length)
+            _check(head)
         if got > 0 and head.length:
             body = ffi.new("char[]", head.length)
             got = lib.pyoci_receive(socket, body, head.length, ffi.NULL)
             text = ffi.buffer(body, head.length)[:]
         if got <= 0:
             return None
-        reply = Reply(head.kind, head.op, head.error, text, -1)
+        reply = Reply(head.kind, STEPS[head.step], head.op, head.error, text, -1)
         if reply.kind == lib.REPLY_TERMINAL:
             reply.fd = _terminal(fd[0])
             fd[0] = -1
@@ -82,11 +94,11 @@ def parse(data: bytes) -> list[Reply]:
         if len(data) < _SIZE:
             raise garbled("a part of a reply")
         ffi.memmove(head, data, _SIZE)
-        _check(head.kind, head.length)
+        _check(head)
         end = _SIZE + head.length
         if len(data) < end:
             raise garbled("a part of a reply")
-        found.append(Reply(head.kind, head.op, head.error, data[_SIZE:end], -1))
+        found.append(Reply(head.kind, STEPS[head.step], head.op, head.error, data[_SIZE:end], -1))
         data = data[end:]
     return found
 
@@ -106,9 +118,10 @@ def failed_op(reply: Reply, ops: "Ops") -> "Op":
     return ops[reply.op]
 
 
-def _check(kind: int, length: int) -> None:
-    if kind not in _KINDS or length > lib.PLAN_MAX_REPLY:
-        raise garbled(f"a reply of kind {kind} with {length} bytes")
+def _check(head: "Any") -> None:
+    """Raise OciError unless this is the head of a reply."""
+    if head.kind not in _KINDS or head.length > lib.PLAN_MAX_REPLY or head.step >= len(STEPS):
+        raise garbled(f"a reply of kind {head.kind}, step {head.step}, with {head.length} bytes")
 
 
 def _terminal(fd: int) -> int:

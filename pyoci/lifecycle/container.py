@@ -175,7 +175,7 @@ def _heed(answer: bytes, entry: store.Entry, trace: "Trace | None") -> None:
 
     error = launch.read_answer(answer, entry.record["late"], trace)
     if error:
-        if error.op == "exec":
+        if error.op == "execve":
             exit_status.add_filter(error, _filter(entry))
         raise error
 

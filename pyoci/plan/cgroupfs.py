@@ -1,5 +1,6 @@
 """A mount of type cgroup: the container's part of the cgroup tree, for both versions (cgroups(7), config-linux.md)."""
 
+from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
@@ -40,23 +41,18 @@ def _unified(
 ) -> None:
     assert facts.cgroup is not None
     if own_namespace:
-        plan.add(
-            lib.OP_MOUNT_NEW,
-            pointer,
-            about,
-            texts=("cgroup2", "cgroup", found.data),
-            numbers=(found.set, len(found.data)),
-        )
+        made = ops.fsmount(type="cgroup2", source="cgroup", options=found.data, attributes=found.set)
+        plan.add(made, pointer, about)
     else:
-        plan.add(lib.OP_MOUNT_BIND, pointer, about, texts=(facts.cgroup["path"],))
-        plan.add(lib.OP_MOUNT_ATTR, pointer, about, fd=lib.REG_MOUNT, numbers=(found.set, found.clear, 0))
+        plan.add(ops.open_tree(source=facts.cgroup["path"]), pointer, about)
+        plan.add(ops.mount_setattr(mount=lib.REG_MOUNT, set=found.set, clear=found.clear), pointer, about)
     _attach(plan, pointer, about, destination, lib.REG_MOUNT)
 
 
 def _attach(plan: Plan, pointer: str, about: str, destination: str, register: int) -> None:
-    numbers = (lib.TARGET_DIRECTORY, 0o755)
-    plan.add(lib.OP_TARGET, pointer, about, flags=lib.OPF_NO_SYMLINKS, texts=(destination,), numbers=numbers)
-    plan.add(lib.OP_ATTACH, pointer, about, fd=register, fd2=lib.REG_TARGET)
+    place = ops.mountpoint(path=destination, type=lib.MOUNTPOINT_DIRECTORY, mode=0o755, no_symlinks=True)
+    plan.add(place, pointer, about)
+    plan.add(ops.move_mount(mount=register, onto=lib.REG_MOUNTPOINT), pointer, about)
 
 
 def _hierarchies(
@@ -71,29 +67,27 @@ def _hierarchies(
     """v1: a tmpfs with one directory for each hierarchy. It becomes read-only last, and each of them with it."""
     assert facts.cgroup is not None
     writable = found.set & ~mount_options.RDONLY
-    numbers = (writable, 1)
-    plan.add(
-        lib.OP_MOUNT_NEW,
-        pointer,
-        about,
-        fd2=lib.REG_CGROUP,
-        texts=("tmpfs", "tmpfs", ["mode=755"]),
-        numbers=numbers,
+    tmpfs = ops.fsmount(
+        type="tmpfs", source="tmpfs", options=["mode=755"], attributes=writable, to=lib.REG_CGROUP
     )
+    plan.add(tmpfs, pointer, about)
     _attach(plan, pointer, about, destination, lib.REG_CGROUP)
     for controller in facts.cgroup["controllers"]:
         what = f"cgroup {controller['name']} on {destination}/{controller['dir']}"
         if own_namespace:
             words = controller["options"].split(",")
-            texts = ("cgroup", "cgroup", words)
-            plan.add(lib.OP_MOUNT_NEW, pointer, what, texts=texts, numbers=(found.set, len(words)))
+            made = ops.fsmount(type="cgroup", source="cgroup", options=words, attributes=found.set)
+            plan.add(made, pointer, what)
         else:
-            plan.add(lib.OP_MOUNT_BIND, pointer, what, texts=(controller["host"],))
-            plan.add(lib.OP_MOUNT_ATTR, pointer, what, fd=lib.REG_MOUNT, numbers=(found.set, found.clear, 0))
-        where = (lib.TARGET_DIRECTORY, 0o755)
-        plan.add(lib.OP_TARGET, pointer, what, fd=lib.REG_CGROUP, texts=(controller["dir"],), numbers=where)
-        plan.add(lib.OP_ATTACH, pointer, what, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
-    for name, content in facts.cgroup["links"]:
-        plan.add(lib.OP_SYMLINK, pointer, f"{destination}/{name}", fd=lib.REG_CGROUP, texts=(content, name))
+            plan.add(ops.open_tree(source=controller["host"]), pointer, what)
+            plan.add(ops.mount_setattr(mount=lib.REG_MOUNT, set=found.set, clear=found.clear), pointer, what)
+        place = ops.mountpoint(
+            path=controller["dir"], type=lib.MOUNTPOINT_DIRECTORY, mode=0o755, below=lib.REG_CGROUP
+        )
+        plan.add(place, pointer, what)
+        plan.add(ops.move_mount(mount=lib.REG_MOUNT, onto=lib.REG_MOUNTPOINT), pointer, what)
+    for name, target in facts.cgroup["links"]:
+        link = ops.symlink(target=target, path=name, below=lib.REG_CGROUP)
+        plan.add(link, pointer, f"{destination}/{name}")
     if found.set & mount_options.RDONLY:
-        plan.add(lib.OP_MOUNT_ATTR, pointer, about, fd=lib.REG_CGROUP, numbers=(mount_options.RDONLY, 0, 0))
+        plan.add(ops.mount_setattr(mount=lib.REG_CGROUP, set=mount_options.RDONLY), pointer, about)

@@ -7,7 +7,7 @@ Three plans, because the runtime has something to do between them:
     finish   createContainer hooks, pivot, privileges, start, program
 """
 
-from pyoci._shim import lib
+from pyoci import _ops as ops
 from pyoci.base.errors import OciError
 from pyoci.plan import devices, hooks, mounts, namespaces, process, rootfs
 from pyoci.plan.facts import Facts
@@ -49,13 +49,11 @@ def _prepare(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts, kep
     plan = Plan()
     sysctls = (spec.get("linux") or {}).get("sysctl") or {}
     if sysctls or is_new(spec, "time"):
-        plan.add(lib.OP_PROC_OPEN, "", "private procfs")
+        plan.add(ops.open_procfs(), "", "private procfs")
     namespaces.add_late(plan, spec, facts)
-    plan.add(lib.OP_SESSION, "", "session")
-    if not facts.no_new_keyring:
-        plan.add(lib.OP_KEYRING, "", "session keyring", texts=(f"_ses.{facts.id}",))
+    _add_session(plan, facts)
     if (spec.get("linux") or {}).get("maskedPaths"):
-        plan.add(lib.OP_NULL_OPEN, "/linux/maskedPaths", "/dev/null")
+        plan.add(ops.open_null(), "/linux/maskedPaths", "/dev/null")
     rootfs.add_root(plan, spec, facts)
     mounts.add(plan, spec, facts, kept)
     devices.add(plan, spec, facts)
@@ -66,12 +64,18 @@ def _prepare(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts, kep
     return plan
 
 
+def _add_session(plan: Plan, facts: Facts) -> None:
+    plan.add(ops.setsid(), "", "session")
+    if not facts.no_new_keyring:
+        plan.add(ops.join_session_keyring(keyring=f"_ses.{facts.id}"), "", "session keyring")
+
+
 def _add_sysctls(plan: Plan, sysctls: dict[str, str]) -> None:
     from pyoci.spec.linux_rules import sysctl_path  # the one that was checked
 
     for key, value in sysctls.items():
         pointer, path = f"/linux/sysctl/{escape(key)}", f"sys/{sysctl_path(key)}"
-        plan.add(lib.OP_PROC_WRITE, pointer, f"sysctl {key}", texts=(path, str(value)))
+        plan.add(ops.write_procfs(path=path, content=str(value)), pointer, f"sysctl {key}")
 
 
 def _finish(
@@ -86,7 +90,7 @@ def _finish(
     hooks.add(plan, spec, "createContainer", facts.states)
     rootfs.add_closing(plan, spec, kept)
     rootfs.add_pivot(plan, spec, facts)
-    plan.add(lib.OP_STDIO_NULL, "", "standard files")
+    plan.add(ops.stdio_null(), "", "standard files")
     process.add_settings(plan, wanted)
     process.add_personality(plan, spec)
     process.add_identity(plan, wanted, privileges, can_set_groups=facts.can_set_groups, joined=False)
@@ -105,19 +109,16 @@ def compile_exec(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts,
     privileges = process.Privileges(wanted, facts.capabilities)
     namespaces.add_cgroup(plan, facts.cgroup_fds)
     if joined:
-        about = "container's namespaces"
-        plan.add(lib.OP_JOIN, "", about, fd=plan.carry("pidfd"), numbers=(joined,))
+        plan.add(ops.setns(fd=plan.carry("pidfd"), flags=joined), "", "container's namespaces")
     if joined & NEWPID:
         namespaces.add_fork(plan, 0, "")
     if joined & NEWUSER:
-        plan.add(lib.OP_BECOME_ROOT, "", "root of the user namespace")
+        plan.add(ops.become_root(), "", "root of the user namespace")
     process.add_proc(plan, wanted)
-    plan.add(lib.OP_ROOT_JOINED, "", "container's root")
-    plan.add(lib.OP_SESSION, "", "session")
-    if not facts.no_new_keyring:
-        plan.add(lib.OP_KEYRING, "", "session keyring", texts=(f"_ses.{facts.id}",))
+    plan.add(ops.open_rootfs(path="/"), "", "container's root")
+    _add_session(plan, facts)
     process.add_terminal(plan, wanted, joined=True)
-    plan.add(lib.OP_STDIO_NULL, "", "standard files")
+    plan.add(ops.stdio_null(), "", "standard files")
     process.add_settings(plan, wanted)
     process.add_personality(plan, spec)
     process.add_identity(plan, wanted, privileges, can_set_groups=facts.can_set_groups, joined=True)
@@ -136,9 +137,8 @@ def _refuse_unsupported(holder: "dict[str, Any]", names: tuple[str, ...], pointe
 
 
 def _add_names(plan: Plan, spec: "dict[str, Any]") -> None:
-    if spec.get("hostname"):
-        plan.add(lib.OP_HOSTNAME, "/hostname", f"hostname {spec['hostname']}", texts=(spec["hostname"],))
-    if spec.get("domainname"):
-        plan.add(
-            lib.OP_DOMAINNAME, "/domainname", f"domainname {spec['domainname']}", texts=(spec["domainname"],)
-        )
+    host, domain = spec.get("hostname"), spec.get("domainname")
+    if host:
+        plan.add(ops.sethostname(hostname=host), "/hostname", f"hostname {host}")
+    if domain:
+        plan.add(ops.setdomainname(domainname=domain), "/domainname", f"domainname {domain}")

@@ -1,5 +1,6 @@
 """The devices a container finds in /dev: the default ones, those of linux.devices, and the links (config-linux.md)."""
 
+from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
 from pyoci.plan.facts import Facts
@@ -34,10 +35,9 @@ def add(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
             _add(plan, nodes, path, _S_IFCHR | 0o666, _number(major, minor), 0, 0, "")
     for index, device in enumerate(own):
         _add_listed(plan, nodes, device, f"/linux/devices/{index}")
-    for content, path in LINKS:
-        plan.add(lib.OP_SYMLINK, "", f"link {path}", fd=lib.REG_ROOT, texts=(content, path))
-    if facts.kcore:
-        plan.add(lib.OP_SYMLINK, "", "link /dev/core", fd=lib.REG_ROOT, texts=("/proc/kcore", "/dev/core"))
+    links = [*LINKS, ("/proc/kcore", "/dev/core")] if facts.kcore else LINKS
+    for target, path in links:
+        plan.add(ops.symlink(target=target, path=path, below=lib.REG_ROOT), "", f"link {path}")
 
 
 def _dev_is_bound(spec: "dict[str, Any]") -> bool:
@@ -82,8 +82,8 @@ def _add(
     """A device node; a user namespace may not make any (not `nodes`), so it gets the host's by a bind mount."""
     about = f"device {path}"
     if nodes or mode & 0o170000 == _S_IFIFO:
-        plan.add(lib.OP_MKNOD, pointer, about, texts=(path,), numbers=(mode, number, uid, gid))
+        plan.add(ops.mknod(path=path, mode=mode, device=number, uid=uid, gid=gid), pointer, about)
         return
-    plan.add(lib.OP_MOUNT_BIND, pointer, about, texts=(path,))
-    plan.add(lib.OP_TARGET, pointer, about, texts=(path,), numbers=(lib.TARGET_FILE, 0o666))
-    plan.add(lib.OP_ATTACH, pointer, about, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
+    plan.add(ops.open_tree(source=path), pointer, about)
+    plan.add(ops.mountpoint(path=path, type=lib.MOUNTPOINT_FILE, mode=0o666), pointer, about)
+    plan.add(ops.move_mount(mount=lib.REG_MOUNT, onto=lib.REG_MOUNTPOINT), pointer, about)

@@ -2,10 +2,14 @@
 
 import errno
 
-from pyoci._shim import lib
+from pyoci._ops import OPS
 from pyoci.base import signal_numbers, wait_status
 from pyoci.base.errors import OciError, errno_text
 from pyoci.plan import hints
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci._ops import Op
 
 _MEMORY = "/linux/resources/memory/limit"
 # what the init was at when a plan was being executed
@@ -19,102 +23,65 @@ _STAGES = {
 # how the init ends where the filter denies exit_group(2) too
 _TRAPS = (signal_numbers.ILL, signal_numbers.TRAP)
 
-_CODES: dict[str, str] = {
-    "OP_UNSHARE": "namespace",
-    "OP_JOIN": "namespace",
-    "OP_FORK": "namespace",
-    "OP_BECOME_ROOT": "namespace",
-    "OP_TIME_OFFSETS": "namespace",
-    "OP_CGROUP_JOIN": "cgroup-join",
-    "OP_KEYRING": "keyring",
-    "OP_ROOTFS": "rootfs",
-    "OP_PIVOT_ROOT": "rootfs",
-    "OP_CHROOT": "rootfs",
-    "OP_ROOT_READONLY": "rootfs",
-    "OP_HOST_PROPAGATION": "rootfs",
-    "OP_ROOT_PROPAGATION": "rootfs",
-    "OP_MOUNT_NEW": "mount",
-    "OP_MOUNT_OLD": "mount",
-    "OP_MOUNT_BIND": "mount",
-    "OP_MOUNT_ATTR": "mount",
-    "OP_TARGET": "mount",
-    "OP_ATTACH": "mount",
-    "OP_COPY_UP": "mount",
-    "OP_MODE_LIKE": "mount",
-    "OP_MKNOD": "device",
-    "OP_SYMLINK": "device",
-    "OP_MASK": "masked-path",
-    "OP_READONLY": "readonly-path",
-    "OP_CONSOLE": "terminal",
-    "OP_HOSTNAME": "hostname",
-    "OP_DOMAINNAME": "hostname",
-    "OP_HOOK": "hook",
-    "OP_SCHEDULER": "scheduler",
-    "OP_IO_PRIORITY": "io-priority",
-    "OP_PERSONALITY": "personality",
-    "OP_NO_NEW_PRIVS": "capabilities",
-    "OP_RLIMIT": "rlimit",
-    "OP_CWD": "cwd",
-    "OP_USER": "user",
-    "OP_BOUNDING": "capabilities",
-    "OP_CAPABILITIES": "capabilities",
-    "OP_SECCOMP": "seccomp",
-    "OP_FIND_EXECUTABLE": "program",
-    "OP_EXEC": "program",
+# part of the pointer: error code of a write into procfs
+_LABELS: dict[str, str] = {"/linux/sysctl": "sysctl", "apparmor": "apparmor", "selinux": "selinux"}
+_FORMER: dict[str, str] = {
+    **_LABELS,
+    "/hooks/": "hook",
+    "/process/rlimits": "rlimit",
+    "/linux/seccomp": "seccomp",
+    "/process/capabilities": "capabilities",
+    "/process/args": "program",
 }
+# steps of the look-up of a path in the rootfs, which may have to make what is missing (csrc/init/resolve.c)
+_IN_ROOTFS = ("openat2", "mkdir", "create", "readlink")
 
 
-def op_name(code: int) -> str:
-    """An op's name, such as "mount new"."""
-    return symbol(code)[3:].lower().replace("_", " ")
-
-
-def symbol(code: int) -> str:
-    """An op's name in plan.h, such as "OP_MOUNT_NEW"."""
-    for name in dir(lib):
-        if name.startswith("OP_") and getattr(lib, name) == code:
-            return name
-    return f"OP_{code}"
-
-
-def explain(code: int, pointer: str, about: str, error: int, text: bytes) -> OciError:
-    """The error for a failed op. `text` is the step that failed, NUL, its object, as the init sent them."""
-    step, _, rest = text.partition(b"\0")
-    what = step.decode("utf-8", "replace")
-    obj = rest.partition(b"\0")[0].decode("utf-8", "replace")
-    name = symbol(code)
-    kind = _CODES.get(name, "setup") if name != "OP_PROC_WRITE" else label_code(pointer)
-    if name in ("OP_FIND_EXECUTABLE", "OP_EXEC"):
-        return _program(what, obj, error, pointer, op_name(code))
-    if name == "OP_HOOK":
-        return _hook(about, obj, error, pointer)
-    if name == "OP_CWD":
-        message = f'chdir to cwd ("{about.partition(" ")[2]}") set in config.json failed'
-        if error == errno.EXDEV:
-            message += ": it is outside of the container"
-            error = errno.EPERM
-        hint = hints.hint(name, error, what, pointer)
-        return OciError(kind, message, errno=error, pointer=pointer, obj=obj, op=op_name(code), hint=hint)
-    if name == "OP_PROC_WRITE":
+def explain(op: "Op", error: int, step: str, obj: str) -> OciError:
+    """The error for a failed op: `step` of it failed with an errno, at an object; "" for a step that is not known."""
+    if not step:
+        return _without_step(op, error, obj)
+    if op.name in ("find_executable", "execve"):
+        return _program(step, obj, error, op.pointer, op.name)
+    if step == "hook":
+        return _hook(op.about, obj, error, op.pointer)
+    code = label_code(op.pointer) if op.name == "write_procfs" else OPS[op.name][0]
+    if op.name == "chdir":
+        return _directory(op, error, step, obj)
+    if op.name == "write_procfs":
         obj = f"/proc/{obj}"
-    detail = f"{about}: {what}" + (f" {obj}" if obj and obj not in about else "")
-    return OciError(
-        kind,
-        detail,
-        errno=error,
-        pointer=pointer,
-        obj=obj,
-        op=op_name(code),
-        hint=hints.hint(name, error, what, pointer),
-    )
+    message = f"{op.about}: {_what(step, obj, op.about)}"
+    hint = hints.hint(op.name, step, error, op.pointer, obj)
+    return OciError(code, message, errno=error, pointer=op.pointer, obj=obj, op=op.name, hint=hint)
+
+
+def _without_step(op: "Op", error: int, words: str) -> OciError:
+    """The error for an op after `start`, told by an init of a version before 0.2: its pointer has to say what it was."""
+    code = next((code for part, code in _FORMER.items() if part in op.pointer), "setup")
+    message = f"{op.about} failed" + (f": {words}" if words else "")
+    return OciError(code, message, errno=error, pointer=op.pointer, op=op.name)
+
+
+def _what(step: str, obj: str, about: str) -> str:
+    """What was tried: the system call, and what it was for unless that is known already."""
+    if step in _IN_ROOTFS and obj:
+        return f"{step} {obj} in the rootfs"
+    return f"{step} {obj}" if obj and obj not in about else step
+
+
+def _directory(op: "Op", error: int, step: str, obj: str) -> OciError:
+    message = f'chdir to cwd ("{op.about.partition(" ")[2]}") set in config.json failed'
+    hint = hints.hint(op.name, step, error, op.pointer, obj)
+    if error == errno.EXDEV:
+        message, error = f"{message}: it is outside of the container", errno.EPERM
+    elif step in _IN_ROOTFS:
+        message = f"{message}: {_what(step, obj, '')}"
+    return OciError("cwd", message, errno=error, pointer=op.pointer, obj=obj, op=op.name, hint=hint)
 
 
 def label_code(pointer: str) -> str:
-    """What a write into procfs is for."""
-    for part, code in (("/linux/sysctl", "sysctl"), ("apparmor", "apparmor"), ("selinux", "selinux")):
-        if part in pointer:
-            return code
-    return "setup"
+    """The error code of a write into procfs."""
+    return next((code for part, code in _LABELS.items() if part in pointer), "setup")
 
 
 def _program(step: str, obj: str, error: int, pointer: str, op: str) -> OciError:
@@ -172,7 +139,7 @@ def died(
             "seccomp",
             f"the seccomp filter {did} the container's init {when}",
             pointer="/linux/seccomp",
-            op="exec",
+            op="execve",
             hint=denied or "the profile forbids a system call that starting a program needs, such as execve",
         )
     if signal == signal_numbers.KILL:

@@ -1,5 +1,6 @@
 """mounts[] -> ops: a mount is made detached, set up while nobody sees it, and attached onto a descriptor."""
 
+from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
 from pyoci.plan import cgroupfs
@@ -26,7 +27,7 @@ def add(plan: Plan, spec: "dict[str, Any]", facts: Facts, kept: Kept) -> None:
         pointer = f"/mounts/{index}"
         _add_mount(plan, spec, facts, mount, pointer)
         if index in registers:
-            plan.add(lib.OP_KEEP, pointer, mount["destination"], fd=lib.REG_MOUNT, fd2=registers[index])
+            plan.add(ops.dup(old=lib.REG_MOUNT, new=registers[index]), pointer, mount["destination"])
 
 
 def kept(spec: "dict[str, Any]") -> Kept:
@@ -104,21 +105,14 @@ def make_bind(
             obj=foreign[0],
             hint="a bind mount takes no file system options",
         )
-    recursive = lib.OPF_RECURSIVE if found.recursive else 0
+    register = 0
     if idmapped or (facts.open_sources and plan.room() > 0):
         kind = "tree" if not idmapped else "deep-idmapped-tree" if found.deep_idmap else "idmapped-tree"
         register = plan.carry(kind, source, found.recursive, pointer, about)
-        plan.add(lib.OP_MOUNT_BIND, pointer, about, flags=recursive, fd=register, texts=(source,))
-        plan.add(
-            lib.OP_MOUNT_ATTR,
-            pointer,
-            about,
-            flags=lib.OPF_RECURSIVE,
-            fd=lib.REG_MOUNT,
-            numbers=(0, 0, mount_options.MS_SLAVE),
-        )
-    else:
-        plan.add(lib.OP_MOUNT_BIND, pointer, about, flags=recursive, texts=(source,))
+    plan.add(ops.open_tree(source=source, tree=register, recursive=found.recursive), pointer, about)
+    if register:
+        slave = ops.mount_setattr(mount=lib.REG_MOUNT, propagation=mount_options.MS_SLAVE, recursive=True)
+        plan.add(slave, pointer, about)
 
 
 def make_new(
@@ -129,10 +123,9 @@ def make_new(
     pointer: str,
     about: str,
     *,
-    register: int = 0,
     label: str = "",
 ) -> None:
-    """A new file system in REG_MOUNT (or `register`), attributes included; a tmpfs becomes read-only once it is filled."""
+    """A new file system in REG_MOUNT, attributes included; a tmpfs becomes read-only once it is filled."""
     if not kind:
         raise OciError("config", f"{about}: a mount that is no bind needs a type", pointer=f"{pointer}/type")
     data = list(found.data)
@@ -141,18 +134,12 @@ def make_new(
     if found.needs_old_mount():
         flags = found.old_mount_flags()
         words = ",".join([item for item in data if item not in mount_options.FILESYSTEM_FLAGS])
-        plan.add(lib.OP_MOUNT_OLD, pointer, about, texts=(kind, source, words), numbers=(flags,))
+        plan.add(ops.mount(type=kind, source=source, data=words, flags=flags), pointer, about)
         if found.set:
-            plan.add(lib.OP_MOUNT_ATTR, pointer, about, fd=lib.REG_MOUNT, numbers=(found.set, found.clear, 0))
+            plan.add(ops.mount_setattr(mount=lib.REG_MOUNT, set=found.set, clear=found.clear), pointer, about)
         return
-    plan.add(
-        lib.OP_MOUNT_NEW,
-        pointer,
-        about,
-        fd2=register,
-        texts=(kind, source, data),
-        numbers=(found.set & ~mount_options.RDONLY if kind == "tmpfs" else found.set, len(data)),
-    )
+    attributes = found.set & ~mount_options.RDONLY if kind == "tmpfs" else found.set
+    plan.add(ops.fsmount(type=kind, source=source, options=data, attributes=attributes), pointer, about)
 
 
 def _place(
@@ -167,25 +154,17 @@ def _place(
     """The target, made when it is missing, as a file for what is a file; then the mount goes onto it."""
     kernel = kind in _KERNEL_TYPES and not bind
     if bind and (found.set or found.clear):
-        numbers = (found.set, found.clear, 0)
-        plan.add(lib.OP_MOUNT_ATTR, pointer, about, fd=lib.REG_MOUNT, numbers=numbers)
-    plan.add(
-        lib.OP_TARGET,
-        pointer,
-        about,
-        flags=lib.OPF_NO_SYMLINKS if kernel else 0,
-        texts=(destination,),
-        numbers=(lib.TARGET_LIKE_MOUNT if bind else lib.TARGET_DIRECTORY, 0o755),
-    )
+        plan.add(ops.mount_setattr(mount=lib.REG_MOUNT, set=found.set, clear=found.clear), pointer, about)
+    what = lib.MOUNTPOINT_LIKE_MOUNT if bind else lib.MOUNTPOINT_DIRECTORY
+    plan.add(ops.mountpoint(path=destination, type=what, mode=0o755, no_symlinks=kernel), pointer, about)
     if kind == "tmpfs" and not bind:
         if not found.has_data("mode"):
-            plan.add(lib.OP_MODE_LIKE, pointer, about, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
+            plan.add(ops.copy_mode(source=lib.REG_MOUNTPOINT, mount=lib.REG_MOUNT), pointer, about)
         if found.copy_up:
-            plan.add(lib.OP_COPY_UP, pointer, about, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
+            plan.add(ops.copy_up(source=lib.REG_MOUNTPOINT, mount=lib.REG_MOUNT), pointer, about)
         if found.set & mount_options.RDONLY:
-            numbers = (mount_options.RDONLY, 0, 0)
-            plan.add(lib.OP_MOUNT_ATTR, pointer, about, fd=lib.REG_MOUNT, numbers=numbers)
-    plan.add(lib.OP_ATTACH, pointer, about, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
+            plan.add(ops.mount_setattr(mount=lib.REG_MOUNT, set=mount_options.RDONLY), pointer, about)
+    plan.add(ops.move_mount(mount=lib.REG_MOUNT, onto=lib.REG_MOUNTPOINT), pointer, about)
 
 
 def _finish(
@@ -193,16 +172,17 @@ def _finish(
 ) -> None:
     """What concerns the whole tree, and how it propagates: once it is in place, for the place has a say in that."""
     if found.deep_set or found.deep_clear:
-        numbers = (found.deep_set, found.deep_clear, 0)
-        plan.add(
-            lib.OP_MOUNT_ATTR, pointer, about, flags=lib.OPF_RECURSIVE, fd=lib.REG_MOUNT, numbers=numbers
+        deep = ops.mount_setattr(
+            mount=lib.REG_MOUNT, set=found.deep_set, clear=found.deep_clear, recursive=True
         )
+        plan.add(deep, pointer, about)
     for flags in found.propagation:
         kind = flags & ~mount_options.MS_REC
         if fresh and kind == mount_options.MS_PRIVATE and not is_shared(spec):
             continue  # a new mount below a private one is private
-        deep = lib.OPF_RECURSIVE if flags & mount_options.MS_REC else 0
-        plan.add(lib.OP_MOUNT_ATTR, pointer, about, flags=deep, fd=lib.REG_MOUNT, numbers=(0, 0, kind))
+        recursive = bool(flags & mount_options.MS_REC)
+        change = ops.mount_setattr(mount=lib.REG_MOUNT, propagation=kind, recursive=recursive)
+        plan.add(change, pointer, about)
 
 
 def is_shared(spec: "dict[str, Any]") -> bool:
@@ -211,12 +191,11 @@ def is_shared(spec: "dict[str, Any]") -> bool:
 
 
 def _remount(plan: Plan, found: mount_options.Options, pointer: str, about: str, destination: str) -> None:
-    plan.add(lib.OP_TARGET, pointer, about, texts=(destination,), numbers=(lib.TARGET_EXISTS,))
-    plan.add(
-        lib.OP_MOUNT_ATTR,
-        pointer,
-        about,
-        flags=lib.OPF_RECURSIVE if found.recursive else 0,
-        fd=lib.REG_TARGET,
-        numbers=(found.set | found.deep_set, found.clear | found.deep_clear, 0),
+    plan.add(ops.mountpoint(path=destination, type=lib.MOUNTPOINT_EXISTS), pointer, about)
+    change = ops.mount_setattr(
+        mount=lib.REG_MOUNTPOINT,
+        set=found.set | found.deep_set,
+        clear=found.clear | found.deep_clear,
+        recursive=found.recursive,
     )
+    plan.add(change, pointer, about)

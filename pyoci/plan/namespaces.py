@@ -1,6 +1,6 @@
 """linux.namespaces -> ops: what the init joins, and what it leaves behind first (namespaces(7))."""
 
-from pyoci._shim import lib
+from pyoci import _ops as ops
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
 from pyoci.spec.namespaces import FLAGS, NEWCGROUP, NEWNET, NEWUSER, birth, entries, has, is_new
@@ -25,34 +25,34 @@ def early(spec: "dict[str, Any]", made: int = 0, cgroup_fds: int = 0) -> Plan:
         add_fork(plan, found.born, "/linux/namespaces")
     # One that is born in a user namespace became its root before its execve(2), which takes the privileges of anybody else.
     if has(spec, "user") and (found.forks or not found.born & NEWUSER):
-        plan.add(lib.OP_BECOME_ROOT, "/linux/namespaces", "root of the user namespace")
+        plan.add(ops.become_root(), "/linux/namespaces", "root of the user namespace")
     flags = found.unshared
     if flags & ~made:
         names = ", ".join([name for name, flag in FLAGS.items() if flags & flag])
-        plan.add(lib.OP_UNSHARE, "/linux/namespaces", f"new namespaces: {names}", numbers=(flags,))
+        plan.add(ops.unshare(flags=flags), "/linux/namespaces", f"new namespaces: {names}")
     if flags & NEWNET:
-        plan.add(lib.OP_LOOPBACK, "/linux/namespaces", "loopback interface")
+        plan.add(ops.loopback_up(), "/linux/namespaces", "loopback interface")
     return plan
 
 
 def add_join(plan: Plan, kind: str, path: str, pointer: str) -> None:
     """Join a namespace by its path."""
     register = plan.carry("namespace", kind, path, f"{pointer}/path")
-    plan.add(lib.OP_JOIN, pointer, f"{kind} namespace {path}", fd=register, numbers=(FLAGS[kind],))
+    plan.add(ops.setns(fd=register, flags=FLAGS[kind]), pointer, f"{kind} namespace {path}")
 
 
 def add_fork(plan: Plan, born: int, pointer: str) -> None:
     """A child goes on, born in new namespaces (CLONE_NEW*)."""
     names = [name for name, flag in FLAGS.items() if born & flag]
     about = f"process in new namespaces: {', '.join(names)}" if names else "process in the namespaces joined"
-    plan.add(lib.OP_FORK, pointer, about, numbers=(born,))
+    plan.add(ops.fork(flags=born), pointer, about)
 
 
 def add_cgroup(plan: Plan, count: int) -> None:
     """cgroup v1: the init moves itself by `count` files; in v2 it was born in its cgroup."""
     if count:
         registers = [plan.carry("cgroup", index) for index in range(count)]
-        plan.add(lib.OP_CGROUP_JOIN, "/linux/cgroupsPath", "cgroup", fd=registers[0], numbers=(count,))
+        plan.add(ops.join_cgroup(tasks=registers[0], count=count), "/linux/cgroupsPath", "cgroup")
 
 
 def add_late(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
@@ -62,7 +62,7 @@ def add_late(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
             add_join(plan, "time", entry["path"], f"/linux/namespaces/{index}")
     add_cgroup(plan, facts.cgroup_fds)
     if is_new(spec, "cgroup"):
-        plan.add(lib.OP_UNSHARE, "/linux/namespaces", "new namespaces: cgroup", numbers=(NEWCGROUP,))
+        plan.add(ops.unshare(flags=NEWCGROUP), "/linux/namespaces", "new namespaces: cgroup")
     if is_new(spec, "time"):
         offsets = (spec.get("linux") or {}).get("timeOffsets") or {}
         lines = "".join(
@@ -71,4 +71,4 @@ def add_late(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
                 for clock, value in offsets.items()
             ]
         )
-        plan.add(lib.OP_TIME_OFFSETS, "/linux/timeOffsets", "time namespace", texts=(lines,))
+        plan.add(ops.time_namespace(offsets=lines), "/linux/timeOffsets", "time namespace")

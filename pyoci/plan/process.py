@@ -3,8 +3,7 @@
 The same ops serve the container's first process and those that `exec` adds.
 """
 
-import _struct
-
+from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
 from pyoci.plan import hooks
@@ -46,15 +45,15 @@ def add_terminal(plan: Plan, process: "dict[str, Any]", *, joined: bool) -> None
     if not process.get("terminal"):
         return
     size = process.get("consoleSize") or {}
-    number = size.get("height", 0) << 16 | size.get("width", 0) & 0xFFFF
-    flags = lib.OPF_JOINED if joined else 0
-    plan.add(lib.OP_CONSOLE, "/process/terminal", "terminal", flags=flags, numbers=(number,))
+    rows, columns = size.get("height", 0) & 0xFFFF, size.get("width", 0) & 0xFFFF
+    console = ops.console(rows=rows, columns=columns, dev_console=not joined)
+    plan.add(console, "/process/terminal", "terminal")
 
 
 def add_settings(plan: Plan, process: "dict[str, Any]") -> None:
     """Limits that only go up, scheduling: what may need privilege and harms no later step."""
     for index, limit in enumerate(process.get("rlimits") or ()):
-        _add_rlimit(plan, limit, f"/process/rlimits/{index}", lib.OPF_RAISE)
+        _add_rlimit(plan, limit, f"/process/rlimits/{index}", raise_only=True)
     _add_scheduler(plan, process.get("scheduler"))
     priority = process.get("ioPriority")
     if priority:
@@ -64,7 +63,7 @@ def add_settings(plan: Plan, process: "dict[str, Any]") -> None:
                 "config", f"io priority class {name!r} is unknown", pointer="/process/ioPriority/class"
             )
         number = _IO_CLASSES[name] << 13 | priority.get("priority", 0)
-        plan.add(lib.OP_IO_PRIORITY, "/process/ioPriority", f"io priority {name}", numbers=(number,))
+        plan.add(ops.ioprio_set(priority=number), "/process/ioPriority", f"io priority {name}")
 
 
 def add_personality(plan: Plan, spec: "dict[str, Any]") -> None:
@@ -80,22 +79,22 @@ def add_personality(plan: Plan, spec: "dict[str, Any]") -> None:
             pointer="/linux/personality/domain",
             hint="LINUX or LINUX32",
         )
-    plan.add(
-        lib.OP_PERSONALITY, "/linux/personality", f"personality {domain}", numbers=(_PERSONALITIES[domain],)
-    )
+    op = ops.personality(persona=_PERSONALITIES[domain])
+    plan.add(op, "/linux/personality", f"personality {domain}")
 
 
-def _add_rlimit(plan: Plan, limit: "dict[str, Any]", pointer: str, flags: int) -> None:
+def _add_rlimit(plan: Plan, limit: "dict[str, Any]", pointer: str, *, raise_only: bool) -> None:
     name = limit["type"]
     number = NUMBERS.get(name)
     if number is None:
         raise OciError("config", f"rlimit {name!r} is unknown", pointer=f"{pointer}/type")
     soft, hard = limit["soft"], limit["hard"]
-    plan.add(lib.OP_RLIMIT, pointer, f"{name} {soft}:{hard}", flags=flags, numbers=(number, soft, hard))
+    op = ops.setrlimit(resource=number, soft=soft, hard=hard, raise_only=raise_only)
+    plan.add(op, pointer, f"{name} {soft}:{hard}")
 
 
 def _add_scheduler(plan: Plan, wanted: "dict[str, Any] | None") -> None:
-    """struct sched_attr of sched_setattr(2), its first version."""
+    """process.scheduler (sched_setattr(2))."""
     if not wanted:
         return
     policy = wanted["policy"]
@@ -110,24 +109,16 @@ def _add_scheduler(plan: Plan, wanted: "dict[str, Any] | None") -> None:
                 "config", f"scheduler flag {name!r} is unknown", pointer=f"/process/scheduler/flags/{index}"
             )
         flags |= _SCHEDULER_FLAGS[name]
-    attributes = _struct.pack(
-        "=IIQiIQQQ",
-        48,
-        _POLICIES[policy],
-        flags,
-        wanted.get("nice") or 0,
-        wanted.get("priority") or 0,
-        wanted.get("runtime") or 0,
-        wanted.get("deadline") or 0,
-        wanted.get("period") or 0,
+    op = ops.sched_setattr(
+        policy=_POLICIES[policy],
+        flags=flags,
+        nice=wanted.get("nice") or 0,
+        priority=wanted.get("priority") or 0,
+        runtime=wanted.get("runtime") or 0,
+        deadline=wanted.get("deadline") or 0,
+        period=wanted.get("period") or 0,
     )
-    plan.add(
-        lib.OP_SCHEDULER,
-        "/process/scheduler",
-        f"scheduler {policy}",
-        texts=(attributes,),
-        numbers=(len(attributes),),
-    )
+    plan.add(op, "/process/scheduler", f"scheduler {policy}")
 
 
 class Privileges:
@@ -169,12 +160,11 @@ def add_identity(
     uid, gid = user.get("uid", 0), user.get("gid", 0)
     groups = user.get("additionalGids") or []
     cwd = process.get("cwd") or "/"
-    there = lib.OPF_JOINED if joined else 0
-    plan.add(lib.OP_CWD, "/process/cwd", f"directory {cwd}", flags=lib.OPF_EARLY | there, texts=(cwd,))
-    plan.add(lib.OP_STDIO_OWNER, "/process/user", "owner of the standard files", numbers=(uid,))
-    plan.add(
-        lib.OP_BOUNDING, "/process/capabilities/bounding", "bounding set", numbers=(privileges.bounding,)
-    )
+    early = ops.chdir(path=cwd, create=not joined, tentative=True)
+    plan.add(early, "/process/cwd", f"directory {cwd}")
+    plan.add(ops.stdio_owner(uid=uid), "/process/user", "owner of the standard files")
+    bounding = ops.bounding_set(capabilities=privileges.bounding)
+    plan.add(bounding, "/process/capabilities/bounding", "bounding set")
     if groups and not can_set_groups:
         raise OciError(
             "groups",
@@ -182,32 +172,23 @@ def add_identity(
             pointer="/process/user/additionalGids",
             hint="a user without subgid ranges can have none",
         )
-    plan.add(
-        lib.OP_USER,
-        "/process/user",
-        f"user {uid}:{gid}",
-        flags=0 if can_set_groups else lib.OPF_NO_GROUPS,
-        texts=(_struct.pack(f"={len(groups)}I", *groups),) if groups else (),
-        numbers=(uid, gid, len(groups)),
-    )
-    plan.add(lib.OP_CWD, "/process/cwd", f"directory {cwd}", flags=there, texts=(cwd,))
-    if user.get("umask") is not None:
-        plan.add(lib.OP_UMASK, "/process/user/umask", f"umask {user['umask']:04o}", numbers=(user["umask"],))
+    ids = ops.user(uid=uid, gid=gid, groups=groups, setgroups_denied=not can_set_groups)
+    plan.add(ids, "/process/user", f"user {uid}:{gid}")
+    plan.add(ops.chdir(path=cwd, create=not joined), "/process/cwd", f"directory {cwd}")
+    mask = user.get("umask")
+    if mask is not None:
+        plan.add(ops.umask(mask=mask), "/process/user/umask", f"umask {mask:04o}")
 
 
 def add_capabilities(plan: Plan, privileges: Privileges, more: int = 0) -> None:
     """The sets; `more` stays permitted and effective for a step that is still to come."""
-    plan.add(
-        lib.OP_CAPABILITIES,
-        "/process/capabilities",
-        "capabilities",
-        numbers=(
-            privileges.effective | more,
-            privileges.permitted | more,
-            privileges.inheritable,
-            privileges.ambient,
-        ),
+    sets = ops.capset(
+        effective=privileges.effective | more,
+        permitted=privileges.permitted | more,
+        inheritable=privileges.inheritable,
+        ambient=privileges.ambient,
     )
+    plan.add(sets, "/process/capabilities", "capabilities")
 
 
 def add_program(
@@ -228,36 +209,27 @@ def add_program(
     more = _CAP_SYS_ADMIN & facts.capabilities if facts.seccomp is not None and not no_new_privileges else 0
     add_capabilities(plan, privileges, more)
     if no_new_privileges:
-        plan.add(lib.OP_NO_NEW_PRIVS, "/process/noNewPrivileges", "no_new_privs")
+        plan.add(ops.no_new_privs(), "/process/noNewPrivileges", "no_new_privs")
     args, environment = process.get("args") or [], _environment(process, facts)
     _add_lookup(plan, process, args, environment)
-    plan.add(lib.OP_READY, "", "ready", fd2=plan.carry("fifo", "failure") if wait else 0)
+    failure = plan.carry("fifo", "failure") if wait else lib.REG_NONE
+    keep = lib.REG_PROC if _has_label(process) else lib.REG_NONE
+    plan.add(ops.ready(failure=failure, keep=keep), "", "ready")
     if wait:
-        plan.add(lib.OP_WAIT_START, "", "wait for start", fd=plan.carry("fifo", "start"))
+        plan.add(ops.wait_start(fifo=plan.carry("fifo", "start")), "", "wait for start")
     if first:
         hooks.add(plan, spec, "startContainer", facts.states)
     _add_labels(plan, process)
     for index, limit in enumerate(process.get("rlimits") or ()):
-        _add_rlimit(plan, limit, f"/process/rlimits/{index}", 0)
+        _add_rlimit(plan, limit, f"/process/rlimits/{index}", raise_only=False)
     if facts.seccomp is not None:
         program, flags = facts.seccomp
         count = len(program) // 8
-        plan.add(
-            lib.OP_SECCOMP,
-            "/linux/seccomp",
-            f"filter of {count} instructions",
-            texts=(program,),
-            numbers=(count, flags),
-        )
+        loaded = ops.seccomp(filter=program, flags=flags)
+        plan.add(loaded, "/linux/seccomp", f"filter of {count} instructions")
     if more:
         add_capabilities(plan, privileges)
-    plan.add(
-        lib.OP_EXEC,
-        "/process/args",
-        f"exec {args[0]}",
-        texts=(args, environment),
-        numbers=(len(args), len(environment)),
-    )
+    plan.add(ops.execve(args=args, env=environment), "/process/args", f"exec {args[0]}")
 
 
 def _environment(process: "dict[str, Any]", facts: Facts) -> list[str]:
@@ -289,26 +261,26 @@ def _add_lookup(plan: Plan, process: "dict[str, Any]", args: list[str], environm
             "config", "process.args is empty", pointer="/process/args", hint="name a program to run"
         )
     if not home:
-        plan.add(lib.OP_HOME, "/process/user", "HOME", numbers=((process.get("user") or {}).get("uid", 0),))
-    plan.add(lib.OP_FIND_EXECUTABLE, "/process/args/0", f"program {args[0]}", texts=(args[0], path))
+        plan.add(ops.home(uid=(process.get("user") or {}).get("uid", 0)), "/process/user", "HOME")
+    plan.add(ops.find_executable(program=args[0], path=path), "/process/args/0", f"program {args[0]}")
 
 
 def _add_labels(plan: Plan, process: "dict[str, Any]") -> None:
     """AppArmor and SELinux labels take effect at execve and are written as late as can be, through a procfs of our own."""
     profile, label = process.get("apparmorProfile"), process.get("selinuxLabel")
     if profile:
-        texts = ("self/attr/apparmor/exec", f"exec {profile}")
-        plan.add(lib.OP_PROC_WRITE, "/process/apparmorProfile", f"AppArmor profile {profile}", texts=texts)
+        op = ops.write_procfs(path="self/attr/apparmor/exec", content=f"exec {profile}")
+        plan.add(op, "/process/apparmorProfile", f"AppArmor profile {profile}")
     if label:
-        plan.add(
-            lib.OP_PROC_WRITE,
-            "/process/selinuxLabel",
-            f"SELinux label {label}",
-            texts=("self/attr/exec", label),
-        )
+        op = ops.write_procfs(path="self/attr/exec", content=label)
+        plan.add(op, "/process/selinuxLabel", f"SELinux label {label}")
+
+
+def _has_label(process: "dict[str, Any]") -> bool:
+    return bool(process.get("apparmorProfile") or process.get("selinuxLabel"))
 
 
 def add_proc(plan: Plan, process: "dict[str, Any]") -> None:
     """What writing the labels needs, to be had while there is privilege for it: a procfs of our own, with processes only."""
-    if process.get("apparmorProfile") or process.get("selinuxLabel"):
-        plan.add(lib.OP_PROC_OPEN, "/process", "private procfs", numbers=(1,))
+    if _has_label(process):
+        plan.add(ops.open_procfs(pid_only=True), "/process", "private procfs")

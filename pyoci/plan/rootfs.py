@@ -1,5 +1,6 @@
 """The root file system: made a mount, pivoted into, closed up (config.md Root; config-linux.md masked and read-only paths)."""
 
+from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
 from pyoci.plan import mounts
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def add_root(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
     """The host's mounts stop propagating as configured, then the rootfs becomes a mount of the container's own."""
     if not namespaces.has(spec, "mount"):
-        plan.add(lib.OP_ROOTFS, "/root/path", "rootfs", flags=lib.OPF_JOINED, texts=(facts.rootfs,))
+        plan.add(ops.open_rootfs(path=facts.rootfs), "/root/path", "rootfs")
         return
     name = (spec.get("linux") or {}).get("rootfsPropagation") or "rslave"
     flags = mount_options.PROPAGATION.get(name)
@@ -23,22 +24,14 @@ def add_root(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
         raise OciError("config", f"rootfsPropagation {name!r} is unknown", pointer="/linux/rootfsPropagation")
     # an unbindable tree could not be copied: it is made a slave, and unbindable when it is the root
     kind = mount_options.MS_SLAVE if flags & mount_options.MS_UNBINDABLE else flags & ~mount_options.MS_REC
-    plan.add(
-        lib.OP_HOST_PROPAGATION,
-        "/linux/rootfsPropagation",
-        "propagation of the host's mounts",
-        numbers=(kind | mount_options.MS_REC,),
-    )
-    shared = lib.OPF_SHARED if kind & mount_options.MS_SHARED else 0
-    if facts.open_sources:
-        register = plan.carry("tree", facts.rootfs, True, "/root/path", "rootfs")
-        plan.add(lib.OP_ROOTFS, "/root/path", "rootfs", flags=shared, fd=register, texts=(facts.rootfs,))
-        slave = (0, 0, mount_options.MS_SLAVE)
-        plan.add(
-            lib.OP_MOUNT_ATTR, "/root/path", "rootfs", flags=lib.OPF_RECURSIVE, fd=lib.REG_ROOT, numbers=slave
-        )
-    else:
-        plan.add(lib.OP_ROOTFS, "/root/path", "rootfs", flags=shared, texts=(facts.rootfs,))
+    host = ops.host_propagation(flags=kind | mount_options.MS_REC)
+    plan.add(host, "/linux/rootfsPropagation", "propagation of the host's mounts")
+    tree = plan.carry("tree", facts.rootfs, True, "/root/path", "rootfs") if facts.open_sources else 0
+    shared = bool(kind & mount_options.MS_SHARED)
+    plan.add(ops.mount_rootfs(path=facts.rootfs, tree=tree, shared=shared), "/root/path", "rootfs")
+    if tree:
+        slave = ops.mount_setattr(mount=lib.REG_ROOT, propagation=mount_options.MS_SLAVE, recursive=True)
+        plan.add(slave, "/root/path", "rootfs")
 
 
 def add_closing(plan: Plan, spec: "dict[str, Any]", kept: mounts.Kept) -> None:
@@ -46,12 +39,12 @@ def add_closing(plan: Plan, spec: "dict[str, Any]", kept: mounts.Kept) -> None:
     linux = spec.get("linux") or {}
     for index, path in enumerate(linux.get("readonlyPaths") or ()):
         pointer, (register, below) = f"/linux/readonlyPaths/{index}", _nearest(kept, path)
-        plan.add(lib.OP_READONLY, pointer, f"read-only path {path}", fd=register, texts=(below,))
+        plan.add(ops.readonly_path(path=below, below=register), pointer, f"read-only path {path}")
     for index, path in enumerate(linux.get("maskedPaths") or ()):
         pointer, (register, below) = f"/linux/maskedPaths/{index}", _nearest(kept, path)
-        plan.add(lib.OP_MASK, pointer, f"masked path {path}", fd=register, texts=(below,))
+        plan.add(ops.mask_path(path=below, below=register), pointer, f"masked path {path}")
     if (spec.get("root") or {}).get("readonly"):
-        plan.add(lib.OP_ROOT_READONLY, "/root/readonly", "read-only root")
+        plan.add(ops.readonly_rootfs(), "/root/readonly", "read-only root")
 
 
 def _nearest(kept: mounts.Kept, path: str) -> tuple[int, str]:
@@ -65,17 +58,14 @@ def _nearest(kept: mounts.Kept, path: str) -> tuple[int, str]:
 
 def add_pivot(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
     """The rootfs becomes "/", and propagates as configured: pivot_root(2) takes no shared mount."""
-    if not namespaces.has(spec, "mount"):
-        plan.add(lib.OP_CHROOT, "/root/path", "rootfs", flags=lib.OPF_JOINED)
-    elif facts.no_pivot:
-        plan.add(lib.OP_CHROOT, "/root/path", "rootfs")
+    own_mounts = namespaces.has(spec, "mount")
+    if own_mounts and not facts.no_pivot:
+        plan.add(ops.pivot_root(), "/root/path", "rootfs")
     else:
-        plan.add(lib.OP_PIVOT_ROOT, "/root/path", "rootfs")
+        if own_mounts:
+            plan.add(ops.move_root(), "/root/path", "rootfs")
+        plan.add(ops.chroot(), "/root/path", "rootfs")
     name = (spec.get("linux") or {}).get("rootfsPropagation")
     if name:
-        plan.add(
-            lib.OP_ROOT_PROPAGATION,
-            "/linux/rootfsPropagation",
-            f"root {name}",
-            numbers=(mount_options.PROPAGATION[name],),
-        )
+        op = ops.rootfs_propagation(flags=mount_options.PROPAGATION[name])
+        plan.add(op, "/linux/rootfsPropagation", f"root {name}")

@@ -13,17 +13,17 @@ has also `tts` and `tdur`: the CPU time that the process had used when the step 
 import posix
 import stat
 
-from pyoci._shim import lib
 from pyoci.base import files, jsontext, log, spans
 from pyoci.base.errors import OciError, from_os_error
-from pyoci.plan.ops import Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.trace.events import Document, Event, OtherData
 
+    from pyoci._ops import Op
+
 _LARGEST = 64 << 20
-_IDLE = (lib.OP_READY, lib.OP_WAIT_START)
+_IDLE = ("ready", "wait_start")
 
 
 class Trace:
@@ -53,7 +53,7 @@ class Trace:
         """A child goes on in the init's place."""
         self._pid = pid
 
-    def told(self, plan: str, ops: list[Op], first: int, times: list[int]) -> None:
+    def told(self, plan: str, ops: "list[Op]", first: int, times: list[int]) -> None:
         """ops[first] of a plan began at times[0]; it and those behind it ended at the times that follow (nanoseconds)."""
         if self._since and not self._ops:
             self._ops.append(("birth of the init", "op", self._pid, self._since, times[0], {}))
@@ -61,24 +61,22 @@ class Trace:
             self._add(plan, [ops[first + index]], times[index], ended)
         self._since = times[-1]
 
-    def failed(self, plan: str, op: Op) -> None:
+    def failed(self, plan: str, op: "Op") -> None:
         """An op has failed just now; those before it have been told of."""
         self._add(plan, [op], self._since, spans.now())
 
-    def executed(self, plan: str, ops: list[Op]) -> None:
+    def executed(self, plan: str, ops: "list[Op]") -> None:
         """The program has begun just now. Of the filter and what comes behind it the init can't tell: that is one event."""
-        codes = [op.code for op in ops]
-        first = codes.index(lib.OP_SECCOMP) if lib.OP_SECCOMP in codes else -1
+        names = [op.name for op in ops]
+        first = names.index("seccomp") if "seccomp" in names else -1
         self._add(plan, ops[first:], self._since, spans.now())
 
-    def _add(self, plan: str, ops: list[Op], began: int, ended: int) -> None:
-        from pyoci.plan import failure
-
+    def _add(self, plan: str, ops: "list[Op]", began: int, ended: int) -> None:
         last = ops[-1]
-        kind = "idle" if last.code in _IDLE else "hook" if last.code == lib.OP_HOOK else "op"
+        kind = "idle" if last.name in _IDLE else "hook" if last.name == "hook" else "op"
         args = {
             "pointer": last.pointer,
-            "op": ", ".join([failure.op_name(op.code) for op in ops]),
+            "op": ", ".join([op.name for op in ops]),
             "plan": plan,
         }
         self._ops.append((", ".join([op.about for op in ops]), kind, self._pid, began, ended, args))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.plan import compiler
 from pyoci.plan import namespaces as namespace_ops
@@ -47,33 +48,44 @@ def of_spec(spec: dict[str, Any], *, timed: bool = False) -> bytes:
     return raw(first + go + message(compiled.prepare, compiled.finish, timed=timed)[2:])
 
 
+def plan_of(*given: ops.Op) -> Plan:
+    """A plan of these ops."""
+    plan = Plan()
+    for op in given:
+        plan.add(op)
+    return plan
+
+
 def every_op() -> bytes:
     """One plan with ops that engines seldom ask for."""
-    plan = Plan()
-    plan.add(lib.OP_ROOT_JOINED)
-    plan.add(lib.OP_PROC_OPEN)
-    plan.add(lib.OP_TIME_OFFSETS, texts=("monotonic 1 0\n",))
-    plan.add(lib.OP_MOUNT_OLD, texts=("overlay", "none", "lowerdir=/a:/b"), numbers=(1,))
-    plan.add(lib.OP_TARGET, texts=("a/../b/c",), numbers=(lib.TARGET_FILE, 0o644))
-    plan.add(lib.OP_COPY_UP, fd=lib.REG_MOUNT, fd2=lib.REG_TARGET)
-    plan.add(lib.OP_SCHEDULER, texts=((48).to_bytes(4, sys.byteorder) + bytes(44),), numbers=(48,))
-    plan.add(lib.OP_USER, texts=(bytes(8),), numbers=(1, 2, 2))
-    hook = (2 << 32 | 1, 3, 5, 6)
-    plan.add(lib.OP_HOOK, texts=(["/hook", "hook"], ["A=1"], b'{"a":}'), numbers=hook)
-    plan.add(lib.OP_HOME, numbers=(1,))
-    plan.add(lib.OP_FIND_EXECUTABLE, texts=("sh", "/bin::relative:/usr/bin"))
-    plan.add(lib.OP_EXEC, texts=(["sh"], ["A=1", "B=2"]), numbers=(1, 2))
-    return message(plan)
+    return message(
+        plan_of(
+            ops.open_rootfs(path="/"),
+            ops.open_procfs(),
+            ops.time_namespace(offsets="monotonic 1 0\n"),
+            ops.mount(type="overlay", source="none", data="lowerdir=/a:/b", flags=1),
+            ops.mountpoint(path="a/../b/c", type=lib.MOUNTPOINT_FILE, mode=0o644),
+            ops.copy_mode(source=lib.REG_MOUNTPOINT, mount=lib.REG_MOUNT),
+            ops.copy_up(source=lib.REG_MOUNTPOINT, mount=lib.REG_MOUNT),
+            ops.sched_setattr(policy=1, priority=5),
+            ops.user(uid=1, gid=2, groups=[3, 4]),
+            ops.hook(path="/hook", args=["hook"], env=["A=1"], before=b'{"a":', after=b"}", timeout=3),
+            ops.home(uid=1),
+            ops.find_executable(program="sh", path="/bin::relative:/usr/bin"),
+            ops.execve(args=["sh"], env=["A=1", "B=2"]),
+        )
+    )
 
 
 def passwd_and_links() -> bytes:
     """The same kind of plan, with hostile contents of files: a passwd(5), an ELF head, link after link."""
-    plan = Plan()
-    plan.add(lib.OP_ROOT_JOINED)
-    plan.add(lib.OP_TARGET, texts=("d/e",), numbers=(lib.TARGET_DIRECTORY, 0o755))
-    plan.add(lib.OP_HOME, numbers=(7,))
-    plan.add(lib.OP_FIND_EXECUTABLE, texts=("/bin/x", ""))
-    plan.add(lib.OP_EXEC, texts=(["x"], []), numbers=(1, 0))
+    plan = plan_of(
+        ops.open_rootfs(path="/"),
+        ops.mountpoint(path="d/e", type=lib.MOUNTPOINT_DIRECTORY, mode=0o755),
+        ops.home(uid=7),
+        ops.find_executable(program="/bin/x", path=""),
+        ops.execve(args=["x"], env=[]),
+    )
     content = b"a:x:7:7:me:/home/a:/bin/sh\n:::::\n7:7:7:7:7:7\n"
     return message(
         plan, answers=bytes(12) + bytes([200, len(content)]) + content + bytes(40) + b"\x7fELF\2\1\1"
@@ -82,15 +94,10 @@ def passwd_and_links() -> bytes:
 
 def joining() -> bytes:
     """A plan in which a child goes on, when the byte for it has come."""
-    plan = Plan()
-    plan.add(lib.OP_ROOT_JOINED)
-    namespace_ops.add_fork(plan, namespaces.NEWUSER, "")
-    plan.add(lib.OP_BECOME_ROOT)
-    plan.add(lib.OP_ROOT_JOINED)
-    plan.add(lib.OP_SESSION)
-    after = Plan()
-    after.add(lib.OP_FIND_EXECUTABLE, texts=("/bin/x", ""))
-    after.add(lib.OP_EXEC, texts=(["x"], []), numbers=(1, 0))
+    plan = plan_of(ops.open_rootfs(path="/"), ops.fork(flags=namespaces.NEWUSER), ops.become_root())
+    plan.add(ops.open_rootfs(path="/"))
+    plan.add(ops.setsid())
+    after = plan_of(ops.find_executable(program="/bin/x", path=""), ops.execve(args=["x"], env=[]))
     return raw(plan.encode() + GO + after.encode(), answers=bytes([1] * 100))
 
 

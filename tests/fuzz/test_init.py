@@ -10,23 +10,23 @@ import os
 import re
 import struct
 import subprocess
+import sys
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 from fuzz import init_build, init_plans
 from property.mutations import mutate
+from unit import plans
 
+from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
-from pyoci.plan.ops import Plan
 from pyoci.spec import bundle
 
 COUNT = int(os.environ.get("PYOCI_FUZZ", "5000"))
 REFUSED = "hung up"
 HEADER = struct.Struct("=IIII")
-OP = struct.Struct("=HHHHIIIIQQQQ")
 
 # what the C library does by itself, without a system call; the rest belongs to the sanitizers
 PURE = {
@@ -46,6 +46,7 @@ PURE = {
         "strcspn",
         "strerror",
         "strlen",
+        "strnlen",
         "strrchr",
         "strspn",
         "strtol",
@@ -72,11 +73,24 @@ def run(replay: Path, data: bytes) -> str:
     return found.stdout.strip()
 
 
-def plan(code: int, **members: Any) -> bytes:
-    """An input with a plan of one op."""
-    made = Plan()
-    made.add(code, **members)
-    return init_plans.message(made)
+def plan(*given: ops.Op) -> bytes:
+    """An input with a plan of these ops."""
+    return init_plans.message(init_plans.plan_of(*given))
+
+
+def lie(op: ops.Op, **wrong: tuple[int | None, ...]) -> bytes:
+    """An input with a plan of one op, in which parts of fields are others than the encoder writes."""
+    data = bytearray(init_plans.plan_of(op).encode())
+    at = HEADER.size + 2
+    for name, kind, _ in ops.OPS[op.name][1]:
+        sizes = plans.SIZES.get(kind, (8,))
+        for size, value in zip(sizes, wrong.pop(name, (None,) * len(sizes)), strict=True):
+            at += -at % size
+            if value is not None:
+                data[at : at + size] = value.to_bytes(size, sys.byteorder)
+            at += size
+    assert not wrong, wrong
+    return init_plans.raw(bytes(data) + init_plans.GO)
 
 
 def test_the_harness_can_do_no_harm(replay: Path) -> None:
@@ -123,9 +137,12 @@ def stream(
     return init_plans.raw(HEADER.pack(magic, whole, count, 0) + rest)
 
 
-def one_op(code: int = lib.OP_SESSION, fd: int = 0, fd2: int = 0, text: int = 0, end: bytes = b"\0") -> bytes:
-    """The bytes of one op and a text area."""
-    return OP.pack(code, 0, fd, fd2, text, 0, 0, 0, 0, 0, 0, 0) + end
+SETSID = list(ops.OPS).index("setsid") + 1
+
+
+def one_op(code: int = SETSID, end: bytes = b"\0") -> bytes:
+    """The bytes of an op without fields and a text area."""
+    return struct.pack("=H6x", code) + end
 
 
 @pytest.mark.parametrize(
@@ -144,14 +161,14 @@ def one_op(code: int = lib.OP_SESSION, fd: int = 0, fd2: int = 0, text: int = 0,
         stream(count=lib.PLAN_MAX_OPS + 1),
         stream(count=0xFFFFFFFF),
         stream(count=1, rest=one_op()[:-1]),
+        stream(count=1, rest=one_op()[:7]),
+        stream(count=2, rest=one_op()),
         stream(count=1, rest=one_op(end=b"x")),
-        stream(count=1, rest=one_op(code=lib.OP_NONE)),
-        stream(count=1, rest=one_op(code=lib.OP_COUNT)),
+        stream(count=1, rest=one_op(code=0)),
+        stream(count=1, rest=one_op(code=len(ops.OPS) + 1)),
         stream(count=1, rest=one_op(code=0xFFFF)),
-        stream(count=1, rest=one_op(fd=lib.REG_COUNT)),
-        stream(count=1, rest=one_op(fd2=0xFFFF)),
-        stream(count=1, rest=one_op(text=1)),
-        stream(count=1, rest=one_op(text=0xFFFFFFFF)),
+        # an op that is longer than the plan
+        stream(count=1, rest=one_op(code=list(ops.OPS).index("hook") + 1)),
     ],
     ids=lambda data: f"{len(data)}-bytes",
 )
@@ -160,64 +177,109 @@ def test_what_is_no_plan_is_refused(replay: Path, data: bytes) -> None:
 
 
 HALF = 1 << 63
-HOOK: dict[str, Any] = {"texts": (["/hook"], [], b"{}")}
+EXEC = ops.execve(args=["a"], env=["b"])
+HOOK = ops.hook(path="/hook", args=["hook"], env=[], before=b"{", after=b"}")
+BIND = ops.open_tree(source="/s")
+
+
+def test_the_encoder_does_not_lie(replay: Path) -> None:
+    """The same with nothing changed gets past the check."""
+    assert run(replay, lie(HOOK)) == "hung up"  # at the end of the stream
+    assert run(replay, lie(EXEC)) == "executed"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        lie(BIND, source=(0xFFFF,)),
+        lie(BIND, source=(HALF,)),
+        lie(BIND, source=((1 << 64) - 1,)),
+        lie(BIND, tree=(lib.REG_COUNT,)),
+        lie(BIND, tree=(0xFFFF,)),
+        lie(BIND, recursive=(2,)),
+        # their sum is 0
+        lie(EXEC, args=(None, HALF), env=(None, HALF)),
+        lie(EXEC, args=(None, 30)),
+        lie(EXEC, args=(HALF, 1)),
+        lie(EXEC, args=(None, lib.PLAN_MAX_STRINGS + 1)),
+        lie(HOOK, env=(1, 90)),
+        lie(HOOK, before=(None, HALF)),
+        lie(HOOK, after=(None, 90)),
+        lie(HOOK, after=(3, 0)),  # on no boundary
+        # four times it is 4
+        lie(ops.user(uid=0, gid=0, groups=[1]), groups=(None, (1 << 62) + 1)),
+        lie(ops.user(uid=0, gid=0, groups=[1]), groups=(None, 9)),
+        lie(ops.seccomp(filter=bytes(8)), filter=(None, 2)),
+        lie(ops.seccomp(filter=bytes(8)), filter=(None, (1 << 61) + 1)),
+        lie(ops.fsmount(type="tmpfs", source="x", options=["a=b"]), options=(None, HALF)),
+        lie(ops.mountpoint(path="x", type=0), type=(lib.MOUNTPOINT_COUNT,)),
+    ],
+    ids=lambda data: f"{len(data)}-bytes",
+)
+def test_a_field_that_lies(replay: Path, data: bytes) -> None:
+    """Nothing of the plan is executed."""
+    assert run(replay, data) == REFUSED
+
+
+def test_a_lie_at_the_end_stops_what_comes_before(replay: Path) -> None:
+    failing, last = ops.setns(fd=lib.REG_NONE, flags=0), ops.dup(old=1, new=2)
+    data = bytearray(init_plans.plan_of(failing, last).encode())
+    assert run(replay, init_plans.raw(bytes(data))) == "op 0: plan register"
+    at = HEADER.size + 16 + 2  # in the second op
+    data[at : at + 2] = lib.REG_COUNT.to_bytes(2, sys.byteorder)
+    assert run(replay, init_plans.raw(bytes(data))) == REFUSED
 
 
 @pytest.mark.parametrize(
     ("data", "verdict"),
     [
-        # their sum is 0
-        (plan(lib.OP_EXEC, texts=(["a"], ["b"]), numbers=(HALF, HALF)), "op 0: plan list"),
-        (plan(lib.OP_EXEC, texts=(["a"], ["b"]), numbers=(0, 1)), "op 0: plan list"),
-        (plan(lib.OP_EXEC, texts=(["a"], ["b"]), numbers=(30, 1)), "op 0: plan list"),
-        (plan(lib.OP_EXEC, texts=(["a"], ["b"]), numbers=(lib.PLAN_MAX_STRINGS, 1)), "op 0: plan list"),
-        (plan(lib.OP_HOOK, **HOOK, numbers=(1 << 32 | 90, 0, 1, 2)), "op 0: plan list"),
-        (plan(lib.OP_HOOK, **HOOK, numbers=(0, 0, 1, 2)), "op 0: plan list"),
-        (plan(lib.OP_HOOK, **HOOK, numbers=(1 << 32, 0, 3, 2)), "op 0: plan state"),
-        (plan(lib.OP_HOOK, **HOOK, numbers=(1 << 32, 0, 0, HALF)), "op 0: plan blob"),
+        (plan(ops.join_cgroup(tasks=lib.REG_PASSED, count=0xFFFFFFFF)), "op 0: plan register"),
+        (plan(ops.setns(fd=lib.REG_COUNT - 1, flags=0)), "op 0: plan register"),
+        (plan(ops.setns(fd=lib.REG_NONE, flags=0)), "op 0: plan register"),
+        (plan(ops.user(uid=0, gid=0, groups=[0] * 1025)), "op 0: setgroups more than 1024 groups"),
+        (plan(ops.seccomp(filter=bytes(8 * 4097))), "op 0: seccomp length of the filter"),
+        (plan(ops.seccomp(filter=b"")), "op 0: seccomp length of the filter"),
+        (plan(ops.find_executable(program="x" * 5000, path="")), f"op 0: executable {'x' * 1024}"),
         # its product with 1000 is past the end of the number
-        (plan(lib.OP_HOOK, **HOOK, numbers=(1 << 32, HALF - 1, 1, 2)), REFUSED),
-        # four times it is 4
-        (plan(lib.OP_USER, numbers=(0, 0, (1 << 62) + 1)), "op 0: setgroups more than 1024 groups"),
-        (plan(lib.OP_USER, texts=(bytes(8),), numbers=(0, 0, 9)), "op 0: plan blob"),
-        (plan(lib.OP_SECCOMP, texts=(bytes(8),), numbers=(2, 0)), "op 0: plan blob"),
-        (plan(lib.OP_SECCOMP, texts=(bytes(8),), numbers=(4097, 0)), "op 0: seccomp length of the filter"),
-        # the kernel would read as much as the structure says
-        (plan(lib.OP_SCHEDULER, texts=(b"\xff\xff\0\0",), numbers=(4,)), "op 0: plan scheduler"),
-        (plan(lib.OP_SCHEDULER, texts=(b"",), numbers=(0,)), "op 0: plan scheduler"),
-        (plan(lib.OP_CGROUP_JOIN, fd=lib.REG_PASSED, numbers=(HALF,)), "op 0: plan register"),
-        (plan(lib.OP_JOIN, fd=lib.REG_COUNT - 1), "op 0: plan register"),
-        (plan(lib.OP_MOUNT_NEW, texts=("tmpfs", "x", ["a=b"]), numbers=(0, HALF)), "op 0: plan list"),
-        (plan(lib.OP_TARGET, texts=("x",), numbers=(99, 0)), "op 0: plan target"),
-        (plan(lib.OP_FIND_EXECUTABLE, texts=("x" * 5000, "")), f"op 0: executable {'x' * 500}"),
+        (plan(ops.hook(path="/h", args=[], env=[], before=b"", after=b"", timeout=HALF - 1)), REFUSED),
+        (plan(ops.execve(args=[], env=[])), "executed"),
     ],
     ids=lambda item: item[:40] if isinstance(item, str) else "",
 )
-def test_a_number_that_lies(replay: Path, data: bytes, verdict: str) -> None:
+def test_a_plan_that_makes_no_sense(replay: Path, data: bytes, verdict: str) -> None:
     assert run(replay, data) == verdict
+
+
+READY = ops.ready(failure=lib.REG_PASSED)
 
 
 def test_ready_twice(replay: Path) -> None:
     """The second one has no socket any more."""
-    made = Plan()
-    for _ in range(2):
-        made.add(lib.OP_READY, fd2=lib.REG_PASSED)
-    assert run(replay, init_plans.message(made)) == "exit status 1"
+    assert run(replay, plan(READY, READY)) == "exit status 1"
 
 
-def test_the_end_of_a_plan_behind_ready(replay: Path) -> None:
+def test_the_end_of_a_plan_after_ready(replay: Path) -> None:
     """There is nobody to tell that it is done."""
-    made = Plan()
-    made.add(lib.OP_READY, fd2=lib.REG_PASSED)
-    assert run(replay, init_plans.message(made)) == REFUSED
+    assert run(replay, plan(READY)) == REFUSED
 
 
 def test_a_descriptor_that_serves_two_ends(replay: Path) -> None:
-    made = Plan()
-    made.add(lib.OP_READY, fd2=lib.REG_PASSED)
-    made.add(lib.OP_CGROUP_JOIN, fd=lib.REG_PASSED, numbers=(1,))
-    made.add(lib.OP_EXEC, texts=(["a"],), numbers=(1, 0))
-    assert run(replay, init_plans.message(made)) == "executed"
+    """The fifo of `start` is in no register any more."""
+    assert run(replay, plan(READY, ops.join_cgroup(tasks=lib.REG_PASSED, count=1))) == "op 1: plan register"
+
+
+def test_a_failure_without_an_object_after_start(replay: Path) -> None:
+    """setns(2) is the call that fails when the answers before it are as many as the calls."""
+    wrong = init_plans.plan_of(READY, ops.setns(fd=lib.REG_PASSED + 1, flags=0))
+    found = {
+        run(replay, init_plans.message(wrong, answers=bytes(count) + b"\xff")) for count in range(60, 100)
+    }
+    assert "op 1: setns" in found
+
+
+def test_no_child_goes_on_after_start(replay: Path) -> None:
+    """It would hold the fifo of `start` in namespaces where others can see it."""
+    assert run(replay, plan(READY, ops.fork(), EXEC)) == "op 1: plan fork after start"
 
 
 # -- runs

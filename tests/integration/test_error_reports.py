@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -171,3 +172,46 @@ def test_the_message_can_stand_alone(box: Boxes, wrong: Callable[[Container], st
         word for word in re.findall(r"[\w./-]{3,}", first.removeprefix("pyoci: create: ")) if word in value
     ]
     assert named or any(word.lower() in first.lower() for word in words), (first, pointer)
+
+
+def no_dev(made: Container) -> tuple[str, str]:
+    (made.rootfs / "dev").rmdir()
+    return "tmpfs on /dev: mkdir /dev in the rootfs", "/dev"
+
+
+def no_place_for_a_directory(made: Container) -> tuple[str, str]:
+    made.mount("/new/deep/er", "tmpfs", "tmpfs")
+    return "tmpfs on /new/deep/er: mkdir /new in the rootfs", "/new"
+
+
+def no_place_for_a_file(made: Container) -> tuple[str, str]:
+    made.mount("/newfile", "bind", "/etc/hostname", "bind")
+    return "bind of /etc/hostname on /newfile: create /newfile in the rootfs", "/newfile"
+
+
+def no_place_for_a_device(made: Container) -> tuple[str, str]:
+    made.linux["devices"] = [{"path": "/node/fifo", "type": "p"}]
+    return "device /node/fifo: mkdir /node in the rootfs", "/node"
+
+
+def no_directory(made: Container) -> tuple[str, str]:
+    made.process["cwd"] = "/work/dir"
+    return 'chdir to cwd ("/work/dir") set in config.json failed: mkdir /work in the rootfs', "/work"
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [no_dev, no_place_for_a_directory, no_place_for_a_file, no_place_for_a_device, no_directory],
+    ids=lambda missing: str(missing.__name__),
+)
+def test_what_can_not_be_made_in_the_rootfs_is_named(
+    box: Boxes, missing: Callable[[Container], tuple[str, str]]
+) -> None:
+    """The call and the place: root of a user namespace may not write into a rootfs that is somebody else's."""
+    made = box("/bin/true")
+    made.user_namespace()
+    words, place = missing(made)
+    made.rootfs.chmod(0o755)
+    os.chown(made.rootfs, 0, 0)
+    found = made.create(check=False).failed(f"{words}: permission denied")
+    assert f"make {place} in the rootfs before" in found.err

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -195,6 +197,43 @@ def test_a_file_on_the_way(tree: Tree) -> None:
     (tree.root / "f").write_text("")
     assert tree.open("f/x") == "ENOTDIR"
     assert tree.open("f/..") == "ENOTDIR"
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("open 0 0 0 a/b", "openat2 /a/b"),
+        ("open 1 755 0 f/x", "openat2 /f/x"),
+        ("open 1 755 4 self/x", "openat2 /self/x"),
+        ("open 1 755 0 self", "openat2 /self"),
+        ("parent 0 0 0 /a/..", "openat2 /a/.."),
+        ("open 1 755 0 locked/new/x", "mkdir /locked/new"),
+        ("open 2 644 0 locked/new", "create /locked/new"),
+        ("parent 0 0 0 /locked/new/x", "mkdir /locked/new"),
+        ("device 1 3 0 /f", "openat2 /f"),
+    ],
+)
+def test_what_failed_is_named_with_its_path(tree: Tree, line: str, why: str) -> None:
+    """The component that could not be made, as the root has it, where one is made."""
+    (tree.root / "f").write_text("")
+    tree.link("self", "self")
+    with read_only_mount(tree.root / "locked"):
+        answer, told = tree.ask(line, "why 0 0 0 -")
+    assert answer.startswith("error ")
+    assert told == why
+
+
+@contextlib.contextmanager
+def read_only_mount(place: Path) -> Iterator[None]:
+    """A directory in which nobody can make anything, root neither."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount")
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", place], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", place], check=True)
 
 
 def test_long_names(tree: Tree) -> None:

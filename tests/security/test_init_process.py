@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from harness.boxes import Boxes
 
+from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.init import launch
 from pyoci.plan import namespaces as namespace_ops
@@ -56,9 +57,9 @@ def test_root_of_a_user_namespace_can_not_look_into_an_init_that_joins(box: Boxe
     kinds = ("user", "pid", "mount", "ipc", "uts", "network")
     plan = Plan()
     flags = sum(namespaces.FLAGS[kind] for kind in kinds)
-    plan.add(lib.OP_JOIN, fd=plan.carry("pidfd"), numbers=(flags,))
+    plan.add(ops.setns(fd=plan.carry("pidfd"), flags=flags))
     namespace_ops.add_fork(plan, 0, "")
-    plan.add(lib.OP_BECOME_ROOT)
+    plan.add(ops.become_root())
     init.spawn(0)
     init.send("exec", plan, [pidfd])
     os.close(pidfd)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import sys
 from typing import Any
 
+from pyoci import _ops as ops
 from pyoci._shim import ffi, lib
 from pyoci.plan import compiler
 from pyoci.plan.facts import Facts
-from pyoci.plan.ops import Op, Plan
+from pyoci.plan.ops import Plan
 
 SPEC: dict[str, Any] = {
     "ociVersion": "1.3.0",
@@ -22,7 +24,6 @@ SPEC: dict[str, Any] = {
     "mounts": [],
     "linux": {"namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts", "network")]},
 }
-NAMES: dict[int, str] = {getattr(lib, name): name for name in dir(lib) if name.startswith("OP_")}
 ALL_CAPABILITIES = (1 << 64) - 1
 
 
@@ -64,14 +65,9 @@ def finish(made: dict[str, Any], **given: Any) -> Plan:
     return compiler.compile_container(made, facts(**given)).finish
 
 
-def name(op: Op) -> str:
-    """An op's name as csrc/plan.h has it."""
-    return NAMES[op.code]
-
-
-def names_of(ops: list[Op]) -> list[str]:
+def names_of(found: list[ops.Op]) -> list[str]:
     """The names of ops."""
-    return [name(op) for op in ops]
+    return [op.name for op in found]
 
 
 def names(plan: Plan) -> list[str]:
@@ -79,19 +75,20 @@ def names(plan: Plan) -> list[str]:
     return names_of(plan.ops)
 
 
-def find(plan: Plan, code: str) -> list[Op]:
+def find(plan: Plan, name: str) -> list[ops.Op]:
     """The ops of one kind."""
-    return [op for op in plan.ops if name(op) == code]
+    assert name in ops.OPS, name
+    return [op for op in plan.ops if op.name == name]
 
 
-def one(plan: Plan, code: str) -> Op:
+def one(plan: Plan, name: str) -> ops.Op:
     """The only op of its kind."""
-    found = find(plan, code)
-    assert len(found) == 1, f"{code} is there {len(found)} times in {names(plan)}"
+    found = find(plan, name)
+    assert len(found) == 1, f"{name} is there {len(found)} times in {names(plan)}"
     return found[0]
 
 
-def at(plan: Plan, pointer: str) -> list[Op]:
+def at(plan: Plan, pointer: str) -> list[ops.Op]:
     """The ops that one property asked for."""
     return [op for op in plan.ops if op.pointer == pointer]
 
@@ -99,76 +96,90 @@ def at(plan: Plan, pointer: str) -> list[Op]:
 # -- what the init reads ---------------------------------------------------------------------------------------------------
 
 
-class Decoded:
-    """An op as it comes out of the bytes.
-
-    text(i)           the string at an offset
-    strings(i, n)     n strings behind each other
-    blob(i, size)     bytes
-    """
-
-    def __init__(self, op: Any, text: bytes) -> None:
-        self.code, self.flags, self.fd, self.fd2 = op.code, op.flags, op.fd, op.fd2
-        self.numbers = tuple(op.numbers)
-        self.reserved = op.reserved
-        self.offsets = tuple(op.texts)
-        self._text = text
-
-    def text(self, index: int) -> str:
-        """The string of texts[index]."""
-        return self.strings(index, 1)[0]
-
-    def strings(self, index: int, count: int) -> list[str]:
-        """As many strings from texts[index] on."""
-        at, found = self.offsets[index], []
-        for _ in range(count):
-            end = self._text.index(b"\0", at)
-            found.append(self._text[at:end].decode("utf-8", "surrogateescape"))
-            at = end + 1
-        return found
-
-    def blob(self, index: int, size: int) -> bytes:
-        """The bytes at texts[index]."""
-        at = self.offsets[index]
-        assert at + size < len(self._text)
-        return self._text[at : at + size]
+# kind of field -> how many bytes each of its parts has (csrc/ops.h)
+SIZES = {"STR": (8,), "LIST": (8, 8), "BYTES": (8, 8), "IDS": (8, 8), "FILTER": (8, 8), "FD": (2,), "ENUM": (2,), "FLAG": (1,),
+         "U32": (4,), "I32": (4,), "MODE": (4,)}  # fmt: skip
 
 
-def decode(data: bytes) -> tuple[int, list[Decoded]]:
-    """The header's flags and the ops, by the layout of the structures in csrc/plan.h. Asserts what the init demands."""
+class Reader:
+    """The ops of a plan's bytes, read by nothing but what csrc/ops.h says of their layout."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = ffi.sizeof("struct plan_header")
+
+    def number(self, size: int) -> int:
+        """The next number, which lies on a boundary of its size."""
+        self.at += -self.at % size
+        value = int.from_bytes(self.data[self.at : self.at + size], sys.byteorder)
+        self.at += size
+        return value
+
+    def op(self) -> tuple[str, list[tuple[str, tuple[int, ...]]]]:
+        """The name of the next op, and its fields: kind and parts."""
+        name = list(ops.OPS)[self.number(2) - 1]
+        kinds = [kind for _, kind, _ in ops.OPS[name][1]]
+        fields = [(kind, tuple(map(self.number, SIZES.get(kind, (8,))))) for kind in kinds]
+        self.at += -self.at % 8
+        return name, fields
+
+
+def decode(data: bytes) -> tuple[int, list[tuple[str, list[Any]]]]:
+    """The header's flags, and name and values of each op. Asserts what the init demands."""
     header = ffi.new("struct plan_header *")
     ffi.memmove(header, data, ffi.sizeof("struct plan_header"))
     assert header.magic == lib.PLAN_MAGIC
     assert header.size == len(data)
-    start, size = ffi.sizeof("struct plan_header"), ffi.sizeof("struct plan_op")
-    text = data[start + size * header.count :]
+    reader = Reader(data)
+    found = [reader.op() for _ in range(header.count)]
+    text = data[reader.at :]
     assert text[:1] == text[-1:] == b"\0"
-    ops = []
-    for index in range(header.count):
-        op = ffi.new("struct plan_op *")
-        ffi.memmove(op, data[start + size * index :], size)
-        assert lib.OP_NONE < op.code < lib.OP_COUNT
-        assert op.fd < lib.REG_COUNT and op.fd2 < lib.REG_COUNT
-        assert all(op.texts[place] < len(text) for place in range(len(op.texts)))
-        ops.append(Decoded(op, text))
-    return header.flags, ops
+    return header.flags, [
+        (name, [_value(kind, parts, text) for kind, parts in fields]) for name, fields in found
+    ]
+
+
+def _value(kind: str, parts: tuple[int, ...], text: bytes) -> Any:
+    if kind in ("STR", "LIST"):
+        at, found = parts[0], []
+        for _ in range(parts[1] if kind == "LIST" else 1):
+            end = text.index(b"\0", at)
+            found.append(text[at:end].decode("utf-8", "surrogateescape"))
+            at = end + 1
+        return found if kind == "LIST" else found[0]
+    if kind in ("BYTES", "IDS", "FILTER"):
+        at, count = parts
+        size = count * {"BYTES": 1, "IDS": 4, "FILTER": 8}[kind]
+        assert at % 8 == 0 and at + size < len(text)
+        blob = text[at : at + size]
+        return list(memoryview(blob).cast("I")) if kind == "IDS" else blob
+    if kind == "I32":
+        return parts[0] - (parts[0] >> 31 << 32)
+    return bool(parts[0]) if kind == "FLAG" else parts[0]
 
 
 def in_words(plan: Plan) -> list[str]:
-    """A plan as text, one op on a line: the form of the golden plans."""
+    """A plan as text, one op on a line: the form of the golden plans. Fields that may be left out and are empty are."""
     rows = []
     for op in plan.ops:
-        row = name(op)[3:]
-        for flag in [word for word in dir(lib) if word.startswith("OPF_")]:
-            if op.flags & getattr(lib, flag):
-                row += f" {flag[4:].lower()}"
-        row += f" fd={_register(op.fd)}" if op.fd else ""
-        row += f" fd2={_register(op.fd2)}" if op.fd2 else ""
-        row += "".join(f" {_text(item)}" for item in op.texts)
-        row += f" [{' '.join(f'{number:#x}' for number in op.numbers)}]" if op.numbers else ""
+        row: str = op.name
+        for field, kind, optional in ops.OPS[op.name][1]:
+            value = op.fields()[field]
+            if value or not optional:
+                row += f" {field}={_text(kind, value)}"
         rows.append(f"{row}    {op.about}    {op.pointer}".rstrip())
     rows += [f"passed {what!r}" for what in plan.passed]
     return rows
+
+
+def _text(kind: str, value: Any) -> str:
+    if kind == "FD":
+        return _register(value)
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    if kind == "MODE":
+        return f"{value:#o}"
+    return f"{value:#x}" if kind in ("NAMESPACES", "CAPS", "ATTRS", "PROPAGATION") else repr(value)
 
 
 def _register(number: int) -> str:
@@ -177,7 +188,3 @@ def _register(number: int) -> str:
     return next(
         word[4:].lower() for word in dir(lib) if word.startswith("REG_") and getattr(lib, word) == number
     )
-
-
-def _text(item: str | bytes | list[str]) -> str:
-    return f"<{len(item)} bytes>" if isinstance(item, bytes) else repr(item)

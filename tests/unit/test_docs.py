@@ -16,12 +16,11 @@ import pytest
 from unit import hot
 from unit.documents import TOP, Document, document, documents, table
 
-from pyoci._shim import lib
+from pyoci._ops import OPS
 from pyoci.base.errors import OciError
 from pyoci.cli import help, parse
 from pyoci.cli.table import COMMANDS, GLOBALS, HELP_OPTION, NAME, NAMES, OPTIONS
 from pyoci.doctor.check import Check, Leftover, Report
-from pyoci.plan import failure
 from pyoci.trace import picture
 from pyoci.validate import report_formats
 from pyoci.validate.explain import examine
@@ -387,10 +386,9 @@ def test_the_example_of_a_trace_has_names_that_there_are() -> None:
     example = json.loads(
         re.sub(r"\b[A-Z]{2,}[A-Za-z ]*(?=[,}\]])", "1", "\n".join(document("docs/trace.md").blocks[2:]))
     )
-    names = {failure.op_name(getattr(lib, name)) for name in dir(lib) if name.startswith("OP_")}
     for event in example["traceEvents"]:
         assert event["ph"] == "M" or event["cat"] in picture._KINDS
-        assert event["args"].get("op", "exec") in names
+        assert event["args"].get("op", "execve") in OPS
         assert event.get("cat") != "runtime" or is_step(event["name"])
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
 from pyoci.init import exit_status
@@ -91,9 +92,9 @@ def test_the_filter_is_blamed_only_for_its_own_errno() -> None:
 
 def test_the_filter_in_force() -> None:
     plan = Plan()
-    plan.add(lib.OP_SESSION)
-    plan.add(lib.OP_SECCOMP, texts=(b"12345678",), numbers=(1, 0))
-    plan.add(lib.OP_EXEC)
+    plan.add(ops.setsid())
+    plan.add(ops.seccomp(filter=b"12345678"))
+    plan.add(ops.execve(args=[], env=[]))
     assert [exit_status.filter_before(plan.ops, last) for last in range(4)] == [
         b"",
         b"",
@@ -157,9 +158,10 @@ def test_an_init_that_is_about_to_be_renamed_is_waited_for() -> None:
 
 
 def test_hints_by_step() -> None:
-    write = hints.hint("OP_PROC_WRITE", 22, "write", "/linux/sysctl/x")
-    assert "no such value" in write and hints.hint("OP_PROC_WRITE", 2, "open", "/linux/sysctl/x") != write
-    assert hints.hint("OP_PROC_WRITE", 2, "open", "") == ""
-    assert "has no fsopen" in hints.hint("OP_MOUNT_NEW", 38, "fsopen", "/mounts/0")
-    assert "memory" in hints.hint("OP_MOUNT_NEW", 12, "fsmount", "/mounts/0")
-    assert hints.hint("OP_EXEC", 5, "execve", "") == ""
+    write = hints.hint("write_procfs", "write", 22, "/linux/sysctl/x", "")
+    assert "no such value" in write
+    assert hints.hint("write_procfs", "open", 2, "/linux/sysctl/x", "") != write
+    assert hints.hint("write_procfs", "open", 2, "", "") == ""
+    assert "has no fsopen" in hints.hint("fsmount", "fsopen", 38, "/mounts/0", "tmpfs")
+    assert "memory" in hints.hint("fsmount", "fsmount", 12, "/mounts/0", "tmpfs")
+    assert hints.hint("execve", "execve", 5, "", "") == ""

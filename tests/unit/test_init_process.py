@@ -53,7 +53,7 @@ def sleeper() -> int:
 
 @pytest.fixture
 def joining() -> Iterator[tuple[launch.Init, socket.socket]]:
-    """An init that was sent a plan with OP_FORK, and the end of its socket that it would answer through."""
+    """An init that was sent a plan with a fork in it, and the end of its socket that it would answer through."""
     init = launch.Init()
     ours, theirs = socket.socketpair()
     init.pid = sleeper()
@@ -67,7 +67,7 @@ def joining() -> Iterator[tuple[launch.Init, socket.socket]]:
 
 
 def born(pid: int) -> bytes:
-    return struct.pack("=IIiI", lib.REPLY_BORN, 0, pid, 0)
+    return struct.pack("=IIiI", lib.REPLY_FORKED, 0, pid, 0)
 
 
 def test_the_init_is_the_child_that_it_tells_of(joining: tuple[launch.Init, socket.socket]) -> None:

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
 from pyoci.init import launch, protocol
 from pyoci.plan.ops import Plan
 
-HEAD = struct.Struct("=IIiI")
+HEAD = struct.Struct("=HHIiI")
 
 
 @pytest.fixture
@@ -32,16 +33,16 @@ def init(ends: tuple[socket.socket, socket.socket]) -> Iterator[launch.Init]:
     """A runtime that has sent a plan of two ops to an init."""
     made = launch.Init()
     plan = Plan()
-    plan.add(lib.OP_SESSION, "/a", "one")
-    plan.add(lib.OP_HOSTNAME, "/hostname", "two", texts=("x",))
+    plan.add(ops.setsid(), "/a", "one")
+    plan.add(ops.sethostname(hostname="x"), "/hostname", "two")
     made._sync = os.dup(ends[0].fileno())
     made._sent.append(("test", plan))
     yield made
     made.close()
 
 
-def head(kind: int, *, op: int = 0, error: int = 0, length: int = 0) -> bytes:
-    return HEAD.pack(kind, op, error, length)
+def head(kind: int, *, step: str = "", op: int = 0, error: int = 0, length: int = 0) -> bytes:
+    return HEAD.pack(kind & 0xFFFF, ops.STEPS.index(step) if step else kind >> 16, op, error, length)
 
 
 def open_files() -> int:
@@ -56,11 +57,11 @@ def garbled(init: launch.Init, expected: int = lib.REPLY_READY) -> OciError:
 
 
 def test_an_error_names_the_op(ends: tuple[socket.socket, socket.socket], init: launch.Init) -> None:
-    text = b"sethostname\0x\0"
-    ends[1].sendall(head(lib.REPLY_ERROR, op=1, error=1, length=len(text)) + text)
+    ends[1].sendall(head(lib.REPLY_ERROR, step="sethostname", op=1, error=1, length=1) + b"x")
     with pytest.raises(OciError) as found:
         init.expect(lib.REPLY_DONE)
     assert (found.value.pointer, found.value.errno) == ("/hostname", 1)
+    assert found.value.text() == "two: sethostname x: operation not permitted"
 
 
 def test_a_reply_in_pieces(ends: tuple[socket.socket, socket.socket], init: launch.Init) -> None:
@@ -82,6 +83,7 @@ def test_a_reply_in_pieces(ends: tuple[socket.socket, socket.socket], init: laun
         head(lib.REPLY_ERROR, op=0xFFFFFFFF),
         head(0),
         head(6),
+        head(lib.REPLY_ERROR | len(ops.STEPS) << 16),
         head(0xFFFFFFFF),
         head(lib.REPLY_DONE),
         head(lib.REPLY_TERMINAL),
@@ -94,6 +96,7 @@ def test_a_reply_in_pieces(ends: tuple[socket.socket, socket.socket], init: laun
         "last-op",
         "kind-0",
         "kind-6",
+        "step",
         "last-kind",
         "unasked",
         "no-terminal",
@@ -172,7 +175,7 @@ def test_one_that_hangs_up_and_lives_on(
         process.returncode = -9
 
 
-LATE = [[3, lib.OP_WAIT_START, "", "wait"], [4, lib.OP_EXEC, "/process/args", "exec x"]]
+LATE = [[3, "wait_start", "", "wait"], [4, "execve", "/process/args", "exec x"]]
 
 
 @pytest.mark.parametrize(
@@ -194,18 +197,30 @@ def test_nonsense_through_the_fifo(data: bytes) -> None:
 
 
 def test_a_failure_through_the_fifo() -> None:
-    text = b"execve\0/bin/x\0"
-    data = head(lib.REPLY_ERROR, op=4, error=8, length=len(text)) + text
+    data = head(lib.REPLY_ERROR, step="execve", op=4, error=8, length=6) + b"/bin/x"
     error = launch.read_answer(data, LATE, None)
     assert error is not None and error.pointer == "/process/args"
+    assert error.text() == 'exec: "/bin/x": exec format error'
     assert launch.read_answer(b"", LATE, None) is None
 
 
+def test_the_record_and_the_init_of_a_former_version() -> None:
+    """A container may have been created before the runtime was replaced: a number for the name, the step in the text."""
+    late = [[3, 53, "", "wait for start"], [4, 54, "/process/args", "exec x"]]
+    text = b"execve\0/bin/x\0"
+    data = head(lib.REPLY_ERROR, op=4, error=8, length=len(text)) + text
+    error = launch.read_answer(data, late, None)
+    assert error is not None
+    assert (error.code, error.pointer) == ("program", "/process/args")
+    assert error.text() == "exec x failed: execve /bin/x: exec format error"
+    assert launch.read_answer(b"", late, None) is None
+
+
 def test_times_are_of_ops_that_are_there() -> None:
-    ops = Plan()
-    ops.add(lib.OP_SESSION)
-    good = protocol.Reply(lib.REPLY_TIMES, 0, 0, struct.pack("=QQ", 1, 2), -1)
-    assert protocol.times(good, ops.ops) == [1, 2]
+    made = Plan()
+    made.add(ops.setsid())
+    good = protocol.Reply(lib.REPLY_TIMES, "", 0, 0, struct.pack("=QQ", 1, 2), -1)
+    assert protocol.times(good, made.ops) == [1, 2]
     for op, text in (
         (0, b""),
         (0, bytes(8)),
@@ -215,12 +230,12 @@ def test_times_are_of_ops_that_are_there() -> None:
         (0xFFFFFFFF, bytes(16)),
     ):
         with pytest.raises(OciError):
-            protocol.times(protocol.Reply(lib.REPLY_TIMES, op, 0, text, -1), ops.ops)
+            protocol.times(protocol.Reply(lib.REPLY_TIMES, "", op, 0, text, -1), made.ops)
 
 
 def test_a_plan_that_no_init_takes_is_refused_here() -> None:
     plan = Plan()
-    plan.add(lib.OP_HOSTNAME, texts=("x" * lib.PLAN_MAX_SIZE,))
+    plan.add(ops.sethostname(hostname="x" * lib.PLAN_MAX_SIZE))
     with pytest.raises(OciError) as found:
         plan.encode()
     assert "too many" in found.value.message

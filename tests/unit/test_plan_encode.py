@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from unit import plans
 
+from pyoci import _ops as ops
 from pyoci._shim import ffi, lib
 from pyoci.base.errors import OciError
 from pyoci.plan import compiler, namespaces
-from pyoci.plan.ops import Op, Plan
+from pyoci.plan.ops import Plan
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "data" / "engine-configs").glob("*.json"))
 FILTER = bytes(range(24))
@@ -68,37 +69,12 @@ def all_plans() -> list[Plan]:
 
 def test_every_kind_of_op_is_compiled() -> None:
     compiled = {name for plan in all_plans() for name in plans.names(plan)}
-    assert compiled == {name for name in dir(lib) if name.startswith("OP_")} - {"OP_NONE", "OP_COUNT"}
-
-
-def check_op(op: Op, found: plans.Decoded) -> None:
-    """An op as the compiler made it, against what the init gets."""
-    assert (found.code, found.flags, found.fd, found.fd2, found.reserved) == (
-        op.code,
-        op.flags,
-        op.fd,
-        op.fd2,
-        0,
-    )
-    numbers = [number % (1 << 64) for number in op.numbers]
-    assert found.numbers == (*numbers, *[0] * (lib.PLAN_NUMBERS - len(numbers)))
-    for index, text in enumerate(op.texts):
-        if isinstance(text, str):
-            assert found.text(index) == text
-        elif isinstance(text, bytes):
-            assert found.blob(index, len(text)) == text
-        else:
-            assert found.strings(index, len(text)) == text
-    assert not any(found.offsets[len(op.texts) :])
+    assert compiled == set(ops.OPS)
 
 
 @pytest.mark.parametrize("plan", all_plans(), ids=["early", "prepare", "finish", "unpivoted", "exec"])
 def test_round_trip(plan: Plan) -> None:
-    flags, found = plans.decode(plan.encode())
-    assert flags == 0
-    assert len(found) == len(plan.ops)
-    for op, decoded in zip(plan.ops, found, strict=True):
-        check_op(op, decoded)
+    assert plans.decode(plan.encode()) == (0, [(op.name, list(op.values)) for op in plan.ops])
     assert plans.decode(plan.encode(timed=True))[0] == lib.PLAN_TIMED
 
 
@@ -107,14 +83,12 @@ def test_round_trip_of_what_engines_write(path: Path) -> None:
     made = json.loads(path.read_text())
     compiled = compiler.compile_container(made, plans.facts(seccomp=(FILTER, 0)))
     for plan in (namespaces.early(made), compiled.prepare, compiled.finish):
-        for op, decoded in zip(plan.ops, plans.decode(plan.encode())[1], strict=True):
-            check_op(op, decoded)
+        assert plans.decode(plan.encode())[1] == [(op.name, list(op.values)) for op in plan.ops]
 
 
-def test_layout_is_that_of_the_header() -> None:
+def test_the_header_has_no_holes() -> None:
     assert ffi.sizeof("struct plan_header") == 16
-    assert ffi.sizeof("struct plan_op") == 64 - 8
-    assert lib.PLAN_TEXTS == 3 and lib.PLAN_NUMBERS == 4
+    assert ffi.sizeof("struct plan_reply") == 16
 
 
 def test_empty_plan() -> None:
@@ -122,36 +96,64 @@ def test_empty_plan() -> None:
     assert (flags, found) == (0, [])
 
 
-def test_equal_strings_share_a_place() -> None:
+def encoded(*given: ops.Op) -> list[tuple[str, list[Any]]]:
+    """What ops are once they were bytes."""
     plan = Plan()
-    plan.add(lib.OP_HOSTNAME, texts=("name",))
-    plan.add(lib.OP_SYMLINK, texts=("", "name"))
-    first, second = plans.decode(plan.encode())[1]
-    assert first.offsets[0] == second.offsets[1]
-    assert second.offsets[0] == 0
+    for op in given:
+        plan.add(op)
+    return plans.decode(plan.encode())[1]
 
 
 def test_blobs_lie_on_their_boundary() -> None:
-    """struct sock_filter and struct sched_attr are read in place."""
-    plan = Plan()
+    """The kernel reads struct sock_filter, setgroups(2) reads ids in place; plans.decode() looks at the boundary."""
     for length in range(1, 10):
-        plan.add(lib.OP_HOSTNAME, texts=("x" * length,))
-        plan.add(lib.OP_SECCOMP, texts=(FILTER,), numbers=(3, 0))
-    start = ffi.sizeof("struct plan_header") + ffi.sizeof("struct plan_op") * len(plan.ops)
-    assert [(start + op.offsets[0]) % 8 for op in plans.decode(plan.encode())[1][1::2]] == [0] * 9
+        found = encoded(ops.sethostname(hostname="x" * length), ops.seccomp(filter=FILTER))
+        assert found[1] == ("seccomp", [FILTER, 0])
+        found = encoded(ops.sethostname(hostname="x" * length), ops.user(uid=1, gid=2, groups=[3, 4, 5]))
+        assert found[1] == ("user", [1, 2, [3, 4, 5], False])
 
 
 def test_bytes_that_are_no_utf8_come_through() -> None:
+    assert encoded(ops.sethostname(hostname="a\udcff")) == [("sethostname", ["a\udcff"])]
     plan = Plan()
-    plan.add(lib.OP_HOSTNAME, texts=("a\udcff",))
+    plan.add(ops.sethostname(hostname="a\udcff"))
     assert b"a\xff\0" in plan.encode()
-    assert plans.decode(plan.encode())[1][0].text(0) == "a\udcff"
+
+
+def test_strings_beyond_ascii() -> None:
+    text = ["\xe9", "\u20ac", "\U0001f600", ""]
+    assert encoded(ops.execve(args=text, env=[])) == [("execve", [text, []])]
 
 
 def test_negative_numbers_are_twos_complements() -> None:
+    most = (1 << 64) - 1
+    limit = ops.setrlimit(resource=7, soft=-1, hard=-1)
+    assert encoded(limit) == [("setrlimit", [7, most, most, False])]
+    assert encoded(ops.sched_setattr(policy=0, nice=-20))[0][1][2] == -20
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        ops.setrlimit(resource=1 << 32, soft=0, hard=0),
+        ops.setrlimit(resource=0, soft=1 << 64, hard=0),
+        ops.setrlimit(resource=0, soft=-(1 << 63) - 1, hard=0),
+        ops.setrlimit(resource=-1, soft=0, hard=0),
+        ops.umask(mask=1 << 32),
+        ops.sched_setattr(policy=0, nice=1 << 31),
+        ops.user(uid=0, gid=0, groups=[0, 1 << 32]),
+        ops.dup(old=lib.REG_COUNT, new=0),
+        ops.mountpoint(path="/", type=lib.MOUNTPOINT_COUNT),
+    ],
+    ids=repr,
+)
+def test_a_number_that_has_no_room_is_refused(op: ops.Op) -> None:
     plan = Plan()
-    plan.add(lib.OP_RLIMIT, numbers=(7, -1, -1))
-    assert plans.decode(plan.encode())[1][0].numbers == (7, (1 << 64) - 1, (1 << 64) - 1, 0)
+    plan.add(ops.setsid(), "/a", "a")
+    plan.add(op, "/b", "b")
+    with pytest.raises(OciError, match=r"b: the number .* is out of range") as caught:
+        plan.encode()
+    assert (caught.value.code, caught.value.pointer) == ("config", "/b")
 
 
 @pytest.mark.parametrize(

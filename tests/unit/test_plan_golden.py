@@ -90,7 +90,7 @@ def test_pointers_lead_to_what_asked_for_the_op(path: Path) -> None:
     compiled = compiler.compile_container(made, plans.facts(seccomp=seccomp))
     for plan in (namespace_ops.early(made), compiled.prepare, compiled.finish):
         for op in plan.ops:
-            assert op.about, plans.name(op)
+            assert op.about, op.name
             if op.pointer and op.pointer not in defaults:
                 resolve(made, op.pointer)
 

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from unit import plans
 
+from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
-from pyoci.plan.ops import Op, Plan
+from pyoci.plan.ops import Plan
 
+RDONLY, NOSUID, NOEXEC = 0x1, 0x2, 0x8
 CONTROLLERS = [("cpu,cpuacct", "cpu,cpuacct"), ("systemd", "none,name=systemd")]
 V1 = {
     "version": 1,
@@ -28,12 +30,22 @@ def compiled(mount: dict[str, Any], given: dict[str, Any] | None = None, **chang
     return plans.prepare(plans.spec(mounts=[mount], **changes), **(given or {}))
 
 
-def ops(mount: dict[str, Any], given: dict[str, Any] | None = None, **changes: Any) -> list[Op]:
+def steps(mount: dict[str, Any], given: dict[str, Any] | None = None, **changes: Any) -> list[ops.Op]:
     return plans.at(compiled(mount, given, **changes), "/mounts/0")
 
 
-def names(found: list[Op]) -> list[str]:
-    return [plans.name(op)[3:] for op in found]
+names = plans.names_of
+MOVE = ops.move_mount(mount=lib.REG_MOUNT, onto=lib.REG_MOUNTPOINT)
+
+
+def attributes(**given: Any) -> ops.Op:
+    """mount_setattr of the mount being made."""
+    return ops.mount_setattr(mount=lib.REG_MOUNT, **given)
+
+
+def place(path: str, kind: int = lib.MOUNTPOINT_DIRECTORY, **given: Any) -> ops.Op:
+    """A mount point."""
+    return ops.mountpoint(path=path, type=kind, mode=0o755, **given)
 
 
 def tmpfs(*options: str) -> dict[str, Any]:
@@ -45,14 +57,15 @@ def bind(*options: str, **more: Any) -> dict[str, Any]:
 
 
 def test_new_file_system() -> None:
-    found = ops(tmpfs("nosuid", "noexec", "mode=1777", "size=64k"))
-    assert names(found) == ["MOUNT_NEW", "TARGET", "ATTACH"]
-    made, target, attach = found
-    assert made.texts == ("tmpfs", "shm", ["mode=1777", "size=64k"])
-    assert made.numbers == (0x2 | 0x8, 2)
-    assert (made.about, target.texts) == ("tmpfs on /t", ("/t",))
-    assert target.numbers == (lib.TARGET_DIRECTORY, 0o755)
-    assert (attach.fd, attach.fd2) == (lib.REG_MOUNT, lib.REG_TARGET)
+    found = steps(tmpfs("nosuid", "noexec", "mode=1777", "size=64k"))
+    assert found == [
+        ops.fsmount(
+            type="tmpfs", source="shm", options=["mode=1777", "size=64k"], attributes=NOSUID | NOEXEC
+        ),
+        place("/t"),
+        MOVE,
+    ]
+    assert {op.about for op in found} == {"tmpfs on /t"}
 
 
 def test_mounts_come_in_the_order_of_the_list() -> None:
@@ -64,86 +77,78 @@ def test_mounts_come_in_the_order_of_the_list() -> None:
 
 
 def test_tmpfs_takes_the_mode_of_what_it_hides_and_its_content_when_asked() -> None:
-    assert names(ops(tmpfs())) == ["MOUNT_NEW", "TARGET", "MODE_LIKE", "ATTACH"]
-    assert names(ops(tmpfs("tmpcopyup"))) == ["MOUNT_NEW", "TARGET", "MODE_LIKE", "COPY_UP", "ATTACH"]
-    assert names(ops(tmpfs("mode=700", "tmpcopyup"))) == ["MOUNT_NEW", "TARGET", "COPY_UP", "ATTACH"]
+    assert names(steps(tmpfs())) == ["fsmount", "mountpoint", "copy_mode", "move_mount"]
+    assert names(steps(tmpfs("tmpcopyup"))) == ["fsmount", "mountpoint", "copy_mode", "copy_up", "move_mount"]
+    assert names(steps(tmpfs("mode=700", "tmpcopyup"))) == ["fsmount", "mountpoint", "copy_up", "move_mount"]
 
 
 @pytest.mark.parametrize("kind", ["proc", "sysfs"])
 def test_no_link_leads_a_kernel_file_system_elsewhere(kind: str) -> None:
-    target = ops({"destination": f"/{kind}", "type": kind, "source": kind})[1]
-    assert target.flags == lib.OPF_NO_SYMLINKS
-    assert ops(tmpfs())[1].flags == 0
+    assert steps({"destination": f"/{kind}", "type": kind, "source": kind})[1].no_symlinks
+    assert not steps(tmpfs())[1].no_symlinks
 
 
 def test_long_values_go_through_mount() -> None:
     lower = "lowerdir=" + ":".join(f"/layers/{number:040}" for number in range(7))
-    found = ops(
+    found = steps(
         {"destination": "/o", "type": "overlay", "source": "overlay", "options": [lower, "upperdir=/u", "ro"]}
     )
-    assert names(found) == ["MOUNT_OLD", "MOUNT_ATTR", "TARGET", "ATTACH"]
-    assert found[0].texts == ("overlay", "overlay", f"{lower},upperdir=/u")
-    assert found[0].numbers == (0,)
-    assert found[1].numbers == (0x1, 0, 0)
-
-
-def test_flags_of_the_file_system_are_no_data_for_mount() -> None:
-    old = ops(tmpfs("silent", "sync", "mode=7", "nosuid"))[0]
-    assert (plans.name(old), old.texts, old.numbers) == (
-        "OP_MOUNT_OLD",
-        ("tmpfs", "shm", "mode=7"),
-        (1 << 15 | 1 << 4,),
-    )
-
-
-def test_bind() -> None:
-    found = ops(bind())
-    assert names(found) == ["MOUNT_BIND", "TARGET", "ATTACH"]
-    assert (found[0].texts, found[0].flags, found[0].fd) == (("/host/b",), 0, 0)
-    assert found[1].numbers == (lib.TARGET_LIKE_MOUNT, 0o755)
-    assert found[0].about == "bind of /host/b on /b"
-    assert ops({**bind(), "options": ["rbind"]})[0].flags == lib.OPF_RECURSIVE
-
-
-def test_bind_by_its_type_alone_or_its_option_alone() -> None:
-    assert names(ops({**bind(), "options": []}))[0] == "MOUNT_BIND"
-    assert names(ops({**bind(), "type": "none"}))[0] == "MOUNT_BIND"
-    assert names(ops({"destination": "/b", "source": "/host/b", "options": ["bind"]}))[0] == "MOUNT_BIND"
-    assert names(ops({**bind(), "type": "cgroup"}, {"cgroup": V1}))[0] == "MOUNT_BIND"
-
-
-def test_bind_with_attributes_is_changed_before_it_is_seen() -> None:
-    found = ops(bind("ro", "nosuid", "exec"))
-    assert names(found) == ["MOUNT_BIND", "MOUNT_ATTR", "TARGET", "ATTACH"]
-    assert (found[1].fd, found[1].flags, found[1].numbers) == (lib.REG_MOUNT, 0, (0x3, 0x8, 0))
-
-
-def test_attributes_of_the_whole_tree_come_once_it_is_in_place() -> None:
-    found = ops({**bind(), "options": ["rbind", "rro", "rexec"]})
-    assert names(found) == ["MOUNT_BIND", "TARGET", "ATTACH", "MOUNT_ATTR"]
-    assert (found[3].flags, found[3].numbers) == (lib.OPF_RECURSIVE, (0x1, 0x8, 0))
-
-
-def test_propagation_comes_last() -> None:
-    found = ops({**bind(), "options": ["rbind", "rslave", "shared"]})
-    assert names(found) == ["MOUNT_BIND", "TARGET", "ATTACH", "MOUNT_ATTR", "MOUNT_ATTR"]
-    assert [(op.flags, op.numbers) for op in found[3:]] == [
-        (lib.OPF_RECURSIVE, (0, 0, 1 << 19)),
-        (0, (0, 0, 1 << 20)),
+    assert found == [
+        ops.mount(type="overlay", source="overlay", data=f"{lower},upperdir=/u"),
+        attributes(set=RDONLY),
+        place("/o"),
+        MOVE,
     ]
 
 
+def test_flags_of_the_file_system_are_no_data_for_mount() -> None:
+    old = steps(tmpfs("silent", "sync", "mode=7", "nosuid"))[0]
+    assert old == ops.mount(type="tmpfs", source="shm", data="mode=7", flags=1 << 15 | 1 << 4)
+
+
+def test_bind() -> None:
+    found = steps(bind())
+    assert found == [ops.open_tree(source="/host/b"), place("/b", lib.MOUNTPOINT_LIKE_MOUNT), MOVE]
+    assert found[0].about == "bind of /host/b on /b"
+    assert steps({**bind(), "options": ["rbind"]})[0].recursive
+
+
+def test_bind_by_its_type_alone_or_its_option_alone() -> None:
+    assert names(steps({**bind(), "options": []}))[0] == "open_tree"
+    assert names(steps({**bind(), "type": "none"}))[0] == "open_tree"
+    assert names(steps({"destination": "/b", "source": "/host/b", "options": ["bind"]}))[0] == "open_tree"
+    assert names(steps({**bind(), "type": "cgroup"}, {"cgroup": V1}))[0] == "open_tree"
+
+
+def test_bind_with_attributes_is_changed_before_it_is_seen() -> None:
+    found = steps(bind("ro", "nosuid", "exec"))
+    assert names(found) == ["open_tree", "mount_setattr", "mountpoint", "move_mount"]
+    assert found[1] == attributes(set=RDONLY | NOSUID, clear=NOEXEC)
+
+
+def test_attributes_of_the_whole_tree_come_once_it_is_in_place() -> None:
+    found = steps({**bind(), "options": ["rbind", "rro", "rexec"]})
+    assert names(found) == ["open_tree", "mountpoint", "move_mount", "mount_setattr"]
+    assert found[3] == attributes(set=RDONLY, clear=NOEXEC, recursive=True)
+
+
+def test_propagation_comes_last() -> None:
+    found = steps({**bind(), "options": ["rbind", "rslave", "shared"]})
+    assert names(found[:3]) == ["open_tree", "mountpoint", "move_mount"]
+    assert found[3:] == [attributes(propagation=1 << 19, recursive=True), attributes(propagation=1 << 20)]
+
+
 def test_a_new_mount_below_a_private_root_is_private() -> None:
-    assert names(ops(tmpfs("private", "mode=1"))) == ["MOUNT_NEW", "TARGET", "ATTACH"]
-    below_shared = ops(tmpfs("private", "mode=1"), linux__rootfsPropagation="shared")
-    assert names(below_shared) == ["MOUNT_NEW", "TARGET", "ATTACH", "MOUNT_ATTR"]
-    assert names(ops(tmpfs("shared", "mode=1")))[-1] == "MOUNT_ATTR"
-    assert names(ops(bind("private")))[-1] == "MOUNT_ATTR"
+    assert names(steps(tmpfs("private", "mode=1"))) == ["fsmount", "mountpoint", "move_mount"]
+    below_shared = steps(tmpfs("private", "mode=1"), linux__rootfsPropagation="shared")
+    assert names(below_shared) == ["fsmount", "mountpoint", "move_mount", "mount_setattr"]
+    assert names(steps(tmpfs("shared", "mode=1")))[-1] == "mount_setattr"
+    assert names(steps(bind("private")))[-1] == "mount_setattr"
 
 
 def test_bind_takes_no_data() -> None:
     with pytest.raises(OciError) as caught:
-        ops(bind("mode=755"))
+        steps(bind("mode=755"))
     assert (caught.value.code, caught.value.pointer) == ("mount-option", "/mounts/0/options")
     assert "mode=755" in caught.value.message
 
@@ -153,38 +158,38 @@ def test_bind_takes_no_data() -> None:
 )
 def test_flags_of_a_file_system_mean_nothing_to_a_bind(word: str) -> None:
     """They are the specification's, and the kernel passes over them (mount(2), MS_BIND)."""
-    assert names(ops(bind(word))) == ["MOUNT_BIND", "TARGET", "ATTACH"]
+    assert names(steps(bind(word))) == ["open_tree", "mountpoint", "move_mount"]
 
 
 def test_bind_needs_a_source_and_others_a_type() -> None:
     with pytest.raises(OciError) as caught:
-        ops({"destination": "/b", "options": ["bind"]})
+        steps({"destination": "/b", "options": ["bind"]})
     assert caught.value.pointer == "/mounts/0/source"
     with pytest.raises(OciError) as caught:
-        ops({"destination": "/b", "source": "/x"})
+        steps({"destination": "/b", "source": "/x"})
     assert caught.value.pointer == "/mounts/0/type"
 
 
 def test_in_a_user_namespace_the_runtime_opens_the_sources() -> None:
     plan = compiled({**bind(), "options": ["rbind"]}, {"open_sources": True})
     found = plans.at(plan, "/mounts/0")
-    assert names(found) == ["MOUNT_BIND", "MOUNT_ATTR", "TARGET", "ATTACH"]
-    assert plan.passed[found[0].fd - lib.REG_PASSED] == (
+    assert names(found) == ["open_tree", "mount_setattr", "mountpoint", "move_mount"]
+    assert plan.passed[found[0].tree - lib.REG_PASSED] == (
         "tree",
         "/host/b",
         True,
         "/mounts/0",
         "bind of /host/b on /b",
     )
-    assert (found[1].flags, found[1].numbers) == (lib.OPF_RECURSIVE, (0, 0, 1 << 19))
+    assert found[1] == attributes(propagation=1 << 19, recursive=True)
 
 
 def test_no_more_sources_are_opened_than_can_travel() -> None:
     many = [{**bind(), "destination": f"/b{index}"} for index in range(300)]
     plan = plans.prepare(plans.spec(mounts=many), open_sources=True)
     assert len(plan.passed) == lib.PLAN_MAX_FDS
-    opened = [op for op in plans.find(plan, "OP_MOUNT_BIND") if op.fd]
-    assert [op.fd for op in opened] == list(range(lib.REG_PASSED + 1, lib.REG_PASSED + lib.PLAN_MAX_FDS))
+    opened = [op.tree for op in plans.find(plan, "open_tree") if op.tree]
+    assert opened == list(range(lib.REG_PASSED + 1, lib.REG_PASSED + lib.PLAN_MAX_FDS))
 
 
 @pytest.mark.parametrize(
@@ -198,27 +203,28 @@ def test_no_more_sources_are_opened_than_can_travel() -> None:
 def test_id_mapped_binds(mount: dict[str, Any], kind: str) -> None:
     plan = compiled(mount)
     assert [what[0] for what in plan.passed] == [kind]
-    assert plans.at(plan, "/mounts/0")[0].fd == lib.REG_PASSED
+    assert plans.at(plan, "/mounts/0")[0].tree == lib.REG_PASSED
 
 
 def test_remount_changes_what_is_there() -> None:
-    found = ops(
+    found = steps(
         {"destination": "/x", "type": "bind", "source": "", "options": ["remount", "bind", "ro", "rnosuid"]}
     )
-    assert names(found) == ["TARGET", "MOUNT_ATTR"]
-    assert found[0].numbers == (lib.TARGET_EXISTS,)
-    assert (found[1].fd, found[1].flags, found[1].numbers) == (lib.REG_TARGET, 0, (0x3, 0, 0))
+    assert found == [
+        ops.mountpoint(path="/x", type=lib.MOUNTPOINT_EXISTS),
+        ops.mount_setattr(mount=lib.REG_MOUNTPOINT, set=RDONLY | NOSUID),
+    ]
 
 
 def test_label_goes_to_new_file_systems_only() -> None:
     label = {"linux__mountLabel": "system_u:object_r:x:s0:c1,c2"}
-    assert ops(tmpfs("mode=1"), None, **label)[0].texts[2] == [
+    assert steps(tmpfs("mode=1"), None, **label)[0].options == [
         "mode=1",
         "context=system_u:object_r:x:s0:c1,c2",
     ]
-    assert ops(tmpfs("context=own"), None, **label)[0].texts[2] == ["context=own"]
-    assert ops({"destination": "/proc", "type": "proc", "source": "proc"}, None, **label)[0].texts[2] == []
-    assert names(ops(bind(), None, **label)) == ["MOUNT_BIND", "TARGET", "ATTACH"]
+    assert steps(tmpfs("context=own"), None, **label)[0].options == ["context=own"]
+    assert steps({"destination": "/proc", "type": "proc", "source": "proc"}, None, **label)[0].options == []
+    assert names(steps(bind(), None, **label)) == ["open_tree", "mountpoint", "move_mount"]
 
 
 # -- cgroup ----------------------------------------------------------------------------------------------------------------
@@ -231,44 +237,48 @@ def with_cgroup_namespace() -> dict[str, Any]:
 
 
 def test_without_cgroups_nothing_is_mounted() -> None:
-    assert ops(CGROUP) == []
+    assert steps(CGROUP) == []
 
 
 def test_unified_tree_is_bound_or_mounted_in_its_namespace() -> None:
-    found = ops(CGROUP, {"cgroup": V2})
-    assert names(found) == ["MOUNT_BIND", "MOUNT_ATTR", "TARGET", "ATTACH"]
-    assert (found[0].texts, found[1].numbers) == (("/sys/fs/cgroup/box",), (0x3, 0, 0))
-    found = ops({**CGROUP, "type": "cgroup2"}, {"cgroup": V2}, **with_cgroup_namespace())
-    assert names(found) == ["MOUNT_NEW", "TARGET", "ATTACH"]
-    assert (found[0].texts, found[0].numbers) == (("cgroup2", "cgroup", []), (0x3, 0))
-    assert found[1].flags == lib.OPF_NO_SYMLINKS
+    found = steps(CGROUP, {"cgroup": V2})
+    assert names(found) == ["open_tree", "mount_setattr", "mountpoint", "move_mount"]
+    assert found[:2] == [ops.open_tree(source="/sys/fs/cgroup/box"), attributes(set=RDONLY | NOSUID)]
+    found = steps({**CGROUP, "type": "cgroup2"}, {"cgroup": V2}, **with_cgroup_namespace())
+    assert found == [
+        ops.fsmount(type="cgroup2", source="cgroup", attributes=RDONLY | NOSUID),
+        place("/sys/fs/cgroup", no_symlinks=True),
+        MOVE,
+    ]
 
 
 def test_hierarchies_lie_in_a_tmpfs_that_becomes_read_only_last() -> None:
-    found = ops(CGROUP, {"cgroup": V1})
+    found = steps(CGROUP, {"cgroup": V1})
     assert names(found) == [
-        *("MOUNT_NEW", "TARGET", "ATTACH"),
-        *("MOUNT_BIND", "MOUNT_ATTR", "TARGET", "ATTACH") * 2,
-        *("SYMLINK", "SYMLINK", "MOUNT_ATTR"),
+        *("fsmount", "mountpoint", "move_mount"),
+        *("open_tree", "mount_setattr", "mountpoint", "move_mount") * 2,
+        *("symlink", "symlink", "mount_setattr"),
     ]
-    assert (found[0].fd2, found[0].numbers) == (lib.REG_CGROUP, (0x2, 1))
-    assert [op.texts for op in found if plans.name(op) == "OP_MOUNT_BIND"] == [
-        ("/sys/fs/cgroup/cpu,cpuacct/box",),
-        ("/sys/fs/cgroup/systemd/box",),
+    assert found[0] == ops.fsmount(
+        type="tmpfs", source="tmpfs", options=["mode=755"], attributes=NOSUID, to=lib.REG_CGROUP
+    )
+    assert [op for op in found if op.name == "open_tree"] == [
+        ops.open_tree(source="/sys/fs/cgroup/cpu,cpuacct/box"),
+        ops.open_tree(source="/sys/fs/cgroup/systemd/box"),
     ]
-    assert [(op.fd, op.texts) for op in found if plans.name(op) == "OP_SYMLINK"] == [
-        (lib.REG_CGROUP, ("cpu,cpuacct", "cpu")),
-        (lib.REG_CGROUP, ("cpu,cpuacct", "cpuacct")),
+    assert [op for op in found if op.name == "symlink"] == [
+        ops.symlink(target="cpu,cpuacct", path="cpu", below=lib.REG_CGROUP),
+        ops.symlink(target="cpu,cpuacct", path="cpuacct", below=lib.REG_CGROUP),
     ]
-    assert (found[-1].fd, found[-1].numbers) == (lib.REG_CGROUP, (0x1, 0, 0))
-    writable = ops({**CGROUP, "options": []}, {"cgroup": V1})
-    assert names(writable)[-1] == "SYMLINK"
+    assert found[-1] == ops.mount_setattr(mount=lib.REG_CGROUP, set=RDONLY)
+    writable = steps({**CGROUP, "options": []}, {"cgroup": V1})
+    assert names(writable)[-1] == "symlink"
 
 
 def test_hierarchies_in_their_namespace_are_mounted_with_their_own_options() -> None:
-    found = ops(CGROUP, {"cgroup": V1}, **with_cgroup_namespace())
-    made = [op for op in found if plans.name(op) == "OP_MOUNT_NEW"][1:]
-    assert [op.texts for op in made] == [
-        ("cgroup", "cgroup", ["cpu", "cpuacct"]),
-        ("cgroup", "cgroup", ["none", "name=systemd"]),
+    found = steps(CGROUP, {"cgroup": V1}, **with_cgroup_namespace())
+    made = [op for op in found if op.name == "fsmount"][1:]
+    assert [(op.type, op.options) for op in made] == [
+        ("cgroup", ["cpu", "cpuacct"]),
+        ("cgroup", ["none", "name=systemd"]),
     ]

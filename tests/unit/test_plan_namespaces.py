@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from unit import plans
 
+from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.plan import namespaces as namespace_ops
 from pyoci.spec import namespaces
@@ -28,8 +29,8 @@ def test_a_new_namespace_is_entered_at_its_moment(kind: str) -> None:
     unshared = FLAGS[kind] if kind in ("mount", "uts", "ipc", "network") else 0
     assert (found.born, found.unshared, found.joined) == (born, unshared, [])
     late = plans.names(plans.prepare(made))
-    assert ("OP_TIME_OFFSETS" in late) == (kind == "time")
-    assert ("OP_UNSHARE" in late) == (kind == "cgroup")
+    assert ("time_namespace" in late) == (kind == "time")
+    assert ("unshare" in late) == (kind == "cgroup")
 
 
 @pytest.mark.parametrize("kind", FLAGS)
@@ -42,8 +43,8 @@ def test_a_joined_namespace_is_joined_by_the_init(kind: str) -> None:
         assert found.joined == [(kind, "/proc/9/ns/x", 1)]
         return
     # which setns(2) allows to a process only that shares its memory with nobody
-    join = plans.one(plan, "OP_JOIN")
-    assert (join.numbers, join.pointer) == ((FLAGS["time"],), "/linux/namespaces/1")
+    join = plans.one(plan, "setns")
+    assert (join.flags, join.pointer) == (FLAGS["time"], "/linux/namespaces/1")
     where = ("namespace", "time", "/proc/9/ns/x", "/linux/namespaces/1/path")
     assert (found.joined, plan.passed[join.fd - lib.REG_PASSED]) == ([], where)
 
@@ -83,20 +84,20 @@ def test_a_child_goes_on_where_joining_is_for_children_or_comes_first(
     found = namespaces.birth(made)
     assert found.forks == forks
     plan = namespace_ops.early(made)
-    assert [op.numbers for op in plans.find(plan, "OP_FORK")] == ([(found.born,)] if forks else [])
+    assert [op.flags for op in plans.find(plan, "fork")] == ([found.born] if forks else [])
     names = plans.names(plan)
     if forks:
-        last = len(names) - 1 - names[::-1].index("OP_JOIN")
-        assert last < names.index("OP_FORK")
-        assert "OP_UNSHARE" not in names[: names.index("OP_FORK")]
-    assert ("OP_BECOME_ROOT" in names) == ("user" in joined or (forks and "user" in new))
+        last = len(names) - 1 - names[::-1].index("setns")
+        assert last < names.index("fork")
+        assert "unshare" not in names[: names.index("fork")]
+    assert ("become_root" in names) == ("user" in joined or (forks and "user" in new))
 
 
 def test_a_joining_init_is_in_its_cgroup_before_others_can_see_it() -> None:
     made = plans.spec(linux__namespaces=plans.namespaces("mount", pid="/ns/pid"))
     assert plans.names(namespace_ops.early(made, cgroup_fds=2)) == [
-        *("OP_CGROUP_JOIN", "OP_JOIN", "OP_FORK"),
-        "OP_UNSHARE",
+        *("join_cgroup", "setns", "fork"),
+        "unshare",
     ]
 
 
@@ -104,22 +105,20 @@ def test_early_plan() -> None:
     plan = namespace_ops.early(
         plans.spec(linux__namespaces=plans.namespaces("pid", "user", "mount", "uts", "network"))
     )
-    unshare, loopback = plan.ops
-    assert (plans.name(unshare), unshare.numbers) == (
-        "OP_UNSHARE",
-        (FLAGS["mount"] | FLAGS["uts"] | FLAGS["network"],),
-    )
-    assert unshare.about == "new namespaces: mount, uts, network"
-    assert plans.name(loopback) == "OP_LOOPBACK"
+    assert plan.ops == [
+        ops.unshare(flags=FLAGS["mount"] | FLAGS["uts"] | FLAGS["network"]),
+        ops.loopback_up(),
+    ]
+    assert plan.ops[0].about == "new namespaces: mount, uts, network"
 
 
 def test_early_plan_without_network_and_without_anything() -> None:
     assert plans.names(namespace_ops.early(plans.spec(linux__namespaces=plans.namespaces("mount")))) == [
-        "OP_UNSHARE"
+        "unshare"
     ]
     assert plans.names(
         namespace_ops.early(plans.spec(linux__namespaces=plans.namespaces("pid", network="/ns/n")))
-    ) == ["OP_JOIN"]
+    ) == ["setns"]
     assert plans.names(namespace_ops.early({"linux": {}})) == plans.names(namespace_ops.early({})) == []
 
 
@@ -127,9 +126,8 @@ def test_cgroup_namespace_starts_where_the_init_has_been_moved() -> None:
     made = plans.spec(linux__namespaces=plans.namespaces("cgroup", "mount"))
     plan = plans.prepare(made, cgroup_fds=3)
     found = plans.names(plan)
-    assert found.index("OP_CGROUP_JOIN") < found.index("OP_UNSHARE") < found.index("OP_ROOTFS")
-    join = plans.one(plan, "OP_CGROUP_JOIN")
-    assert (join.fd, join.numbers) == (lib.REG_PASSED, (3,))
+    assert found.index("join_cgroup") < found.index("unshare") < found.index("mount_rootfs")
+    assert plans.one(plan, "join_cgroup") == ops.join_cgroup(tasks=lib.REG_PASSED, count=3)
     assert plan.passed == [("cgroup", 0), ("cgroup", 1), ("cgroup", 2)]
 
 
@@ -139,10 +137,9 @@ def test_time_offsets() -> None:
         linux__timeOffsets={"monotonic": {"secs": 100, "nanosecs": 5}, "boottime": {"secs": -7}},
     )
     plan = plans.prepare(made)
-    op = plans.one(plan, "OP_TIME_OFFSETS")
-    assert op.texts == ("monotonic 100 5\nboottime -7 0\n",)
+    assert plans.one(plan, "time_namespace").offsets == "monotonic 100 5\nboottime -7 0\n"
     found = plans.names(plan)
-    assert found.index("OP_PROC_OPEN") < found.index("OP_TIME_OFFSETS")
+    assert found.index("open_procfs") < found.index("time_namespace")
 
 
 def test_has_and_is_new() -> None:

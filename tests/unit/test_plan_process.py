@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 import pytest
 from unit import plans
 
+from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
 from pyoci.plan import compiler
@@ -16,11 +16,15 @@ from pyoci.spec import capabilities
 
 FILTER = bytes(range(24))
 SYS_ADMIN = 1 << 21
-IDENTITY = ["OP_CWD", "OP_STDIO_OWNER", "OP_BOUNDING", "OP_USER", "OP_CWD"]
+IDENTITY = ["chdir", "stdio_owner", "bounding_set", "user", "chdir"]
 
 
 def caps(*names: str) -> int:
     return capabilities.mask([f"CAP_{name}" for name in names])[0]
+
+
+def capset(effective: int, permitted: int, inheritable: int, ambient: int) -> ops.Op:
+    return ops.capset(effective=effective, permitted=permitted, inheritable=inheritable, ambient=ambient)
 
 
 def sets(**given: list[str]) -> dict[str, list[str]]:
@@ -34,30 +38,28 @@ def test_identity() -> None:
     user = {"uid": 1000, "gid": 100, "additionalGids": [5, 0xFFFFFFFE], "umask": 0o27}
     plan = plans.finish(plans.spec(process__user=user, process__cwd="/work"))
     found = plans.names(plan)
-    start = found.index("OP_CWD")
-    assert found[start : start + 6] == [*IDENTITY, "OP_UMASK"]
-    op = plans.one(plan, "OP_USER")
-    assert (op.numbers, op.flags) == ((1000, 100, 2), 0)
-    assert op.texts == (struct.pack("=II", 5, 0xFFFFFFFE),)
-    assert [(op.texts, op.flags) for op in plans.find(plan, "OP_CWD")] == [
-        (("/work",), lib.OPF_EARLY),
-        (("/work",), 0),
+    start = found.index("chdir")
+    assert found[start : start + 6] == [*IDENTITY, "umask"]
+    assert plans.one(plan, "user") == ops.user(uid=1000, gid=100, groups=[5, 0xFFFFFFFE])
+    assert plans.find(plan, "chdir") == [
+        ops.chdir(path="/work", create=True, tentative=True),
+        ops.chdir(path="/work", create=True),
     ]
-    assert plans.one(plan, "OP_UMASK").numbers == (0o27,)
-    assert plans.one(plan, "OP_STDIO_OWNER").numbers == (1000,)
+    assert plans.one(plan, "umask").mask == 0o27
+    assert plans.one(plan, "stdio_owner").uid == 1000
 
 
 def test_identity_by_default() -> None:
     made = plans.spec(process={"args": ["x"], "env": ["HOME=/"]})
     plan = plans.finish(made)
-    assert (plans.one(plan, "OP_USER").numbers, plans.one(plan, "OP_USER").texts) == ((0, 0, 0), ())
-    assert not plans.find(plan, "OP_UMASK")
-    assert plans.find(plan, "OP_CWD")[0].texts == ("/",)
-    assert plans.one(plans.finish(plans.spec(process__user={"umask": 0})), "OP_UMASK").numbers == (0,)
+    assert plans.one(plan, "user") == ops.user(uid=0, gid=0)
+    assert not plans.find(plan, "umask")
+    assert plans.find(plan, "chdir")[0].path == "/"
+    assert plans.one(plans.finish(plans.spec(process__user={"umask": 0})), "umask").mask == 0
 
 
 def test_where_setgroups_is_denied() -> None:
-    assert plans.one(plans.finish(plans.spec(), can_set_groups=False), "OP_USER").flags == lib.OPF_NO_GROUPS
+    assert plans.one(plans.finish(plans.spec(), can_set_groups=False), "user").setgroups_denied
     with pytest.raises(OciError) as caught:
         plans.finish(plans.spec(process__user={"additionalGids": [7]}), can_set_groups=False)
     assert (caught.value.code, caught.value.pointer) == ("groups", "/process/user/additionalGids")
@@ -75,15 +77,15 @@ def test_five_sets() -> None:
         ambient=["KILL"],
     )
     plan = plans.finish(plans.spec(process__capabilities=wanted))
-    assert plans.one(plan, "OP_BOUNDING").numbers == (caps("CHOWN", "KILL", "SYS_ADMIN"),)
+    assert plans.one(plan, "bounding_set").capabilities == caps("CHOWN", "KILL", "SYS_ADMIN")
     both, chown, kill = caps("CHOWN", "KILL"), caps("CHOWN"), caps("KILL")
-    assert plans.one(plan, "OP_CAPABILITIES").numbers == (chown, both, kill, kill)
+    assert plans.one(plan, "capset") == capset(chown, both, kill, kill)
 
 
 def test_without_capabilities_all_are_dropped() -> None:
     plan = plans.finish(plans.spec())
-    assert plans.one(plan, "OP_BOUNDING").numbers == (0,)
-    assert plans.one(plan, "OP_CAPABILITIES").numbers == (0, 0, 0, 0)
+    assert plans.one(plan, "bounding_set").capabilities == 0
+    assert plans.one(plan, "capset") == capset(0, 0, 0, 0)
 
 
 def test_sets_are_cut_to_what_the_kernel_would_take() -> None:
@@ -92,7 +94,7 @@ def test_sets_are_cut_to_what_the_kernel_would_take() -> None:
         permitted=["CHOWN"], effective=["CHOWN", "KILL"], inheritable=["KILL"], ambient=["KILL", "CHOWN"]
     )
     plan = plans.finish(plans.spec(process__capabilities=wanted))
-    assert plans.one(plan, "OP_CAPABILITIES").numbers == (caps("CHOWN"), caps("CHOWN"), caps("KILL"), 0)
+    assert plans.one(plan, "capset") == capset(caps("CHOWN"), caps("CHOWN"), caps("KILL"), 0)
 
 
 def test_what_can_not_be_granted_is_a_warning() -> None:
@@ -104,8 +106,8 @@ def test_what_can_not_be_granted_is_a_warning() -> None:
         "bounding capabilities that the runtime can't grant: CAP_CHOWN",
         "permitted capabilities that the runtime can't grant: CAP_CHOWN",
     ]
-    assert plans.one(compiled.finish, "OP_BOUNDING").numbers == (0,)
-    assert plans.one(compiled.finish, "OP_CAPABILITIES").numbers[1] == caps("KILL")
+    assert plans.one(compiled.finish, "bounding_set").capabilities == 0
+    assert plans.one(compiled.finish, "capset").permitted == caps("KILL")
     assert compiler.compile_container(made, plans.facts()).warnings == compiled.warnings[:1]
 
 
@@ -114,18 +116,18 @@ def test_what_can_not_be_granted_is_a_warning() -> None:
 
 def tail(plan: Plan) -> list[str]:
     found = plans.names(plan)
-    return found[found.index("OP_CAPABILITIES") :]
+    return found[found.index("capset") :]
 
 
 def test_filter_with_no_new_privileges_needs_no_capability() -> None:
     plan = plans.finish(plans.spec(process__noNewPrivileges=True), seccomp=(FILTER, 2), wait_start=False)
     assert tail(plan) == [
-        *("OP_CAPABILITIES", "OP_NO_NEW_PRIVS", "OP_FIND_EXECUTABLE", "OP_READY"),
-        *("OP_SECCOMP", "OP_EXEC"),
+        *("capset", "no_new_privs", "find_executable", "ready"),
+        *("seccomp", "execve"),
     ]
-    op = plans.one(plan, "OP_SECCOMP")
-    assert (op.texts, op.numbers, op.about) == ((FILTER,), (3, 2), "filter of 3 instructions")
-    assert plans.one(plan, "OP_CAPABILITIES").numbers == (0, 0, 0, 0)
+    op = plans.one(plan, "seccomp")
+    assert (op, op.about) == (ops.seccomp(filter=FILTER, flags=2), "filter of 3 instructions")
+    assert plans.one(plan, "capset") == capset(0, 0, 0, 0)
 
 
 def test_filter_without_it_keeps_one_capability_until_it_is_loaded() -> None:
@@ -133,22 +135,22 @@ def test_filter_without_it_keeps_one_capability_until_it_is_loaded() -> None:
     made = plans.spec(process__capabilities=wanted)
     plan = plans.finish(made, seccomp=(FILTER, 0), wait_start=False)
     assert tail(plan) == [
-        *("OP_CAPABILITIES", "OP_FIND_EXECUTABLE", "OP_READY"),
-        *("OP_SECCOMP", "OP_CAPABILITIES", "OP_EXEC"),
+        *("capset", "find_executable", "ready"),
+        *("seccomp", "capset", "execve"),
     ]
-    before, after = plans.find(plan, "OP_CAPABILITIES")
+    before, after = plans.find(plan, "capset")
     chown = caps("CHOWN")
-    assert before.numbers == (chown | SYS_ADMIN, chown | SYS_ADMIN, chown, chown)
-    assert after.numbers == (chown, chown, chown, chown)
+    assert before == capset(chown | SYS_ADMIN, chown | SYS_ADMIN, chown, chown)
+    assert after == capset(chown, chown, chown, chown)
 
 
 def test_a_runtime_without_the_capability_keeps_none() -> None:
     plan = plans.finish(plans.spec(), seccomp=(FILTER, 0), capabilities=caps("CHOWN"))
-    assert [op.numbers for op in plans.find(plan, "OP_CAPABILITIES")] == [(0, 0, 0, 0)]
+    assert plans.find(plan, "capset") == [capset(0, 0, 0, 0)]
 
 
 def test_no_filter() -> None:
-    assert not plans.find(plans.finish(plans.spec()), "OP_SECCOMP")
+    assert not plans.find(plans.finish(plans.spec()), "seccomp")
 
 
 # -- limits and scheduling -------------------------------------------------------------------------------------------------
@@ -160,16 +162,17 @@ def test_limits_go_up_early_and_down_late() -> None:
         {"type": "RLIMIT_AS", "soft": 1 << 20, "hard": (1 << 64) - 1},
     ]
     plan = plans.finish(plans.spec(process__rlimits=limits))
-    found = plans.find(plan, "OP_RLIMIT")
+    found = plans.find(plan, "setrlimit")
     numbers = [(7, 10, 20), (9, 1 << 20, (1 << 64) - 1)]
-    assert [(op.numbers, op.flags) for op in found] == [
-        *((given, lib.OPF_RAISE) for given in numbers),
-        *((given, 0) for given in numbers),
+    assert found == [
+        ops.setrlimit(resource=resource, soft=soft, hard=hard, raise_only=early)
+        for early in (True, False)
+        for resource, soft, hard in numbers
     ]
     assert [op.pointer for op in found] == ["/process/rlimits/0", "/process/rlimits/1"] * 2
     names = plans.names(plan)
-    assert names.index("OP_RLIMIT") < names.index("OP_USER")
-    assert names.index("OP_READY") < len(names) - 1 - names[::-1].index("OP_RLIMIT")
+    assert names.index("setrlimit") < names.index("user")
+    assert names.index("ready") < len(names) - 1 - names[::-1].index("setrlimit")
 
 
 @pytest.mark.parametrize(
@@ -180,14 +183,16 @@ def test_limits_go_up_early_and_down_late() -> None:
 )  # fmt: skip
 def test_every_limit(name: str, number: int) -> None:
     plan = plans.finish(plans.spec(process__rlimits=[{"type": name, "soft": 0, "hard": 0}]))
-    assert plans.find(plan, "OP_RLIMIT")[0].numbers[0] == number
+    assert plans.find(plan, "setrlimit")[0].resource == number
 
 
 def test_scheduler() -> None:
     wanted = {"policy": "SCHED_DEADLINE", "flags": ["SCHED_FLAG_RESET_ON_FORK", "SCHED_FLAG_RECLAIM"], "nice": -5,
               "priority": 3, "runtime": 1, "deadline": 2, "period": 1 << 40}  # fmt: skip
-    op = plans.one(plans.finish(plans.spec(process__scheduler=wanted)), "OP_SCHEDULER")
-    assert (op.texts, op.numbers) == ((struct.pack("=IIQiIQQQ", 48, 6, 3, -5, 3, 1, 2, 1 << 40),), (48,))
+    op = plans.one(plans.finish(plans.spec(process__scheduler=wanted)), "sched_setattr")
+    assert op == ops.sched_setattr(
+        policy=6, flags=3, nice=-5, priority=3, runtime=1, deadline=2, period=1 << 40
+    )
 
 
 @pytest.mark.parametrize(
@@ -202,9 +207,8 @@ def test_scheduler() -> None:
     ],
 )
 def test_scheduler_policy(policy: str, number: int) -> None:
-    op = plans.one(plans.finish(plans.spec(process__scheduler={"policy": policy})), "OP_SCHEDULER")
-    (attributes,) = op.texts
-    assert isinstance(attributes, bytes) and struct.unpack_from("=II", attributes) == (48, number)
+    op = plans.one(plans.finish(plans.spec(process__scheduler={"policy": policy})), "sched_setattr")
+    assert op == ops.sched_setattr(policy=number)
 
 
 @pytest.mark.parametrize(
@@ -212,13 +216,13 @@ def test_scheduler_policy(policy: str, number: int) -> None:
 )
 def test_io_priority(name: str, number: int) -> None:
     plan = plans.finish(plans.spec(process__ioPriority={"class": name, "priority": 5}))
-    assert plans.one(plan, "OP_IO_PRIORITY").numbers == (number << 13 | 5,)
+    assert plans.one(plan, "ioprio_set").priority == number << 13 | 5
 
 
 @pytest.mark.parametrize(("domain", "number"), [("LINUX", 0), ("LINUX32", 8)])
 def test_personality(domain: str, number: int) -> None:
     plan = plans.finish(plans.spec(linux__personality={"domain": domain}))
-    assert plans.one(plan, "OP_PERSONALITY").numbers == (number,)
+    assert plans.one(plan, "personality").persona == number
 
 
 @pytest.mark.parametrize(
@@ -243,9 +247,9 @@ def test_unknown_words_are_refused_where_they_stand(changes: dict[str, Any], poi
 
 def test_names() -> None:
     plan = plans.prepare(plans.spec(hostname="box", domainname="example.org"))
-    assert plans.one(plan, "OP_HOSTNAME").texts == ("box",)
-    assert plans.one(plan, "OP_DOMAINNAME").texts == ("example.org",)
-    assert not plans.find(plans.prepare(plans.spec(hostname="")), "OP_HOSTNAME")
+    assert plans.one(plan, "sethostname") == ops.sethostname(hostname="box")
+    assert plans.one(plan, "setdomainname") == ops.setdomainname(domainname="example.org")
+    assert not plans.find(plans.prepare(plans.spec(hostname="")), "sethostname")
 
 
 @pytest.mark.parametrize(
@@ -258,37 +262,40 @@ def test_names() -> None:
 )
 def test_sysctl(key: str, path: str) -> None:
     plan = plans.prepare(plans.spec(linux__sysctl={key: "1"}))
-    op = plans.one(plan, "OP_PROC_WRITE")
-    assert op.texts == (path, "1")
+    op = plans.one(plan, "write_procfs")
+    assert op == ops.write_procfs(path=path, content="1")
     assert op.pointer == "/linux/sysctl/" + key.replace("/", "~1")
-    assert plans.names(plan)[0] == "OP_PROC_OPEN"
+    assert plans.names(plan)[0] == "open_procfs"
 
 
 def test_private_procfs_is_opened_only_for_who_writes_into_it() -> None:
-    assert not plans.find(plans.prepare(plans.spec()), "OP_PROC_OPEN")
-    assert not plans.find(plans.finish(plans.spec()), "OP_PROC_OPEN")
-    labelled = plans.one(plans.finish(plans.spec(process__apparmorProfile="p")), "OP_PROC_OPEN")
-    assert labelled.numbers == (1,)  # it stays open while others may look: processes only
-    assert plans.find(plans.prepare(plans.spec(linux__namespaces=plans.namespaces("time"))), "OP_PROC_OPEN")
+    assert not plans.find(plans.prepare(plans.spec()), "open_procfs")
+    assert not plans.find(plans.finish(plans.spec()), "open_procfs")
+    labelled = plans.one(plans.finish(plans.spec(process__apparmorProfile="p")), "open_procfs")
+    assert labelled.pid_only  # it stays open while others may look
+    assert plans.one(plans.finish(plans.spec(process__selinuxLabel="l")), "ready").keep == lib.REG_PROC
+    assert plans.one(plans.finish(plans.spec()), "ready").keep == lib.REG_NONE
+    assert plans.find(plans.prepare(plans.spec(linux__namespaces=plans.namespaces("time"))), "open_procfs")
 
 
 def test_terminal() -> None:
     made = plans.spec(process__terminal=True, process__consoleSize={"height": 24, "width": 80})
-    op = plans.one(plans.prepare(made), "OP_CONSOLE")
-    assert (op.numbers, op.flags) == ((24 << 16 | 80,), 0)
-    assert plans.one(plans.prepare(plans.spec(process__terminal=True)), "OP_CONSOLE").numbers == (0,)
+    op = plans.one(plans.prepare(made), "console")
+    assert op == ops.console(rows=24, columns=80, dev_console=True)
+    op = plans.one(plans.prepare(plans.spec(process__terminal=True)), "console")
+    assert op == ops.console(dev_console=True)
     assert not plans.find(
-        plans.prepare(plans.spec(process__consoleSize={"height": 1, "width": 1})), "OP_CONSOLE"
+        plans.prepare(plans.spec(process__consoleSize={"height": 1, "width": 1})), "console"
     )
     names = plans.names(plans.prepare(made))
-    assert names.index("OP_MKNOD") < names.index("OP_CONSOLE")
+    assert names.index("mknod") < names.index("console")
 
 
 def test_session_and_keyring() -> None:
     plan = plans.prepare(plans.spec())
-    assert plans.one(plan, "OP_KEYRING").texts == ("_ses.box",)
+    assert plans.one(plan, "join_session_keyring") == ops.join_session_keyring(keyring="_ses.box")
     names = plans.names(plans.prepare(plans.spec(), no_new_keyring=True))
-    assert "OP_SESSION" in names and "OP_KEYRING" not in names
+    assert "setsid" in names and "join_session_keyring" not in names
 
 
 # -- hooks -----------------------------------------------------------------------------------------------------------------
@@ -306,18 +313,17 @@ def test_hooks_of_the_container() -> None:
     }
     states = {"createContainer": (b'{"pid":', b"}"), "startContainer": (b'{"status":"x","pid":', b"}")}
     plan = plans.finish(plans.spec(hooks=wanted), states=states)
-    one, two, three = plans.find(plan, "OP_HOOK")
-    assert one.texts == (["/h/one"], [], b'{"pid":}')
-    assert one.numbers == (1 << 32, 0, 7, 8)
-    assert two.texts == (["/h/two", "two", "x"], ["A=1"], b'{"pid":}')
-    assert two.numbers == (3 << 32 | 1, 7, 7, 8)
-    assert (three.texts[2], three.numbers[2:]) == (b'{"status":"x","pid":}', (20, 21))
+    one, two, three = plans.find(plan, "hook")
+    before, after = states["createContainer"]
+    assert one == ops.hook(path="/h/one", args=["/h/one"], env=[], before=before, after=after)
+    assert (two.path, two.args, two.env, two.timeout) == ("/h/two", ["two", "x"], ["A=1"], 7)
+    assert (three.before, three.after) == (b'{"status":"x","pid":', b"}")
     assert [op.pointer for op in (one, two, three)] == [
         *("/hooks/createContainer/0", "/hooks/createContainer/1", "/hooks/startContainer/0")
     ]
     names = plans.names(plan)
-    assert names[:2] == ["OP_HOOK", "OP_HOOK"]
-    assert names.index("OP_WAIT_START") + 1 == names.index("OP_HOOK", 2) < names.index("OP_EXEC")
+    assert names[:2] == ["hook", "hook"]
+    assert names.index("wait_start") + 1 == names.index("hook", 2) < names.index("execve")
 
 
 # -- the program -----------------------------------------------------------------------------------------------------------
@@ -327,42 +333,41 @@ def test_program() -> None:
     plan = plans.finish(
         plans.spec(process__args=["sh", "-c", ""], process__env=["PATH=/a:/b", "HOME=/h", "X="])
     )
-    op = plans.one(plan, "OP_EXEC")
-    assert op.texts == (["sh", "-c", ""], ["PATH=/a:/b", "HOME=/h", "X="])
-    assert op.numbers == (3, 3)
-    assert plans.one(plan, "OP_FIND_EXECUTABLE").texts == ("sh", "/a:/b")
-    assert not plans.find(plan, "OP_HOME")
+    op = plans.one(plan, "execve")
+    assert op == ops.execve(args=["sh", "-c", ""], env=["PATH=/a:/b", "HOME=/h", "X="])
+    assert plans.one(plan, "find_executable") == ops.find_executable(program="sh", path="/a:/b")
+    assert not plans.find(plan, "home")
 
 
 def test_path_by_default_and_the_last_one_given() -> None:
-    default = plans.one(plans.finish(plans.spec(process__env=[])), "OP_FIND_EXECUTABLE").texts[1]
+    default = plans.one(plans.finish(plans.spec(process__env=[])), "find_executable").path
     assert default == "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     twice = plans.finish(plans.spec(process__env=["PATH=/a", "PATH="]))
-    assert plans.one(twice, "OP_FIND_EXECUTABLE").texts[1] == ""
+    assert plans.one(twice, "find_executable").path == ""
 
 
 def test_home_is_looked_up_when_the_environment_has_none() -> None:
     for environment in ([], ["HOME="], ["HOMER=/x"]):
         plan = plans.finish(plans.spec(process__env=environment, process__user={"uid": 7, "gid": 0}))
-        assert plans.one(plan, "OP_HOME").numbers == (7,)
+        assert plans.one(plan, "home").uid == 7
 
 
 def test_of_two_variables_with_one_name_the_last_counts() -> None:
     given = ["A=1", "HOME=/a", "B=", "A=2", "AA=3", "HOME="]
-    op = plans.one(plans.finish(plans.spec(process__env=given)), "OP_EXEC")
-    assert op.texts[1] == ["A=2", "B=", "AA=3"]
+    op = plans.one(plans.finish(plans.spec(process__env=given)), "execve")
+    assert op.env == ["A=2", "B=", "AA=3"]
     own = plans.finish(plans.spec(process__env=["LISTEN_FDS=9", "HOME=/"]), listen_fds=2)
-    assert plans.one(own, "OP_EXEC").texts[1] == ["LISTEN_FDS=2", "HOME=/", "LISTEN_PID=1"]
+    assert plans.one(own, "execve").env == ["LISTEN_FDS=2", "HOME=/", "LISTEN_PID=1"]
 
 
 def test_start_is_waited_for_or_not() -> None:
     plan = plans.finish(plans.spec())
-    ready, wait = plans.one(plan, "OP_READY"), plans.one(plan, "OP_WAIT_START")
+    ready, wait = plans.one(plan, "ready"), plans.one(plan, "wait_start")
     assert plan.passed == [("fifo", "failure"), ("fifo", "start")]
-    assert (ready.fd2, wait.fd) == (lib.REG_PASSED, lib.REG_PASSED + 1)
+    assert (ready.failure, wait.fifo) == (lib.REG_PASSED, lib.REG_PASSED + 1)
     plan = plans.finish(plans.spec(), wait_start=False)
-    assert (plans.one(plan, "OP_READY").fd2, plan.passed) == (0, [])
-    assert not plans.find(plan, "OP_WAIT_START")
+    assert (plans.one(plan, "ready").failure, plan.passed) == (0, [])
+    assert not plans.find(plan, "wait_start")
 
 
 def test_all_that_can_fail_for_the_configuration_fails_before_start() -> None:
@@ -374,37 +379,36 @@ def test_all_that_can_fail_for_the_configuration_fails_before_start() -> None:
         hooks={"startContainer": [{"path": "/h"}]},
     )
     names = plans.names(plans.finish(made, seccomp=(FILTER, 0)))
-    assert names[names.index("OP_WAIT_START") + 1 :] == [
+    assert names[names.index("wait_start") + 1 :] == [
         *(
-            "OP_HOOK",
-            "OP_PROC_WRITE",
-            "OP_PROC_WRITE",
-            "OP_RLIMIT",
-            "OP_SECCOMP",
-            "OP_CAPABILITIES",
-            "OP_EXEC",
+            "hook",
+            "write_procfs",
+            "write_procfs",
+            "setrlimit",
+            "seccomp",
+            "capset",
+            "execve",
         )
     ]
 
 
 def test_labels() -> None:
     made = plans.spec(process__apparmorProfile="docker-default", process__selinuxLabel="a:b:c")
-    written = plans.find(plans.finish(made), "OP_PROC_WRITE")
-    assert [op.texts for op in written] == [
-        ("self/attr/apparmor/exec", "exec docker-default"),
-        ("self/attr/exec", "a:b:c"),
+    written = plans.find(plans.finish(made), "write_procfs")
+    assert written == [
+        ops.write_procfs(path="self/attr/apparmor/exec", content="exec docker-default"),
+        ops.write_procfs(path="self/attr/exec", content="a:b:c"),
     ]
     assert [op.pointer for op in written] == ["/process/apparmorProfile", "/process/selinuxLabel"]
 
 
 def test_descriptors_of_socket_activation() -> None:
     op = plans.one(
-        plans.finish(plans.spec(process__env=["HOME=/"]), listen_fds=2, listen_names="a:b"), "OP_EXEC"
+        plans.finish(plans.spec(process__env=["HOME=/"]), listen_fds=2, listen_names="a:b"), "execve"
     )
-    assert op.texts[1] == ["HOME=/", "LISTEN_FDS=2", "LISTEN_PID=1", "LISTEN_FDNAMES=a:b"]
-    assert op.numbers == (1, 4)
-    op = plans.one(plans.finish(plans.spec(process__env=["HOME=/"]), listen_fds=1), "OP_EXEC")
-    assert op.texts[1] == ["HOME=/", "LISTEN_FDS=1", "LISTEN_PID=1"]
+    assert op.env == ["HOME=/", "LISTEN_FDS=2", "LISTEN_PID=1", "LISTEN_FDNAMES=a:b"]
+    op = plans.one(plans.finish(plans.spec(process__env=["HOME=/"]), listen_fds=1), "execve")
+    assert op.env == ["HOME=/", "LISTEN_FDS=1", "LISTEN_PID=1"]
 
 
 # -- exec ------------------------------------------------------------------------------------------------------------------
@@ -422,32 +426,33 @@ def test_exec() -> None:
     assert compiled.prepare.ops == []
     plan = compiled.finish
     assert plans.names(plan) == [
-        *("OP_CGROUP_JOIN", "OP_JOIN", "OP_FORK", "OP_BECOME_ROOT"),
-        *("OP_ROOT_JOINED", "OP_SESSION", "OP_KEYRING", "OP_CONSOLE"),
+        *("join_cgroup", "setns", "fork", "become_root"),
+        *("open_rootfs", "setsid", "join_session_keyring", "console"),
         *(
-            "OP_STDIO_NULL",
-            "OP_PERSONALITY",
+            "stdio_null",
+            "personality",
             *IDENTITY,
-            "OP_CAPABILITIES",
-            "OP_NO_NEW_PRIVS",
-            "OP_FIND_EXECUTABLE",
+            "capset",
+            "no_new_privs",
+            "find_executable",
         ),
-        *("OP_READY", "OP_SECCOMP", "OP_EXEC"),
+        *("ready", "seccomp", "execve"),
     ]
     assert plan.passed == [("cgroup", 0), ("pidfd",)]
-    join = plans.one(plan, "OP_JOIN")
-    assert (join.fd - lib.REG_PASSED, join.numbers) == (1, (0x30000080,))
-    assert plans.one(plan, "OP_FORK").numbers == (0,)
-    assert plans.one(plan, "OP_CONSOLE").flags == lib.OPF_JOINED
-    assert plans.one(plan, "OP_READY").fd2 == 0
+    join = plans.one(plan, "setns")
+    assert join == ops.setns(fd=lib.REG_PASSED + 1, flags=0x30000080)
+    assert plans.one(plan, "fork").flags == 0
+    assert not plans.one(plan, "console").dev_console
+    assert plans.one(plan, "open_rootfs").path == "/"
+    assert plans.one(plan, "ready") == ops.ready()
 
 
 def test_exec_writes_its_labels_through_a_procfs_with_processes_only() -> None:
     wanted = {"args": ["ps"], "selinuxLabel": "x"}
     plan = compiler.compile_exec(plans.spec(), wanted, plans.facts(no_new_keyring=True), 0).finish
-    assert plans.names(plan)[:3] == ["OP_PROC_OPEN", "OP_ROOT_JOINED", "OP_SESSION"]
+    assert plans.names(plan)[:3] == ["open_procfs", "open_rootfs", "setsid"]
     assert plan.passed == []
-    assert "OP_KEYRING" not in plans.names(plan)
+    assert "join_session_keyring" not in plans.names(plan)
 
 
 def test_exec_warns_as_create_does() -> None:

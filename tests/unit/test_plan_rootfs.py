@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from unit import plans
 
+from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
 
@@ -43,10 +44,10 @@ USER = plans.namespaces("mount", "pid", "user")
 def test_propagation(word: str | None, host: int, root: int | None) -> None:
     """An unbindable tree could not be copied: until it is the root it is a slave."""
     made = plans.spec(linux__rootfsPropagation=word) if word else plans.spec()
-    op = plans.one(plans.prepare(made), "OP_HOST_PROPAGATION")
-    assert (op.numbers, op.pointer) == ((host,), "/linux/rootfsPropagation")
-    closing = plans.find(plans.finish(made), "OP_ROOT_PROPAGATION")
-    assert [op.numbers for op in closing] == ([(root,)] if root else [])
+    op = plans.one(plans.prepare(made), "host_propagation")
+    assert (op.flags, op.pointer) == (host, "/linux/rootfsPropagation")
+    closing = plans.find(plans.finish(made), "rootfs_propagation")
+    assert [op.flags for op in closing] == ([root] if root else [])
 
 
 def test_unknown_propagation() -> None:
@@ -58,31 +59,31 @@ def test_unknown_propagation() -> None:
 def test_root_is_made_a_mount_before_anything_is_mounted() -> None:
     made = plans.spec(mounts=[{"destination": "/proc", "type": "proc", "source": "proc"}])
     found = plans.names(plans.prepare(made))
-    assert found.index("OP_HOST_PROPAGATION") < found.index("OP_ROOTFS") < found.index("OP_MOUNT_NEW")
-    op = plans.one(plans.prepare(made), "OP_ROOTFS")
-    assert (op.texts, op.fd, op.flags) == (("/bundle/rootfs",), 0, 0)
+    assert found.index("host_propagation") < found.index("mount_rootfs") < found.index("fsmount")
+    assert plans.one(plans.prepare(made), "mount_rootfs") == ops.mount_rootfs(path="/bundle/rootfs")
 
 
 def test_root_that_the_runtime_opens() -> None:
     plan = plans.prepare(plans.spec(linux__namespaces=USER), open_sources=True)
-    op = plans.one(plan, "OP_ROOTFS")
-    assert plan.passed[op.fd - lib.REG_PASSED] == ("tree", "/bundle/rootfs", True, "/root/path", "rootfs")
+    op = plans.one(plan, "mount_rootfs")
+    assert plan.passed[op.tree - lib.REG_PASSED] == ("tree", "/bundle/rootfs", True, "/root/path", "rootfs")
     after = plan.ops[plan.ops.index(op) + 1]
-    assert (plans.name(after), after.fd, after.flags) == ("OP_MOUNT_ATTR", lib.REG_ROOT, lib.OPF_RECURSIVE)
-    assert after.numbers == (0, 0, SLAVE)
+    assert after == ops.mount_setattr(mount=lib.REG_ROOT, propagation=SLAVE, recursive=True)
 
 
 def test_without_a_mount_namespace_there_is_nothing_to_pivot() -> None:
     made = plans.spec(linux__namespaces=plans.namespaces("pid"))
-    assert plans.one(plans.prepare(made), "OP_ROOTFS").flags == lib.OPF_JOINED
-    assert not plans.find(plans.prepare(made), "OP_HOST_PROPAGATION")
-    assert plans.one(plans.finish(made), "OP_CHROOT").flags == lib.OPF_JOINED
+    assert plans.one(plans.prepare(made), "open_rootfs") == ops.open_rootfs(path="/bundle/rootfs")
+    assert not {"host_propagation", "mount_rootfs"} & set(plans.names(plans.prepare(made)))
+    found = plans.names(plans.finish(made))
+    assert "chroot" in found and not {"move_root", "pivot_root"} & set(found)
 
 
 def test_pivot_or_not() -> None:
-    assert "OP_PIVOT_ROOT" in plans.names(plans.finish(plans.spec()))
-    without = plans.finish(plans.spec(), no_pivot=True)
-    assert (plans.one(without, "OP_CHROOT").flags, plans.find(without, "OP_PIVOT_ROOT")) == (0, [])
+    assert "pivot_root" in plans.names(plans.finish(plans.spec()))
+    without = plans.names(plans.finish(plans.spec(), no_pivot=True))
+    assert without.index("move_root") + 1 == without.index("chroot")
+    assert "pivot_root" not in without
 
 
 def test_closing() -> None:
@@ -94,14 +95,12 @@ def test_closing() -> None:
     )
     found = plans.names(plans.finish(made))
     assert found[:6] == [
-        *("OP_READONLY", "OP_MASK", "OP_MASK", "OP_ROOT_READONLY"),
-        *("OP_PIVOT_ROOT", "OP_ROOT_PROPAGATION"),
+        *("readonly_path", "mask_path", "mask_path", "readonly_rootfs"),
+        *("pivot_root", "rootfs_propagation"),
     ]
-    masked = plans.find(plans.finish(made), "OP_MASK")
-    assert [(op.texts, op.fd, op.pointer) for op in masked] == [
-        (("/proc/kcore",), lib.REG_NONE, "/linux/maskedPaths/0"),
-        (("/sys/firmware",), lib.REG_NONE, "/linux/maskedPaths/1"),
-    ]
+    masked = plans.find(plans.finish(made), "mask_path")
+    assert masked == [ops.mask_path(path="/proc/kcore"), ops.mask_path(path="/sys/firmware")]
+    assert [op.pointer for op in masked] == ["/linux/maskedPaths/0", "/linux/maskedPaths/1"]
 
 
 PROC: dict[str, Any] = {"destination": "/proc", "type": "proc"}
@@ -132,34 +131,36 @@ def test_hidden_paths_of_the_kernels_file_systems(
     mounts: list[dict[str, Any]], path: str, found: tuple[int, str]
 ) -> None:
     made = plans.spec(mounts=mounts, linux__maskedPaths=[path], linux__readonlyPaths=[path])
-    for name in ("OP_MASK", "OP_READONLY"):
+    for name in ("mask_path", "readonly_path"):
         op = plans.one(plans.finish(made), name)
-        assert (op.fd, op.texts[0]) == found
-        if op.fd:
-            assert op.fd in [op.fd2 for op in plans.find(plans.prepare(made), "OP_KEEP")]
+        assert (op.below, op.path) == found
+        if op.below:
+            assert op.below in [op.new for op in plans.find(plans.prepare(made), "dup")]
 
 
 def test_the_null_device_is_opened_while_it_is_the_hosts() -> None:
     made = plans.spec(linux__maskedPaths=["/proc/kcore"])
     found = plans.names(plans.prepare(made))
-    assert found.index("OP_NULL_OPEN") < found.index("OP_ROOTFS")
-    assert "OP_NULL_OPEN" not in plans.names(plans.prepare(plans.spec()))
-    assert not plans.find(plans.finish(plans.spec()), "OP_ROOT_READONLY")
+    assert found.index("open_null") < found.index("mount_rootfs")
+    assert "open_null" not in plans.names(plans.prepare(plans.spec()))
+    assert not plans.find(plans.finish(plans.spec()), "readonly_rootfs")
 
 
 # -- devices ---------------------------------------------------------------------------------------------------------------
 
 
 def nodes(made: dict[str, Any], **given: Any) -> dict[str, tuple[int, ...]]:
-    return {str(op.texts[0]): op.numbers for op in plans.find(plans.prepare(made, **given), "OP_MKNOD")}
+    """Path -> mode, device, uid, gid."""
+    found = plans.find(plans.prepare(made, **given), "mknod")
+    return {op.path: (op.mode, op.device, op.uid, op.gid) for op in found}
 
 
 def test_default_devices_and_links() -> None:
     assert nodes(plans.spec()) == {
         f"/dev/{name}": (CHR | 0o666, major << 8 | minor, 0, 0) for name, (major, minor) in DEFAULTS.items()
     }
-    links = plans.find(plans.prepare(plans.spec()), "OP_SYMLINK")
-    assert [op.texts for op in links] == [
+    links = plans.find(plans.prepare(plans.spec()), "symlink")
+    assert [(op.target, op.path) for op in links] == [
         ("pts/ptmx", "/dev/ptmx"),
         ("/proc/self/fd", "/dev/fd"),
         ("/proc/self/fd/0", "/dev/stdin"),
@@ -167,7 +168,7 @@ def test_default_devices_and_links() -> None:
         ("/proc/self/fd/2", "/dev/stderr"),
         ("/proc/kcore", "/dev/core"),
     ]
-    assert len(plans.find(plans.prepare(plans.spec(), kcore=False), "OP_SYMLINK")) == 5
+    assert len(plans.find(plans.prepare(plans.spec(), kcore=False), "symlink")) == 5
 
 
 @pytest.mark.parametrize(
@@ -203,7 +204,7 @@ def test_a_listed_device_takes_the_place_of_a_default_one() -> None:
     found = nodes(made)
     assert found["/dev/null"][0] == CHR | 0o600
     assert len(found) == len(DEFAULTS)
-    assert len(plans.find(plans.prepare(made), "OP_MKNOD")) == len(DEFAULTS)
+    assert len(plans.find(plans.prepare(made), "mknod")) == len(DEFAULTS)
 
 
 def test_a_user_namespace_gets_the_hosts_devices_by_binds() -> None:
@@ -217,10 +218,10 @@ def test_a_user_namespace_gets_the_hosts_devices_by_binds() -> None:
     plan = plans.prepare(made)
     assert list(nodes(made)) == ["/dev/p"]
     found = plans.at(plan, "/linux/devices/0")
-    assert plans.names_of(found) == ["OP_MOUNT_BIND", "OP_TARGET", "OP_ATTACH"]
-    assert found[0].texts == ("/dev/fuse",)
-    assert found[1].numbers == (lib.TARGET_FILE, 0o666)
-    assert len(plans.find(plan, "OP_MOUNT_BIND")) == len(DEFAULTS) + 1
+    assert plans.names_of(found) == ["open_tree", "mountpoint", "move_mount"]
+    assert found[0] == ops.open_tree(source="/dev/fuse")
+    assert found[1] == ops.mountpoint(path="/dev/fuse", type=lib.MOUNTPOINT_FILE, mode=0o666)
+    assert len(plans.find(plan, "open_tree")) == len(DEFAULTS) + 1
 
 
 @pytest.mark.parametrize(
@@ -235,4 +236,4 @@ def test_a_user_namespace_gets_the_hosts_devices_by_binds() -> None:
 )
 def test_nothing_is_made_in_the_hosts_own_dev(mount: dict[str, Any], bound: bool) -> None:
     found = plans.names(plans.prepare(plans.spec(mounts=[mount])))
-    assert ("OP_MKNOD" in found or "OP_SYMLINK" in found) != bound
+    assert ("mknod" in found or "symlink" in found) != bound

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 from unit import plans
+from unit.test_plan_encode import all_plans
 
+from pyoci import _ops as ops
+from pyoci._shim import lib
 from pyoci.base.errors import OciError
-from pyoci.preview import show
+from pyoci.preview import show, steps
 
 
 @pytest.fixture
@@ -39,7 +42,7 @@ def test_text(bundle: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert show.show(path, "text") == 0
     text = capfdbinary.readouterr().out.decode()
     assert text.startswith(
-        f"bundle {bundle}\nborn in new namespaces: pid\n\nearly\n   0  join              network namespace /ns/net"
+        f"bundle {bundle}\nborn in new namespaces: pid\n\nearly\n   0  setns                network namespace /ns/net"
     )
     assert [line for line in text.splitlines() if line in ("early", "prepare", "finish")] == [
         "early",
@@ -48,8 +51,9 @@ def test_text(bundle: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     ]
     rows = {line.split()[-1]: line for line in text.splitlines() if line}
     assert "hostname box" in rows["/hostname"]
-    assert "[size=1k, nosuid]" in next(line for line in text.splitlines() if "mount new" in line)
-    assert "[CAP_KILL]" in rows["/process/capabilities/bounding"]
+    made = next(line for line in text.splitlines() if "fsmount" in line)
+    assert "tmpfs on /t  [options size=1k, attributes nosuid]" in made
+    assert "[capabilities CAP_KILL]" in rows["/process/capabilities/bounding"]
     assert (
         text.index("prestart hook /h/p  /hooks/prestart/0")
         < text.index("createRuntime hook /h/c")
@@ -62,10 +66,41 @@ def test_json(bundle: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     document = json.loads(capfdbinary.readouterr().out)
     assert document["bundle"] == str(bundle)
     assert list(document["plans"]) == ["early", "prepare", "finish"]
-    for ops in document["plans"].values():
-        assert [op["index"] for op in ops] == list(range(len(ops)))
+    for rows in document["plans"].values():
+        assert [row["index"] for row in rows] == list(range(len(rows)))
     last = document["plans"]["finish"][-1]
-    assert (last["op"], last["pointer"], last["texts"][0]) == ("exec", "/process/args", ["/bin/sh"])
+    assert (last["op"], last["pointer"], last["fields"]["args"]) == ("execve", "/process/args", ["/bin/sh"])
+
+
+def op_in(words: str, op: ops.Op) -> None:
+    assert steps.words(op) == words
+
+
+def test_fields_in_words() -> None:
+    """Each kind of field of csrc/ops.def, as people have its value."""
+    op_in(
+        "mode 20666, device 259:300000",
+        ops.mknod(path="", mode=0o20666, device=259 << 8 | 0xE0 | 0x493 << 20),
+    )
+    op_in("flags mount uts", ops.unshare(flags=0x4020000))
+    op_in("filter 16 bytes", ops.seccomp(filter=bytes(16)))
+    op_in(
+        "uid 1, gid 2, groups 3 4, setgroups denied",
+        ops.user(uid=1, gid=2, groups=[3, 4], setgroups_denied=True),
+    )
+    op_in("old mount, new passed 2", ops.dup(old=lib.REG_MOUNT, new=lib.REG_PASSED + 2))
+    change = ops.mount_setattr(mount=lib.REG_MOUNT, set=0x3, clear=0x70, propagation=1 << 19, recursive=True)
+    op_in("mount mount, set ro nosuid, clear atime, propagation slave, recursive", change)
+    op_in("flags rshared", ops.host_propagation(flags=1 << 20 | 0x4000))
+    op_in("resource 0, soft 0, hard 0", ops.setrlimit(resource=0, soft=0, hard=0))
+
+
+def test_every_op_has_words_and_a_document() -> None:
+    for plan in all_plans():
+        for index, op in enumerate(plan.ops):
+            found = json.loads(json.dumps(steps.document(index, op)))
+            assert list(found["fields"]) == [name for name, _, _ in ops.OPS[op.name][1]]
+            assert len(steps.words(op)) < 1000
 
 
 def test_what_create_refuses_has_no_plan(bundle: Path) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from pyoci._ops import STEPS, Op
 from pyoci._shim import ffi, lib
 from pyoci.base import spans
 from pyoci.base.errors import OciError
 from pyoci.init import launch
-from pyoci.plan.ops import Op
 from pyoci.trace import recorder
 
 MS = 1_000_000
@@ -27,17 +27,13 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def op(code: int, about: str = "", pointer: str = "") -> Op:
-    return Op(code, pointer, about, 0, 0, 0, (), ())
-
-
 OPS = [
-    op(lib.OP_MOUNT_NEW, "tmpfs on /t", "/mounts/0"),
-    op(lib.OP_HOOK, "createContainer hook /h", "/hooks/createContainer/0"),
-    op(lib.OP_READY, "ready"),
-    op(lib.OP_SECCOMP, "filter of 3 instructions", "/linux/seccomp"),
-    op(lib.OP_CAPABILITIES, "capabilities", "/process/capabilities"),
-    op(lib.OP_EXEC, "exec /bin/true", "/process/args"),
+    Op("fsmount", "/mounts/0", "tmpfs on /t"),
+    Op("hook", "/hooks/createContainer/0", "createContainer hook /h"),
+    Op("ready", "", "ready"),
+    Op("seccomp", "/linux/seccomp", "filter of 3 instructions"),
+    Op("capset", "/process/capabilities", "capabilities"),
+    Op("execve", "/process/args", "exec /bin/true"),
 ]
 
 
@@ -108,7 +104,7 @@ def test_what_the_init_tells(tmp_path: Path) -> None:
     made.save()
     birth, mount, hook, ready = [event for event in events(tmp_path / "t") if event["pid"] == 4711]
     assert birth["name"] == "birth of the init"
-    assert mount["args"] == {"pointer": "/mounts/0", "op": "mount new", "plan": "prepare"}
+    assert mount["args"] == {"pointer": "/mounts/0", "op": "fsmount", "plan": "prepare"}
     assert (mount["name"], mount["cat"], mount["dur"]) == ("tmpfs on /t", "op", 1000.0)
     assert mount["ts"] == pytest.approx(birth["ts"] + birth["dur"], abs=0.01)
     assert (hook["cat"], hook["dur"], ready["cat"], ready["dur"]) == ("hook", 4000.0, "idle", 2000.0)
@@ -122,7 +118,7 @@ def test_filter_and_program_are_one_event(tmp_path: Path) -> None:
     made.save()
     last = events(tmp_path / "t")[-1]
     assert last["name"] == "filter of 3 instructions, capabilities, exec /bin/true"
-    assert last["args"] == {"pointer": "/process/args", "op": "seccomp, capabilities, exec", "plan": "finish"}
+    assert last["args"] == {"pointer": "/process/args", "op": "seccomp, capset, execve", "plan": "finish"}
 
 
 def test_without_a_filter_the_program_stands_alone(tmp_path: Path) -> None:
@@ -243,14 +239,15 @@ def test_a_file_that_can_not_be_written_later_is_a_warning(
 
 
 LATE = [
-    [3, lib.OP_WAIT_START, "", "wait for start"],
-    [4, lib.OP_HOOK, "/hooks/startContainer/0", "startContainer hook /h"],
-    [5, lib.OP_EXEC, "/process/args", "exec /x"],
+    [3, "wait_start", "", "wait for start"],
+    [4, "hook", "/hooks/startContainer/0", "startContainer hook /h"],
+    [5, "execve", "/process/args", "exec /x"],
 ]
 
 
-def reply(kind: int, index: int, error: int = 0, text: bytes = b"") -> bytes:
-    head = ffi.new("struct plan_reply *", {"kind": kind, "op": index, "error": error, "length": len(text)})
+def reply(kind: int, index: int, error: int = 0, text: bytes = b"", step: str = "") -> bytes:
+    fields = {"kind": kind, "step": STEPS.index(step), "op": index, "error": error, "length": len(text)}
+    head = ffi.new("struct plan_reply *", fields)
     return bytes(ffi.buffer(head)) + text
 
 
@@ -259,7 +256,7 @@ def times(*values: int) -> bytes:
 
 
 def test_failure_behind_start() -> None:
-    error = launch.read_answer(reply(lib.REPLY_ERROR, 4, 0, b"hook\0exit status 3: no\0"), LATE, None)
+    error = launch.read_answer(reply(lib.REPLY_ERROR, 4, 0, b"exit status 3: no", "hook"), LATE, None)
     assert error is not None
     assert (error.pointer, error.message) == (
         "/hooks/startContainer/0",
@@ -289,7 +286,7 @@ def test_times_and_then_a_failure(tmp_path: Path) -> None:
     made = recorder.begin_start(str(tmp_path / "t"), "box", 4711)
     now = spans.now()
     data = reply(lib.REPLY_TIMES, 2, 0, times(now, now + MS, now + 2 * MS))
-    data += reply(lib.REPLY_ERROR, 4, 0, b"hook\0exit status 1: \0")
+    data += reply(lib.REPLY_ERROR, 4, 0, b"exit status 1: ", "hook")
     assert launch.read_answer(data, LATE, made) is not None
     made.save()
     assert events(tmp_path / "t")[-1]["name"] == "startContainer hook /h"
@@ -299,7 +296,7 @@ def test_times_and_then_a_failure(tmp_path: Path) -> None:
     "data",
     [
         b"\1\2\3",
-        reply(lib.REPLY_ERROR, 99, 2, b"step\0\0"),
+        reply(lib.REPLY_ERROR, 99, 2, b"", "open"),
         reply(lib.REPLY_TIMES, 99, 0, times(1, 2)),
         reply(lib.REPLY_TIMES, 2, 0, times(1)),
         reply(lib.REPLY_TIMES, 2, 0, times(1, 2))[:-1],

@@ -1,0 +1,207 @@
+/* The program that the process becomes: found, waited with, executed. */
+#include "init.h"
+#include "kernel.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Copy the interpreter that a script or an ELF file names; false when it names none, or in a way we don't understand. */
+static bool read_interpreter(const char *path, char *interpreter, size_t room) {
+    _Alignas(Elf64_Ehdr) char head[4096];
+    int fd = sys_openat2(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, RESOLVE_NO_MAGICLINKS);
+    ssize_t length = fd < 0 ? -1 : read(fd, head, sizeof(head) - 1);
+    const Elf64_Ehdr *elf = (const void *)head;
+
+    if (fd >= 0)
+        close(fd);
+    if (length < 4)
+        return false;
+    head[length] = '\0';
+    if (head[0] == '#' && head[1] == '!') {
+        const char *start = head + 2 + strspn(head + 2, " \t");
+        snprintf(interpreter, room, "%.*s", (int)strcspn(start, " \t\n"), start);
+        return *interpreter != '\0';
+    }
+    if ((size_t)length < sizeof(*elf) || memcmp(head, ELFMAG, SELFMAG) != 0 || head[EI_CLASS] != ELFCLASS64)
+        return false;
+    for (int i = 0; i < elf->e_phnum; i++) {
+        Elf64_Phdr part;
+        uint64_t place = elf->e_phoff + (uint64_t)i * elf->e_phentsize;
+        if (place > (uint64_t)length || place + sizeof(part) > (uint64_t)length)
+            return false;
+        memcpy(&part, head + place, sizeof(part));
+        if (part.p_type == PT_INTERP && part.p_offset < (uint64_t)length) {
+            snprintf(interpreter, room, "%s", head + part.p_offset);
+            return *interpreter != '\0';
+        }
+    }
+    return false;
+}
+
+/* Whether path is a program we may execute: 0, or an errno. */
+static int try_executable(const char *path) {
+    struct stat status;
+    int fd = sys_openat2(AT_FDCWD, path, O_PATH, 0, RESOLVE_NO_MAGICLINKS);
+
+    if (fd < 0)
+        return errno;
+    if (fstat(fd, &status) < 0)
+        status.st_mode = 0;
+    close(fd);
+    if (S_ISDIR(status.st_mode))
+        return EISDIR;
+    if (!S_ISREG(status.st_mode))
+        return EACCES; /* as execve(2) has it; nothing else is opened, for that alone may have effects */
+    return faccessat(AT_FDCWD, path, X_OK, 0) < 0 ? errno : 0;
+}
+
+/* execve(2) says "no such file" when only the interpreter is missing; say which. */
+static void check_interpreter(const char *path) {
+    char interpreter[512], text[sizeof(state.executable) + 600];
+
+    if (!read_interpreter(path, interpreter, sizeof(interpreter)) || access(interpreter, F_OK) == 0 || errno != ENOENT)
+        return;
+    snprintf(text, sizeof(text), "%.300s needs the interpreter %.200s", path, interpreter);
+    fail(ENOENT, STEP_interpreter, text);
+}
+
+static void found_executable(const char *path) {
+    check_interpreter(path);
+    snprintf(state.executable, sizeof(state.executable), "%s", path);
+}
+
+/* The first executable of that name along PATH, as execvp(3) would take it; a name with a slash is a path itself. */
+void op_find_executable(const struct op_find_executable *op) {
+    const char *name = op->program, *place = op->path;
+    char path[sizeof(state.executable)];
+    int error, result = ENOENT;
+
+    if (strlen(name) >= sizeof(path))
+        fail(ENAMETOOLONG, STEP_executable, name);
+    if (strchr(name, '/')) {
+        error = try_executable(name);
+        if (error)
+            fail(error, STEP_executable, name);
+        found_executable(name);
+        return;
+    }
+    while (*name) {
+        size_t length = strcspn(place, ":");
+        if (length && *place == '/' &&
+            (size_t)snprintf(path, sizeof(path), "%.*s/%s", (int)length, place, name) < sizeof(path)) {
+            error = try_executable(path);
+            if (error == 0) {
+                found_executable(path);
+                return;
+            }
+            if (error == EACCES)
+                result = EACCES;
+        }
+        if (place[length] == '\0')
+            break;
+        place += length + 1;
+    }
+    fail(result, STEP_path, name);
+}
+
+/* The sixth field of the line whose third is `uid`, from a passwd(5) text; NULL when there is none. */
+static const char *home_in(char *text, unsigned uid) {
+    for (char *line = text, *end; *line; line = end) {
+        char *fields[7] = {line};
+        int count = 1;
+
+        end = line + strcspn(line, "\n");
+        if (*end)
+            *end++ = '\0';
+        for (char *place = line; *place && count < 7; place++)
+            if (*place == ':') {
+                *place = '\0';
+                fields[count++] = place + 1;
+            }
+        if (count >= 6 && *fields[2] && strtoul(fields[2], NULL, 10) == uid &&
+            strspn(fields[2], "0123456789") == strlen(fields[2]))
+            return fields[5];
+    }
+    return NULL;
+}
+
+/* HOME, when the configuration has none: from the container's own passwd(5), as far as 64 KiB of it go, else "/". */
+void op_home(const struct op_home *op) {
+    static char text[65536];
+    int fd = open_in(get(REG_ROOT), "etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+    const char *home;
+
+    if (fd >= 0)
+        close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    home = home_in(text, op->uid);
+    snprintf(state.home, sizeof(state.home), "HOME=%s", home && *home ? home : "/");
+}
+
+/* The first process of a pid namespace is deaf to signals it does not handle; one that only waits must not be. */
+static void end_by_signal(int number) {
+    _exit(128 + number);
+}
+
+static void heed_signals(void) {
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE};
+    struct sigaction action = {.sa_handler = end_by_signal};
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+        sigaction(numbers[i], &action, NULL);
+}
+
+/* A waiting init is a process of the container: what it has no more use for, nobody shall find in its /proc/PID/fd. */
+static void close_what_is_done(uint16_t keep) {
+    for (uint16_t reg = 1; reg < REG_PASSED; reg++)
+        if (reg != keep)
+            put(reg, -1);
+}
+
+/* The runtime writes down what it has to before the container can do anything. */
+void op_ready(const struct op_ready *op) {
+    close_what_is_done(op->keep);
+    tell_times();
+    heed_signals();
+    say(REPLY_READY, 0, NULL, 0, -1);
+    wait_for_go();
+    if (op->failure)
+        tell_start(take(op->failure));
+}
+
+/* `create` has ended and `start` is to come. What fails from now on is told through the fifo that `start` reads; that fifo
+ * closing without a word, by execve(2), means success. */
+void op_wait_start(const struct op_wait_start *op) {
+    int start = get(op->fifo);
+    char byte;
+    ssize_t got;
+
+    do
+        got = read(start, &byte, 1);
+    while (got < 0 && errno == EINTR);
+    if (got != 1)
+        _exit(1);
+}
+
+/* The path is looked up again here, and others in the container may have put a link there: /proc/self/fd/N must lead to nothing
+ * of the host's (CVE-2024-21626), so what is not the program's goes before and not by execve(2). */
+void op_execve(const struct op_execve *op) {
+    char **env = list_strings(&op->args, string_room), **end = list_strings(&op->env, env);
+
+    if (*state.home) {
+        end[-1] = state.home;
+        *end = NULL;
+    }
+    close_registers();
+    umask(state.mask);
+    execve(state.executable, string_room, env);
+    fail(errno, STEP_execve, state.executable);
+}

@@ -1,0 +1,208 @@
+# Made by csrc/build/ops_stub.py: change csrc/ops.def, not this file.
+from typing import Any, Literal
+
+Value = str | int | bytes | list[str] | list[int]
+
+class Op:
+    """An op, and what it is for. Its fields are attributes of it."""
+
+    pointer: str
+    about: str
+    @property
+    def name(self) -> OpName: ...
+    @property
+    def values(self) -> tuple[Value, ...]: ...
+    def __init__(self, name: str, pointer: str, about: str) -> None: ...
+    def __getattr__(self, field: str) -> Any: ...
+    def fields(self) -> dict[str, Value]: ...
+
+# name -> code of the error when it fails, (name, kind, whether it may be left out) of each field
+OPS: dict[OpName, tuple[str, tuple[tuple[str, str, bool], ...]]]
+# the names of the steps, by their numbers
+STEPS: tuple[Step | Literal[""], ...]
+
+def encode(ops: list[Op], flags: int, /) -> bytes: ...
+def unshare(*, flags: int) -> Op: ...
+def setns(*, fd: int, flags: int) -> Op: ...
+def fork(*, flags: int = ...) -> Op: ...
+def become_root() -> Op: ...
+def time_namespace(*, offsets: str) -> Op: ...
+def join_cgroup(*, tasks: int, count: int) -> Op: ...
+def setsid() -> Op: ...
+def join_session_keyring(*, keyring: str) -> Op: ...
+def sethostname(*, hostname: str) -> Op: ...
+def setdomainname(*, domainname: str) -> Op: ...
+def loopback_up() -> Op: ...
+def open_procfs(*, pid_only: bool = ...) -> Op: ...
+def write_procfs(*, path: str, content: str) -> Op: ...
+def open_null() -> Op: ...
+def host_propagation(*, flags: int) -> Op: ...
+def mount_rootfs(*, path: str, tree: int = ..., shared: bool = ...) -> Op: ...
+def open_rootfs(*, path: str) -> Op: ...
+def readonly_rootfs() -> Op: ...
+def pivot_root() -> Op: ...
+def move_root() -> Op: ...
+def chroot() -> Op: ...
+def rootfs_propagation(*, flags: int) -> Op: ...
+def fsmount(*, type: str, source: str, options: list[str] = ..., attributes: int = ..., to: int = ...) -> Op: ...
+def mount(*, type: str, source: str, data: str, flags: int = ...) -> Op: ...
+def open_tree(*, source: str, tree: int = ..., recursive: bool = ...) -> Op: ...
+def mount_setattr(*, mount: int, set: int = ..., clear: int = ..., propagation: int = ..., recursive: bool = ...) -> Op: ...
+def mountpoint(*, path: str, type: int, mode: int = ..., below: int = ..., no_symlinks: bool = ...) -> Op: ...
+def move_mount(*, mount: int, onto: int) -> Op: ...
+def dup(*, old: int, new: int) -> Op: ...
+def copy_up(*, source: int, mount: int) -> Op: ...
+def copy_mode(*, source: int, mount: int) -> Op: ...
+def mask_path(*, path: str, below: int = ...) -> Op: ...
+def readonly_path(*, path: str, below: int = ...) -> Op: ...
+def mknod(*, path: str, mode: int, device: int = ..., uid: int = ..., gid: int = ...) -> Op: ...
+def symlink(*, target: str, path: str, below: int) -> Op: ...
+def console(*, rows: int = ..., columns: int = ..., dev_console: bool = ...) -> Op: ...
+def stdio_null() -> Op: ...
+def stdio_owner(*, uid: int) -> Op: ...
+def hook(*, path: str, args: list[str], env: list[str], before: bytes, after: bytes, timeout: int = ...) -> Op: ...
+def setrlimit(*, resource: int, soft: int, hard: int, raise_only: bool = ...) -> Op: ...
+def sched_setattr(*, policy: int, flags: int = ..., nice: int = ..., priority: int = ..., runtime: int = ..., deadline: int = ..., period: int = ...) -> Op: ...
+def ioprio_set(*, priority: int) -> Op: ...
+def personality(*, persona: int) -> Op: ...
+def umask(*, mask: int) -> Op: ...
+def chdir(*, path: str, create: bool = ..., tentative: bool = ...) -> Op: ...
+def bounding_set(*, capabilities: int) -> Op: ...
+def user(*, uid: int, gid: int, groups: list[int] = ..., setgroups_denied: bool = ...) -> Op: ...
+def capset(*, effective: int, permitted: int, inheritable: int, ambient: int) -> Op: ...
+def no_new_privs() -> Op: ...
+def seccomp(*, filter: bytes, flags: int = ...) -> Op: ...
+def find_executable(*, program: str, path: str) -> Op: ...
+def home(*, uid: int) -> Op: ...
+def ready(*, failure: int = ..., keep: int = ...) -> Op: ...
+def wait_start(*, fifo: int) -> Op: ...
+def execve(*, args: list[str], env: list[str]) -> Op: ...
+
+OpName = Literal[
+    "unshare",
+    "setns",
+    "fork",
+    "become_root",
+    "time_namespace",
+    "join_cgroup",
+    "setsid",
+    "join_session_keyring",
+    "sethostname",
+    "setdomainname",
+    "loopback_up",
+    "open_procfs",
+    "write_procfs",
+    "open_null",
+    "host_propagation",
+    "mount_rootfs",
+    "open_rootfs",
+    "readonly_rootfs",
+    "pivot_root",
+    "move_root",
+    "chroot",
+    "rootfs_propagation",
+    "fsmount",
+    "mount",
+    "open_tree",
+    "mount_setattr",
+    "mountpoint",
+    "move_mount",
+    "dup",
+    "copy_up",
+    "copy_mode",
+    "mask_path",
+    "readonly_path",
+    "mknod",
+    "symlink",
+    "console",
+    "stdio_null",
+    "stdio_owner",
+    "hook",
+    "setrlimit",
+    "sched_setattr",
+    "ioprio_set",
+    "personality",
+    "umask",
+    "chdir",
+    "bounding_set",
+    "user",
+    "capset",
+    "no_new_privs",
+    "seccomp",
+    "find_executable",
+    "home",
+    "ready",
+    "wait_start",
+    "execve",
+]
+Step = Literal[
+    "chdir",
+    "chmod",
+    "chown",
+    "chroot",
+    "clone",
+    "capset",
+    "create",
+    "dup2",
+    "execve",
+    "executable",
+    "fchdir",
+    "fork",
+    "fsconfig",
+    "fsmount",
+    "fsopen",
+    "getcwd",
+    "getdents",
+    "getrlimit",
+    "hook",
+    "interpreter",
+    "ioprio_set",
+    "keyctl",
+    "lseek",
+    "memfd_create",
+    "mkdir",
+    "mknod",
+    "mount",
+    "mount_setattr",
+    "move_mount",
+    "open",
+    "open_tree",
+    "openat2",
+    "path",
+    "personality",
+    "pidfd_open",
+    "pipe",
+    "pivot_root",
+    "plan",
+    "poll",
+    "PR_CAPBSET_DROP",
+    "PR_CAP_AMBIENT_RAISE",
+    "PR_SET_DUMPABLE",
+    "PR_SET_KEEPCAPS",
+    "PR_SET_NO_NEW_PRIVS",
+    "readlink",
+    "sched_setattr",
+    "seccomp",
+    "sendfile",
+    "setdomainname",
+    "setgroups",
+    "sethostname",
+    "setns",
+    "setresgid",
+    "setresuid",
+    "setrlimit",
+    "setsid",
+    "SIOCGIFFLAGS",
+    "SIOCSIFFLAGS",
+    "socket",
+    "stat",
+    "statfs",
+    "symlink",
+    "TIOCGPTPEER",
+    "TIOCSCTTY",
+    "TIOCSPTLCK",
+    "TIOCSWINSZ",
+    "umount",
+    "unshare",
+    "write",
+]
