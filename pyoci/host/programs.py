@@ -6,6 +6,7 @@ import select
 import time
 
 from pyoci._shim import ffi, lib
+from pyoci.base import termination
 from pyoci.base.files import write_all
 
 TYPE_CHECKING = False
@@ -36,9 +37,15 @@ def run(
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     _make_waitable()
-    reader, pid = _start(path, args, env, stdin)
+    blocked = termination.hold()  # a signal between the start and the `try` would leave the program running
+    try:
+        reader, pid = _start(path, args, env, stdin)
+    except BaseException:
+        termination.release(blocked)
+        raise
     reaped = False
     try:
+        termination.release(blocked)
         result = _wait(pid, reader, deadline)
         reaped = True
         return result

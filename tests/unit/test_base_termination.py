@@ -12,6 +12,7 @@ import pytest
 
 from pyoci.base import termination
 from pyoci.base.errors import OciError
+from pyoci.host import programs
 from pyoci.lifecycle.creation import Creation
 
 
@@ -69,3 +70,29 @@ def test_a_cgroup_that_was_just_made_is_still_known_after_a_signal(code: str, kn
         creation._make_cgroup()
     assert (made.manager is not None) == known
     assert (made.entry.record["cgroup"] is not None) == known
+
+
+def test_a_signal_that_comes_while_a_helper_program_is_started_ends_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started = []
+    real = programs._start
+
+    def start(*arguments: Any) -> tuple[int, int]:
+        reader, pid = real(*arguments)
+        started.append(pid)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return reader, pid
+
+    monkeypatch.setattr(programs, "_start", start)
+    with pytest.raises(OciError, match="ended by signal 15"):
+        programs.run("/bin/sleep", ["sleep", "60"], [])
+    with pytest.raises(ChildProcessError):
+        os.waitpid(started[0], os.WNOHANG)
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_a_helper_program_that_cannot_be_started_leaves_no_signal_blocked() -> None:
+    with pytest.raises(FileNotFoundError):
+        programs.run("/no/such/program", ["x"], [])
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
