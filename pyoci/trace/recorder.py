@@ -18,9 +18,8 @@ from pyoci.base.errors import OciError, from_os_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.trace.events import Document, Event, OtherData
-
     from pyoci._ops import Op
+    from pyoci.trace.events import Document, Event, OtherData
 
 _LARGEST = 64 << 20
 _IDLE = ("ready", "wait_start")
