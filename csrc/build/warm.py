@@ -21,6 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyoci.plan.cgroup_facts import CgroupFacts
+
 TIMES = 30
 _COMMANDS = (
     "--root /run/x --log /run/log --log-format json create --bundle /b --pid-file /p a",
@@ -34,7 +36,7 @@ _COMMANDS = (
     "--root /run/x exec --process /p --pid-file /q --detach a",
     "--root /run/x exec -t -e A=1 a sh -c x",
 )
-_V1 = {
+_V1: "CgroupFacts" = {
     "version": 1,
     "path": "",
     "controllers": [
@@ -49,7 +51,7 @@ _V1 = {
     ],
     "links": [["cpu", "cpu,cpuacct"], ["cpuacct", "cpu,cpuacct"]],
 }
-_V2 = {"version": 2, "path": "/sys/fs/cgroup/a", "controllers": [], "links": []}
+_V2: "CgroupFacts" = {"version": 2, "path": "/sys/fs/cgroup/a", "controllers": [], "links": []}
 
 
 def main(configurations: "list[bytes]", times: int = TIMES) -> int:
@@ -73,7 +75,7 @@ def _parse(argv: "list[str]") -> None:
     command_options(Options(argv, settings), at)
 
 
-def _create(raw: bytes, cgroup: "dict[str, Any]") -> None:
+def _create(raw: bytes, cgroup: "CgroupFacts") -> None:
     """What a create or run of a bundle and an exec in its container compute."""
     spec = fast.load(raw)
     if spec is None or check.problems(spec, first=True, rootless=False):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyoci.cgroups.devices import Rule
     from pyoci.cgroups.records import Record
     from pyoci.cgroups.resources import Held
+    from pyoci.plan.cgroup_facts import CgroupFacts
     from pyoci.spec.spec_types import Resources
 
 REMOVE_SECONDS = 3.0
@@ -190,7 +191,7 @@ class Manager:
         """
         raise NotImplementedError
 
-    def mount_facts(self) -> "Any":
+    def mount_facts(self) -> "CgroupFacts":
         """What the mounts of type cgroup in the container need to know."""
         raise NotImplementedError
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyoci.cgroups.devices import Rule
     from pyoci.cgroups.records import SystemdRecord
     from pyoci.cgroups.unit import Property, Unit
+    from pyoci.plan.cgroup_facts import CgroupFacts
     from pyoci.spec.spec_types import Resources
 
 _ERROR = "org.freedesktop.systemd1."
@@ -190,7 +191,7 @@ class Systemd(base.Manager):
     def oom(self) -> tuple[int, int, int]:
         return self._inner.oom()
 
-    def mount_facts(self) -> "Any":
+    def mount_facts(self) -> "CgroupFacts":
         return self._inner.mount_facts()
 
     def destroy(self) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyoci.cgroups.devices import Rule
     from pyoci.cgroups.records import V1Record
     from pyoci.cgroups.resources import Held
+    from pyoci.plan.cgroup_facts import CgroupFacts, Hierarchy
 
 UNIFIED = "unified"  # the key of the v2 tree in the record
 _SPEAKERS = ("freezer", "pids", "devices", "name=systemd", "memory")
@@ -267,8 +268,8 @@ class V1(base.Manager):
         kills = base.keyed(f"{path}/memory.oom_control").get("oom_kill", 0)
         return kills, -1 if limit > _UNLIMITED else limit, base.number(f"{path}/memory.max_usage_in_bytes")
 
-    def mount_facts(self) -> "Any":
-        controllers = []
+    def mount_facts(self) -> "CgroupFacts":
+        controllers: list[Hierarchy] = []
         links = []
         own: dict[str, str] = {}
         for hierarchy in self._hierarchies or paths.hierarchies():

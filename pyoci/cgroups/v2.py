@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pyoci.cgroups.devices import Rule
     from pyoci.cgroups.records import V2Record
     from pyoci.cgroups.resources import Held
+    from pyoci.plan.cgroup_facts import CgroupFacts
     from pyoci.spec.spec_types import Memory, Resources
 
 _USUAL = ("cpu", "cpuset", "io", "memory", "pids")  # enabled also without limits, for the numbers they keep
@@ -273,7 +274,7 @@ class V2(base.Manager):
         kills = base.keyed(f"{self._path}/memory.events").get("oom_kill", 0)
         return kills, base.number(f"{self._path}/memory.max"), base.number(f"{self._path}/memory.peak")
 
-    def mount_facts(self) -> "Any":
+    def mount_facts(self) -> "CgroupFacts":
         path = self._path or paths.own(paths.MOUNT, paths.of_process().get("", "/"))
         return {"version": 2, "path": path, "controllers": [], "links": []}
 

@@ -8,12 +8,12 @@ from pyoci.spec import mount_options, namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.spec.spec_types import Spec
 
 
 def add(
     plan: Plan,
-    spec: "dict[str, Any]",
+    spec: "Spec",
     facts: Facts,
     found: mount_options.Options,
     pointer: str,

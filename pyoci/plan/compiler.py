@@ -17,7 +17,10 @@ from pyoci.spec.namespaces import NEWPID, NEWUSER, is_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
+
+    from pyoci.spec.spec_types import Process, Spec
 
 
 # Properties of the specification that this version can't give: better no container than one without them.
@@ -35,17 +38,17 @@ class Compiled:
         self.warnings = warnings
 
 
-def compile_container(spec: "dict[str, Any]", facts: Facts) -> Compiled:
+def compile_container(spec: "Any", facts: Facts) -> Compiled:
     """The plans of a container's first process, but for the early one (namespaces.early). Raises OciError."""
     _refuse_unsupported(spec.get("linux") or {}, _UNSUPPORTED, "/linux")
-    wanted = spec.get("process") or {}
+    wanted = spec["process"]
     privileges = process.Privileges(wanted, facts.capabilities)
     kept = mounts.kept(spec)
     prepare = _prepare(spec, wanted, facts, kept)
     return Compiled(prepare, _finish(spec, wanted, privileges, facts, kept), privileges.warnings)
 
 
-def _prepare(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts, kept: mounts.Kept) -> Plan:
+def _prepare(spec: "Spec", wanted: "Process", facts: Facts, kept: mounts.Kept) -> Plan:
     plan = Plan()
     sysctls = (spec.get("linux") or {}).get("sysctl") or {}
     if sysctls or is_new(spec, "time"):
@@ -79,8 +82,8 @@ def _add_sysctls(plan: Plan, sysctls: dict[str, str]) -> None:
 
 
 def _finish(
-    spec: "dict[str, Any]",
-    wanted: "dict[str, Any]",
+    spec: "Spec",
+    wanted: "Process",
     privileges: process.Privileges,
     facts: Facts,
     kept: mounts.Kept,
@@ -98,7 +101,7 @@ def _finish(
     return plan
 
 
-def compile_exec(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts, joined: int) -> Compiled:
+def compile_exec(spec: "Any", wanted: "Any", facts: Facts, joined: int) -> Compiled:
     """The plan of a process that joins a running container; it comes in `finish`.
 
     wanted   its process object
@@ -126,7 +129,7 @@ def compile_exec(spec: "dict[str, Any]", wanted: "dict[str, Any]", facts: Facts,
     return Compiled(Plan(), plan, privileges.warnings)
 
 
-def _refuse_unsupported(holder: "dict[str, Any]", names: tuple[str, ...], pointer: str) -> None:
+def _refuse_unsupported(holder: "Mapping[str, object]", names: tuple[str, ...], pointer: str) -> None:
     for name in names:
         if holder.get(name):
             hint = "remove it, or use a runtime that has it"
@@ -136,7 +139,7 @@ def _refuse_unsupported(holder: "dict[str, Any]", names: tuple[str, ...], pointe
             )
 
 
-def _add_names(plan: Plan, spec: "dict[str, Any]") -> None:
+def _add_names(plan: Plan, spec: "Spec") -> None:
     host, domain = spec.get("hostname"), spec.get("domainname")
     if host:
         plan.add(ops.sethostname(hostname=host), "/hostname", f"hostname {host}")

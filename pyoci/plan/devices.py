@@ -9,7 +9,8 @@ from pyoci.spec import defaults, mount_options, namespaces, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.spec.spec_types import Device, Spec
+
 
 _S_IFCHR, _S_IFBLK, _S_IFIFO = 0o020000, 0o060000, 0o010000
 _TYPES: dict[str, int] = {"c": _S_IFCHR, "u": _S_IFCHR, "b": _S_IFBLK, "p": _S_IFIFO}
@@ -23,7 +24,7 @@ LINKS = (
 )
 
 
-def add(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
+def add(plan: Plan, spec: "Spec", facts: Facts) -> None:
     """The ops for all devices and links. With the host's own /dev bound in, nothing in it is touched."""
     if _dev_is_bound(spec):
         return
@@ -40,7 +41,7 @@ def add(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
         plan.add(ops.symlink(target=target, path=path, below=lib.REG_ROOT), "", f"link {path}")
 
 
-def _dev_is_bound(spec: "dict[str, Any]") -> bool:
+def _dev_is_bound(spec: "Spec") -> bool:
     return any(
         paths.without_dots(mount["destination"]) == "/dev" and mount_options.is_bind(mount)
         for mount in spec.get("mounts") or ()
@@ -52,7 +53,7 @@ def _number(major: int, minor: int) -> int:
     return (minor & 0xFF) | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12 | (major & ~0xFFF) << 32
 
 
-def _add_listed(plan: Plan, nodes: bool, device: "dict[str, Any]", pointer: str) -> None:
+def _add_listed(plan: Plan, nodes: bool, device: "Device", pointer: str) -> None:
     kind = device.get("type") or ""
     if kind not in _TYPES:
         raise OciError(

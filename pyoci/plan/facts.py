@@ -6,6 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyoci.plan.cgroup_facts import CgroupFacts
+
 
 class Facts:
     """The host as far as a plan depends on it.
@@ -31,7 +33,7 @@ class Facts:
         self.id = id
         self.open_sources = False
         self.capabilities = capabilities.ALL
-        self.cgroup: dict[str, Any] | None = None
+        self.cgroup: CgroupFacts | None = None
         self.cgroup_fds = 0
         self.wait_start = True
         self.can_set_groups = True
@@ -45,7 +47,7 @@ class Facts:
         self.seccomp: tuple[bytes, int] | None = None
 
 
-def filter_of(spec: "dict[str, Any]") -> tuple[bytes, int] | None:
+def filter_of(spec: "Any") -> tuple[bytes, int] | None:
     """The compiled linux.seccomp and its flags, None where there is nothing to filter. Raises OciError."""
     profile = (spec.get("linux") or {}).get("seccomp")
     if not profile:

@@ -5,13 +5,13 @@ from pyoci.plan.ops import Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.spec.spec_types import HookName, Spec
 
 
-def add(plan: Plan, spec: "dict[str, Any]", name: str, states: dict[str, tuple[bytes, bytes]]) -> None:
+def add(plan: Plan, spec: "Spec", name: "HookName", states: dict[str, tuple[bytes, bytes]]) -> None:
     """The ops of all hooks of one kind. `states`: the state document before and after the pid, which the init fills in."""
     before, after = states.get(name, (b"", b""))
-    for index, hook in enumerate((spec.get("hooks") or {}).get(name) or ()):
+    for index, hook in enumerate(spec.get("hooks", {}).get(name, [])):
         path = hook["path"]
         op = ops.hook(
             path=path,

@@ -10,7 +10,8 @@ from pyoci.spec import mount_options, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.spec.spec_types import Mount, Spec
+
 
 # What the kernel itself fills: a link in the rootfs must not lead these elsewhere (CVE-2019-19921, CVE-2023-27561).
 # They stay at hand in a register, see kept().
@@ -20,7 +21,7 @@ _KERNEL_TYPES: dict[str, int] = {"proc": lib.REG_PROCFS, "sysfs": lib.REG_SYSFS}
 Kept = dict[str, tuple[int, int]]
 
 
-def add(plan: Plan, spec: "dict[str, Any]", facts: Facts, kept: Kept) -> None:
+def add(plan: Plan, spec: "Spec", facts: Facts, kept: Kept) -> None:
     """The ops of every mount, in the order of the list. `kept`: from kept()."""
     registers = dict(kept.values())
     for index, mount in enumerate(spec.get("mounts") or ()):
@@ -30,7 +31,7 @@ def add(plan: Plan, spec: "dict[str, Any]", facts: Facts, kept: Kept) -> None:
             plan.add(ops.dup(old=lib.REG_MOUNT, new=registers[index]), pointer, mount["destination"])
 
 
-def kept(spec: "dict[str, Any]") -> Kept:
+def kept(spec: "Spec") -> Kept:
     """Destination -> index and register of the kernel's file systems that no later mount covers.
 
     Paths in them are looked up from there and not by their names from the root: whoever shares the rootfs can rename the
@@ -49,9 +50,7 @@ def kept(spec: "dict[str, Any]") -> Kept:
     return found
 
 
-def _add_mount(
-    plan: Plan, spec: "dict[str, Any]", facts: Facts, mount: "dict[str, Any]", pointer: str
-) -> None:
+def _add_mount(plan: Plan, spec: "Spec", facts: Facts, mount: "Mount", pointer: str) -> None:
     destination = mount["destination"]
     kind = mount.get("type") or ""
     found = mount_options.parse(mount.get("options") or [], pointer)
@@ -72,7 +71,7 @@ def _add_mount(
     _finish(plan, spec, found, pointer, about, fresh=not bind)
 
 
-def _mount_label(spec: "dict[str, Any]") -> str:
+def _mount_label(spec: "Spec") -> str:
     return (spec.get("linux") or {}).get("mountLabel") or ""
 
 
@@ -168,7 +167,7 @@ def _place(
 
 
 def _finish(
-    plan: Plan, spec: "dict[str, Any]", found: mount_options.Options, pointer: str, about: str, *, fresh: bool
+    plan: Plan, spec: "Spec", found: mount_options.Options, pointer: str, about: str, *, fresh: bool
 ) -> None:
     """What concerns the whole tree, and how it propagates: once it is in place, for the place has a say in that."""
     if found.deep_set or found.deep_clear:
@@ -185,7 +184,7 @@ def _finish(
         plan.add(change, pointer, about)
 
 
-def is_shared(spec: "dict[str, Any]") -> bool:
+def is_shared(spec: "Spec") -> bool:
     """Whether the root mount itself is shared, so that what is attached below becomes shared too."""
     return "shared" in ((spec.get("linux") or {}).get("rootfsPropagation") or "")
 

@@ -9,8 +9,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyoci.spec.spec_types import Spec
 
-def early(spec: "dict[str, Any]", made: int = 0, cgroup_fds: int = 0) -> Plan:
+
+def early(spec: "Any", made: int = 0, cgroup_fds: int = 0) -> Plan:
     """The first plan: what needs nothing but the list of namespaces and takes the kernel longest.
 
     made        CLONE_NEW* flags of those that the init is born into already
@@ -55,7 +57,7 @@ def add_cgroup(plan: Plan, count: int) -> None:
         plan.add(ops.join_cgroup(tasks=registers[0], count=count), "/linux/cgroupsPath", "cgroup")
 
 
-def add_late(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
+def add_late(plan: Plan, spec: "Spec", facts: Facts) -> None:
     """What has to wait: the cgroup namespace starts where the init is then, the time namespace wants its offsets first."""
     for index, entry in enumerate(entries(spec)):
         if entry["type"] == "time" and entry.get("path"):
@@ -64,11 +66,13 @@ def add_late(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
     if is_new(spec, "cgroup"):
         plan.add(ops.unshare(flags=NEWCGROUP), "/linux/namespaces", "new namespaces: cgroup")
     if is_new(spec, "time"):
-        offsets = (spec.get("linux") or {}).get("timeOffsets") or {}
+        offsets = spec.get("linux", {}).get("timeOffsets", {})
+        given = (("monotonic", offsets.get("monotonic")), ("boottime", offsets.get("boottime")))
         lines = "".join(
             [
                 f"{clock} {value.get('secs', 0)} {value.get('nanosecs', 0)}\n"
-                for clock, value in offsets.items()
+                for clock, value in given
+                if value is not None
             ]
         )
         plan.add(ops.time_namespace(offsets=lines), "/linux/timeOffsets", "time namespace")

@@ -14,7 +14,8 @@ from pyoci.spec.rlimits import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.spec.spec_types import Process, Rlimit, Scheduler, Spec
+
 
 _CAP_SYS_ADMIN = capabilities.mask(["CAP_SYS_ADMIN"])[0]
 
@@ -40,17 +41,17 @@ _IO_CLASSES: dict[str, int] = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPR
 _PERSONALITIES: dict[str, int] = {"LINUX": 0, "LINUX32": 8}
 
 
-def add_terminal(plan: Plan, process: "dict[str, Any]", *, joined: bool) -> None:
+def add_terminal(plan: Plan, process: "Process", *, joined: bool) -> None:
     """The terminal, when one is asked for; /dev/console is made for the container's first process only."""
     if not process.get("terminal"):
         return
-    size = process.get("consoleSize") or {}
-    rows, columns = size.get("height", 0) & 0xFFFF, size.get("width", 0) & 0xFFFF
+    size = process.get("consoleSize")
+    rows, columns = (size["height"] & 0xFFFF, size["width"] & 0xFFFF) if size else (0, 0)
     console = ops.console(rows=rows, columns=columns, dev_console=not joined)
     plan.add(console, "/process/terminal", "terminal")
 
 
-def add_settings(plan: Plan, process: "dict[str, Any]") -> None:
+def add_settings(plan: Plan, process: "Process") -> None:
     """Limits that only go up, scheduling: what may need privilege and harms no later step."""
     for index, limit in enumerate(process.get("rlimits") or ()):
         _add_rlimit(plan, limit, f"/process/rlimits/{index}", raise_only=True)
@@ -66,7 +67,7 @@ def add_settings(plan: Plan, process: "dict[str, Any]") -> None:
         plan.add(ops.ioprio_set(priority=number), "/process/ioPriority", f"io priority {name}")
 
 
-def add_personality(plan: Plan, spec: "dict[str, Any]") -> None:
+def add_personality(plan: Plan, spec: "Spec") -> None:
     """linux.personality (personality(2))."""
     wanted = (spec.get("linux") or {}).get("personality")
     if not wanted:
@@ -83,7 +84,7 @@ def add_personality(plan: Plan, spec: "dict[str, Any]") -> None:
     plan.add(op, "/linux/personality", f"personality {domain}")
 
 
-def _add_rlimit(plan: Plan, limit: "dict[str, Any]", pointer: str, *, raise_only: bool) -> None:
+def _add_rlimit(plan: Plan, limit: "Rlimit", pointer: str, *, raise_only: bool) -> None:
     name = limit["type"]
     number = NUMBERS.get(name)
     if number is None:
@@ -93,7 +94,7 @@ def _add_rlimit(plan: Plan, limit: "dict[str, Any]", pointer: str, *, raise_only
     plan.add(op, pointer, f"{name} {soft}:{hard}")
 
 
-def _add_scheduler(plan: Plan, wanted: "dict[str, Any] | None") -> None:
+def _add_scheduler(plan: Plan, wanted: "Scheduler | None") -> None:
     """process.scheduler (sched_setattr(2))."""
     if not wanted:
         return
@@ -126,7 +127,7 @@ class Privileges:
 
     __slots__ = ("bounding", "effective", "permitted", "inheritable", "ambient", "warnings")
 
-    def __init__(self, process: "dict[str, Any]", available: int) -> None:
+    def __init__(self, process: "Process", available: int) -> None:
         self.warnings: list[str] = []
         sets = process.get("capabilities") or {}
         masks = {}
@@ -150,7 +151,7 @@ class Privileges:
 
 
 def add_identity(
-    plan: Plan, process: "dict[str, Any]", privileges: Privileges, *, can_set_groups: bool, joined: bool
+    plan: Plan, process: "Process", privileges: Privileges, *, can_set_groups: bool, joined: bool
 ) -> None:
     """User, groups, umask, directory, capabilities; the order is the kernel's: each step needs what a later one gives up.
 
@@ -193,8 +194,8 @@ def add_capabilities(plan: Plan, privileges: Privileges, more: int = 0) -> None:
 
 def add_program(
     plan: Plan,
-    spec: "dict[str, Any]",
-    process: "dict[str, Any]",
+    spec: "Spec",
+    process: "Process",
     privileges: Privileges,
     facts: Facts,
     *,
@@ -232,7 +233,7 @@ def add_program(
     plan.add(ops.execve(args=args, env=environment), "/process/args", f"exec {args[0]}")
 
 
-def _environment(process: "dict[str, Any]", facts: Facts) -> list[str]:
+def _environment(process: "Process", facts: Facts) -> list[str]:
     """Each variable once: the last of a name counts, as in runc and crun, while getenv(3) would find the first.
 
     An empty HOME counts as none.
@@ -248,7 +249,7 @@ def _environment(process: "dict[str, Any]", facts: Facts) -> list[str]:
     return list(found.values())
 
 
-def _add_lookup(plan: Plan, process: "dict[str, Any]", args: list[str], environment: list[str]) -> None:
+def _add_lookup(plan: Plan, process: "Process", args: list[str], environment: list[str]) -> None:
     """Find the program now, while a failure is still one of create; and a home directory for who has none."""
     path, home = defaults.PATH, False
     for entry in environment:
@@ -265,7 +266,7 @@ def _add_lookup(plan: Plan, process: "dict[str, Any]", args: list[str], environm
     plan.add(ops.find_executable(program=args[0], path=path), "/process/args/0", f"program {args[0]}")
 
 
-def _add_labels(plan: Plan, process: "dict[str, Any]") -> None:
+def _add_labels(plan: Plan, process: "Process") -> None:
     """AppArmor and SELinux labels take effect at execve and are written as late as can be, through a procfs of our own."""
     profile, label = process.get("apparmorProfile"), process.get("selinuxLabel")
     if profile:
@@ -276,11 +277,11 @@ def _add_labels(plan: Plan, process: "dict[str, Any]") -> None:
         plan.add(op, "/process/selinuxLabel", f"SELinux label {label}")
 
 
-def _has_label(process: "dict[str, Any]") -> bool:
+def _has_label(process: "Process") -> bool:
     return bool(process.get("apparmorProfile") or process.get("selinuxLabel"))
 
 
-def add_proc(plan: Plan, process: "dict[str, Any]") -> None:
+def add_proc(plan: Plan, process: "Process") -> None:
     """What writing the labels needs, to be had while there is privilege for it: a procfs of our own, with processes only."""
     if _has_label(process):
         plan.add(ops.open_procfs(pid_only=True), "/process", "private procfs")

@@ -10,10 +10,10 @@ from pyoci.spec import mount_options, namespaces, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.spec.spec_types import Spec
 
 
-def add_root(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
+def add_root(plan: Plan, spec: "Spec", facts: Facts) -> None:
     """The host's mounts stop propagating as configured, then the rootfs becomes a mount of the container's own."""
     if not namespaces.has(spec, "mount"):
         plan.add(ops.open_rootfs(path=facts.rootfs), "/root/path", "rootfs")
@@ -34,7 +34,7 @@ def add_root(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
         plan.add(slave, "/root/path", "rootfs")
 
 
-def add_closing(plan: Plan, spec: "dict[str, Any]", kept: mounts.Kept) -> None:
+def add_closing(plan: Plan, spec: "Spec", kept: mounts.Kept) -> None:
     """Read-only and masked paths, at last the read-only root; before the pivot, while the host's /dev/null is still ours."""
     linux = spec.get("linux") or {}
     for index, path in enumerate(linux.get("readonlyPaths") or ()):
@@ -43,7 +43,7 @@ def add_closing(plan: Plan, spec: "dict[str, Any]", kept: mounts.Kept) -> None:
     for index, path in enumerate(linux.get("maskedPaths") or ()):
         pointer, (register, below) = f"/linux/maskedPaths/{index}", _nearest(kept, path)
         plan.add(ops.mask_path(path=below, below=register), pointer, f"masked path {path}")
-    if (spec.get("root") or {}).get("readonly"):
+    if spec.get("root", {}).get("readonly"):
         plan.add(ops.readonly_rootfs(), "/root/readonly", "read-only root")
 
 
@@ -56,7 +56,7 @@ def _nearest(kept: mounts.Kept, path: str) -> tuple[int, str]:
     return lib.REG_NONE, path
 
 
-def add_pivot(plan: Plan, spec: "dict[str, Any]", facts: Facts) -> None:
+def add_pivot(plan: Plan, spec: "Spec", facts: Facts) -> None:
     """The rootfs becomes "/", and propagates as configured: pivot_root(2) takes no shared mount."""
     own_mounts = namespaces.has(spec, "mount")
     if own_mounts and not facts.no_pivot:

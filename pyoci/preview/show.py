@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
 from pyoci import cgroups
 from pyoci.base import files
@@ -16,6 +15,10 @@ from pyoci.plan.ops import Plan
 from pyoci.preview import steps
 from pyoci.spec import bundle as bundles
 from pyoci.spec import capabilities, namespaces
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def show(bundle: str, fmt: str) -> int:
@@ -67,11 +70,15 @@ def _as_text(loaded: bundles.Bundle, plans: dict[str, Plan]) -> list[str]:
     return rows
 
 
-def _hooks_between(spec: dict[str, Any], name: str) -> list[str]:
+def _hooks_between(spec: Any, name: str) -> list[str]:
     if name != "prepare":
         return []
+    hooks = spec.get("hooks", {})
     return [
         f"      {kind} hook {hook['path']}  /hooks/{kind}/{index}\n"
-        for kind in ("prestart", "createRuntime")
-        for index, hook in enumerate((spec.get("hooks") or {}).get(kind) or [])
+        for kind, listed in (
+            ("prestart", hooks.get("prestart")),
+            ("createRuntime", hooks.get("createRuntime")),
+        )
+        for index, hook in enumerate(listed or [])
     ]

@@ -4,6 +4,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyoci.spec.spec_types import Namespace
+
+
 NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
     0x80,
     0x20000,
@@ -47,17 +50,17 @@ class Birth:
         self.unshared = 0
 
 
-def entries(spec: "dict[str, Any]") -> "list[dict[str, Any]]":
+def entries(spec: "Any") -> "list[Namespace]":
     """linux.namespaces, or [] ."""
     return (spec.get("linux") or {}).get("namespaces") or []
 
 
-def has(spec: "dict[str, Any]", kind: str) -> bool:
+def has(spec: "Any", kind: str) -> bool:
     """Whether the container gets a namespace of this type other than the runtime's, be it new or joined."""
     return any(entry["type"] == kind for entry in entries(spec))
 
 
-def is_new(spec: "dict[str, Any]", kind: str) -> bool:
+def is_new(spec: "Any", kind: str) -> bool:
     """Whether a new namespace of this type is made."""
     return any(entry["type"] == kind and not entry.get("path") for entry in entries(spec))
 
