@@ -11,3 +11,21 @@ def decimal(text: str, most: int) -> int:
     text = text.lstrip("0") or "0"
     number = int(text) if len(text) <= len(str(most)) else most + 1
     return number if number <= most else -1
+
+
+def ranges(text: str, most: int) -> list[tuple[int, int]] | None:
+    """The ranges, first and last number, of a list such as "0-3,7"; None when it is no such list, or has more than `most`.
+
+    Blanks around numbers and empty parts mean nothing.
+    """
+    found = []
+    for part in text.split(","):
+        if not part.strip():
+            continue
+        first, dash, last = part.partition("-")
+        low = decimal(first.strip(), most)
+        high = decimal(last.strip(), most) if dash else low
+        if not 0 <= low <= high:
+            return None
+        found.append((low, high))
+    return found

@@ -4,6 +4,9 @@ Managers differ by what runs the tree: cgroup v1, cgroup v2, or systemd on top o
 (`pyoci.cgroups.base.Manager` is what they all can do).
 """
 
+from pyoci.cgroups import paths
+from pyoci.spec import namespaces
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -14,12 +17,7 @@ if TYPE_CHECKING:
 
 
 def manager(spec: "Any", id: str, *, systemd: bool = False, rootless: bool = False) -> "Manager":
-    """The manager of a new container's cgroups; makes nothing yet.
-
-    Raises OciError for an impossible cgroupsPath.
-    """
-    from pyoci.cgroups import paths
-
+    """The manager of a new container's cgroups; makes nothing yet."""
     request = _request(spec, id, rootless)
     if systemd:
         from pyoci.cgroups.systemd import Systemd
@@ -69,10 +67,9 @@ def _delegated_to(spec: "Spec", linux: "Linux") -> int:
     runtime-spec config-linux.md, "Cgroup ownership": only with a new cgroup namespace and a writable
     /sys/fs/cgroup.
     """
-    namespaces = {entry["type"]: entry.get("path") for entry in linux.get("namespaces") or []}
-    if "user" not in namespaces or "cgroup" not in namespaces or namespaces["cgroup"]:
+    if not namespaces.has(spec, "user") or not namespaces.is_new(spec, "cgroup"):
         return -1
-    mounts = [entry for entry in spec.get("mounts") or [] if entry["destination"] == "/sys/fs/cgroup"]
+    mounts = [entry for entry in spec.get("mounts") or [] if entry["destination"] == paths.MOUNT]
     if not mounts or "ro" in (mounts[-1].get("options") or []):
         return -1
     for entry in linux.get("uidMappings") or []:

@@ -9,6 +9,7 @@ specification, named where they are.
 
 from pyoci.base.errors import OciError
 from pyoci.spec.json_pointer import escape
+from pyoci.spec.resource_rules import UNSET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -197,10 +198,7 @@ def _v1_memory(memory: "Memory") -> "list[Write]":
     if memory.get("disableOOMKiller"):
         writes.append(("memory.oom_control", "1", f"{base}/disableOOMKiller"))
     swappiness = memory.get("swappiness")
-    if swappiness is not None and swappiness != 2**64 - 1:  # old engines send the largest number for "unset"
-        if not 0 <= swappiness <= 100:
-            message = f"memory.swappiness {swappiness} is not within 0..100"
-            raise OciError("cgroup-limit", message, pointer=f"{base}/swappiness")
+    if swappiness is not None and swappiness != UNSET:  # old engines send the largest number for "unset"
         writes.append(("memory.swappiness", str(swappiness), f"{base}/swappiness"))
     return writes
 
@@ -324,9 +322,6 @@ def _hugetlb(limits: "list[HugepageLimit]", file: str) -> "list[Write]":
     writes = []
     for index, entry in enumerate(limits):
         size, limit, pointer = entry["pageSize"], str(entry["limit"]), f"{BASE}/hugepageLimits/{index}"
-        if not (size[:-2].isdigit() and size[-2:] in ("KB", "MB", "GB")):
-            message = f'hugepageLimits[{index}]: page size "{size}" is not a number with KB, MB or GB'
-            raise OciError("cgroup-limit", message, pointer=f"{pointer}/pageSize")
         writes.append((f"hugetlb.{size}.{file}", limit, pointer))
         writes.append((f"hugetlb.{size}.rsvd.{file}", limit, pointer))
     return writes
@@ -360,9 +355,5 @@ def _unified(unified: dict[str, str]) -> "list[Write]":
     writes = []
     for file, content in unified.items():
         pointer = f"{BASE}/unified/{escape(file)}"
-        if "/" in file or "." not in file or "\0" in file:
-            raise OciError(
-                "cgroup-unified", f'unified: "{file}" is no name of a cgroup file', pointer=pointer, obj=file
-            )
         writes += [(file, line, pointer) for line in content.splitlines() or [""]]
     return writes

@@ -4,10 +4,10 @@ systemd.scope(5), systemd.resource-control(5), org.freedesktop.systemd1(5).
 """
 
 from pyoci.base.errors import OciError
-from pyoci.base.numbers import decimal
-from pyoci.cgroups import paths
-from pyoci.cgroups.paths import POINTER
+from pyoci.base.numbers import decimal, ranges
 from pyoci.spec import json_pointer
+from pyoci.spec.paths import slice_path
+from pyoci.spec.resource_rules import MOST_NODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,45 +40,13 @@ class Unit:
 
 
 def unit(cgroups_path: str, id: str, *, user: bool) -> Unit:
-    """The unit that a cgroupsPath of the form slice:prefix:name means, or the default one.
-
-    Raises OciError.
-    """
-    slice_, prefix, name = "", "pyoci", id
-    if cgroups_path:
-        parts = cgroups_path.split(":")
-        if len(parts) != 3 or not parts[2]:
-            raise OciError(
-                "cgroup-path",
-                'expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups, '
-                f'got "{cgroups_path}" instead',
-                pointer=POINTER,
-                obj=cgroups_path,
-            )
-        slice_, prefix, name = parts
+    """The unit that a cgroupsPath of the form slice:prefix:name means, or the default one."""
+    slice_, prefix, name = cgroups_path.split(":") if cgroups_path else ("", "pyoci", id)
     slice_ = slice_ or ("user.slice" if user else "system.slice")
-    if slice_ == "-":
-        slice_ = "-.slice"
+    slice_ = "-.slice" if slice_ == "-" else slice_
     if name.endswith(".slice"):
         return Unit(name, slice_)
     return Unit(escape(f"{prefix}-{name}" if prefix else name) + ".scope", slice_)
-
-
-def slice_path(slice_: str) -> str:
-    """The cgroup of a slice: "a-b.slice" is "/a.slice/a-b.slice", "-.slice" is "". Raises OciError."""
-    stem, dot, rest = slice_.partition(".slice")
-    if not dot or rest or not stem or "/" in stem:
-        raise _bad_slice(slice_)
-    if stem == "-":
-        return ""
-    path, prefix = "", ""
-    for part in stem.split("-"):
-        if not part:
-            raise _bad_slice(slice_)
-        prefix += part
-        path += f"/{prefix}.slice"
-        prefix += "-"
-    return path
 
 
 def escape(name: str) -> str:
@@ -193,9 +161,6 @@ def annotated(annotations: dict[str, str]) -> "list[Property]":
 
         name = key[len(_ANNOTATION) :]
         pointer = f"/annotations/{json_pointer.escape(key)}"
-        if not (name.isascii() and name.isalpha()):
-            message = f'annotation {key}: "{name}" is no name of a unit property'
-            raise OciError("systemd-property", message, pointer=pointer)
         try:
             kind, value = gvariant.parse(text)
             found.append(_in_microseconds(name, kind, value))
@@ -211,18 +176,12 @@ def bits(text: str, pointer: str) -> bytes:
 
     Raises OciError.
     """
+    found = ranges(text.replace("\n", ""), MOST_NODES)
+    if not found:
+        raise OciError("cgroup-limit", f'"{text}" is no list of numbers such as 0-3,8', pointer=pointer)
     mask = 0
-    try:
-        for part in text.replace("\n", "").split(","):
-            first, dash, last = part.partition("-")
-            low, high = int(first), int(last if dash else first)
-            if not 0 <= low <= high < 1 << 16:
-                raise ValueError
-            mask |= (1 << (high + 1)) - (1 << low)
-    except ValueError:
-        raise OciError(
-            "cgroup-limit", f'"{text}" is no list of numbers such as 0-3,8', pointer=pointer
-        ) from None
+    for low, high in found:
+        mask |= (1 << (high + 1)) - (1 << low)
     return mask.to_bytes((mask.bit_length() + 7) // 8, "little")
 
 
@@ -250,9 +209,3 @@ def _in_microseconds(name: str, kind: str, value: object) -> "Property":
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("a number of seconds is needed")
     return f"{name[:-3]}USec", ("t", int(value * _SECOND))
-
-
-def _bad_slice(slice_: str) -> OciError:
-    return OciError(
-        "cgroup-path", f'"{slice_}" is no name of a systemd slice', pointer=paths.POINTER, obj=slice_
-    )

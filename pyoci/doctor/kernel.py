@@ -10,10 +10,11 @@ from pyoci.base.errors import OciError
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check, answer, read
 from pyoci.doctor.trial import Trial, own_id, reason, user_namespace
 from pyoci.spec import mount_options
+from pyoci.spec.seccomp_words import ACTIONS, FLAG_NEW_LISTENER, FLAGS
 
 AREA = "kernel"
 FLOOR = (5, 14)
-_ALLOW_ALL = struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000)
+_ALLOW_ALL = struct.pack("=HBBI", 0x06, 0, 0, ACTIONS["SCMP_ACT_ALLOW"])
 _DEVICE_PROGRAM = struct.pack("=BBhi", 0xB7, 0, 0, 1) + struct.pack("=BBhi", 0x95, 0, 0, 0)  # r0 = 1; exit
 
 # type of namespace: since which Linux, and what can't be had without
@@ -156,14 +157,14 @@ def _seccomp() -> list[Check]:
     if loaded:
         return found
     actions = read("/proc/sys/kernel/seccomp/actions_avail").split()
-    for flag, value, since in (
-        ("LOG", 2, "4.14"),
-        ("SPEC_ALLOW", 4, "4.17"),
-        ("WAIT_KILLABLE_RECV", 40, "5.19"),
+    for flag, companion, since in (
+        ("SECCOMP_FILTER_FLAG_LOG", 0, "4.14"),
+        ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 0, "4.17"),
+        ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", FLAG_NEW_LISTENER, "5.19"),
     ):
-        known = bool(lib.pyoci_seccomp_flags_known(value))
-        name = f"seccomp flag {flag} (Linux {since})"
-        found.append(Check(AREA, name, answer(known), "", "" if known else f"SECCOMP_FILTER_FLAG_{flag}"))
+        known = bool(lib.pyoci_seccomp_flags_known(FLAGS[flag] | companion))
+        name = f"seccomp flag {flag.removeprefix('SECCOMP_FILTER_FLAG_')} (Linux {since})"
+        found.append(Check(AREA, name, answer(known), "", "" if known else flag))
     notify = "user_notif" in actions
     cost = "" if notify else "SCMP_ACT_NOTIFY"
     return [*found, Check(AREA, "seccomp notification (Linux 5.0)", answer(notify), "", cost)]

@@ -8,7 +8,6 @@ Three plans, because the runtime has something to do between them:
 """
 
 from pyoci import _ops as ops
-from pyoci.base.errors import OciError
 from pyoci.plan import devices, hooks, mounts, namespaces, process, rootfs
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
@@ -17,14 +16,9 @@ from pyoci.spec.namespaces import NEWPID, NEWUSER, is_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
     from pyoci.spec.spec_types import Process, Spec
-
-
-# Properties of the specification that this version can't give: better no container than one without them.
-_UNSUPPORTED = ("netDevices", "intelRdt", "memoryPolicy")
 
 
 class Compiled:
@@ -39,8 +33,10 @@ class Compiled:
 
 
 def compile_container(spec: "Any", facts: Facts) -> Compiled:
-    """The plans of a container's first process, but for the early one (namespaces.early). Raises OciError."""
-    _refuse_unsupported(spec.get("linux") or {}, _UNSUPPORTED, "/linux")
+    """The plans of a container's first process, but for the early one (namespaces.early).
+
+    Raises OciError where the host denies what is asked for.
+    """
     wanted = spec["process"]
     privileges = process.Privileges(wanted, facts.capabilities)
     kept = mounts.kept(spec)
@@ -107,7 +103,6 @@ def compile_exec(spec: "Any", wanted: "Any", facts: Facts, joined: int) -> Compi
     wanted   its process object
     joined   CLONE_NEW* of the namespaces that it joins
     """
-    _refuse_unsupported(wanted, ("execCPUAffinity",), "/process")
     plan = Plan()
     privileges = process.Privileges(wanted, facts.capabilities)
     namespaces.add_cgroup(plan, facts.cgroup_fds)
@@ -127,16 +122,6 @@ def compile_exec(spec: "Any", wanted: "Any", facts: Facts, joined: int) -> Compi
     process.add_identity(plan, wanted, privileges, can_set_groups=facts.can_set_groups, joined=True)
     process.add_program(plan, spec, wanted, privileges, facts, wait=False, first=False)
     return Compiled(Plan(), plan, privileges.warnings)
-
-
-def _refuse_unsupported(holder: "Mapping[str, object]", names: tuple[str, ...], pointer: str) -> None:
-    for name in names:
-        if holder.get(name):
-            hint = "remove it, or use a runtime that has it"
-            where = f"{pointer}/{name}"
-            raise OciError(
-                "unsupported", f"{where} is not supported by this version", pointer=where, hint=hint
-            )
 
 
 def _add_names(plan: Plan, spec: "Spec") -> None:

@@ -2,7 +2,6 @@
 
 from pyoci import _ops as ops
 from pyoci._shim import lib
-from pyoci.base.errors import OciError
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
 from pyoci.spec import defaults, mount_options, namespaces, paths
@@ -54,14 +53,7 @@ def _number(major: int, minor: int) -> int:
 
 
 def _add_listed(plan: Plan, nodes: bool, device: "Device", pointer: str) -> None:
-    kind = device.get("type") or ""
-    if kind not in _TYPES:
-        raise OciError(
-            "config",
-            f"device {device['path']}: unknown type {kind!r}",
-            pointer=f"{pointer}/type",
-            hint="one of c, b, u, p",
-        )
+    kind = device["type"]
     mode = device.get("fileMode")
     permissions = 0o666 if mode is None else mode & 0o7777
     number = 0 if kind == "p" else _number(device.get("major", 0), device.get("minor", 0))

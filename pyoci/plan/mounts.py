@@ -2,7 +2,6 @@
 
 from pyoci import _ops as ops
 from pyoci._shim import lib
-from pyoci.base.errors import OciError
 from pyoci.plan import cgroupfs
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
@@ -53,7 +52,7 @@ def kept(spec: "Spec") -> Kept:
 def _add_mount(plan: Plan, spec: "Spec", facts: Facts, mount: "Mount", pointer: str) -> None:
     destination = mount["destination"]
     kind = mount.get("type") or ""
-    found = mount_options.parse(mount.get("options") or [], pointer)
+    found = mount_options.parse(mount.get("options") or [])
     bind = found.bind or kind == "bind"
     about = f"{'bind of ' + str(mount.get('source')) if bind else kind or 'none'} on {destination}"
     if found.remount:
@@ -91,19 +90,6 @@ def make_bind(
     the runtime opens it, and the copy, which comes from the host's own mount namespace, must stop hearing of and telling the
     host's mounts.
     """
-    if not source:
-        raise OciError("config", f"{about}: a bind mount needs a source", pointer=f"{pointer}/source")
-    foreign = [
-        word for word in found.data if word not in mount_options.FILESYSTEM_FLAGS
-    ]  # the kernel ignores those
-    if foreign:
-        raise OciError(
-            "mount-option",
-            f"{about}: option {foreign[0]!r} is none of a bind mount",
-            pointer=f"{pointer}/options",
-            obj=foreign[0],
-            hint="a bind mount takes no file system options",
-        )
     register = 0
     if idmapped or (facts.open_sources and plan.room() > 0):
         kind = "tree" if not idmapped else "deep-idmapped-tree" if found.deep_idmap else "idmapped-tree"
@@ -125,8 +111,6 @@ def make_new(
     label: str = "",
 ) -> None:
     """A new file system in REG_MOUNT, attributes included; a tmpfs becomes read-only once it is filled."""
-    if not kind:
-        raise OciError("config", f"{about}: a mount that is no bind needs a type", pointer=f"{pointer}/type")
     data = list(found.data)
     if label and kind not in ("proc", "sysfs", "cgroup", "cgroup2") and not found.has_data("context"):
         data.append(f"context={label}")

@@ -2,7 +2,6 @@
 
 from pyoci import _ops as ops
 from pyoci._shim import lib
-from pyoci.base.errors import OciError
 from pyoci.plan import mounts
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
@@ -19,9 +18,7 @@ def add_root(plan: Plan, spec: "Spec", facts: Facts) -> None:
         plan.add(ops.open_rootfs(path=facts.rootfs), "/root/path", "rootfs")
         return
     name = (spec.get("linux") or {}).get("rootfsPropagation") or "rslave"
-    flags = mount_options.PROPAGATION.get(name)
-    if flags is None:
-        raise OciError("config", f"rootfsPropagation {name!r} is unknown", pointer="/linux/rootfsPropagation")
+    flags = mount_options.PROPAGATION[name]
     # an unbindable tree could not be copied: it is made a slave, and unbindable when it is the root
     kind = mount_options.MS_SLAVE if flags & mount_options.MS_UNBINDABLE else flags & ~mount_options.MS_REC
     host = ops.host_propagation(flags=kind | mount_options.MS_REC)

@@ -6,6 +6,15 @@ import sys
 from pyoci._shim import ffi, lib
 from pyoci.base.errors import OciError
 from pyoci.base.files import read_fd
+from pyoci.spec.seccomp_words import (
+    ACTIONS,
+    ARCHITECTURE,
+    FLAG_NEW_LISTENER,
+    FLAGS,
+    LARGEST_DATA,
+    OPERATORS,
+    PERMISSIVE,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,41 +24,7 @@ if TYPE_CHECKING:
 _EPERM = 1
 _ENOENT = 2
 _ENOSYS = 38
-_RET_ERRNO = 0x00050000
-_RET_TRACE = 0x7FF00000
-_RET_NOTIFY = 0x7FC00000
-_ACTIONS = {
-    "SCMP_ACT_KILL": 0x00000000,
-    "SCMP_ACT_KILL_THREAD": 0x00000000,
-    "SCMP_ACT_KILL_PROCESS": 0x80000000,
-    "SCMP_ACT_TRAP": 0x00030000,
-    "SCMP_ACT_ERRNO": _RET_ERRNO,
-    "SCMP_ACT_NOTIFY": _RET_NOTIFY,
-    "SCMP_ACT_TRACE": _RET_TRACE,
-    "SCMP_ACT_LOG": 0x7FFC0000,
-    "SCMP_ACT_ALLOW": 0x7FFF0000,
-}
-# Under these a system call of the future does no harm: it runs, or a tracer knows what to do.
-_PERMISSIVE = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE")
-_OPERATORS = {
-    "SCMP_CMP_NE": 1,
-    "SCMP_CMP_LT": 2,
-    "SCMP_CMP_LE": 3,
-    "SCMP_CMP_EQ": 4,
-    "SCMP_CMP_GE": 5,
-    "SCMP_CMP_GT": 6,
-    "SCMP_CMP_MASKED_EQ": 7,
-}
-_FLAG_SPEC_ALLOW = 4
-_FLAG_NEW_LISTENER = 8
-_FLAG_WAIT_KILLABLE_RECV = 32
-_FLAGS = {
-    "SECCOMP_FILTER_FLAG_TSYNC": 1,
-    "SECCOMP_FILTER_FLAG_LOG": 2,
-    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": _FLAG_SPEC_ALLOW,
-    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": _FLAG_WAIT_KILLABLE_RECV,
-}
-_ARCH_PREFIX = "SCMP_ARCH_"
+_WAIT_KILLABLE_RECV = FLAGS["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]
 _ARCH_X86_64 = 0xC000003E
 _ARCH_X32 = 0x4000003E  # libseccomp's own token: to the kernel these are calls of x86_64 with a bit set
 _X32_BIT = 0x40000000
@@ -65,8 +40,7 @@ def compile_profile(seccomp: "Seccomp", pointer: str) -> tuple[bytes, int, str]:
     """The program and flags of a profile, and the path of the library that made it. Raises OciError."""
     _open_library(pointer)
     flags = _flags(seccomp, pointer)
-    default_errno = seccomp.get("defaultErrnoRet")
-    default = _action(seccomp["defaultAction"], default_errno, pointer, "defaultAction", "defaultErrnoRet")
+    default = _action(seccomp["defaultAction"], seccomp.get("defaultErrnoRet"))
     arches = _arches(seccomp, pointer)
     handle = lib.pyoci_seccomp_new(default)
     if handle == ffi.NULL:
@@ -108,40 +82,24 @@ def _flags(seccomp: "Seccomp", pointer: str) -> int:
     """The flags for seccomp(2): the specification's default when they are unset."""
     names = seccomp.get("flags")
     if names is None:
-        return _FLAG_SPEC_ALLOW
+        return FLAGS["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]
     flags = 0
     for index, name in enumerate(names):
-        where = f"{pointer}/flags/{index}"
-        flag = _FLAGS.get(name, 0)
-        if not flag:
-            raise OciError("seccomp", f"seccomp: unknown flag {name}", pointer=where)
+        flag = FLAGS[name]
         # The kernel knows this one together with a listener only, and without a listener it means nothing.
-        companion = _FLAG_NEW_LISTENER if flag == _FLAG_WAIT_KILLABLE_RECV else 0
+        companion = FLAG_NEW_LISTENER if flag == _WAIT_KILLABLE_RECV else 0
         if not lib.pyoci_seccomp_flags_known(flag | companion):
+            where = f"{pointer}/flags/{index}"
             raise OciError("seccomp", f"seccomp: this kernel has no flag {name}", pointer=where)
         flags |= flag
-    return flags & ~_FLAG_WAIT_KILLABLE_RECV
+    return flags & ~_WAIT_KILLABLE_RECV
 
 
-def _action(name: str, number: int | None, pointer: str, action_name: str, errno_name: str) -> int:
-    """The filter's return value of an action, with its errno. Raises OciError."""
-    action = _ACTIONS.get(name)
-    if action is None:
-        raise OciError("seccomp", f"seccomp: unknown action {name}", pointer=f"{pointer}/{action_name}")
-    if action == _RET_NOTIFY:
-        message = "seccomp: SCMP_ACT_NOTIFY needs a listener, which this version does not support"
-        raise OciError("seccomp", message, pointer=f"{pointer}/{action_name}")
-    if action not in (_RET_ERRNO, _RET_TRACE):
-        if number is not None:
-            message = f"seccomp: the action {name} takes no errno"
-            raise OciError("seccomp", message, pointer=f"{pointer}/{errno_name}")
-        return action
-    if number is None:
-        number = _EPERM
-    if not 0 <= number <= 0xFFFF:
-        message = f"seccomp: the errno {number} does not fit into 16 bits"
-        raise OciError("seccomp", message, pointer=f"{pointer}/{errno_name}")
-    return action | number
+def _action(name: str, number: int | None) -> int:
+    """The filter's return value of an action, with its errno or tracer's number."""
+    if name not in LARGEST_DATA:
+        return ACTIONS[name]
+    return ACTIONS[name] | (_EPERM if number is None else number)
 
 
 def _arches(seccomp: "Seccomp", pointer: str) -> dict[int, str]:
@@ -149,9 +107,7 @@ def _arches(seccomp: "Seccomp", pointer: str) -> dict[int, str]:
     arches = {}
     for index, name in enumerate(seccomp.get("architectures") or ()):
         where = f"{pointer}/architectures/{index}"
-        if name[: len(_ARCH_PREFIX)] != _ARCH_PREFIX:
-            raise OciError("seccomp", f"seccomp: unknown architecture {name}", pointer=where)
-        token = lib.pyoci_seccomp_arch(name[len(_ARCH_PREFIX) :].lower().encode())
+        token = lib.pyoci_seccomp_arch(name[len(ARCHITECTURE) :].lower().encode())
         if not token:
             hint = "a newer libseccomp may know it; of no use are architectures that this machine cannot run"
             raise OciError("seccomp", f"seccomp: unknown architecture {name}", pointer=where, hint=hint)
@@ -166,14 +122,12 @@ def _add_rules(handle: "CData", seccomp: "Seccomp", default: int, pointer: str) 
     added = 0
     for index, rule in enumerate(seccomp.get("syscalls") or ()):
         where = f"{pointer}/syscalls/{index}"
-        action = _action(rule["action"], rule.get("errnoRet"), where, "action", "errnoRet")
-        groups = _comparisons(rule.get("args") or [], where)
+        action = _action(rule["action"], rule.get("errnoRet"))
+        groups = _comparisons(rule.get("args") or [])
         if action == default:  # libseccomp refuses what changes nothing
             continue
         for position, name in enumerate(rule["names"]):
             place = f"{where}/names/{position}"
-            if not name:
-                raise OciError("seccomp", "seccomp: the name of a system call is empty", pointer=place)
             number = lib.pyoci_seccomp_number(native, name.encode())
             if number == -1:
                 continue
@@ -184,27 +138,13 @@ def _add_rules(handle: "CData", seccomp: "Seccomp", default: int, pointer: str) 
     return added
 
 
-def _comparisons(args: "list[SyscallArg]", pointer: str) -> "list[Pointer[PyociSeccompTest]]":
+def _comparisons(args: "list[SyscallArg]") -> "list[Pointer[PyociSeccompTest]]":
     """The conditions of a rule, as groups of which one must match in full.
 
     Where an argument occurs twice each comparison is a group of its own: libseccomp cannot join them,
     and this is how profiles with them have always been read.
     """
-    tests = []
-    for index, arg in enumerate(args):
-        where = f"{pointer}/args/{index}"
-        operator = _OPERATORS.get(arg["op"])
-        if operator is None:
-            raise OciError("seccomp", f"seccomp: unknown operator {arg['op']}", pointer=f"{where}/op")
-        if not 0 <= arg["index"] <= 5:
-            message = f"seccomp: a system call has no argument {arg['index']}"
-            raise OciError("seccomp", message, pointer=f"{where}/index")
-        values = (arg["value"], arg.get("valueTwo", 0))
-        for name, value in zip(("value", "valueTwo"), values, strict=True):
-            if not 0 <= value < 1 << 64:
-                message = f"seccomp: {value} does not fit into 64 bits"
-                raise OciError("seccomp", message, pointer=f"{where}/{name}")
-        tests.append((arg["index"], operator, *values))
+    tests = [(arg["index"], OPERATORS[arg["op"]], arg["value"], arg.get("valueTwo", 0)) for arg in args]
     groups = [tests] if len({test[0] for test in tests}) == len(tests) else [[test] for test in tests]
     return [ffi.new("struct pyoci_seccomp_test[]", group) for group in groups]
 
@@ -222,7 +162,7 @@ def _export(handle: "CData", pointer: str) -> bytes:
 
 def _stub_of(seccomp: "Seccomp", arches: list[int]) -> bytes:
     """The stub for a profile whose default action denies; nothing where it would change nothing."""
-    if seccomp["defaultAction"] in _PERMISSIVE or seccomp.get("defaultErrnoRet") == _ENOSYS:
+    if seccomp["defaultAction"] in PERMISSIVE or seccomp.get("defaultErrnoRet") == _ENOSYS:
         return b""
     names = [name.encode() for rule in seccomp.get("syscalls") or () for name in rule["names"]]
     last = {}
@@ -265,7 +205,7 @@ def _section(arch: int, last: int, last_x32: int | None) -> list[bytes]:
         tests.insert(0, _instruction(_JSET, _X32_BIT, 2, 0))
     if arch in _ARCH_S390:  # 0 stands there for a number that no table has
         tests.insert(0, _instruction(_JEQ, 0, 1, 0))
-    return [_instruction(_LOAD, _NUMBER), *tests, _instruction(_RETURN, _RET_ERRNO | _ENOSYS)]
+    return [_instruction(_LOAD, _NUMBER), *tests, _instruction(_RETURN, ACTIONS["SCMP_ACT_ERRNO"] | _ENOSYS)]
 
 
 def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:

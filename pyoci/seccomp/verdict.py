@@ -3,18 +3,13 @@
 import _struct
 
 from pyoci._shim import lib
+from pyoci.spec.seccomp_words import ACTIONS, DATA_BITS, PASSING
 
 _INSTRUCTION = _struct.Struct("=HBBI")
-_ACTION = 0xFFFF0000
-_ALLOW, _LOG, _ERRNO = 0x7FFF0000, 0x7FFC0000, 0x00050000
-_NAMES = {
-    0x80000000: "KILL_PROCESS",
-    0x00000000: "KILL_THREAD",
-    0x00030000: "TRAP",
-    _ERRNO: "ERRNO",
-    0x7FC00000: "NOTIFY",
-    0x7FF00000: "TRACE",
-}
+_ERRNO = ACTIONS["SCMP_ACT_ERRNO"]
+_PASSING = {ACTIONS[name] for name in PASSING}
+_KILLING = ("KILL_PROCESS", "KILL_THREAD", "TRAP")
+_NAMES = {value: name.removeprefix("SCMP_ACT_") for name, value in ACTIONS.items()}
 # what the init still has to call when the filter is in force
 AFTERWARDS = ("execve", "capset", "prctl")
 
@@ -30,9 +25,9 @@ def denied(program: bytes) -> list[tuple[str, str, int]]:
     found = []
     for name in AFTERWARDS:
         value = run(program, lib.pyoci_seccomp_number(native, name.encode()), native)
-        if value & _ACTION not in (_ALLOW, _LOG):
-            action = _NAMES.get(value & _ACTION, "KILL_PROCESS")
-            found.append((name, action, value & 0xFFFF if value & _ACTION == _ERRNO else 0))
+        result, number = value & ~DATA_BITS, value & DATA_BITS
+        if result not in _PASSING:  # what the kernel does not know kills the process
+            found.append((name, _NAMES.get(result, "KILL_PROCESS"), number if result == _ERRNO else 0))
     return found
 
 
@@ -41,7 +36,7 @@ def words(program: bytes, error: int = 0) -> str:
     names = [
         f"{name} ({action})"
         for name, action, number in denied(program)
-        if (number == error if error else action in ("KILL_PROCESS", "KILL_THREAD", "TRAP"))
+        if (number == error if error else action in _KILLING)
     ]
     if not names:
         return ""

@@ -4,7 +4,7 @@ Every rule expects a document that the schema accepts. Only errors are found her
 path; what is legal but doubtful is in `pyoci.validate.warnings`.
 """
 
-from pyoci.spec import linux_rules, process_rules, resource_rules
+from pyoci.spec import linux_rules, process_rules, resource_rules, unsupported
 from pyoci.spec.json_pointer import escape
 from pyoci.spec.problem import Enough, Problem, Report
 from pyoci.spec.versions import SPECIFICATION, semver_major
@@ -29,7 +29,7 @@ HOST_NAME_MAX = 64
 def problems(spec: "Any", *, first: bool, systemd: bool = False, rootless: bool = False) -> list[Problem]:
     """The errors of a config.json that its schema accepts; [] when all is well.
 
-    first     stop at the first error; otherwise all are found, and the warnings too
+    first     stop at the first error; otherwise all are found
     systemd   the cgroups are made by systemd, which wants another form of linux.cgroupsPath
     rootless  the runtime is not root (its effective uid is not 0)
     """
@@ -37,11 +37,7 @@ def problems(spec: "Any", *, first: bool, systemd: bool = False, rootless: bool 
     try:
         _spec(spec, systemd, rootless, report)
     except Enough:
-        return report.found
-    if not first:
-        from pyoci.validate.warnings import cautions
-
-        report.found.extend(cautions(spec, systemd=systemd))
+        pass
     return report.found
 
 
@@ -50,6 +46,7 @@ def process_problems(process: "Any", *, first: bool) -> list[Problem]:
     report = Report(first)
     try:
         process_rules.process(process, "", report)
+        unsupported.process(process, "", report)
     except Enough:
         pass
     return report.found
@@ -88,6 +85,7 @@ def _spec(spec: "Spec", systemd: bool, rootless: bool, report: Report) -> None:
         resource_rules.linux(linux, report)
     if rootless:
         linux_rules.rootless(spec, linux, namespaces, report)
+    unsupported.config(spec, report)
 
 
 def _version(version: str, report: Report) -> None:

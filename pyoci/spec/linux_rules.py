@@ -4,7 +4,7 @@ import posix
 
 from pyoci.base.numbers import decimal
 from pyoci.spec.json_pointer import escape
-from pyoci.spec.paths import components
+from pyoci.spec.paths import components, slice_path
 from pyoci.spec.problem import Report
 
 TYPE_CHECKING = False
@@ -155,6 +155,8 @@ def linux(linux: "Linux", namespaces: dict[str, str], systemd: bool, report: Rep
     if "timeOffsets" in linux:
         _time_offsets(linux["timeOffsets"], namespaces, report)
     _hidden_paths(linux, namespaces, report)
+    if "mountLabel" in linux:
+        report.nul((linux["mountLabel"],), "/linux/mountLabel")
     if "sysctl" in linux:
         _sysctls(linux["sysctl"], namespaces, report)
     if "devices" in linux:
@@ -333,17 +335,33 @@ def is_interface_name(name: str) -> bool:
 def _cgroups_path(path: str, systemd: bool, report: Report) -> None:
     if "\n" in path or "\0" in path:
         report("cgroup-path", "/linux/cgroupsPath", "linux.cgroupsPath holds a line break or a NUL byte")
-    elif not systemd and not components(path):
+    elif systemd:
+        _systemd_path(path, report)
+    elif not components(path):
         report(
             "cgroup-path",
             "/linux/cgroupsPath",
             f'linux.cgroupsPath "{path}" names no cgroup of its own',
             hint="name a cgroup for this container, such as /containers/ID",
         )
-    elif systemd and path.count(":") != 2:
+
+
+def _systemd_path(path: str, report: Report) -> None:
+    parts = path.split(":")
+    if len(parts) != 3 or not parts[2]:
         report(
             "cgroup-path-systemd",
             "/linux/cgroupsPath",
             f'expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups, got "{path}"',
             expected="slice:prefix:name",
+        )
+        return
+    try:
+        slice_path(parts[0] if parts[0] not in ("", "-") else "-.slice")
+    except ValueError:
+        report(
+            "cgroup-path-systemd",
+            "/linux/cgroupsPath",
+            f'"{parts[0]}" is not the name of a systemd slice',
+            expected="such as machine.slice, or - for the root",
         )

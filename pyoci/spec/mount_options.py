@@ -1,7 +1,5 @@
 """Mount options: the words of config.json and mount(8), and what they mean to the kernel (config.md, Linux mount options)."""
 
-from pyoci.base.errors import OciError
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.spec.spec_types import Mount
@@ -68,6 +66,12 @@ KNOWN = (
     *KINDS,
     *NOTHING,
 )
+_KNOWN = frozenset(KNOWN)
+
+
+def is_known(word: str) -> bool:
+    """Whether an option does not belong to a single type of file system; those are all that bind mounts take."""
+    return word in _KNOWN
 
 
 def is_bind(mount: "Mount") -> bool:
@@ -128,20 +132,17 @@ class Options:
         return found
 
 
-def parse(words: list[str], pointer: str) -> Options:
-    """Sort the options of a mount; a later word wins over an earlier one. What no table knows is the file system's.
-
-    Raises OciError for words that contradict each other by their nature.
-    """
+def parse(words: list[str]) -> Options:
+    """Sort the options of a mount; a later word wins over an earlier one. What no table knows is the file system's."""
     found = Options()
-    for index, word in enumerate(words):
+    for word in words:
         attribute = ATTRIBUTES.get(word)
         if attribute is not None:
             found.set = found.set & ~attribute[1] & ~attribute[0] | attribute[0]
             found.clear = found.clear & ~attribute[0] | attribute[1]
         elif word in PROPAGATION:
             found.propagation.append(PROPAGATION[word])
-        elif not _special(found, word, f"{pointer}/options/{index}"):
+        elif not _special(found, word):
             found.data += _split(word)
     found.clear |= _whole_mask(found.set | found.clear)
     found.deep_clear |= _whole_mask(found.deep_set | found.deep_clear)
@@ -160,7 +161,7 @@ def _whole_mask(touched: int) -> int:
     return ATIME_MASK if touched & ATIME_MASK else 0
 
 
-def _special(found: Options, word: str, pointer: str) -> bool:
+def _special(found: Options, word: str) -> bool:
     """Take a word that is neither an attribute, nor propagation, nor data. False: it is data."""
     if word in ("bind", "rbind"):
         found.bind = True
@@ -177,15 +178,6 @@ def _special(found: Options, word: str, pointer: str) -> bool:
         found.idmap, found.deep_idmap = True, word == "ridmap"
     elif word in OLD_FLAGS:
         found.old_flags = max(found.old_flags, 0) | OLD_FLAGS[word]
-    elif word in ("", "defaults", "nofail", "auto", "noauto", "user", "nouser", "_netdev"):
-        if word not in ("", "defaults"):
-            raise OciError(
-                "mount-option",
-                f"mount option {word!r} belongs to fstab(5), not to a container",
-                pointer=pointer,
-                obj=word,
-                hint="leave it out",
-            )
-    else:
+    elif word not in NOTHING:
         return False
     return True

@@ -25,3 +25,23 @@ def without_dots(path: str) -> str:
 def is_within(path: str, place: str) -> bool:
     """Whether a path is another one, or below it; both without "//", "." and ".."."""
     return path == place or path.startswith(place.rstrip("/") + "/")
+
+
+def slice_path(name: str) -> str:
+    """The cgroup of a systemd slice: "a-b.slice" is "/a.slice/a-b.slice", "-.slice" is "" (systemd.slice(5)).
+
+    Raises ValueError for what is no name of a slice.
+    """
+    stem, dot, rest = name.partition(".slice")
+    if not dot or rest or not stem or "/" in stem:
+        raise ValueError(name)
+    if stem == "-":
+        return ""
+    path, prefix = "", ""
+    for part in stem.split("-"):
+        if not part:
+            raise ValueError(name)
+        prefix += part
+        path += f"/{prefix}.slice"
+        prefix += "-"
+    return path

@@ -2,8 +2,9 @@
 
 from pyoci.base.suggest import closest
 from pyoci.spec import rlimits as rlimit
+from pyoci.spec import unsupported
 from pyoci.spec.linux_rules import NO_ID, mappings
-from pyoci.spec.mount_options import is_bind
+from pyoci.spec.mount_options import FSTAB, is_bind, is_known
 from pyoci.spec.paths import clean
 from pyoci.spec.problem import Report
 from pyoci.spec.resource_rules import is_cpu_list
@@ -164,10 +165,27 @@ def mounts(mounts: "list[Mount]", namespaces: dict[str, str], report: Report) ->
             )
         if "\0" in "".join((destination, source, kind, *options)):
             report.nul(("\0",), f"/mounts/{index}")
+        _options(options, is_bind(mount), f"/mounts/{index}/options", report)
         if "proc" in destination and kind != "proc":
             _inside_proc(destination, index, report)
         if "uidMappings" in mount or "gidMappings" in mount or "idmap" in options or "ridmap" in options:
             _id_mapped(mount, index, namespaces, report)
+
+
+def _options(options: "list[str] | tuple[()]", bind: bool, at: str, report: Report) -> None:
+    for place, word in enumerate(options):
+        if is_known(word) or word in unsupported.MOUNT_OPTIONS:
+            continue
+        if word in FSTAB:
+            text = f'the option "{word}" belongs to fstab(5), not to a container'
+            report("mount-option-fstab", f"{at}/{place}", text, hint="leave it out")
+        elif bind:
+            report(
+                "mount-option-bind",
+                f"{at}/{place}",
+                f'bind mounts do not take the option "{word}"',
+                hint="a bind mount takes no option of a file system: leave it out",
+            )
 
 
 def _inside_proc(destination: str, index: int, report: Report) -> None:

@@ -1,8 +1,9 @@
 """Rules on what the kernel is told to limit: cgroup resources, seccomp, memory policy, resctrl."""
 
-from pyoci.base.numbers import decimal
+from pyoci.base.numbers import decimal, ranges
 from pyoci.spec.json_pointer import escape
 from pyoci.spec.problem import Report
+from pyoci.spec.seccomp_words import ARGUMENTS, LARGEST_DATA
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,14 +28,7 @@ UNSET = (1 << 64) - 1  # what Go writes for -1 in an unsigned field
 
 def is_cpu_list(text: str) -> bool:
     """Whether a text is a list of CPUs or memory nodes, such as "0-3,7", cpuset(7); the empty text is one."""
-    for part in text.split(","):
-        if not part.strip():
-            continue
-        low, dash, high = part.partition("-")
-        low, high = low.strip(), high.strip() if dash else low.strip()
-        if not 0 <= decimal(low, MOST_NODES) <= decimal(high, MOST_NODES):
-            return False
-    return True
+    return ranges(text, MOST_NODES) is not None
 
 
 def resources(resources: "Resources", at: str, report: Report) -> None:
@@ -48,7 +42,7 @@ def resources(resources: "Resources", at: str, report: Report) -> None:
     if "devices" in resources:
         _device_rules(resources["devices"], f"{at}/devices", report)
     for name in resources.get("unified", ()):
-        if not name or "/" in name or "\0" in name or name in (".", ".."):
+        if "." not in name[1:-1] or "/" in name or "\0" in name:
             report(
                 "unified-name", f"{at}/unified/{escape(name)}", f'"{name}" is not the name of a cgroup file'
             )
@@ -193,27 +187,30 @@ def _seccomp(seccomp: "Seccomp", report: Report) -> None:
         action = rule["action"]
         if "errnoRet" in rule:
             _errno_fits(action, rule["errnoRet"], f"{at}/syscalls/{index}/errnoRet", report)
+        if "" in rule["names"]:
+            place = rule["names"].index("")
+            report(
+                "seccomp-name", f"{at}/syscalls/{index}/names/{place}", "the name of a system call is empty"
+            )
+        report.nul(rule["names"], f"{at}/syscalls/{index}/names")
         if action == "SCMP_ACT_NOTIFY":
             _notify(rule, f"{at}/syscalls/{index}", listener, report)
         for place, arg in enumerate(rule.get("args", ())):
-            if arg["index"] > 5:
+            if arg["index"] >= ARGUMENTS:
                 report(
                     "seccomp-arg-index",
                     f"{at}/syscalls/{index}/args/{place}/index",
                     f"system calls have no argument {arg['index']}",
-                    expected="0 to 5",
+                    expected=f"0 to {ARGUMENTS - 1}",
                 )
 
 
 def _errno_fits(action: str, number: int, at: str, report: Report) -> None:
-    if action == "SCMP_ACT_ERRNO":
-        if number > 4095:
-            report("seccomp-errno", at, f"{number} cannot be an errno", expected="0 to 4095")
-    elif action == "SCMP_ACT_TRACE":
-        if number > 65535:
-            report("seccomp-errno", at, f"{number} does not fit", expected="0 to 65535")
-    else:
+    largest = LARGEST_DATA.get(action)
+    if largest is None:
         report("seccomp-errno", at, f"{action} returns no errno", hint="leave it out, or use SCMP_ACT_ERRNO")
+    elif number > largest:
+        report("seccomp-errno", at, f"{number} does not go with {action}", expected=f"0 to {largest}")
 
 
 def _notify(rule: "Syscall", at: str, listener: str | None, report: Report) -> None:

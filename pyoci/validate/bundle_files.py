@@ -8,6 +8,7 @@ from pyoci.spec.check import HOOKS
 from pyoci.spec.mount_options import is_bind
 from pyoci.spec.namespaces import FLAGS
 from pyoci.spec.problem import Problem, Report
+from pyoci.spec.seccomp_words import PASSING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def surroundings(spec: "Spec", bundle: str) -> list[Problem]:
 
 def _system_calls(seccomp: "Seccomp", warnings: Report) -> None:
     """A rule for a system call of no such name does nothing, which opens a filter that forbids by name."""
-    if seccomp["defaultAction"] not in ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG") or lib.pyoci_seccomp_open():
+    if seccomp["defaultAction"] not in PASSING or lib.pyoci_seccomp_open():
         return
     native = lib.pyoci_seccomp_native()
     for index, rule in enumerate(seccomp.get("syscalls", [])):

@@ -12,7 +12,7 @@ from pyoci.spec.fast import drop_nulls
 from pyoci.spec.json_pointer import join
 from pyoci.spec.problem import Problem
 from pyoci.spec.versions import SPECIFICATION
-from pyoci.validate import documents, positions, repair, schema
+from pyoci.validate import documents, positions, repair, schema, warnings
 
 SEVERITIES = ("error", "warning", "advice")
 WIDTH = 100  # a source line is shown around the column: engines write the whole file in one line
@@ -164,7 +164,7 @@ def _apply(value: Any, kind: str, systemd: bool, strict: bool, bundle: str | Non
         return check.process_problems(value, first=False)
     if kind == "resources":
         return []  # what the limits exclude depends on those that are in force
-    found = check.problems(value, first=False, systemd=systemd)
+    found = config_problems(value, systemd=systemd)
     if bundle is not None:
         from pyoci.validate.bundle_files import surroundings
 
@@ -174,6 +174,15 @@ def _apply(value: Any, kind: str, systemd: bool, strict: bool, bundle: str | Non
 
         found += advice(value)
     return found
+
+
+def config_problems(spec: Any, *, systemd: bool = False) -> list[Problem]:
+    """The errors and warnings of a config.json that its schema accepts."""
+    found = check.problems(spec, first=False, systemd=systemd)
+    for problem in found:
+        if problem.code == "mount-option-bind":
+            problem.hint = warnings.option_hint(repair.value(spec, problem.pointer)) or problem.hint
+    return found + warnings.cautions(spec, systemd=systemd)
 
 
 def _nulls(value: object) -> list[Problem]:

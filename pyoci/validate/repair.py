@@ -22,6 +22,13 @@ def resolve(value: Any, at: str) -> Path | None:
     return tuple(path) or None
 
 
+def value(document: Any, at: str) -> Any:
+    """What stands at a JSON pointer."""
+    for name in split(at):
+        document = document[int(name) if isinstance(document, list) else name]
+    return document
+
+
 def remove(value: Any, paths: set[Path]) -> Callable[[str], str]:
     """Take the given places out of a document; a place inside another one goes with it.
 

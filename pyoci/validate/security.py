@@ -5,6 +5,7 @@ from pyoci.spec.linux_rules import dotted
 from pyoci.spec.mount_options import is_bind
 from pyoci.spec.paths import clean, is_within
 from pyoci.spec.problem import Problem, Report
+from pyoci.spec.seccomp_words import PASSING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def _seccomp(linux: "Linux", report: Report) -> None:
     if "seccomp" not in linux:
         text = "no seccomp filter: all of the kernel's system calls can be attacked"
         report("no-seccomp", "/linux/seccomp", text)
-    elif linux["seccomp"]["defaultAction"] in ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG"):
+    elif linux["seccomp"]["defaultAction"] in PASSING:
         text = "what the filter does not name is allowed, system calls of later kernels too"
         report(
             "seccomp-open",

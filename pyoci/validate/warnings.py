@@ -4,6 +4,7 @@ from pyoci.spec import capabilities, mount_options
 from pyoci.spec.mount_options import is_bind
 from pyoci.spec.problem import Problem, Report
 from pyoci.spec.resource_rules import UNSET
+from pyoci.spec.seccomp_words import PERMISSIVE
 from pyoci.spec.versions import semver_major
 from pyoci.validate.hints import SYNONYMS, near
 
@@ -137,23 +138,22 @@ def _mount(mount: "Mount", at: str, report: Report) -> None:
         name = option.partition("=")[0]
         if name in mount_options.KNOWN or not name:
             continue
-        hint = _option(name)
-        if is_bind(mount):
-            report(
-                "mount-option",
-                f"{at}/options/{index}",
-                f'"{option}" means nothing for a bind mount',
-                hint=hint,
-            )
-        elif hint and "=" not in option and not _is_option_of(mount.get("type", ""), name):
+        hint = option_hint(name)
+        if (
+            hint
+            and "=" not in option
+            and not is_bind(mount)
+            and not _is_option_of(mount.get("type", ""), name)
+        ):
             text = (
                 f'"{option}" is not an option of every mount; {mount.get("type", "the filesystem")} gets it'
             )
             report("mount-option", f"{at}/options/{index}", text, hint=hint)
 
 
-def _option(name: str) -> str:
-    """A hint for a mount option that is none of those that the runtime knows."""
+def option_hint(option: str) -> str:
+    """A hint for a mount option that is none of those that the runtime knows, or ""."""
+    name = option.partition("=")[0]
     if name.lower() == "z":
         return "only engines relabel files for SELinux"
     same = SYNONYMS.get(name.lower())
@@ -256,7 +256,7 @@ def _seccomp(seccomp: "Seccomp", report: Report) -> None:
     at, default = "/linux/seccomp", seccomp["defaultAction"]
     rules = seccomp.get("syscalls", [])
     actions = {rule["action"] for rule in rules} | {default}
-    if default not in ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE") and not rules:
+    if default not in PERMISSIVE and not rules:
         report("seccomp-empty", at, f"{default} for every system call: not even execve would work")
     if seccomp.get("listenerPath") and "SCMP_ACT_NOTIFY" not in actions:
         report("seccomp-listener-unused", f"{at}/listenerPath", "no rule uses SCMP_ACT_NOTIFY; it is ignored")

@@ -98,6 +98,71 @@ def mutate(value: Any, random: Random) -> Any:
     return result
 
 
+WORDS = """
+/ /. /../x x /dev /dev/null /proc /proc/x /proc/cpuinfo /sys /sys/fs/cgroup /a//b/ /proc/1/ns/net a b=c PATH= =x A=B LANG
+bind rbind remount ro rw rro nosuid size=1k mode=755 mode=0 uid=5 noauto silent sync idmap ridmap rslave shared unbindable
+tmpcopyup copy-symlink atime relatime defaults newinstance context=x
+proc sysfs tmpfs cgroup cgroup2 devpts mqueue overlay none
+mount pid network uts ipc user cgroup time RLIMIT_CORE RLIMIT_NOFILE RLIMIT_X CAP_KILL CAP_SYS_ADMIN CAP_X
+SCHED_OTHER SCHED_FIFO SCHED_RR SCHED_DEADLINE IOPRIO_CLASS_RT IOPRIO_CLASS_IDLE LINUX LINUX32 private rshared
+SCMP_ACT_ALLOW SCMP_ACT_ERRNO SCMP_ACT_LOG SCMP_ACT_TRACE SCMP_ACT_NOTIFY SCMP_ARCH_X86 read write execve no_such_call
+kernel.shmmax net.ipv4.ip_forward net/a kernel.hostname fs.mqueue.x memory.high memory 0-3 0-1,3 3-1 1.0.0 2.0.0 1.3.0
+c b u p a rwm r x 2MB 1KB a.slice:b:c
+""".split()
+WORDS += ["", "a\0b", "a\nb"]
+NUMBERS = (
+    -1,
+    0,
+    1,
+    2,
+    5,
+    7,
+    8,
+    20,
+    99,
+    100,
+    1000,
+    1024,
+    4095,
+    4096,
+    65535,
+    65536,
+    1 << 20,
+    (1 << 32) - 1,
+    1 << 32,
+    (1 << 63) - 1,
+)
+
+
+def vary(value: Any, random: Random) -> Any:
+    """A copy with one to three changes that keep the types, so that the schema often accepts it."""
+    result = json.loads(json.dumps(value))
+    for _ in range(random.choice((1, 1, 2, 3))):
+        holder = random.choice([holder for holder in holders(result) if holder])
+        key = random.choice(list(holder)) if isinstance(holder, dict) else random.randrange(len(holder))
+        match holder[key]:
+            case _ if random.random() < 0.15:
+                del holder[key]
+            case _ if isinstance(holder, list) and random.random() < 0.2:
+                holder.append(copy.deepcopy(random.choice(holder)))
+            case bool():
+                holder[key] = not holder[key]
+            case int():
+                holder[key] = random.choice(NUMBERS)
+            case str():
+                holder[key] = random.choice(WORDS)
+            case list() if holder[key] and isinstance(holder[key][0], str):
+                holder[key].append(random.choice(WORDS))
+            case dict() if random.random() < 0.2:
+                _rename(holder, key, random.choice(WORDS))
+    return result
+
+
+def _rename(holder: Any, key: Any, name: str) -> None:
+    if isinstance(holder, dict):
+        holder[name] = holder.pop(key)
+
+
 def _change(holder: Any, random: Random) -> None:
     key: Any = random.choice(list(holder)) if isinstance(holder, dict) else random.randrange(len(holder))
     match random.randrange(6):

@@ -273,7 +273,9 @@ def test_device_program_is_replaced(make: Make, inside: Any) -> None:
     from pyoci.cgroups import devices
 
     manager = make(devices=[DENY_ALL])
-    rules = devices.rules({"devices": [DENY_ALL, {"allow": True, "type": "c", "major": 1, "minor": 11}]})
+    rules = devices.rules(
+        {"devices": [DENY_ALL, {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "rwm"}]}
+    )
     for _ in range(3):  # never more than one of ours, so that the last one alone decides
         cgroups.from_record(manager.record()).apply({}, update=True, device_rules=rules)
     assert inside(manager, OPEN).stdout.readline().strip() == "yes yes yes"

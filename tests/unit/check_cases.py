@@ -279,6 +279,10 @@ ERRORS: list[tuple[Any, ...]] = [
     ("cgroup-path", "/linux/cgroupsPath", {"/linux/cgroupsPath": "/a\nb"}),
     ("cgroup-path", "/linux/cgroupsPath", {"/linux/cgroupsPath": "a.slice:b:\0"}, {"systemd": True}),
     ("cgroup-path-systemd", "/linux/cgroupsPath", {"/linux/cgroupsPath": "/a/b"}, {"systemd": True}),
+    *[
+        ("cgroup-path-systemd", "/linux/cgroupsPath", {"/linux/cgroupsPath": path}, {"systemd": True})
+        for path in ("a:b", "a:b:c:d", "a.slice:b:", "a:b:c", "a--b.slice:p:n", "/a.slice:p:n")
+    ],
     ("memory-negative", f"{RES}/memory/reservation", {f"{RES}/memory": {"reservation": -2}}),
     ("memory-swap", f"{RES}/memory/swap", {f"{RES}/memory": {"swap": 10}}),
     ("memory-swap", f"{RES}/memory/swap", {f"{RES}/memory": {"swap": 10, "limit": 20}}),
@@ -310,10 +314,13 @@ ERRORS: list[tuple[Any, ...]] = [
         f"{RES}/devices/0",
         {f"{RES}/devices": [{"allow": True, "access": "r", "minor": -2}]},
     ),
-    ("unified-name", f"{RES}/unified/..~1x", {f"{RES}/unified": {"../x": "1"}}),
+    *[
+        ("unified-name", f"{RES}/unified/{json_pointer.escape(name)}", {f"{RES}/unified": {name: "1"}})
+        for name in ("../memory.max", "a/b.c", "memory", "", "memory.max\0", "..")
+    ],
     ("rdma-empty", f"{RES}/rdma/mlx5", {f"{RES}/rdma": {"mlx5": {}}}),
     ("seccomp-errno", "/linux/seccomp/syscalls/0/errnoRet", {"/linux/seccomp/syscalls/0/errnoRet": 1}),
-    ("seccomp-errno", "/linux/seccomp/defaultErrnoRet", {"/linux/seccomp/defaultErrnoRet": 4096}),
+    ("seccomp-errno", "/linux/seccomp/defaultErrnoRet", {"/linux/seccomp/defaultErrnoRet": 4095}),
     (
         "seccomp-errno",
         "/linux/seccomp/syscalls/1/errnoRet",
@@ -324,6 +331,9 @@ ERRORS: list[tuple[Any, ...]] = [
         "/linux/seccomp/defaultAction",
         {"/linux/seccomp/defaultAction": "SCMP_ACT_NOTIFY"},
     ),
+    ("nul-byte", "/linux/mountLabel", {"/linux/mountLabel": "a\0b"}),
+    ("seccomp-name", "/linux/seccomp/syscalls/1/names/1", {RULE: _rule("SCMP_ACT_ALLOW", "open", "")}),
+    ("nul-byte", "/linux/seccomp/syscalls/1/names", {RULE: _rule("SCMP_ACT_ALLOW", "open\0")}),
     ("seccomp-metadata", "/linux/seccomp/listenerMetadata", {"/linux/seccomp/listenerMetadata": "x"}),
     ("seccomp-listener", "/linux/seccomp/syscalls/1/action", {RULE: _rule("SCMP_ACT_NOTIFY", "open")}),
     (
@@ -336,6 +346,25 @@ ERRORS: list[tuple[Any, ...]] = [
         "/linux/seccomp/syscalls/1/args/0/index",
         {RULE: _rule("SCMP_ACT_ALLOW", "open", args=[_arg("SCMP_CMP_EQ", 1, index=6)])},
     ),
+    ("mount-option-bind", "/mounts/1/options/1", {"/mounts/-": {**BIND, "options": ["rbind", "mode=755"]}}),
+    ("mount-option-bind", "/mounts/1/options/0", {"/mounts/-": {**BIND, "options": ["ro,nosuid", "rbind"]}}),
+    *[
+        ("mount-option-fstab", "/mounts/0/options/0", {"/mounts/0/options": [word]})
+        for word in ("nofail", "auto", "noauto", "user", "nouser", "_netdev")
+    ],
+    ("unsupported", "/linux/netDevices", {"/linux/netDevices": {"eth0": {}}}),
+    ("unsupported", "/linux/intelRdt", {"/linux/intelRdt": {"closID": "x"}}),
+    ("unsupported", "/linux/memoryPolicy", {"/linux/memoryPolicy": {"mode": "MPOL_LOCAL"}}),
+    ("unsupported", "/process/execCPUAffinity", {"/process/execCPUAffinity": {"initial": "0"}}),
+    (
+        "unsupported",
+        "/linux/seccomp/syscalls/1/action",
+        {RULE: _rule("SCMP_ACT_NOTIFY", "open"), "/linux/seccomp/listenerPath": "/s"},
+    ),
+    *[
+        ("unsupported", "/mounts/1/options/1", {"/mounts/-": {**BIND, "options": ["rbind", word]}})
+        for word in ("copy-symlink", "src-nofollow", "dest-nofollow")
+    ],
     ("rdt-clos", "/linux/intelRdt/closID", {"/linux/intelRdt": {"closID": "../x"}}),
     ("memory-policy-mode", "/linux/memoryPolicy", {"/linux/memoryPolicy": {"nodes": "0"}}),
     ("memory-policy-nodes", "/linux/memoryPolicy", {"/linux/memoryPolicy": {"mode": "MPOL_BIND"}}),
@@ -406,7 +435,6 @@ WARNINGS: list[tuple[Any, ...]] = [
         {RULE: _rule("SCMP_ACT_ALLOW", "open", args=[_arg("SCMP_CMP_GT", 2**64 - 1)])},
     ),
     ("mount-relative", "/mounts/0/destination", {"/mounts/0/destination": "srv"}),
-    ("mount-option", "/mounts/1/options/0", {"/mounts/-": {**BIND, "options": ["rbnd"]}}),
     ("mount-option", "/mounts/0/options/0", {"/mounts/0/options": ["nosiud"]}),
     (
         "propagation-namespace",

@@ -71,8 +71,6 @@ def test_what_only_v1_knows() -> None:
     ]
     assert "/linux/resources/memory/swappiness" in resources.ignored({"memory": memory}, version=2)
     assert v1(memory={"swappiness": 2**64 - 1}) == {}
-    with pytest.raises(OciError):
-        v1(memory={"swappiness": 101})
 
 
 def test_cpu() -> None:
@@ -171,13 +169,6 @@ def test_huge_pages() -> None:
     assert list(v2(hugepageLimits=limits)) == ["hugetlb.2MB.max", "hugetlb.2MB.rsvd.max"]
 
 
-@pytest.mark.parametrize("size", ["", "2", "MB", "2mb", "2MiB", "../2MB", "2/MB", "-2MB"])
-def test_huge_pages_of_no_size(size: str) -> None:
-    with pytest.raises(OciError) as caught:
-        v2(hugepageLimits=[{"pageSize": size, "limit": 1}])
-    assert caught.value.pointer == "/linux/resources/hugepageLimits/0/pageSize"
-
-
 def test_network_and_rdma() -> None:
     network: Network = {"classID": 1048577, "priorities": [{"name": "eth0", "priority": 5}]}
     assert v1(network=network) == {"net_cls.classid": "1048577", "net_prio.ifpriomap": "eth0 5"}
@@ -201,13 +192,6 @@ def test_unified_is_last_and_line_by_line() -> None:
         ("io.max", "8:0 rbps=1", "/linux/resources/unified/io.max"),
         ("io.max", "8:16 wbps=2", "/linux/resources/unified/io.max"),
     ]
-
-
-@pytest.mark.parametrize("name", ["../memory.max", "a/b.c", "memory", "", "memory.max\0"])
-def test_unified_takes_names_only(name: str) -> None:
-    with pytest.raises(OciError) as caught:
-        resources.v2({"unified": {name: "1"}})
-    assert caught.value.code == "cgroup-unified"
 
 
 def test_unified_needs_v2() -> None:

@@ -9,7 +9,6 @@ from unit import plans
 
 from pyoci import _ops as ops
 from pyoci._shim import lib
-from pyoci.base.errors import OciError
 from pyoci.plan.ops import Plan
 
 RDONLY, NOSUID, NOEXEC = 0x1, 0x2, 0x8
@@ -146,28 +145,12 @@ def test_a_new_mount_below_a_private_root_is_private() -> None:
     assert names(steps(bind("private")))[-1] == "mount_setattr"
 
 
-def test_bind_takes_no_data() -> None:
-    with pytest.raises(OciError) as caught:
-        steps(bind("mode=755"))
-    assert (caught.value.code, caught.value.pointer) == ("mount-option", "/mounts/0/options")
-    assert "mode=755" in caught.value.message
-
-
 @pytest.mark.parametrize(
     "word", ["sync", "async", "dirsync", "mand", "nomand", "lazytime", "nolazytime", "silent", "loud"]
 )
 def test_flags_of_a_file_system_mean_nothing_to_a_bind(word: str) -> None:
     """They are the specification's, and the kernel passes over them (mount(2), MS_BIND)."""
     assert names(steps(bind(word))) == ["open_tree", "mountpoint", "move_mount"]
-
-
-def test_bind_needs_a_source_and_others_a_type() -> None:
-    with pytest.raises(OciError) as caught:
-        steps({"destination": "/b", "options": ["bind"]})
-    assert caught.value.pointer == "/mounts/0/source"
-    with pytest.raises(OciError) as caught:
-        steps({"destination": "/b", "source": "/x"})
-    assert caught.value.pointer == "/mounts/0/type"
 
 
 def test_in_a_user_namespace_the_runtime_opens_the_sources() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from unit import plans
 
@@ -223,23 +221,6 @@ def test_io_priority(name: str, number: int) -> None:
 def test_personality(domain: str, number: int) -> None:
     plan = plans.finish(plans.spec(linux__personality={"domain": domain}))
     assert plans.one(plan, "personality").persona == number
-
-
-@pytest.mark.parametrize(
-    ("changes", "pointer"),
-    [
-        ({"process__rlimits": [{"type": "RLIMIT_X", "soft": 0, "hard": 0}]}, "/process/rlimits/0/type"),
-        ({"process__scheduler": {"policy": "SCHED_X"}}, "/process/scheduler/policy"),
-        ({"process__scheduler": {"policy": "SCHED_RR", "flags": ["X"]}}, "/process/scheduler/flags/0"),
-        ({"process__ioPriority": {"class": "X", "priority": 0}}, "/process/ioPriority/class"),
-        ({"linux__personality": {"domain": "X"}}, "/linux/personality/domain"),
-        ({"process__args": []}, "/process/args"),
-    ],
-)
-def test_unknown_words_are_refused_where_they_stand(changes: dict[str, Any], pointer: str) -> None:
-    with pytest.raises(OciError) as caught:
-        plans.finish(plans.spec(**changes))
-    assert (caught.value.code, caught.value.pointer) == ("config", pointer)
 
 
 # -- names, sysctls, terminal ------------------------------------------------------------------------------------------------

@@ -111,4 +111,4 @@ def test_what_create_refuses_has_no_plan(bundle: Path) -> None:
             ),
             "text",
         )
-    assert caught.value.pointer == "/mounts/0/options"
+    assert caught.value.pointer == "/mounts/0/options/0"

@@ -191,42 +191,13 @@ def test_flags() -> None:
 
 RULE = allow("read", "write")
 WRONG: list[tuple[Profile, str, str]] = [
-    (profile(RULE, default="SCMP_ACT_NOPE"), "/defaultAction", "unknown action SCMP_ACT_NOPE"),
-    (profile(RULE, default="SCMP_ACT_NOTIFY"), "/defaultAction", "listener"),
-    (profile(RULE, allow("read", action="SCMP_ACT_NOTIFY")), "/syscalls/1/action", "listener"),
-    (profile(RULE, default="SCMP_ACT_KILL", defaultErrnoRet=1), "/defaultErrnoRet", "takes no errno"),
-    (profile(allow("read", errnoRet=1)), "/syscalls/0/errnoRet", "takes no errno"),
-    (profile(RULE, defaultErrnoRet=1 << 16), "/defaultErrnoRet", "16 bits"),
-    (profile(RULE, flags=["SECCOMP_FILTER_FLAG_X"]), "/flags/0", "unknown flag SECCOMP_FILTER_FLAG_X"),
     (profile(RULE, architectures=["SCMP_ARCH_X86", "SCMP_ARCH_PDP11"]), "/architectures/1", "PDP11"),
-    (profile(RULE, architectures=["x86_64"]), "/architectures/0", "unknown architecture x86_64"),
     (profile(RULE, architectures=["SCMP_ARCH_MIPS"]), "/architectures/0", "cannot be added"),
-    (profile(allow("read", "")), "/syscalls/0/names/1", "empty"),
-    (
-        profile(allow("read", args=[{"index": 0, "op": "EQ", "value": 1}])),
-        "/syscalls/0/args/0/op",
-        "unknown operator EQ",
-    ),
-    (
-        profile(allow("read", args=[{"index": 6, "op": "SCMP_CMP_EQ", "value": 1}])),
-        "/syscalls/0/args/0/index",
-        "argument 6",
-    ),
-    (
-        profile(allow("read", args=[{"index": 0, "op": "SCMP_CMP_EQ", "value": 1 << 64}])),
-        "/syscalls/0/args/0/value",
-        "64 bits",
-    ),
-    (
-        profile(allow("read", args=[{"index": 0, "op": "SCMP_CMP_EQ", "value": 1, "valueTwo": -1}])),
-        "/syscalls/0/args/0/valueTwo",
-        "64 bits",
-    ),
 ]
 
 
 @pytest.mark.parametrize(("content", "pointer", "words"), WRONG, ids=[words for _, _, words in WRONG])
-def test_wrong_profiles_are_refused_by_name(content: Profile, pointer: str, words: str) -> None:
+def test_what_this_machine_cannot_filter_is_named(content: Profile, pointer: str, words: str) -> None:
     error = refusal(content)
     assert error.pointer == "/linux/seccomp" + pointer
     assert words in error.text()

@@ -2,7 +2,6 @@
 
 import pytest
 
-from pyoci.base.errors import OciError
 from pyoci.spec import mount_options
 
 RO, NOSUID, NODEV, NOEXEC, NOATIME, STRICT, ATIME = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20, 0x70
@@ -38,7 +37,7 @@ idmap ridmap""".split()
 
 
 def parse(*words: str) -> mount_options.Options:
-    return mount_options.parse(list(words), "/mounts/0")
+    return mount_options.parse(list(words))
 
 
 def state(found: mount_options.Options) -> tuple[object, ...]:
@@ -163,12 +162,13 @@ def test_one_word_may_hold_several_options_of_the_file_system() -> None:
     assert found.data == [*several, 'context="a:c1,c2"', "lowerdir=/a\\,b"]
 
 
-@pytest.mark.parametrize("word", ["nofail", "auto", "noauto", "user", "nouser", "_netdev"])
-def test_words_of_fstab_are_refused(word: str) -> None:
-    with pytest.raises(OciError) as caught:
-        parse("ro", word)
-    assert caught.value.pointer == "/mounts/0/options/1"
-    assert word in caught.value.message
+def test_what_bind_mounts_take() -> None:
+    """All that does not belong to a file system; what means something in fstab(5) alone is no option at all."""
+    for word in ("ro", "rro", "bind", "rslave", "idmap", "sync", "silent", "defaults", ""):
+        assert mount_options.is_known(word)
+    for word in ("size=1", "mode=755", "nofail", "ro,nosuid", "copy-symlink"):
+        assert not mount_options.is_known(word)
+    assert not set(mount_options.FSTAB) & set(mount_options.KNOWN)
 
 
 @pytest.mark.parametrize(

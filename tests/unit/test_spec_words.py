@@ -14,7 +14,17 @@ import pytest
 import pyoci
 from pyoci._generated_schemas import SCHEMAS
 from pyoci.base import signal_numbers, suggest, timestamps, wait_status
-from pyoci.spec import capabilities, json_pointer, mount_options, namespaces, paths, rlimits, versions
+from pyoci.plan import devices, process
+from pyoci.spec import (
+    capabilities,
+    json_pointer,
+    mount_options,
+    namespaces,
+    paths,
+    rlimits,
+    seccomp_words,
+    versions,
+)
 
 PACKAGE = Path(pyoci.__file__).parent
 DEFINITIONS: dict[str, Any] = SCHEMAS["defs-linux.json"]["definitions"]
@@ -38,6 +48,32 @@ def test_resource_limits_are_those_of_the_kernel() -> None:
 def test_capability_sets_are_those_of_the_schema() -> None:
     sets = SCHEMAS["config-schema.json"]["properties"]["process"]["properties"]["capabilities"]["properties"]
     assert set(capabilities.SETS) == set(sets)
+
+
+@pytest.mark.parametrize(
+    ("table", "definition"),
+    [
+        (seccomp_words.ACTIONS, "SeccompAction"),
+        (seccomp_words.FLAGS, "SeccompFlag"),
+        (seccomp_words.OPERATORS, "SeccompOperators"),
+        (process._POLICIES, "SchedulerPolicy"),
+        (process._SCHEDULER_FLAGS, "SchedulerFlag"),
+        (process._PERSONALITIES, "PersonalityDomain"),
+    ],
+)
+def test_what_the_compilers_look_up_is_what_the_schema_accepts(
+    table: dict[str, int], definition: str
+) -> None:
+    """The compilers take the words of a checked configuration without a look whether they are there."""
+    assert set(table) == set(DEFINITIONS[definition]["enum"])
+
+
+def test_the_same_for_what_the_schemas_name_elsewhere() -> None:
+    of_process = SCHEMAS["config-schema.json"]["properties"]["process"]["properties"]
+    assert set(process._IO_CLASSES) == set(of_process["ioPriority"]["properties"]["class"]["enum"])
+    assert set(devices._TYPES) == set(DEFINITIONS["FileType"]["pattern"].strip("^[]$"))
+    names = DEFINITIONS["SeccompArch"]["enum"]
+    assert all(name.startswith(seccomp_words.ARCHITECTURE) for name in names)
 
 
 def test_signals_are_those_of_the_kernel() -> None:
@@ -141,6 +177,7 @@ HOMES = {
     "nostrictatime": "spec/mount_options.py",
     "runbindable": "spec/mount_options.py",
     "/dev/urandom": "spec/defaults.py",
+    "SCMP_CMP_GE": "spec/seccomp_words.py",
 }
 
 

@@ -1,0 +1,52 @@
+"""What the specification or another runtime has and this version cannot run: the one list of it.
+
+`validate` reports it, and create, run and exec refuse it before anything is made: better no container than one without what
+was asked for. To support something is to take it off this list.
+"""
+
+from pyoci.spec.problem import Report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from pyoci.spec.spec_types import Process, Spec
+
+LINUX: "tuple[Literal['netDevices', 'intelRdt', 'memoryPolicy'], ...]" = (
+    "netDevices",
+    "intelRdt",
+    "memoryPolicy",
+)
+PROCESS: "tuple[Literal['execCPUAffinity'], ...]" = ("execCPUAffinity",)
+SECCOMP_ACTIONS = ("SCMP_ACT_NOTIFY",)
+MOUNT_OPTIONS = ("copy-symlink", "src-nofollow", "dest-nofollow")  # crun's
+_HINT = "remove it, or use a runtime that has it"
+
+
+def config(spec: "Spec", report: Report) -> None:
+    """What a config.json asks for that cannot be had."""
+    linux = spec.get("linux", {})
+    if "process" in spec:
+        process(spec["process"], "/process", report)
+    for name in LINUX:
+        if linux.get(name):
+            _report(report, f"/linux/{name}", f"linux.{name}")
+    rules = linux["seccomp"].get("syscalls", []) if "seccomp" in linux else []
+    for index, rule in enumerate(rules):
+        if rule["action"] in SECCOMP_ACTIONS:
+            _report(report, f"/linux/seccomp/syscalls/{index}/action", f"the seccomp action {rule['action']}")
+    for index, mount in enumerate(spec.get("mounts", [])):
+        for place, word in enumerate(mount.get("options", [])):
+            if word in MOUNT_OPTIONS:
+                _report(report, f"/mounts/{index}/options/{place}", f'the mount option "{word}"')
+
+
+def process(process: "Process", at: str, report: Report) -> None:
+    """What a process object asks for that cannot be had; `at` is its pointer."""
+    for name in PROCESS:
+        if process.get(name):
+            _report(report, f"{at}/{name}", f"process.{name}")
+
+
+def _report(report: Report, at: str, what: str) -> None:
+    report("unsupported", at, f"{what} is not supported by this version of pyoci", hint=_HINT)
