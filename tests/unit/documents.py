@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from harness import machine
@@ -76,11 +77,19 @@ class Document:
                 yield call.split()[1:]
 
 
+@cache
+def files_of_the_project() -> list[Path]:
+    """The files that git has or would take."""
+    command = ["git", "-c", f"safe.directory={TOP}", "-C", str(TOP), "ls-files", "-z", "--cached", "--others"]
+    command.append("--exclude-standard")
+    names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")
+    paths = (TOP / name for name in sorted(names) if name)
+    return [path for path in paths if path.is_file()]  # one that was just removed is still in the index
+
+
 def documents() -> list[Document]:
     """Every document of the project."""
-    found = [path for path in TOP.rglob("*.md") if not set(path.parts) & {"rootfs", "build", "node_modules"}]
-    found = [path for path in found if not any(part.startswith((".venv", ".pytest")) for part in path.parts)]
-    return [Document(path) for path in sorted(found)]
+    return [Document(path) for path in files_of_the_project() if path.suffix == ".md"]
 
 
 def document(name: str) -> Document:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from unit import hot
-from unit.documents import TOP, Document, document, documents, table
+from unit.documents import TOP, Document, document, documents, files_of_the_project, table
 
 from pyoci._ops import OPS
 from pyoci.base.errors import OciError
@@ -84,11 +84,7 @@ def test_a_section_that_is_named_exists(document: Document) -> None:
 def test_a_file_that_is_named_alone_exists(document: Document) -> None:
     """`ops.py` in a paragraph on a folder: somewhere a file has this name."""
     named = {span for span in document.spans if re.fullmatch(r"[\w-]+\.(py|pyi|c|h|def|md|svg|txt|sh)", span)}
-    assert {name for name in named if next(sources(name), None) is None} == set()
-
-
-def sources(name: str) -> Iterator[Path]:
-    return (path for path in TOP.rglob(name) if ".venv" not in str(path) and "/build/" not in str(path))
+    assert named - {path.name for path in files_of_the_project()} == set()
 
 
 # -- names in the code
@@ -279,13 +275,8 @@ _READ = (
 def variables_read() -> set[str]:
     """The variables that some program of the project reads."""
     found: set[str] = set()
-    for path in TOP.rglob("*"):
-        parts = path.relative_to(TOP).parts
-        if (
-            path.is_file()
-            and not parts[0].startswith((".venv", ".git", "build", ".mypy"))
-            and "rootfs" not in parts
-        ) and path.suffix in (".py", ".c", ".h", ".yml", ""):
+    for path in files_of_the_project():
+        if path.suffix in (".py", ".c", ".h", ".yml", ""):
             text = path.read_text(errors="replace")
             found.update(*(re.findall(pattern, text) for pattern in _READ))
     return found

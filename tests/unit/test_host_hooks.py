@@ -51,13 +51,19 @@ def test_state_larger_than_a_pipe_to_a_hook_that_does_not_read() -> None:
 
 def test_environment_is_exactly_the_listed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("posix.environ", {b"OF_THE_RUNTIME": b"1=\xfc"})
-    hook: Hook = {"path": "/bin/cp", "args": ["cp", "/proc/self/environ", str(tmp_path / "env")]}
-    run({**hook, "env": ["A=1", "B=x=y", "A=2", "nothing", "=z", "C="]})
-    assert (tmp_path / "env").read_bytes() == b"A=1\0B=x=y\0A=2\0nothing\0=z\0C=\0"
-    run({**hook, "env": []})
-    assert (tmp_path / "env").read_bytes() == b""
-    run(hook)
-    assert (tmp_path / "env").read_bytes() == b"OF_THE_RUNTIME=1=\xfc\0"
+
+    def seen(name: str, env: list[str] | None) -> bytes:
+        hook: Hook = {"path": "/bin/cp", "args": ["cp", "/proc/self/environ", str(tmp_path / name)]}
+        if env is not None:
+            hook["env"] = env
+        run(hook)
+        return (tmp_path / name).read_bytes()
+
+    assert (
+        seen("env", ["A=1", "B=x=y", "A=2", "nothing", "=z", "C="]) == b"A=1\0B=x=y\0A=2\0nothing\0=z\0C=\0"
+    )
+    assert seen("empty", []) == b""
+    assert seen("own", None) == b"OF_THE_RUNTIME=1=\xfc\0"
 
 
 def test_args_are_given_as_they_are(tmp_path: Path) -> None:

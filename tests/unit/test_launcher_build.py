@@ -155,7 +155,17 @@ def sdist(tmp_path: Path) -> Path:
     """The source distribution, as it is published."""
     tree = tmp_path / "tree"
     ignored = shutil.ignore_patterns(
-        "*.so", "__pycache__", ".git", ".venv*", "build", "rootfs", "tests", "bench", "*.egg-info", ".*_cache"
+        "*.so",
+        "__pycache__",
+        ".git",
+        ".venv*",
+        "build",
+        "rootfs",
+        "tests",
+        "bench",
+        "*.egg-info",
+        ".*_cache",
+        ".hypothesis",
     )
     shutil.copytree(TREE, tree, ignore=lambda folder, names: ignored(folder, names) - {keep(folder)})
     command = [sys.executable, "-W", "ignore", "setup.py", "--quiet", "sdist", "--dist-dir", str(tmp_path)]

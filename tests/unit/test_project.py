@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from harness import machine
+from unit.documents import files_of_the_project
 
 import pyoci
 
@@ -27,17 +28,6 @@ FORMS = [
     ("vendor.github-issue-forms", ".github/ISSUE_TEMPLATE/feature.yml"),
 ]
 KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
-
-
-def files_of_the_project() -> list[Path]:
-    """The files that git has or would take."""
-    if not (TOP / ".git").exists():
-        pytest.skip("this tree is no clone")
-    command = ["git", "-c", f"safe.directory={TOP}", "-C", str(TOP), "ls-files", "-z", "--cached", "--others"]
-    command.append("--exclude-standard")
-    names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")
-    paths = (TOP / name for name in sorted(names) if name)
-    return [path for path in paths if path.is_file()]  # one that was just removed is still in the index
 
 
 # -- the version
