@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import marshal
 import os
@@ -9,6 +10,7 @@ import shlex
 import subprocess
 import sysconfig
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import build_shim
@@ -62,19 +64,31 @@ def build(target: Path, flags: list[str], inputs: list[Path], near: str) -> None
         parts.musl(directory),
     ]
     flags = [*flags, *build_shim.defines(PYOCI_BUILD=parts.record("static", "", embedded))]
-    objects = [
-        _launcher_object(directory, flags, inputs),
-        _shim_object(directory),
-        _cffi_object(directory, sources),
-    ]
+    with _step("compiling the launcher"):
+        ours = _launcher_object(directory, flags, inputs)
+    with _step("compiling the shim"):
+        shim = _shim_object(directory)
+    with _step(f"compiling cffi {cffi}"):
+        objects = [ours, shim, _cffi_object(directory, sources)]
     debug, cold = target.with_name(f"{target.name}.debug"), directory / "cold"
     command = [*build_shim.init_compiler(""), "-static", "-no-pie", *build_shim.READ_ONLY]
     command += [f"-Wl,--defsym={new}={name}" for new, name in _NAMES.items()]
-    build_shim.make(debug, [*command, *map(str, [*objects, *libraries]), "-lm"], [*objects, *libraries])
-    build_shim.make(cold, ["strip", "--strip-all", str(debug)], [debug])
+    with _step("linking"):
+        build_shim.make(debug, [*command, *map(str, [*objects, *libraries]), "-lm"], [*objects, *libraries])
+        build_shim.make(cold, ["strip", "--strip-all", str(debug)], [debug])
     warm_up = _warm_up(directory)
     if build_shim.newer(target, [cold, warm_up]):
-        _make_image(cold, warm_up, target, near)
+        with _step("making the image"):
+            _make_image(cold, warm_up, target, near)
+
+
+@contextlib.contextmanager
+def _step(name: str) -> Iterator[None]:
+    """Put the name of a step before what a BuildError says."""
+    try:
+        yield
+    except BuildError as error:
+        raise BuildError(f"{name}: {error}") from error
 
 
 def _make_image(cold: Path, warm_up: Path, target: Path, near: str) -> None:
@@ -85,18 +99,16 @@ def _make_image(cold: Path, warm_up: Path, target: Path, near: str) -> None:
     data = target.with_name("data")
     made = subprocess.run([cold, data, warm_up], check=False, capture_output=True, text=True, env=ENVIRONMENT)
     if made.returncode:
-        raise BuildError(
-            f"the image of the launcher cannot be made: {made.returncode}: {made.stderr.strip()}"
-        )
+        raise BuildError(f"status {made.returncode}: {made.stderr.strip()}")
     if made.stdout.startswith("0 "):
-        raise BuildError("the image of the launcher is not warm: this Python specialises no function")
+        raise BuildError("it is not warm: this Python specialises no function")
     with tempfile.TemporaryDirectory(dir=target.parent) as environment:
         new = _stand_in_environment(Path(environment), near) / "pyoci"
         image.put(cold, data, new)
         data.unlink()
         shown = subprocess.run([new, "--version"], check=False, capture_output=True, text=True)
         if shown.returncode or shown.stderr or not shown.stdout.startswith("pyoci version "):
-            raise BuildError(f"the launcher's image does not run: {shown.returncode}: {shown.stderr.strip()}")
+            raise BuildError(f"it does not run: status {shown.returncode}: {shown.stderr.strip()}")
         os.replace(new, target)
 
 

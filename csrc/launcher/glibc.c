@@ -171,6 +171,7 @@ int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *unti
 void closefrom(int first);
 int backtrace(void **addresses, int size);
 int dladdr1(const void *address, void *info, void **more, int flags);
+int _dl_find_object(void *address, void *result);
 int posix_spawn_file_actions_addclosefrom_np(void *actions, int first);
 
 int fcntl64(int file, int command, ...) {
@@ -210,6 +211,12 @@ int backtrace(void **addresses, int size) {
 int dladdr1(const void *address, void *info, void **more, int flags) {
     (void)address, (void)info, (void)more, (void)flags;
     return 0;
+}
+
+/* What the compiler's unwinder (libgcc) asks, which Python from 3.15 on pulls in: without an answer it looks for itself. */
+int _dl_find_object(void *address, void *result) {
+    (void)address, (void)result;
+    return -1;
 }
 
 /* posix_spawn's, which no hot module uses */

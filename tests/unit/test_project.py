@@ -109,7 +109,7 @@ def test_every_file_for_github_has_its_form_checked() -> None:
 
 
 def test_the_workflow_runs_everything_on_everything() -> None:
-    (job,) = yaml(WORKFLOW)["jobs"].values()
+    job = yaml(WORKFLOW)["jobs"]["suite"]
     matrix = job["strategy"]["matrix"]
     assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
     assert matrix["debian"] == ["bookworm", "trixie"]
@@ -118,12 +118,18 @@ def test_the_workflow_runs_everything_on_everything() -> None:
 
 
 def test_the_kinds_of_launcher_in_the_workflow_are_those_of_ci() -> None:
-    (job,) = yaml(WORKFLOW)["jobs"].values()
+    job = yaml(WORKFLOW)["jobs"]["suite"]
     (kinds,) = re.findall(r"\$\{LAUNCHERS:-(.*)\}", (TOP / ".ci/run").read_text())
     entries = job["strategy"]["matrix"]["include"]
     assert {entry["launchers"] for entry in entries} == {kinds}
     # these replace nothing in the matrix but add to what is there
     assert all(entry["debian"] and entry["python"] in pythons() for entry in entries)
+
+
+def test_the_workflow_tries_the_newest_python() -> None:
+    steps = [step["run"] for step in yaml(WORKFLOW)["jobs"]["newest-python"]["steps"] if "run" in step]
+    assert any("mmdebstrap" in step for step in steps) and steps[-1].endswith("scripts/newest-python")
+    assert (TOP / "scripts/newest-python").stat().st_mode & 0o111
 
 
 # -- the form of the files
