@@ -5,6 +5,7 @@ systemd.scope(5), systemd.resource-control(5), org.freedesktop.systemd1(5).
 
 from pyoci.base.errors import OciError
 from pyoci.base.numbers import decimal, ranges
+from pyoci.cgroups.resources import PERIOD
 from pyoci.spec import json_pointer
 from pyoci.spec.paths import slice_path
 from pyoci.spec.resource_rules import MOST_NODES
@@ -85,7 +86,7 @@ def limits_v2(writes: "list[Write]", *, systemd_version: int = _IDLE_SINCE) -> "
     if "cpu.max" in latest:
         value, pointer = latest["cpu.max"]
         quota, _, period = value.partition(" ")
-        found += _quota(_count(quota, pointer), _count(period or "100000", pointer))
+        found += _quota(_count(quota, pointer), _count(period, pointer) if period else PERIOD)
     for file, name in (("cpuset.cpus", "AllowedCPUs"), ("cpuset.mems", "AllowedMemoryNodes")):
         if file in latest:
             found.append((name, ("ay", bits(*latest[file]))))
@@ -116,7 +117,7 @@ def limits_v1(writes: "list[Write]") -> "list[Property]":
     if "cpu.cfs_quota_us" in latest or "cpu.cfs_period_us" in latest:
         quota, period = (
             latest.get("cpu.cfs_quota_us", ("-1", "")),
-            latest.get("cpu.cfs_period_us", ("100000", "")),
+            latest.get("cpu.cfs_period_us", (str(PERIOD), "")),
         )
         found += _quota(_count(*quota), _count(*period))
     return found

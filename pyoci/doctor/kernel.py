@@ -1,21 +1,23 @@
 """What the kernel can do, found out by doing it."""
 
 import posix
-import struct
 
 from pyoci import _ops as ops
 from pyoci import userns
 from pyoci._shim import ffi, lib
 from pyoci.base.errors import OciError
+from pyoci.cgroups import devices
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check, answer, read
 from pyoci.doctor.trial import Trial, own_id, reason, user_namespace
-from pyoci.spec import mount_options
+from pyoci.seccomp import bpf
+from pyoci.spec import mount_options, versions
 from pyoci.spec.seccomp_words import ACTIONS, FLAG_NEW_LISTENER, FLAGS
 
 AREA = "kernel"
-FLOOR = (5, 14)
-_ALLOW_ALL = struct.pack("=HBBI", 0x06, 0, 0, ACTIONS["SCMP_ACT_ALLOW"])
-_DEVICE_PROGRAM = struct.pack("=BBhi", 0xB7, 0, 0, 1) + struct.pack("=BBhi", 0x95, 0, 0, 0)  # r0 = 1; exit
+_ALLOW_ALL = bpf.instruction(bpf.RETURN, ACTIONS["SCMP_ACT_ALLOW"])
+_DEVICE_PROGRAM = devices.program(devices.parse([{"allow": True, "access": "rwm"}]))
+
+_FLOOR = f"Linux {versions.KERNEL} or later"
 
 # type of namespace: since which Linux, and what can't be had without
 _NAMESPACES = {
@@ -51,11 +53,11 @@ def _version() -> Check:
     system = posix.uname()
     numbers = system.release.split("-")[0].split(".")
     try:
-        enough = (int(numbers[0]), int(numbers[1])) >= FLOOR
+        enough = (int(numbers[0]), int(numbers[1])) >= tuple(map(int, versions.KERNEL.split(".")))
     except (ValueError, IndexError):
-        return Check(AREA, "Linux 5.14 or later", UNKNOWN, system.release)
+        return Check(AREA, _FLOOR, UNKNOWN, system.release)
     cost = "" if enough else "whatever is answered with no below; nothing is done in a weaker way instead"
-    return Check(AREA, "Linux 5.14 or later", answer(enough), f"{system.release} {system.machine}", cost)
+    return Check(AREA, _FLOOR, answer(enough), f"{system.release} {system.machine}", cost)
 
 
 def _start() -> Check:

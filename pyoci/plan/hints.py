@@ -2,6 +2,8 @@
 
 import errno
 
+from pyoci.spec.versions import KERNEL
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci._ops import OpName, Step
@@ -109,7 +111,7 @@ _LABELS: "dict[tuple[str, Step], str]" = {
 def hint(name: str, step: str, error: int, pointer: str, obj: str) -> str:
     """The hint for an op of which a step has failed with an errno, or ""."""
     if error == errno.ENOSYS:
-        return f"this kernel has no {step}; pyoci needs Linux 5.14 or later" if step else ""
+        return f"this kernel has no {step}; pyoci needs Linux {KERNEL} or later" if step else ""
     if step in _MAKING and error in _MISSING:
         return _MISSING[error].format(obj)
     if name == "write_procfs" and error in (errno.ENOENT, errno.EINVAL):

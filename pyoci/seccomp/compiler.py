@@ -1,11 +1,12 @@
 """The compiler of seccomp profiles: rules by libseccomp, and a stub for system calls newer than they are."""
 
+import errno
 import posix
-import sys
 
 from pyoci._shim import ffi, lib
 from pyoci.base.errors import OciError
 from pyoci.base.files import read_fd
+from pyoci.seccomp import bpf
 from pyoci.spec.seccomp_words import (
     ACTIONS,
     ARCHITECTURE,
@@ -21,19 +22,12 @@ if TYPE_CHECKING:
     from pyoci._shim import CData, Pointer, PyociSeccompTest
     from pyoci.spec.spec_types import Seccomp, SyscallArg
 
-_EPERM = 1
-_ENOENT = 2
-_ENOSYS = 38
 _WAIT_KILLABLE_RECV = FLAGS["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]
 _ARCH_X86_64 = 0xC000003E
 _ARCH_X32 = 0x4000003E  # libseccomp's own token: to the kernel these are calls of x86_64 with a bit set
 _X32_BIT = 0x40000000
 _ARCH_S390 = (0x00000016, 0x80000016)
 _MANY_RULES = 32
-_LOAD, _JA, _JEQ, _JGT, _JSET, _RETURN = 0x20, 0x05, 0x15, 0x25, 0x45, 0x06  # BPF codes, constant operand
-_NUMBER, _ARCH = 0, 4  # offsets in struct seccomp_data
-_LONGEST = 4096  # BPF_MAXINSNS
-_INSTRUCTION = 8  # bytes
 
 
 def compile_profile(seccomp: "Seccomp", pointer: str) -> tuple[bytes, int, str]:
@@ -57,9 +51,9 @@ def compile_profile(seccomp: "Seccomp", pointer: str) -> tuple[bytes, int, str]:
     finally:
         lib.pyoci_seccomp_free(handle)
     instructions = _stub_of(seccomp, list(arches)) + rules
-    if len(instructions) > _LONGEST * _INSTRUCTION:
-        count = len(instructions) // _INSTRUCTION
-        message = f"seccomp: the filter has {count} instructions, above {_LONGEST}"
+    if len(instructions) > bpf.LONGEST * bpf.SIZE:
+        count = len(instructions) // bpf.SIZE
+        message = f"seccomp: the filter has {count} instructions, above {bpf.LONGEST}"
         raise OciError("seccomp", message, pointer=pointer)
     return instructions, flags, ffi.string(lib.pyoci_seccomp_path()).decode()
 
@@ -68,7 +62,7 @@ def _open_library(pointer: str) -> None:
     result = lib.pyoci_seccomp_open()
     if result == 0:
         return
-    trouble = "libseccomp.so.2 cannot be loaded" if result == -_ENOENT else "libseccomp is too old"
+    trouble = "libseccomp.so.2 cannot be loaded" if result == -errno.ENOENT else "libseccomp is too old"
     hint = "install libseccomp 2.4 or newer (Debian: libseccomp2)"
     raise OciError("seccomp", f"seccomp: {trouble}", pointer=pointer, obj="libseccomp.so.2", hint=hint)
 
@@ -99,7 +93,7 @@ def _action(name: str, number: int | None) -> int:
     """The filter's return value of an action, with its errno or tracer's number."""
     if name not in LARGEST_DATA:
         return ACTIONS[name]
-    return ACTIONS[name] | (_EPERM if number is None else number)
+    return ACTIONS[name] | (errno.EPERM if number is None else number)
 
 
 def _arches(seccomp: "Seccomp", pointer: str) -> dict[int, str]:
@@ -162,7 +156,7 @@ def _export(handle: "CData", pointer: str) -> bytes:
 
 def _stub_of(seccomp: "Seccomp", arches: list[int]) -> bytes:
     """The stub for a profile whose default action denies; nothing where it would change nothing."""
-    if seccomp["defaultAction"] in PERMISSIVE or seccomp.get("defaultErrnoRet") == _ENOSYS:
+    if seccomp["defaultAction"] in PERMISSIVE or seccomp.get("defaultErrnoRet") == errno.ENOSYS:
         return b""
     names = [name.encode() for rule in seccomp.get("syscalls") or () for name in rule["names"]]
     last = {}
@@ -187,27 +181,26 @@ def stub(last: dict[int, int]) -> bytes:
     if not sections:
         return b""
     length = sum(len(section) + 2 for _, section in sections)
-    code = [_instruction(_LOAD, _ARCH)]
+    code = [bpf.instruction(bpf.LOAD, bpf.ARCH_AT)]
     for arch, section in sections:
-        code += [_instruction(_JEQ, arch, 0, len(section) + 1), *section]
-        code.append(_instruction(_JA, length - len(code)))
+        code += [bpf.instruction(bpf.EQUAL, arch, 0, len(section) + 1), *section]
+        code.append(bpf.instruction(bpf.JUMP, length - len(code)))
     return b"".join(code)
 
 
 def _section(arch: int, last: int, last_x32: int | None) -> list[bytes]:
     """The tests of one architecture: ends with ENOSYS, which what is known jumps over."""
     if arch == _ARCH_X86_64 and last_x32 is not None:
-        tests = [_instruction(_JSET, _X32_BIT, 1, 0), _instruction(_JGT, last, 1, 2)]
-        tests.append(_instruction(_JGT, last_x32, 0, 1))
+        tests = [bpf.instruction(bpf.ANY_BIT, _X32_BIT, 1, 0), bpf.instruction(bpf.ABOVE, last, 1, 2)]
+        tests.append(bpf.instruction(bpf.ABOVE, last_x32, 0, 1))
     else:
-        tests = [_instruction(_JGT, last, 0, 1)]
+        tests = [bpf.instruction(bpf.ABOVE, last, 0, 1)]
     if arch == _ARCH_X86_64 and last_x32 is None:  # the filter has its own word on a foreign interface
-        tests.insert(0, _instruction(_JSET, _X32_BIT, 2, 0))
+        tests.insert(0, bpf.instruction(bpf.ANY_BIT, _X32_BIT, 2, 0))
     if arch in _ARCH_S390:  # 0 stands there for a number that no table has
-        tests.insert(0, _instruction(_JEQ, 0, 1, 0))
-    return [_instruction(_LOAD, _NUMBER), *tests, _instruction(_RETURN, ACTIONS["SCMP_ACT_ERRNO"] | _ENOSYS)]
-
-
-def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
-    """One struct sock_filter."""
-    return code.to_bytes(2, sys.byteorder) + bytes((if_true, if_false)) + value.to_bytes(4, sys.byteorder)
+        tests.insert(0, bpf.instruction(bpf.EQUAL, 0, 1, 0))
+    return [
+        bpf.instruction(bpf.LOAD, bpf.NUMBER_AT),
+        *tests,
+        bpf.instruction(bpf.RETURN, ACTIONS["SCMP_ACT_ERRNO"] | errno.ENOSYS),
+    ]

@@ -1,11 +1,9 @@
 """What a seccomp filter says of single system calls: why a program under it did not start (seccomp(2), bpf(4))."""
 
-import _struct
-
 from pyoci._shim import lib
+from pyoci.seccomp import bpf
 from pyoci.spec.seccomp_words import ACTIONS, DATA_BITS, PASSING
 
-_INSTRUCTION = _struct.Struct("=HBBI")
 _ERRNO = ACTIONS["SCMP_ACT_ERRNO"]
 _PASSING = {ACTIONS[name] for name in PASSING}
 _KILLING = ("KILL_PROCESS", "KILL_THREAD", "TRAP")
@@ -46,20 +44,20 @@ def words(program: bytes, error: int = 0) -> str:
 def run(program: bytes, number: int, arch: int) -> int:
     """The filter's return value for a system call with arguments 0; SECCOMP_RET_KILL_THREAD for a program that is none."""
     data = [number & 0xFFFFFFFF, arch & 0xFFFFFFFF, *[0] * 14]  # struct seccomp_data in words
-    code = list(_INSTRUCTION.iter_unpack(program))
+    code = bpf.instructions(program)
     accumulator = at = 0
     while at < len(code):
         operation, if_true, if_false, value = code[at]
         at += 1
-        if operation == 0x06:
+        if operation == bpf.RETURN:
             return int(value)
-        if operation == 0x20:
+        if operation == bpf.LOAD:
             accumulator = data[value >> 2] if value < 64 else 0
-        elif operation == 0x54:
+        elif operation == bpf.AND:
             accumulator &= value
-        elif operation == 0x05:
+        elif operation == bpf.JUMP:
             at += value
-        elif operation & 0x07 == 0x05:
+        elif operation & 0x07 == bpf.JUMP:
             at += if_true if _holds(operation, accumulator, value) else if_false
         else:
             break
@@ -67,10 +65,10 @@ def run(program: bytes, number: int, arch: int) -> int:
 
 
 def _holds(operation: int, accumulator: int, value: int) -> bool:
-    if operation == 0x15:
+    if operation == bpf.EQUAL:
         return accumulator == value
-    if operation == 0x25:
+    if operation == bpf.ABOVE:
         return accumulator > value
-    if operation == 0x35:
+    if operation == bpf.AT_LEAST:
         return accumulator >= value
     return bool(accumulator & value)

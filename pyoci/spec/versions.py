@@ -1,5 +1,6 @@
 """Version numbers (SemVer 2.0.0), as ociVersion has them."""
 
+KERNEL = "5.14"  # the oldest Linux that has all that we need
 SPECIFICATION = "1.3.0"  # the version of the specification that this runtime implements
 
 

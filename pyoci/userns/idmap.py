@@ -3,6 +3,7 @@
 import errno
 import posix
 
+from pyoci import userns
 from pyoci.base import files, wait_status
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.host import programs
@@ -61,7 +62,7 @@ def write_maps(pid: int, uid_maps: "list[IDMapping]", gid_maps: "list[IDMapping]
     if posix.geteuid() != 0 and _only_own(groups, gid_maps):
         _forbid_setgroups(pid)
     _write_rootless(pid, groups, gid_maps)
-    return files.read(f"/proc/{pid}/setgroups").strip() == b"allow"
+    return userns.may_set_groups(pid)
 
 
 def _write_rootless(pid: int, kind: Kind, maps: "list[IDMapping]") -> None:

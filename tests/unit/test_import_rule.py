@@ -22,7 +22,7 @@ cli.program cli.request cli.root cli.run cli.start cli.state cli.table host host
 host.signals init init.launch init.protocol lifecycle lifecycle.cleanup lifecycle.container lifecycle.creation
 lifecycle.execute lifecycle.requests lifecycle.state_document lifecycle.store plan plan.cgroupfs plan.compiler
 plan.devices plan.facts plan.failure plan.hooks plan.mounts plan.namespaces plan.ops plan.process plan.rootfs seccomp
-seccomp.compiler seccomp.filters spec spec.bundle spec.capabilities spec.check spec.defaults spec.fast
+seccomp.bpf seccomp.compiler seccomp.filters spec spec.bundle spec.capabilities spec.check spec.defaults spec.fast
 spec.json_pointer spec.linux_rules spec.mount_options spec.namespaces spec.paths spec.problem spec.process_rules
 spec.resource_rules spec.rlimits spec.seccomp_words spec.unsupported spec.versions terminal terminal.console
 terminal.proxy trace trace.recorder userns userns.idmap userns.idmapped_mounts

@@ -23,8 +23,10 @@ from pyoci.spec import (
     paths,
     rlimits,
     seccomp_words,
+    template,
     versions,
 )
+from pyoci.validate import security
 
 PACKAGE = Path(pyoci.__file__).parent
 DEFINITIONS: dict[str, Any] = SCHEMAS["defs-linux.json"]["definitions"]
@@ -164,6 +166,14 @@ def test_wait_statuses(status: int, text: str, exit_status: int) -> None:
 )
 def test_what_was_meant(word: str, words: list[str], meant: str) -> None:
     assert suggest.closest(word, words) == meant
+
+
+def test_the_template_hides_what_the_review_wants_hidden() -> None:
+    made = template.document(rootless=False)
+    told = {problem.code for problem in security.advice(made)}
+    assert not told & {"path-not-masked", "path-writable"}
+    made["linux"]["maskedPaths"] = made["linux"]["readonlyPaths"] = []
+    assert {"path-not-masked", "path-writable"} <= {problem.code for problem in security.advice(made)}
 
 
 # -- nobody writes a word down again ---------------------------------------------------------------------------------------
