@@ -370,7 +370,8 @@ def test_typed_text_that_nobody_reads(session: Make) -> None:
 def test_restored_after_a_crash(session: Make, how: signal.Signals) -> None:
     box = session("echo up; sleep 60")
     box.read_until("up")
-    assert box.is_raw() and len(box.guards()) == 1
+    assert box.is_raw()
+    until(lambda: len(box.guards()) == 1)
     os.kill(box.pid, how)
     assert ended(box.pid) == -how
     until(box.is_as_before)
@@ -380,6 +381,7 @@ def test_restored_after_a_crash(session: Make, how: signal.Signals) -> None:
 def test_guard_holds_nothing_else(session: Make) -> None:
     box = session("echo up; sleep 60")
     box.read_until("up")
+    until(lambda: len(box.guards()) == 1)
     (guard,) = box.guards()
     until(lambda: os.readlink(f"/proc/{guard}/cwd") == "/" and len(os.listdir(f"/proc/{guard}/fd")) == 2)
     kinds = [os.readlink(f"/proc/{guard}/fd/{fd}").split(":")[0] for fd in (0, 1)]
