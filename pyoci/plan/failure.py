@@ -38,8 +38,8 @@ _IN_ROOTFS = ("openat2", "mkdir", "create", "readlink")
 
 
 def explain(op: "Op", error: int, step: str, obj: str) -> OciError:
-    """The error for a failed op: `step` of it failed with an errno, at an object; "" for a step that is not known."""
-    if not step:
+    """The error for a failed op: `step` of it failed with an errno, at an object. A version before 0.2 tells neither."""
+    if not step or op.name not in OPS:
         return _without_step(op, error, obj)
     if op.name in ("find_executable", "execve"):
         return _program(step, obj, error, op.pointer, op.name)

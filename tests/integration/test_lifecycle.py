@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from harness.boxes import Boxes
+from harness.bundle import busybox
 from harness.programs import Programs
 from harness.runtime import Runtime
 
@@ -397,3 +398,21 @@ def test_state_output_is_one_json_object(box: Boxes) -> None:
     made.create()
     text = made.runtime.call("state", made.id).ok().out
     assert isinstance(json.loads(text), dict)
+
+
+@pytest.mark.only("pyoci")
+def test_a_container_of_a_former_version_is_started(box: Boxes) -> None:
+    """Its record has numbers where the names of ops are now; what fails is told by what it was for."""
+    made = box("/bin/true")
+    program = made.put(Path(busybox()), "program")
+    made.args(program, "true")
+    made.create()
+    assert made.runtime.root
+    record = made.runtime.root / made.id / "state.json"
+    state = json.loads(record.read_text())
+    assert [name for _, name, _, _ in state["late"]] == ["wait_start", "execve"]
+    state["late"] = [[index, index, pointer, about] for index, _, pointer, about in state["late"]]
+    record.write_text(json.dumps(state))
+    (made.rootfs / program[1:]).unlink()
+    found = made.start(check=False).failed(f"exec {program} failed: {program}: no such file or directory")
+    assert "Traceback" not in found.err

@@ -88,7 +88,7 @@ SCRIPT = "id -u; echo $HOME; umask; cat /tmp/up/deep/file; ls /dev/deep/er; ulim
 
 def test_the_library_is_really_sanitized(sanitized: Path) -> None:
     """All parts: else the tests below show nothing."""
-    for name in ("_shim", "_json"):
+    for name in ("_shim", "_json", "_ops"):
         module = next((sanitized.parents[1] / "pyoci").glob(f"{name}.*.so"))
         assert b"__asan_report_" in module.read_bytes() and b"__ubsan_handle_" in module.read_bytes()
     init = next((sanitized.parents[1] / "build").rglob("init"))

@@ -97,6 +97,33 @@ def test_only_ops_have_bytes() -> None:
         ops.encode((), 0)  # type: ignore[arg-type]
 
 
+def test_nothing_is_held_longer_than_needed() -> None:
+    """References to values, whether the op is made, encoded or refused."""
+    text, words, wrong = "".join(["a", "b"]), ["x"], "".join(["a", "\0"])
+    given = [text, words, wrong]
+    before = [sys.getrefcount(value) for value in given]
+    for _ in range(100):
+        op = ops.hook(path=text, args=words, env=[text, text], before=b"", after=b"")
+        op.pointer = op.about = text
+        assert op.path is text and op.fields()["args"] is words and op != ops.setsid() and repr(op)
+        ops.encode([op, ops.chdir(path=text)], 0)
+        for name, fields in (
+            ("sethostname", {"hostname": wrong}),
+            ("execve", {"args": [text, wrong], "env": words}),
+            ("execve", {"args": words, "env": text}),
+            ("chdir", {"path": text, "more": words}),
+            ("fsmount", {"type": text}),
+            ("umask", {"mask": words}),
+        ):
+            with pytest.raises((TypeError, ValueError)):
+                ops.encode([getattr(ops, name)(**fields)], 0)
+        with pytest.raises(TypeError):
+            ops.encode([ops.Op(text, text, text)], 0)
+        del op
+    after = [sys.getrefcount(value) for value in given]
+    assert all(abs(now - then) < 10 for now, then in zip(after, before, strict=True)), (before, after)
+
+
 def test_no_field_hides_what_every_op_has() -> None:
     for _, fields in ops.OPS.values():
         assert not {name for name, _, _ in fields} & {"name", "values", "pointer", "about", "fields"}

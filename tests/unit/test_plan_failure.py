@@ -26,7 +26,8 @@ def test_every_op_can_fail_in_words(name: str) -> None:
 
 
 def test_a_hint_is_for_an_op_that_is_there() -> None:
-    assert {name for name, _ in hints._HINTS} <= set(ops.OPS)
+    assert {name for name, _, _ in hints._HINTS} <= set(ops.OPS)
+    assert {step for _, step, _ in hints._HINTS} <= set(ops.STEPS)
     assert {step for _, step in hints._LABELS} | set(hints._MAKING) | set(failure._IN_ROOTFS) <= set(
         ops.STEPS
     )
@@ -80,7 +81,7 @@ def test_hook() -> None:
         ("mount_setattr", "bind of /a on /b", errno.ENOSYS, "mount_setattr", "", "this kernel has no mount_setattr"),
         ("unshare", "new namespaces: net", errno.ENOSPC, "unshare", "", "/proc/sys/user/max_*_namespaces"),
         ("setrlimit", "RLIMIT_NOFILE 1:2", errno.EPERM, "setrlimit", "", "CAP_SYS_RESOURCE"),
-        ("console", "terminal", errno.ENOENT, "open", "ptmx", "a terminal needs a devpts mounted on /dev/pts"),
+        ("console", "terminal", errno.ENOENT, "openat2", "ptmx", "a terminal needs a devpts mounted on /dev/pts"),
         ("seccomp", "filter of 3 instructions", errno.EINVAL, "seccomp", "", "does not know a flag or an action"),
         ("write_procfs", "sysctl net.x", errno.ENOENT, "open", "sys/net/x", "open /proc/sys/net/x: no such file"),
     ],
