@@ -18,7 +18,7 @@ def test_another_container_in_the_same_cgroup_lives_on(runtime: Runtime, box: Bo
     """The killed create had not yet seen that the cgroup is in use."""
     other = box("/bin/sleep", "1000").launch()
     root = folder / "root"
-    record = json.loads((root / other.id / "store.json").read_text())
+    record = json.loads((root / other.id / "state.json").read_text())
     cgroup = record["cgroup"]
     paths = cgroup.get("paths") or {"": cgroup.get("path")}
     entry = store.create(str(root), "killed")

@@ -128,10 +128,10 @@ def test_run(box: Boxes, folder: Path, runtime: Runtime) -> None:
         assert hook["dur"] >= SLOW_HOOK * 1e6
     index = len(made.mounts) - 1
     mount = [event for event in found.events if event["args"].get("pointer") == f"/mounts/{index}"]
-    assert [event["args"]["op"] for event in mount] == ["mount new", "target", "mode like", "attach"]
+    assert [event["args"]["op"] for event in mount] == ["fsmount", "mountpoint", "copy_mode", "move_mount"]
     assert {event["name"] for event in mount} == {"tmpfs on /slow"}
     last = found.of(f"init of {made.id}")[-1]
-    assert last["args"]["op"].startswith("seccomp") and last["args"]["op"].endswith("exec")
+    assert last["args"]["op"].startswith("seccomp") and last["args"]["op"].endswith("execve")
     assert last["ts"] + last["dur"] <= found.one("the program runs")["ts"] + 0.01
 
 
@@ -159,7 +159,7 @@ def test_create_and_start_make_one_picture(box: Boxes, folder: Path) -> None:
     made.create("--trace", str(folder / "t"))
     created = Traced(folder / "t")
     assert set(created.titles) == {"pyoci create", f"init of {made.id}"}
-    assert created.of(f"init of {made.id}")[-1]["args"]["op"] == "find executable"
+    assert created.of(f"init of {made.id}")[-1]["args"]["op"] == "find_executable"
     assert created.names("pyoci create")[-1] in ("record", "pid file")
     made.start()
     found = Traced(folder / "t")
@@ -213,7 +213,7 @@ def test_failing_create_is_traced_too(box: Boxes, folder: Path) -> None:
     made.create("--trace", str(folder / "t"), check=False).failed("nonsense")
     found = Traced(folder / "t")
     last = found.of(f"init of {made.id}")[-1]
-    assert (last["args"]["pointer"], last["args"]["op"]) == (f"/mounts/{index}", "mount new")
+    assert (last["args"]["pointer"], last["args"]["op"]) == (f"/mounts/{index}", "fsmount")
     assert "tmpfs on /dev" in found.names(f"init of {made.id}")
     assert found.names("pyoci create")[-1] == "undo"
 
@@ -291,7 +291,7 @@ def test_filter_that_forbids_what_tracing_needs(box: Boxes, folder: Path, progra
         ],
     }
     made.run("--trace", str(folder / "t"))
-    assert Traced(folder / "t").of(f"init of {made.id}")[-1]["args"]["op"] == "seccomp, exec"
+    assert Traced(folder / "t").of(f"init of {made.id}")[-1]["args"]["op"] == "seccomp, execve"
 
 
 def test_trace_file_that_can_not_be_written_stops_it_all(box: Boxes, runtime: Runtime) -> None:

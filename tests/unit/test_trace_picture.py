@@ -66,9 +66,9 @@ def test_rows_are_in_the_order_of_their_beginning() -> None:
 def test_ops_of_one_mount_share_a_row() -> None:
     found = picture._rows(
         [
-            event("tmpfs on /t", 0, 1, cat="op", pointer="/mounts/0", op="mount new"),
-            event("tmpfs on /t", 1, 1, cat="op", pointer="/mounts/0", op="attach"),
-            event("tmpfs on /t", 2, 1, cat="op", pointer="/mounts/1", op="mount new"),
+            event("tmpfs on /t", 0, 1, cat="op", pointer="/mounts/0", op="fsmount"),
+            event("tmpfs on /t", 1, 1, cat="op", pointer="/mounts/0", op="move_mount"),
+            event("tmpfs on /t", 2, 1, cat="op", pointer="/mounts/1", op="fsmount"),
             event("session", 3, 1, cat="op"),
             event("session", 4, 1, cat="op"),
         ]
@@ -100,12 +100,12 @@ def test_steps_that_touch_are_not_parts_of_each_other() -> None:
 def test_picture() -> None:
     found = Picture(
         event("load", 0, 1000),
-        event("tmpfs on /t", 1000, 3000, cat="op", pid=2, pointer="/mounts/0", op="mount new"),
+        event("tmpfs on /t", 1000, 3000, cat="op", pid=2, pointer="/mounts/0", op="fsmount"),
     )
     (label, _, [load]), (name, title, [mount]) = found.rows
     assert (label, name) == ("load", "tmpfs on /t")
     assert title == "tmpfs on /t: 3 ms\n/mounts/0"
-    assert mount[3] == "mount new: 3 ms\n/mounts/0"
+    assert mount[3] == "fsmount: 3 ms\n/mounts/0"
     assert mount[1] == pytest.approx(3 * load[1], abs=0.3)
     assert mount[0] == pytest.approx(load[0] + load[1], abs=0.2)
     assert load[2] != mount[2]
