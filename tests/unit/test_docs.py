@@ -21,6 +21,7 @@ from pyoci.base.errors import OciError
 from pyoci.cli import help, parse
 from pyoci.cli.table import COMMANDS, GLOBALS, HELP_OPTION, NAME, NAMES, OPTIONS
 from pyoci.doctor.check import Check, Leftover, Report
+from pyoci.spec import unsupported
 from pyoci.trace import picture
 from pyoci.validate import report_formats
 from pyoci.validate.explain import examine
@@ -413,6 +414,26 @@ def test_what_hot_modules_may_import_is_what_the_test_allows() -> None:
     assert set(named.split()) == hot.ALLOWED
     (verbs,) = re.findall(r"The verbs ([^`]+) may import only", document("CONTRIBUTING.md").prose)
     assert set(re.findall(r"\w+", verbs)) - {"and"} == set(hot.VERBS)
+
+
+def test_the_example_of_an_op_is_in_the_code() -> None:
+    """Lines such as `csrc/init/process.c   void op_ioprio_set(...) {`."""
+    lines = [re.split(r"\s{2,}", line, maxsplit=1) for line in document("CONTRIBUTING.md").blocks]
+    examples = [line for line in lines if len(line) == 2 and re.fullmatch(r"[\w/]+\.(py|c|def)", line[0])]
+    assert len(examples) == 4
+    assert [(path, text) for path, text in examples if text not in (TOP / path).read_text()] == []
+
+
+def test_what_is_not_there_yet_is_what_is_refused() -> None:
+    section = document("docs/compatibility.md").prose.partition("## Not there yet")[2]
+    commands, _, rest = section.partition(";")
+    assert not set(re.findall(r"`(\w+)`", commands)) & {command[NAME] for command in COMMANDS}
+    refused = [
+        *(f"linux.{name}" for name in unsupported.LINUX),
+        *(f"process.{name}" for name in unsupported.PROCESS),
+    ]
+    refused += [*unsupported.SECCOMP_ACTIONS, *unsupported.MOUNT_OPTIONS]
+    assert sorted(re.findall(r"`([^`]+)`", rest)) == sorted(refused)
 
 
 def test_every_folder_of_tests_is_in_their_table() -> None:
