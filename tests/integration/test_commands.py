@@ -12,7 +12,15 @@ import pytest
 from harness.boxes import Boxes
 from harness.runtime import Runtime
 
+import pyoci
+
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+
+@pytest.mark.only("pyoci")
+def test_the_version_is_that_of_the_package(runtime: Runtime) -> None:
+    """The launcher has no number of its own; a static one has the package's in it."""
+    assert runtime.call("--version").ok().lines()[0] == f"pyoci version {pyoci.__version__}"
 
 
 def test_version_names_the_runtime_and_the_specification(runtime: Runtime) -> None:
