@@ -33,6 +33,6 @@ def _has_cffi(directory: str) -> bool:
 
 if __name__ == "__main__":
     _paths()
-    from pyoci.cli import program
+    from pyoci.cli import program, refusal
 
-    program.run(sys.argv[1:])
+    program.run(*refusal.received(sys.argv[1:]))

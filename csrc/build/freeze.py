@@ -118,7 +118,8 @@ def _imports(tree: ast.AST, *, functions: bool) -> Iterator[str]:
             yield node.module or ""
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.If) and _is_typing(node.test):
-            continue
+            for other in node.orelse:  # what runs in place of what is for the type checker alone
+                yield from _imports(ast.Module([other], []), functions=functions)
         elif functions or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield from _imports(node, functions=functions)
 

@@ -15,7 +15,7 @@ from pyoci.cli.parse import Options, command_options, global_options
 from pyoci.plan import compiler, namespaces
 from pyoci.plan.facts import Facts
 from pyoci.spec import check, fast
-from pyoci.spec.namespaces import birth
+from pyoci.spec.namespaces import sort
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,12 +84,14 @@ def _create(raw: bytes, cgroup: "CgroupFacts") -> None:
     facts.cgroup = cgroup
     facts.cgroup_fds = len(cgroup["controllers"])
     facts.seccomp = (bytes(64), 4)
-    own = birth(spec)
-    namespaces.early(spec, own.born, 0).encode()
+    found = sort(spec)
+    namespaces.early(spec, found, found.unshare_flags).encode()
     compiled = compiler.compile_container(spec, facts)
     compiled.prepare.encode()
     compiled.finish.encode()
-    compiler.compile_exec(spec, spec["process"], facts, own.born).finish.encode()
+    compiler.compile_exec(
+        spec, spec["process"], facts, found.clone_flags | found.unshare_flags
+    ).finish.encode()
     wanted: Any = spec["linux"].get("resources") or {}
     rules = devices.rules(wanted)
     if cgroup["version"] == 1:

@@ -17,11 +17,11 @@ static int result_of(long result) {
     return result < 0 ? -errno : (int)result;
 }
 
-/* A detached copy of the mount (tree) at a host path (open_tree(2)). */
-int pyoci_open_tree(const char *path, int recursive) {
+/* A detached copy of the mount (tree) at a host path, a relative one below `directory` (open_tree(2)). */
+int pyoci_open_tree(int directory, const char *path, int recursive) {
     unsigned flags = TREE_CLONE | O_CLOEXEC | (recursive ? TREE_RECURSIVE : 0);
 
-    return result_of(syscall(SYS_open_tree, AT_FDCWD, path, flags));
+    return result_of(syscall(SYS_open_tree, directory, path, flags));
 }
 
 /* Show the files of a detached mount (tree) with the owners that a user namespace maps them to (mount_setattr(2)). It takes

@@ -7,10 +7,11 @@
 
 /* cffi:begin */
 
-/* How a container's init comes into the world; see spawn.c. */
+/* How a container's init is started; see spawn.c. All zero but for the descriptors, which are -1, before it is filled in. */
 struct spawn {
-    uint64_t clone_flags; /* CLONE_NEW* the init is born with */
-    int cgroup_fd;        /* cgroup v2 directory it is born in, or -1 */
+    uint64_t clone_flags; /* CLONE_NEW* of the clone */
+    int cgroup_fd;        /* cgroup v2 directory for CLONE_INTO_CGROUP, or -1 */
+    int directory;        /* the working directory it starts in, or -1 for ours */
     int wait_for_maps;    /* it waits for one byte on `sync` until its id maps are written */
     int become_root;      /* then it becomes uid 0 and gid 0 of its user namespace */
     int preserved;        /* descriptors 3.. that it keeps */
@@ -18,18 +19,20 @@ struct spawn {
     int sync;             /* result: our end of the sync socket */
     int pid;              /* result */
     int pidfd;            /* result */
+    void *preparer;       /* the process of pyoci_prepare(), or NULL */
+    void *child;          /* memory that the init shares until its execve(2) */
 };
 
-int pyoci_prepare(uint64_t unshared);
-void pyoci_forget(void);
+int pyoci_prepare(struct spawn *spawn, uint64_t unshare_flags);
 int pyoci_spawn(struct spawn *spawn);
+void pyoci_release(struct spawn *spawn);
 
 int pyoci_send_plan(int sync, const void *plan, size_t size, const int *fds, int count);
 int pyoci_send_byte(int sync);
 int pyoci_receive(int sync, void *buffer, size_t size, int *fd);
 int pyoci_send_fd(const char *socket_path, int fd, const char *name, size_t name_length);
 
-int pyoci_open_tree(const char *path, int recursive);
+int pyoci_open_tree(int directory, const char *path, int recursive);
 int pyoci_idmap_mount(int mount, int user_namespace, int recursive);
 int pyoci_pidfd_signal(int pidfd, int signal);
 int64_t pyoci_permitted_capabilities(void);

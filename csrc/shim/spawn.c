@@ -50,23 +50,22 @@ struct child {
     int image;
     char sync_text[16];
     char preserved_text[16];
+    int prepared;     /* the preparer has gone to the directory */
     atomic_int pid;   /* what the preparer's clone3 returned */
     atomic_int error; /* of the preparer */
     char stack[STACK_SIZE] __attribute__((aligned(16)));
 };
 
-/* The process that makes namespaces while we still read the configuration; pid 0: there is none. */
+/* The process that makes namespaces while we still read the configuration. */
 struct preparer {
     long pid;
     int go[2]; /* a byte lets it have the child */
-    uint64_t unshared;
+    uint64_t unshare_flags;
+    int directory;
     int parent;
+    struct child *child;
+    char stack[STACK_SIZE] __attribute__((aligned(16)));
 };
-
-/* The one being started. Each has memory of its own, for the one before may not have come to its execve(2) yet. */
-static struct child *child;
-static struct preparer preparer;
-static char preparer_stack[STACK_SIZE] __attribute__((aligned(16)));
 
 ON_OWN_STACK static void die(int status) {
     for (;;)
@@ -90,6 +89,8 @@ ON_OWN_STACK static int run_child(void *argument) {
     char *arguments[] = {name, self->sync_text, self->preserved_text, NULL};
 
     raw2(SYS_close, self->parent_sync, 0);
+    if (!self->prepared && self->options.directory >= 0 && raw2(SYS_fchdir, self->options.directory, 0) < 0)
+        die(1);
     if (self->options.die_with_parent)
         raw5(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (self->options.wait_for_maps && !wait_for_byte(self->sync))
@@ -101,7 +102,7 @@ ON_OWN_STACK static int run_child(void *argument) {
     return 1;
 }
 
-static long start_child(uint64_t more_flags) {
+static long start_child(struct child *child, uint64_t more_flags) {
     struct clone_args arguments = {
         .flags = child->options.clone_flags | CLONE_VM | more_flags,
         .exit_signal = more_flags & CLONE_PARENT ? 0 : SIGCHLD,
@@ -116,7 +117,7 @@ static long start_child(uint64_t more_flags) {
     return raw_clone3(&arguments, sizeof(arguments), run_child, child);
 }
 
-static void report(long result) {
+static void report(struct child *child, long result) {
     if (result < 0)
         atomic_store(&child->error, (int)-result);
     else
@@ -124,7 +125,7 @@ static void report(long result) {
 }
 
 /* What it reported; nothing when somebody killed it before. */
-static long outcome(void) {
+static long outcome(struct child *child) {
     long pid = atomic_load(&child->pid);
 
     if (atomic_load(&child->error))
@@ -138,34 +139,59 @@ static void reap(long pid) {
 }
 
 /* It shares our descriptors, so that the child gets those opened meanwhile; our death, which no pipe would tell it, is its own. */
-ON_OWN_STACK static int run_preparer(void *nothing) {
+ON_OWN_STACK static int run_preparer(void *argument) {
+    struct preparer *preparer = argument;
     long result;
 
-    (void)nothing;
     raw5(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (raw2(SYS_getppid, 0, 0) != preparer.parent)
+    if (raw2(SYS_getppid, 0, 0) != preparer->parent)
         die(1);
-    result = raw2(SYS_unshare, (long)preparer.unshared, 0);
-    if (!wait_for_byte(preparer.go[0]))
+    /* before the new mount namespace, whose copy of the directory it then is in: of the host's mounts nothing can be bound */
+    result = preparer->directory >= 0 ? raw2(SYS_fchdir, preparer->directory, 0) : 0;
+    if (result == 0)
+        result = raw2(SYS_unshare, (long)preparer->unshare_flags, 0);
+    if (!wait_for_byte(preparer->go[0]))
         die(1);
-    report(result < 0 ? result : start_child(CLONE_PARENT));
+    report(preparer->child, result < 0 ? result : start_child(preparer->child, CLONE_PARENT));
     die(0);
     return 0;
 }
 
-static void close_preparer(void) {
-    reap(preparer.pid);
-    close(preparer.go[0]);
-    close(preparer.go[1]);
-    preparer.pid = 0;
+static void close_preparer(struct spawn *spawn) {
+    struct preparer *preparer = spawn->preparer;
+
+    spawn->preparer = NULL;
+    reap(preparer->pid);
+    close(preparer->go[0]);
+    close(preparer->go[1]);
+    munmap(preparer, sizeof(*preparer));
 }
 
-/* Let the preparer have the child. */
-static long finish_preparer(void) {
-    while (write(preparer.go[1], "", 1) < 0 && errno == EINTR)
-        ;
-    close_preparer();
-    return outcome();
+static void kill_preparer(struct spawn *spawn) {
+    struct preparer *preparer = spawn->preparer;
+
+    kill((pid_t)preparer->pid, SIGKILL);
+    close_preparer(spawn);
+}
+
+/* Let the preparer have the child. One that can't be told is killed, for it would wait for ever. */
+static long finish_preparer(struct spawn *spawn) {
+    struct preparer *preparer = spawn->preparer;
+    struct child *child = spawn->child;
+    ssize_t written;
+
+    child->prepared = 1;
+    preparer->child = child;
+    do
+        written = write(preparer->go[1], "", 1);
+    while (written < 0 && errno == EINTR);
+    if (written < 0) {
+        int error = errno;
+        kill_preparer(spawn);
+        return -error;
+    }
+    close_preparer(spawn);
+    return outcome(child);
 }
 
 static int write_image(int fd) {
@@ -201,59 +227,79 @@ static int open_image(void) {
 }
 
 /* Call a function that makes a process with every signal blocked: a handler of Python's must not run in it, in our memory. */
-static long undisturbed(long (*make)(void)) {
+static long undisturbed(long (*make)(struct spawn *), struct spawn *spawn) {
     sigset_t all, before;
     long pid;
 
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
-    pid = make();
+    pid = make(spawn);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return pid;
 }
 
-static long start(void) {
-    return preparer.pid ? finish_preparer() : start_child(0);
+static long start(struct spawn *spawn) {
+    return spawn->preparer ? finish_preparer(spawn) : start_child(spawn->child, 0);
 }
 
-static long start_preparer(void) {
+static long start_preparer(struct spawn *spawn) {
+    struct preparer *preparer = spawn->preparer;
     struct clone_args arguments = {
         .flags = CLONE_VM | CLONE_FILES,
         .exit_signal = SIGCHLD,
-        .stack = (uint64_t)(uintptr_t)preparer_stack,
+        .stack = (uint64_t)(uintptr_t)preparer->stack,
         .stack_size = STACK_SIZE,
     };
 
-    return raw_clone3(&arguments, sizeof(arguments), run_preparer, NULL);
+    return raw_clone3(&arguments, sizeof(arguments), run_preparer, preparer);
+}
+
+/* Memory that is shared with another process until its execve(2): in a mapping of its own, for whoever comes next must not
+ * get it before. NULL with errno. */
+static void *map_shared(size_t size) {
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return memory == MAP_FAILED ? NULL : memory;
 }
 
 /* Begin to make namespaces (CLONE_NEW* but for pid and user) for an init that joins none; pyoci_spawn then uses them. */
-int pyoci_prepare(uint64_t unshared) {
-    preparer.unshared = unshared;
-    preparer.parent = getpid();
-    if (pipe2(preparer.go, O_CLOEXEC) < 0)
+int pyoci_prepare(struct spawn *spawn, uint64_t unshare_flags) {
+    struct preparer *preparer = map_shared(sizeof(*preparer));
+    int error;
+
+    if (!preparer)
         return -errno;
-    preparer.pid = undisturbed(start_preparer);
-    if (preparer.pid < 0) {
-        int error = (int)preparer.pid;
-        preparer.pid = 0;
-        close(preparer.go[0]);
-        close(preparer.go[1]);
-        return error;
+    preparer->unshare_flags = unshare_flags;
+    preparer->directory = spawn->directory;
+    preparer->parent = getpid();
+    if (pipe2(preparer->go, O_CLOEXEC) < 0) {
+        error = errno;
+        munmap(preparer, sizeof(*preparer));
+        return -error;
     }
-    return 0;
+    spawn->preparer = preparer;
+    preparer->pid = undisturbed(start_preparer, spawn);
+    if (preparer->pid >= 0)
+        return 0;
+    error = (int)preparer->pid;
+    spawn->preparer = NULL;
+    close(preparer->go[0]);
+    close(preparer->go[1]);
+    munmap(preparer, sizeof(*preparer));
+    return error;
 }
 
-/* Give up what pyoci_prepare began, if anything. */
-void pyoci_forget(void) {
-    if (!preparer.pid)
-        return;
-    kill((pid_t)preparer.pid, SIGKILL);
-    close_preparer();
+/* Give up what pyoci_prepare began, and free the memory that the init shared: it has ended, or made its execve(2). */
+void pyoci_release(struct spawn *spawn) {
+    if (spawn->preparer)
+        kill_preparer(spawn);
+    if (spawn->child)
+        munmap(spawn->child, sizeof(struct child));
+    spawn->child = NULL;
 }
 
 /* The image of the init and the sync socket, in `child` and *ours. */
-static int open_channel(int *ours) {
+static int open_channel(struct child *child, int *ours) {
     int ends[2];
 
     child->image = open_image();
@@ -274,18 +320,19 @@ static int open_channel(int *ours) {
 
 /* Start the container's init as `spawn` says and fill in its results. The init then waits for a plan on the sync socket. */
 int pyoci_spawn(struct spawn *spawn) {
+    struct child *child;
     int sync = -1, result;
     long pid;
 
     spawn->sync = spawn->pid = spawn->pidfd = -1;
-    child = mmap(NULL, sizeof(*child), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (child == MAP_FAILED)
+    spawn->child = child = map_shared(sizeof(*child));
+    if (!child)
         return -errno;
     child->options = *spawn;
-    result = open_channel(&sync);
+    result = open_channel(child, &sync);
     if (result < 0)
         return result;
-    pid = child->sync < 0 ? -EMFILE : undisturbed(start);
+    pid = child->sync < 0 ? -EMFILE : undisturbed(start, spawn);
     close(child->image);
     close(child->sync);
     if (pid < 0) {

@@ -5,7 +5,6 @@ import sys
 
 _STATIC = "_pyoci_launcher" in sys.builtin_module_names
 _full = not _STATIC and not sys.flags.no_site
-_argv: list[str] = []
 
 
 def build() -> str:
@@ -15,6 +14,11 @@ def build() -> str:
 
         return str(_pyoci_launcher.build)
     return str(sys._xoptions.get("pyoci_build", ""))
+
+
+def is_static() -> bool:
+    """Whether this is the launcher's own Python, whose core alone is initialised."""
+    return _STATIC
 
 
 def package_directory() -> str:
@@ -60,17 +64,6 @@ def go_full(argv: list[str]) -> None:
 
         site.main()
         _full = True
-
-
-def remember(argv: list[str]) -> None:
-    """Note the running command line, for explain()."""
-    global _argv
-    _argv = argv
-
-
-def explain() -> None:
-    """As go_full for the running command line: for a failure that only the full checker can word."""
-    go_full(_argv)
 
 
 def report(bug: BaseException) -> None:

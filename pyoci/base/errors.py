@@ -78,3 +78,9 @@ def from_os_error(
 ) -> OciError:
     """An `OciError` that carries the errno of an `OSError`."""
     return OciError(code, message, pointer=pointer, errno=error.errno or 0, obj=obj, hint=hint)
+
+
+def unreadable_proc(path: str, error: OSError) -> OciError:
+    """The error for a file of procfs that can't be read although its process is there."""
+    hint = "the runtime asks procfs about processes: it must be mounted on /proc"
+    return from_os_error("proc-read", f"cannot read {path}", error, obj=path, hint=hint)

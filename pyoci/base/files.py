@@ -8,6 +8,14 @@ DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
 _CHUNK = 1 << 16
 
 
+def close(fd: int) -> None:
+    """Give up a descriptor. An error is ignored: the descriptor is gone all the same, and what matters was written before."""
+    try:
+        posix.close(fd)
+    except OSError:
+        pass
+
+
 def read_fd(fd: int, limit: int = 0) -> bytes:
     """All bytes up to the end of file; with `limit`, at most limit + 1 of them (so that "too long" shows)."""
     chunks: list[bytes] = []
@@ -29,7 +37,7 @@ def read(path: str, *, dir_fd: int | None = None, limit: int = 0) -> bytes:
     try:
         return read_fd(fd, limit)
     finally:
-        posix.close(fd)
+        close(fd)
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -45,7 +53,7 @@ def write(path: str, data: bytes, *, dir_fd: int | None = None) -> None:
     try:
         write_all(fd, data)
     finally:
-        posix.close(fd)
+        close(fd)
 
 
 def create(
@@ -59,7 +67,7 @@ def create(
         if sync:
             posix.fsync(fd)
     finally:
-        posix.close(fd)
+        close(fd)
 
 
 def replace(

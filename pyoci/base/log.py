@@ -18,73 +18,105 @@ if TYPE_CHECKING:
 
 _APPEND = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC | posix.O_NOCTTY
 
-_path = ""
-_json = False
-_debug = False
-_operation = ""
-_held: "list[tuple[str, Fields]]" = []
 
+class Log:
+    """The log of one command: where its lines go, in which form, and the warnings that wait for its end.
 
-def configure(path: str, *, json: bool, debug: bool) -> None:
-    """Set where and how to log; "" and "/dev/stderr" mean standard error.
-
-    Raises OciError `log-file` when the file can't be written. It is not kept open: its descriptor could
-    be one of those that --preserve-fds hands to the container.
+    operation  the name of the command, for every later line
     """
-    global _path, _json, _debug
-    _path, _json, _debug = "", json, debug
-    _held.clear()
-    if not path or path == "/dev/stderr":
-        return
-    try:
-        if path[:1] != "/":  # the working directory is going to be the bundle
-            path = f"{posix.getcwd()}/{path}"
-        posix.close(posix.open(path, _APPEND, 0o644))
-    except OSError as error:
-        hint = "name a file that can be made or written with --log; the directory must be there"
-        raise OciError("log-file", f"log file {path}", errno=error.errno or 0, obj=path, hint=hint) from None
-    _path = path
 
+    __slots__ = ("operation", "_path", "_json", "_debug", "_held")
 
-def operation(name: str) -> None:
-    """Set the name of the command that runs, for every later line."""
-    global _operation
-    _operation = name
+    def __init__(self) -> None:
+        self.operation = ""
+        self._path = ""
+        self._json = False
+        self._debug = False
+        self._held: list[tuple[str, Fields]] = []
 
+    def configure(self, path: str, *, json: bool, debug: bool) -> None:
+        """Set where and how to log; "" and "/dev/stderr" mean standard error.
 
-def failure(error: OciError) -> None:
-    """Log the error that ends the command."""
-    fields: Fields = {**error.fields()}
-    if _held:
-        fields["warnings"] = [message for message, _ in _held]
-        _held.clear()
-    _write("error", error.text(), fields, also_stderr=True)
+        Raises OciError `log-file` when the file can't be written. It is not kept open: its descriptor could
+        be one of those that --preserve-fds hands to the container.
+        """
+        self._path, self._json, self._debug = "", json, debug
+        self._held.clear()
+        if not path or path == "/dev/stderr":
+            return
+        try:
+            if path[:1] != "/":
+                path = f"{posix.getcwd()}/{path}"
+            files.close(posix.open(path, _APPEND, 0o644))
+        except OSError as error:
+            hint = "name a file that can be made or written with --log; its directory must exist"
+            raise OciError(
+                "log-file", f"log file {path}", errno=error.errno or 0, obj=path, hint=hint
+            ) from None
+        self._path = path
 
+    def failure(self, error: OciError) -> None:
+        """Log the error that ends the command."""
+        fields: Fields = {**error.fields()}
+        if self._held:
+            fields["warnings"] = [message for message, _ in self._held]
+            self._held.clear()
+        self._write("error", error.text(), fields, also_stderr=True)
 
-def warning(message: str, *, code: str = "", pointer: str = "") -> None:
-    """Log what a person should know although the command goes on."""
-    fields: Fields = {}
-    if code:
-        fields["code"] = code
-    if pointer:
-        fields["pointer"] = pointer
-    if _path and not _debug:
-        _held.append((message, fields))
-    else:
-        _write("warning", message, fields, also_stderr=_debug)
+    def warning(self, message: str, *, code: str = "", pointer: str = "") -> None:
+        """Log what a person should know although the command goes on."""
+        fields: Fields = {}
+        if code:
+            fields["code"] = code
+        if pointer:
+            fields["pointer"] = pointer
+        if self._path and not self._debug:
+            self._held.append((message, fields))
+        else:
+            self._write("warning", message, fields, also_stderr=self._debug)
 
+    def debug(self, message: str) -> None:
+        """Log a detail, if --debug asks for details."""
+        if self._debug:
+            self._write("debug", message, {}, also_stderr=False)
 
-def debug(message: str) -> None:
-    """Log a detail, if --debug asks for details."""
-    if _debug:
-        _write("debug", message, {}, also_stderr=False)
+    def finish(self) -> None:
+        """Write the warnings of a command that succeeded."""
+        for message, fields in self._held:
+            self._write("warning", message, fields, also_stderr=False)
+        self._held.clear()
 
+    def _write(self, level: str, message: str, fields: "Fields", *, also_stderr: bool) -> None:
+        message = clean(message)
+        if self._path or self._json:
+            line = (_json_line if self._json else _text_line)(self.operation, level, message, fields)
+            if not self._path:
+                files.err(line)
+                return
+            try:
+                fd = posix.open(self._path, _APPEND, 0o644)
+                try:
+                    files.write_all(fd, line.encode())
+                finally:
+                    files.close(fd)
+            except OSError:
+                also_stderr = True
+            if not also_stderr:
+                return
+        files.err(self._plain(level, message, fields))
 
-def finish() -> None:
-    """Write the warnings of a command that succeeded."""
-    for message, fields in _held:
-        _write("warning", message, fields, also_stderr=False)
-    _held.clear()
+    def _plain(self, level: str, message: str, fields: "Fields") -> str:
+        """What a person reads on standard error."""
+        prefix = f"pyoci: {self.operation}: " if self.operation else "pyoci: "
+        kind = "" if level == "error" else f"{level}: "
+        text = f"{prefix}{kind}{message}\n"
+        if "hint" in fields:
+            text += f"  hint: {clean(str(fields['hint']))}\n"
+        if self._debug:
+            details = [f"{key}={value}" for key, value in fields.items() if key not in ("hint", "warnings")]
+            if details:
+                text += f"  {clean(' '.join(details))}\n"
+        return text
 
 
 def clean(text: str) -> str:
@@ -105,56 +137,22 @@ def _escape(letter: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def _write(level: str, message: str, fields: "Fields", *, also_stderr: bool) -> None:
-    message = clean(message)
-    if _path or _json:
-        line = _json_line(level, message, fields) if _json else _text_line(level, message, fields)
-        if not _path:
-            files.err(line)
-            return
-        try:
-            fd = posix.open(_path, _APPEND, 0o644)
-            try:
-                files.write_all(fd, line.encode())
-            finally:
-                posix.close(fd)
-        except OSError:
-            also_stderr = True
-        if not also_stderr:
-            return
-    files.err(_plain(level, message, fields))
-
-
-def _plain(level: str, message: str, fields: "Fields") -> str:
-    """What a person reads on standard error."""
-    prefix = f"pyoci: {_operation}: " if _operation else "pyoci: "
-    kind = "" if level == "error" else f"{level}: "
-    text = f"{prefix}{kind}{message}\n"
-    if "hint" in fields:
-        text += f"  hint: {clean(str(fields['hint']))}\n"
-    if _debug:
-        details = [f"{key}={value}" for key, value in fields.items() if key not in ("hint", "warnings")]
-        if details:
-            text += f"  {clean(' '.join(details))}\n"
-    return text
-
-
-def _json_line(level: str, message: str, fields: "Fields") -> str:
+def _json_line(operation: str, level: str, message: str, fields: "Fields") -> str:
     from pyoci.base.jsontext import dumps
 
     record: Fields = {"level": level, "msg": message, "time": timestamps.now(6)}
-    if _operation:
-        record["operation"] = _operation
+    if operation:
+        record["operation"] = operation
     record.update(fields)
     return dumps(record) + "\n"
 
 
-def _text_line(level: str, message: str, fields: "Fields") -> str:
+def _text_line(operation: str, level: str, message: str, fields: "Fields") -> str:
     from pyoci.base.jsontext import dumps
 
     parts = [f'time="{timestamps.now(6)}"', f"level={level}", f"msg={dumps(message)}"]
-    if _operation:
-        parts.append(f"operation={_operation}")
+    if operation:
+        parts.append(f"operation={operation}")
     for key, value in fields.items():
         parts.append(f"{key}={dumps(value)}")
     return " ".join(parts) + "\n"

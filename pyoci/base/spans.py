@@ -1,42 +1,63 @@
-"""The stopwatch of --trace: what the runtime does, step by step, and how long each takes.
+"""The spans of --trace: what the runtime does, step by step, and how long each step takes.
 
-Off, which it is unless --trace is given, a step costs a function call and a comparison.
+Switched off, which they are unless --trace is given, a step costs a method call and a comparison.
 """
 
 import time
 
-# What was measured: (name, JSON pointer, kind, began, ended, worked). Times are nanoseconds of CLOCK_REALTIME: the clock of the
-# container's init too, which a time namespace does not shift. `worked` is the CPU time that this process, which has one thread,
-# had used when the step began and when it ended, in nanoseconds; None for a part of a step. None: off.
-steps: "list[tuple[str, str, str, int, int, tuple[int, int] | None]] | None" = None
-_last = 0
-_worked = 0
+
+class Span:
+    """One step of the runtime, or a part of a step.
+
+    name, pointer  what was done, and the JSON pointer of its cause or ""
+    kind           "runtime" for a step, "cgroup" or "hook" for a part of one, "idle" where it waited for the world outside
+    began, ended   nanoseconds of CLOCK_REALTIME: the clock of the container's init too, which a time namespace does not shift
+    worked         the CPU time that this process, which has one thread, had used at the beginning and at the end, in
+                   nanoseconds; None for a part of a step
+    """
+
+    __slots__ = ("name", "pointer", "kind", "began", "ended", "worked")
+
+    def __init__(
+        self, name: str, pointer: str, kind: str, began: int, ended: int, worked: tuple[int, int] | None
+    ) -> None:
+        self.name = name
+        self.pointer = pointer
+        self.kind = kind
+        self.began = began
+        self.ended = ended
+        self.worked = worked
 
 
-def begin() -> None:
-    """Switch on. The first step is what the process did so far, which is taken to be as long as the CPU time it used."""
-    global steps, _last, _worked
-    steps = []
-    _last = time.time_ns() - time.process_time_ns()
-    _worked = 0
-    lap("start of the runtime")
+class Spans:
+    """The spans of one command. `measured` is None until begin()."""
 
+    __slots__ = ("measured", "_last", "_worked")
 
-def now() -> int:
-    """The time, 0 when switched off."""
-    return 0 if steps is None else time.time_ns()
+    def __init__(self) -> None:
+        self.measured: list[Span] | None = None
+        self._last = 0
+        self._worked = 0
 
+    def begin(self) -> None:
+        """Switch on. The first span is what the process did so far: as long as the CPU time that it has used."""
+        self.measured = []
+        self._last = time.time_ns() - time.process_time_ns()
+        self._worked = 0
+        self.lap("start of the runtime")
 
-def lap(name: str, pointer: str = "", kind: str = "runtime") -> None:
-    """A step ends now; it began when the one before it ended. Its kind is "idle" when it waited for the world outside."""
-    global _last, _worked
-    if steps is not None:
-        ended, worked = time.time_ns(), time.process_time_ns()
-        steps.append((name, pointer, kind, _last, ended, (_worked, worked)))
-        _last, _worked = ended, worked
+    def now(self) -> int:
+        """The time in nanoseconds, 0 when switched off."""
+        return 0 if self.measured is None else time.time_ns()
 
+    def lap(self, name: str, pointer: str = "", kind: str = "runtime") -> None:
+        """A step ends now; it began when the one before it ended."""
+        if self.measured is not None:
+            ended, worked = time.time_ns(), time.process_time_ns()
+            self.measured.append(Span(name, pointer, kind, self._last, ended, (self._worked, worked)))
+            self._last, self._worked = ended, worked
 
-def within(began: int, name: str, pointer: str = "", kind: str = "runtime") -> None:
-    """A part of the step under way ends now; `began` is what now() said at its beginning, `kind` "hook" or "cgroup"."""
-    if steps is not None:
-        steps.append((name, pointer, kind, began, time.time_ns(), None))
+    def within(self, began: int, name: str, pointer: str = "", kind: str = "runtime") -> None:
+        """A part of the present step ends now; `began` is what now() returned at its beginning."""
+        if self.measured is not None:
+            self.measured.append(Span(name, pointer, kind, began, time.time_ns(), None))

@@ -10,30 +10,30 @@ else:
     import _signal
 
 
-_HEEDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)
+_SIGNALS = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)
 
 
-def heed() -> None:
+def catch() -> None:
     """From now on SIGINT, SIGTERM and SIGHUP raise OciError "interrupted", unless our caller has them ignored."""
     ignored = lib.pyoci_ignored_signals()
-    for number in _HEEDED:
+    for number in _SIGNALS:
         if not ignored >> number - 1 & 1:
             _signal.signal(number, _interrupt)
 
 
-def hold() -> "set[int]":
-    """Let these signals wait until release(): between making something and knowing of it. Returns what release() wants."""
-    return _signal.pthread_sigmask(_signal.SIG_BLOCK, _HEEDED)
+def block() -> "set[int]":
+    """Hold these signals back until unblock(): between making something and knowing of it. Returns what unblock() takes."""
+    return _signal.pthread_sigmask(_signal.SIG_BLOCK, _SIGNALS)
 
 
-def release(before: "set[int]") -> None:
-    """The end of hold(), whose caller may have some blocked. Raises OciError "interrupted" for a signal that came meanwhile."""
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [number for number in _HEEDED if number not in before])
+def unblock(before: "set[int]") -> None:
+    """End block(), whose caller may have had some blocked. Raises OciError "interrupted" for a signal that came meanwhile."""
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [number for number in _SIGNALS if number not in before])
 
 
 def ignore() -> None:
-    """From now on these signals do nothing: what was to be done is done, or is being taken back."""
-    for number in _HEEDED:
+    """From now on these signals do nothing: the work is done, or is being taken back."""
+    for number in _SIGNALS:
         _signal.signal(number, _signal.SIG_IGN)
 
 

@@ -11,14 +11,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyoci.base.spans import Spans
     from pyoci.cgroups.base import Manager, Request
     from pyoci.cgroups.records import Record
     from pyoci.spec.spec_types import Linux, Spec
 
 
-def manager(spec: "Any", id: str, *, systemd: bool = False, rootless: bool = False) -> "Manager":
-    """The manager of a new container's cgroups; makes nothing yet."""
-    request = _request(spec, id, rootless)
+def manager(
+    spec: "Any",
+    id: str,
+    *,
+    systemd: bool = False,
+    rootless: bool = False,
+    spans: "Spans | None" = None,
+) -> "Manager":
+    """The manager of a new container's cgroups; makes nothing yet. The times of what it writes go to `spans`."""
+    from pyoci.cgroups import paths
+
+    request = _request(spec, id, rootless, spans)
     if systemd:
         from pyoci.cgroups.systemd import Systemd
 
@@ -47,7 +57,7 @@ def from_record(record: "Record") -> "Manager":
     return Systemd.from_record(record)
 
 
-def _request(spec: "Spec", id: str, rootless: bool) -> "Request":
+def _request(spec: "Spec", id: str, rootless: bool, spans: "Spans | None") -> "Request":
     from pyoci.cgroups.base import Request
 
     linux = spec.get("linux") or {}
@@ -58,6 +68,7 @@ def _request(spec: "Spec", id: str, rootless: bool) -> "Request":
         annotations=spec.get("annotations"),
         rootless=rootless,
         owner=_delegated_to(spec, linux),
+        spans=spans,
     )
 
 

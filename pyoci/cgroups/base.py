@@ -6,6 +6,7 @@ import time
 
 from pyoci.base import files, signal_numbers
 from pyoci.base.errors import OciError
+from pyoci.base.spans import Spans
 from pyoci.cgroups import resources, tree, writer
 from pyoci.cgroups.paths import POINTER
 
@@ -32,9 +33,10 @@ class Request:
     resources linux.resources
     rootless  cgroups may be out of reach, and that is no error as long as nothing depends on them
     owner     host uid that shall own a delegated cgroup of v2, or -1
+    spans     where the times of what is written go
     """
 
-    __slots__ = ("annotations", "id", "owner", "path", "resources", "rootless")
+    __slots__ = ("annotations", "id", "owner", "path", "resources", "rootless", "spans")
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class Request:
         annotations: dict[str, str] | None = None,
         rootless: bool = False,
         owner: int = -1,
+        spans: Spans | None = None,
     ) -> None:
         self.path = path
         self.id = id
@@ -52,6 +55,7 @@ class Request:
         self.annotations = annotations or {}
         self.rootless = rootless
         self.owner = owner
+        self.spans = spans or Spans()
 
     @property
     def pointer(self) -> str:
@@ -75,6 +79,7 @@ class Manager:
     def __init__(self, request: "Request | None" = None, *, rootless: bool = False) -> None:
         """`request` for a new container; `rootless` for one that exists and was made by an ordinary user."""
         self._request = request
+        self._spans = request.spans if request else Spans()
         self._rootless = request.rootless if request else rootless
         self._made: list[str] = []  # what `create` has made, also above the container's own
         self._kept: list[str] = []  # the container's own ones that were there before it

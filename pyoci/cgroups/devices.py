@@ -8,6 +8,7 @@ denied. Making lines and program is pure; only `attach` acts.
 import posix
 import sys
 
+from pyoci.base import files
 from pyoci.base.errors import OciError
 from pyoci.spec import defaults
 
@@ -147,11 +148,11 @@ def attach(directory: str, found: "list[Rule]", *, fresh: bool) -> None:
         try:
             result = lib.pyoci_bpf_attach(cgroup, loaded, 1 if fresh else 0)
         finally:
-            posix.close(loaded)
+            files.close(loaded)
         if result < 0:
             raise _failed("attach", result, "")
     finally:
-        posix.close(cgroup)
+        files.close(cgroup)
 
 
 def _failed(what: str, result: int, log: str) -> OciError:

@@ -7,6 +7,7 @@ configuration, and no `..` in it leads out of the place it starts from.
 import posix
 
 from pyoci.base import files
+from pyoci.base.errors import unreadable_proc
 
 MOUNT = "/sys/fs/cgroup"
 POINTER = "/linux/cgroupsPath"
@@ -96,10 +97,17 @@ def _device(path: str) -> int | None:
 def of_process(pid: int | str = "self") -> dict[str, str]:
     """Controller -> cgroup path of a process, from /proc/PID/cgroup; that of v2 has the key "".
 
-    Raises OSError.
+    Raises ProcessLookupError or FileNotFoundError for a process that is gone, OciError where procfs fails.
     """
+    path = f"/proc/{pid}/cgroup"
+    try:
+        text = files.read(path).decode("utf-8", "surrogateescape")
+    except (FileNotFoundError, ProcessLookupError):
+        raise
+    except OSError as error:
+        raise unreadable_proc(path, error) from None
     found: dict[str, str] = {}
-    for line in files.read(f"/proc/{pid}/cgroup").decode("utf-8", "surrogateescape").splitlines():
+    for line in text.splitlines():
         _, names, path = line.split(":", 2)
         for name in names.split(","):
             found[name] = path

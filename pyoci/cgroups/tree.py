@@ -40,7 +40,7 @@ def walk(path: str, visit: "Visit") -> None:
                 name = waiting[-1].pop()
                 below = _open_child(fd, name)
                 if below >= 0:
-                    posix.close(fd)
+                    files.close(fd)
                     fd = below
                     names.append(name)
                     waiting.append(_children(fd))
@@ -52,10 +52,10 @@ def walk(path: str, visit: "Visit") -> None:
             try:
                 visit(fd, names.pop(), below)
             finally:
-                posix.close(below)
+                files.close(below)
             waiting.pop()
     finally:
-        posix.close(fd)
+        files.close(fd)
 
 
 def _open_child(fd: int, name: str) -> int:

@@ -8,7 +8,7 @@ import errno
 import posix
 import time
 
-from pyoci.base import files, spans
+from pyoci.base import files
 from pyoci.base.errors import OciError
 from pyoci.cgroups import base, devices, freezer, paths, resources, tree, writer
 from pyoci.spec.paths import components
@@ -143,12 +143,14 @@ class V1(base.Manager):
         if device_rules is None and not update:
             device_rules = devices.rules(resources_)
         if device_rules is not None:
-            began = spans.now()
+            began = self._spans.now()
             self._apply_devices(device_rules)
-            spans.within(began, "device rules", devices.POINTER, "cgroup")
+            self._spans.within(began, "device rules", devices.POINTER, "cgroup")
         bfq = resources.wants_bfq(resources_) and self._has_bfq()
         try:
-            writer.write_limits(resources.v1(resources_, bfq=bfq), self._directory, undo=update)
+            writer.write_limits(
+                resources.v1(resources_, bfq=bfq), self._directory, undo=update, spans=self._spans
+            )
         except OciError as error:
             if error.obj == "memory.limit_in_bytes" and error.errno == errno.EBUSY:
                 used = base.number(f"{self._directories['memory']}/memory.usage_in_bytes")
@@ -178,9 +180,9 @@ class V1(base.Manager):
         fds: dict[str, int] = {}
         try:
             for file, line in devices.v1_lines(rules):
-                if file not in fds:
-                    fds[file] = posix.open(f"{path}/{file}", posix.O_WRONLY | posix.O_CLOEXEC)
                 try:
+                    if file not in fds:
+                        fds[file] = posix.open(f"{path}/{file}", posix.O_WRONLY | posix.O_CLOEXEC)
                     posix.write(fds[file], line.encode())
                 except OSError as error:
                     if self._rootless:
@@ -188,7 +190,7 @@ class V1(base.Manager):
                     raise writer.refusal(file, line, devices.POINTER, error) from None
         finally:
             for fd in fds.values():
-                posix.close(fd)
+                files.close(fd)
 
     def spawn_fds(self) -> tuple[list[int], int]:
         return self._open(self._directories)
@@ -204,7 +206,7 @@ class V1(base.Manager):
                     fds.append(posix.open(f"{path}/tasks", posix.O_WRONLY | posix.O_CLOEXEC))
         except OSError as error:
             for fd in fds:
-                posix.close(fd)
+                files.close(fd)
             raise base.not_joined(path, error) from None
         return (fds[1:], fds[0]) if unified else (fds, -1)
 

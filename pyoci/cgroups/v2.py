@@ -9,7 +9,7 @@ import select
 import time
 
 from pyoci import userns
-from pyoci.base import files, signal_numbers, spans
+from pyoci.base import files, signal_numbers
 from pyoci.base.errors import OciError
 from pyoci.cgroups import base, devices, freezer, paths, resources, tree, writer
 from pyoci.spec.paths import components
@@ -134,9 +134,9 @@ class V2(base.Manager):
         if device_rules is None and not update:
             device_rules = devices.rules(resources_)
         if device_rules is not None:
-            began = spans.now()
+            began = self._spans.now()
             self._apply_devices(device_rules)
-            spans.within(began, "device rules", devices.POINTER, "cgroup")
+            self._spans.within(began, "device rules", devices.POINTER, "cgroup")
         if update:
             resources_ = self.completed(resources_)
             self._check_usage(resources_.get("memory", {}))
@@ -144,7 +144,9 @@ class V2(base.Manager):
         bfq = resources.wants_bfq(resources_) and posix.access(f"{self._path}/io.bfq.weight", posix.F_OK)
         writes = resources.v2(resources_, bfq=bfq)
         try:
-            writer.write_limits(writes, lambda _controller, _pointer: self._path, undo=update)
+            writer.write_limits(
+                writes, lambda _controller, _pointer: self._path, undo=update, spans=self._spans
+            )
         except OciError as error:
             raise self._explained(error) from None
 
@@ -266,7 +268,7 @@ class V2(base.Manager):
                 poll.poll(left * 1000)
             return True
         finally:
-            posix.close(fd)
+            files.close(fd)
 
     def oom(self) -> tuple[int, int, int]:
         if not self._path:

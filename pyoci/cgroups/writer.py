@@ -3,8 +3,9 @@
 import errno
 import posix
 
-from pyoci.base import files, spans
+from pyoci.base import files
 from pyoci.base.errors import OciError
+from pyoci.base.spans import Spans
 from pyoci.cgroups import resources
 
 TYPE_CHECKING = False
@@ -36,11 +37,15 @@ def put(path: str, text: str) -> None:
     try:
         posix.write(fd, text.encode())
     finally:
-        posix.close(fd)
+        files.close(fd)
 
 
 def write_limits(
-    writes: "list[Write]", directory: "Callable[[str, str], str]", *, undo: bool = False
+    writes: "list[Write]",
+    directory: "Callable[[str, str], str]",
+    *,
+    undo: bool = False,
+    spans: Spans | None = None,
 ) -> None:
     """Make all writes; `directory(controller, pointer)` gives the cgroup's directory or raises OciError.
 
@@ -51,7 +56,7 @@ def write_limits(
     """
     before: list[tuple[str, str]] = []
     try:
-        _write(writes, directory, before if undo else None)
+        _write(writes, directory, spans or Spans(), before if undo else None)
     except OciError:
         for path, text in reversed(before):
             try:
@@ -62,7 +67,10 @@ def write_limits(
 
 
 def _write(
-    writes: "list[Write]", directory: "Callable[[str, str], str]", before: list[tuple[str, str]] | None
+    writes: "list[Write]",
+    directory: "Callable[[str, str], str]",
+    spans: Spans,
+    before: list[tuple[str, str]] | None,
 ) -> None:
     """The writes; `before` gets the path and the old text of what was written."""
     waiting = writes

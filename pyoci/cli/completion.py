@@ -20,11 +20,12 @@ from pyoci.cli.table import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.base.context import Context
     from pyoci.cli.parse import Options
     from pyoci.cli.table import Command, Option
 
 
-def run(options: "Options") -> int:
+def run(context: "Context", options: "Options") -> int:
     """Print the completion script of a shell. Raises OciError `usage` for an unknown one."""
     makers = {"bash": bash, "zsh": zsh, "fish": fish}
     shell = options.args[0]

@@ -2,12 +2,13 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.base.context import Context
     from pyoci.cli.parse import Options
 
 
-def run(options: "Options") -> int:
+def run(context: "Context", options: "Options") -> int:
     """Create a container; it waits for `start`."""
     from pyoci.cli.request import create_request
-    from pyoci.lifecycle import container
+    from pyoci.lifecycle.create import create
 
-    return container.create(create_request(options))
+    return create(context, create_request(context, options, "create"))

@@ -5,21 +5,26 @@ Statuses are runc's: 0; 1 for a failure or a wrong command line; 3 for an unknow
 the foreground.
 """
 
-from pyoci.base import log
+from pyoci.base.context import Context
 from pyoci.base.errors import OciError
 from pyoci.cli.parse import Options, command_options, global_options
 from pyoci.cli.table import CORE, NAME
+from pyoci.spec.problem import RefusedDocument
 
 _EXEC_FAILED = 255
 _INTERRUPTED = 130
 
 
-def main(argv: list[str]) -> int:
-    """Run one command line (without the program's name) and return the exit status. Raises nothing."""
+def main(context: Context, argv: list[str], refused: RefusedDocument | None = None) -> int:
+    """Run one command line (without the program's name) and return the exit status. Raises nothing.
+
+    refused  a document to explain in place of running the command (pyoci.cli.refusal)
+    """
+    log = context.log
     name = ""
     try:
         settings, at = global_options(argv)
-        log.operation(argv[at] if at < len(argv) else "")
+        log.operation = argv[at] if at < len(argv) else ""
         level = settings.get("log_level")
         log.configure(
             settings.get("log", ""),
@@ -30,7 +35,7 @@ def main(argv: list[str]) -> int:
         if not (settings.get("help") or settings.get("version")):
             command_options(options, at)
         name = _command_name(options)
-        status = _run(name, options)
+        status = _run(context, name, options, refused)
         log.finish()
         return status
     except OciError as error:
@@ -39,7 +44,7 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except Exception as bug:
-        _report(bug)
+        _report(context, bug)
         return _EXEC_FAILED if name == "exec" else 1
 
 
@@ -52,18 +57,26 @@ def _command_name(options: Options) -> str:
     return options.command[NAME]
 
 
-def _run(name: str, options: Options) -> int:
+def _run(context: Context, name: str, options: Options, refused: RefusedDocument | None) -> int:
+    """Run a command. Raises OciError."""
     if options.command is not None and name == options.command[NAME] and not options.command[CORE]:
         from pyoci.base import boot
 
         boot.go_full(options.argv)
-    log.operation(name)
-    module = __import__("pyoci.cli." + name, None, None, ("run",))
-    status: int = module.run(options)
-    return status
+    context.log.operation = name
+    try:
+        if refused:
+            raise refused
+        module = __import__("pyoci.cli." + name, None, None, ("run",))
+        status: int = module.run(context, options)
+        return status
+    except RefusedDocument as document:
+        from pyoci.cli import refusal
+
+        raise refusal.explained(document, options.argv) from None
 
 
-def _report(bug: Exception) -> None:
+def _report(context: Context, bug: Exception) -> None:
     """Log a failure that no code foresaw as OciError `internal`, and show where it came from."""
     from pyoci.base import boot
 
@@ -78,5 +91,5 @@ def _report(bug: Exception) -> None:
         )
     else:
         error = OciError("internal", f"unexpected failure: {type(bug).__name__}: {bug}")
-    log.failure(error)
+    context.log.failure(error)
     boot.report(bug)

@@ -19,6 +19,7 @@ from pyoci.cli.table import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.base.context import Context
     from pyoci.cli.parse import Options
     from pyoci.cli.table import Command, Option
 
@@ -96,7 +97,7 @@ ENVIRONMENT = (
 )
 
 
-def run(options: "Options") -> int:
+def run(context: "Context", options: "Options") -> int:
     """Print help for pyoci or for one command, or the manual page."""
     if options.command is None or options.settings.get("help"):
         files.out(overview())

@@ -4,13 +4,14 @@ from pyoci.base import signal_numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.base.context import Context
     from pyoci.cli.parse import Options
 
 
-def run(options: "Options") -> int:
+def run(context: "Context", options: "Options") -> int:
     """Send a signal to a container's process, or with --all to all its processes."""
     from pyoci.cli.root import choose
-    from pyoci.lifecycle import container
+    from pyoci.lifecycle.kill import kill
 
     root = choose(options.settings)
     number = signal_numbers.number(options.args[1]) if len(options.args) > 1 else signal_numbers.TERM
@@ -18,6 +19,6 @@ def run(options: "Options") -> int:
     if options.values.get("regex"):
         from pyoci.cli.matching import each
 
-        return each(options, root, lambda name: container.kill(root, name, number, everyone))
-    container.kill(root, options.args[0], number, everyone)
+        return each(context, options, root, lambda name: kill(root, name, number, everyone=everyone))
+    kill(root, options.args[0], number, everyone=everyone)
     return 0

@@ -4,6 +4,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pyoci.base.context import Context
     from pyoci.cli.parse import Options
 
 _COLUMNS = ("id", "pid", "status", "bundle", "created", "owner")
@@ -11,13 +12,13 @@ _LEAST_WIDTH = 12
 _GAP = 3
 
 
-def run(options: "Options") -> int:
+def run(context: "Context", options: "Options") -> int:
     """Print the containers of ROOT, sorted by id: as a table, as one line of JSON, or the ids only."""
     from pyoci.base import files, jsontext
     from pyoci.cli.root import choose
-    from pyoci.lifecycle import container
+    from pyoci.lifecycle.states import list_states
 
-    states = sorted(container.list_states(choose(options.settings)), key=lambda state: str(state["id"]))
+    states = sorted(list_states(context, choose(options.settings)), key=lambda state: str(state["id"]))
     if options.values.get("quiet"):
         files.out("".join(f"{state['id']}\n" for state in states))
     elif options.values.get("format") == "json":

@@ -1,17 +1,18 @@
 """`--regex`: one command for all the containers whose ids match."""
 
-from pyoci.base import boot, log
+from pyoci.base import boot
 from pyoci.base.errors import OciError
-from pyoci.lifecycle import container
+from pyoci.lifecycle.states import list_states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyoci.base.context import Context
     from pyoci.cli.parse import Options
 
 
-def each(options: "Options", root: str, act: "Callable[[str], object]") -> int:
+def each(context: "Context", options: "Options", root: str, act: "Callable[[str], object]") -> int:
     """Call `act` with every id the first argument matches somewhere; one failure does not spare the others.
 
     Returns 0 or, when any failed, 1; each failure is logged. Raises OciError `usage` for a bad expression.
@@ -24,7 +25,7 @@ def each(options: "Options", root: str, act: "Callable[[str], object]") -> int:
     except re.error as error:
         raise OciError("usage", f'invalid regular expression "{options.args[0]}": {error}') from None
     status = 0
-    for state in container.list_states(root):
+    for state in list_states(context, root):
         name = state["id"]
         if not expression.search(name):
             continue
@@ -32,6 +33,6 @@ def each(options: "Options", root: str, act: "Callable[[str], object]") -> int:
             act(name)
         except OciError as error:
             error.message = f"{name}: {error.message}"
-            log.failure(error)
+            context.log.failure(error)
             status = 1
     return status

@@ -2,10 +2,11 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.base.context import Context
     from pyoci.cli.parse import Options
 
 
-def run(options: "Options") -> int:
+def run(context: "Context", options: "Options") -> int:
     """Stop every process of a container."""
     from pyoci.cli.root import choose
     from pyoci.lifecycle import pause

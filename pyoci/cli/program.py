@@ -3,20 +3,27 @@
 import posix
 import sys
 
-from pyoci.base import boot, log
+from pyoci.base import boot
+from pyoci.base.context import Context
 from pyoci.base.errors import from_os_error
 from pyoci.cli.entry import main
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.problem import RefusedDocument
 
-def run(argv: list[str]) -> None:
+
+def run(argv: list[str], refused: "RefusedDocument | None" = None) -> None:
     """Run a command line and end the process with its status. Does not return.
+
+    refused  the document that this command line came upon in another interpreter, to be explained in place of running it
 
     The process ends by _exit: tearing an interpreter down costs more than a container's whole start.
     """
-    boot.remember(argv)
+    context = Context()
     status = 1
     try:
-        status = main(argv)
+        status = main(context, argv, refused)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except KeyboardInterrupt:
@@ -25,7 +32,7 @@ def run(argv: list[str]) -> None:
         boot.report(bug)
     failure = flush()
     if failure:
-        log.failure(from_os_error("output", "write to standard output", failure))
+        context.log.failure(from_os_error("output", "write to standard output", failure))
         status = status or 1
     posix._exit(status & 255)
 

@@ -2,10 +2,11 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.base.context import Context
     from pyoci.cli.parse import Options
 
 
-def run(options: "Options") -> int:
+def run(context: "Context", options: "Options") -> int:
     """Print a container's processes: what the host's ps says of them, or their ids as JSON."""
     from pyoci.base import boot, files, jsontext
     from pyoci.cli.root import choose

@@ -6,29 +6,33 @@ from pyoci.lifecycle.requests import CreateRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.base.context import Context
     from pyoci.cli.parse import Options
     from pyoci.cli.values import Settings, Values
+    from pyoci.lifecycle.requests import ProcessRequest
 
-_PATHS = ("pid_file", "trace")
 _ROOTLESS = {"auto": None, "true": True, "false": False, "1": True, "0": False}
 
 
-def create_request(options: "Options") -> CreateRequest:
-    """The request of `create` and `run`. Raises OciError `usage` and `bad-root`."""
+def create_request(context: "Context", options: "Options", command: str) -> CreateRequest:
+    """The request of `create` and `run`. Raises OciError `usage`, `bad-root` and `trace-file`."""
     settings, values = options.settings, options.values
     request = CreateRequest(root.make(settings), options.args[0], root.absolute(values.get("bundle", "")))
     request.rootless = rootless(settings)
     request.cgroup_manager = cgroup_manager(settings)
-    fill(request, values)
+    fill(context, request, values, command)
     return request
 
 
-def fill(request: object, values: "Values") -> None:
-    """Lay the given options over the request's defaults."""
+def fill(context: "Context", request: "ProcessRequest", values: "Values", command: str) -> None:
+    """Lay the given options over the request's defaults, and begin to measure where --trace asks for it. Raises OciError."""
     for key, value in values.items():
-        if key and key != "bundle":
-            # relative to the caller: the working directory is going to be the bundle
-            setattr(request, key, root.absolute(str(value)) if key in _PATHS else value)
+        if key == "trace":
+            from pyoci.trace import recorder
+
+            request.trace = recorder.begin(context, root.absolute(str(value)), command, request.id)
+        elif key and key != "bundle":
+            setattr(request, key, root.absolute(str(value)) if key == "pid_file" else value)
 
 
 def cgroup_manager(settings: "Settings") -> str:

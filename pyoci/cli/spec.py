@@ -3,12 +3,13 @@
 import os
 
 from pyoci.base import files
+from pyoci.base.context import Context
 from pyoci.base.errors import OciError
 from pyoci.cli.parse import Options
 from pyoci.spec import template
 
 
-def run(options: Options) -> int:
+def run(context: Context, options: Options) -> int:
     """Write a starter configuration. Raises OciError `file-exists` and `write-config`."""
     name = options.values.get("config", "config.json")
     path = os.path.join(options.values.get("bundle", ""), name)

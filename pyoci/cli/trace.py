@@ -1,9 +1,10 @@
 """`pyoci trace`."""
 
+from pyoci.base.context import Context
 from pyoci.cli.parse import Options
 
 
-def run(options: Options) -> int:
+def run(context: Context, options: Options) -> int:
     """Draw a file written by --trace as an SVG picture."""
     from pyoci.trace import picture
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from pyoci.base import log
+from pyoci.base.context import Context
 from pyoci.base.errors import OciError
 from pyoci.base.numbers import decimal
 from pyoci.cli.parse import Options
@@ -32,16 +32,17 @@ _UNITS = " kmgtp"
 _MOST = {True: (1 << 63) - 1, False: (1 << 64) - 1}
 
 
-def run(options: Options) -> int:
+def run(context: Context, options: Options) -> int:
     """Set other limits for a container."""
     values = options.values
     root = choose(options.settings)
     if "resources" in values:
-        _warn_ignored(values)
+        _warn_ignored(context, values)
         wanted = update.read(values["resources"])
     else:
-        wanted = from_options(values)
+        wanted = from_options(context, values)
     update.update(
+        context,
         root,
         options.args[0],
         wanted,
@@ -51,10 +52,10 @@ def run(options: Options) -> int:
     return 0
 
 
-def from_options(values: Any) -> dict[str, Any]:
+def from_options(context: Context, values: Any) -> dict[str, Any]:
     """The resources that the options ask for. Raises OciError `usage`."""
     if any(key in values for key in _KERNEL_MEMORY):
-        log.warning("Kernel memory settings are ignored: no supported kernel has them")
+        context.log.warning("Kernel memory settings are ignored: no supported kernel has them")
     memory = {name: size(key, values[key]) for key, name in _MEMORY.items() if values.get(key)}
     cpu: dict[str, Any] = {
         name: number(key, values[key], signed) for key, (name, signed) in _CPU.items() if values.get(key)
@@ -99,8 +100,8 @@ def _invalid(key: str, text: str, expected: str) -> OciError:
     return OciError("usage", f'invalid value for {option}: "{text}": expected {expected}', obj=option)
 
 
-def _warn_ignored(values: "Values") -> None:
+def _warn_ignored(context: Context, values: "Values") -> None:
     others = sorted(set(values) - {"resources", *_RDT})
     if others:
         names = ", ".join("--" + key.replace("_", "-") for key in others)
-        log.warning(f"ignored beside --resources: {names}")
+        context.log.warning(f"ignored beside --resources: {names}")

@@ -1,9 +1,10 @@
 """`pyoci validate`."""
 
+from pyoci.base.context import Context
 from pyoci.cli.parse import Options, usage_error
 
 
-def run(options: Options) -> int:
+def run(context: Context, options: Options) -> int:
     """Show every problem of a configuration, a state or a features document; 1 when there is an error."""
     from pyoci.validate.command import validate
 

@@ -11,11 +11,12 @@ from pyoci.spec.versions import SPECIFICATION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.base.context import Context
     from pyoci.cli.parse import Options
     from pyoci.doctor.launcher import Part
 
 
-def run(options: "Options") -> int:
+def run(context: "Context", options: "Options") -> int:
     """Print the program's and the specification's versions; with --verbose also what runs it."""
     import pyoci
 

@@ -5,11 +5,12 @@ One module for each group of checks; each gives a list of `Check`s. Nothing here
 
 import sys
 
+from pyoci.base.context import Context
 from pyoci.doctor import cgroups, kernel, launcher, leftovers, security, show, store, tools, users
 from pyoci.doctor.check import Report
 
 
-def main(root: str, *, fmt: str, fix: bool) -> int:
+def main(context: Context, root: str, *, fmt: str, fix: bool) -> int:
     """Print the report; returns 1 when something is missing that every ordinary container needs, else 0.
 
     root   the directory of the containers' state
@@ -19,7 +20,7 @@ def main(root: str, *, fmt: str, fix: bool) -> int:
     report = examine(root)
     if fix:
         for leftover in report.leftovers:
-            leftovers.remove(root, leftover)
+            leftovers.remove(context, root, leftover)
     sys.stdout.write(show.as_json(report) if fmt == "json" else show.as_text(report))
     failed = any(leftover.failure for leftover in report.leftovers)
     return 0 if report.ready and not failed else 1

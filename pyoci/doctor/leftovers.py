@@ -11,10 +11,12 @@ import select
 import signal
 import time
 
+from pyoci.base.context import Context
 from pyoci.base.errors import OciError
 from pyoci.cgroups import paths, tree
 from pyoci.doctor.check import Leftover
-from pyoci.lifecycle import container, store
+from pyoci.lifecycle import store
+from pyoci.lifecycle.delete import delete
 
 _IMAGE = "/memfd:pyoci-init (deleted)"
 _DEATH_SECONDS = 5
@@ -25,13 +27,13 @@ def find(root: str) -> list[Leftover]:
     return [*_containers(root), *_processes()]
 
 
-def remove(root: str, leftover: Leftover) -> None:
+def remove(context: Context, root: str, leftover: Leftover) -> None:
     """Remove one, if it is still what it was; the outcome goes into `removed` and `failure`."""
     try:
         if leftover.kind == "process":
             _end(int(leftover.name))
         else:
-            _delete(root, leftover.name)
+            _delete(context, root, leftover.name)
         leftover.removed = True
     except (OciError, OSError) as error:
         leftover.failure = error.text() if isinstance(error, OciError) else str(error.strerror).lower()
@@ -56,10 +58,10 @@ def _why_dead(root: str, id: str) -> str:
         if _locked(entry.directory) or entry.status() != "stopped":
             return ""
         record = entry.record
-        if record["status"] == "creating":
+        if record.status == "creating":
             return "its creation was never finished"
-        if not os.path.isdir(record["bundle"]):
-            return f"it has stopped, and its bundle {record['bundle']} is gone"
+        if not os.path.isdir(record.bundle):
+            return f"it has stopped, and its bundle {record.bundle} is gone"
         return "it has stopped and was never deleted"
     finally:
         entry.close()
@@ -75,16 +77,16 @@ def _locked(directory: int) -> bool:
     return False
 
 
-def _delete(root: str, id: str) -> None:
+def _delete(context: Context, root: str, id: str) -> None:
     """As `pyoci delete`; --force only where the record is damaged, so that nobody's process is killed. Raises OciError."""
     try:
-        container.delete(root, id, False)
+        delete(context, root, id, force=False)
     except OciError as error:
         if error.code == "not-found":
             return
         if error.code != "state-damaged":
             raise
-        container.delete(root, id, True)
+        delete(context, root, id, force=True)
 
 
 def _processes() -> list[Leftover]:

@@ -9,7 +9,8 @@ import posix
 from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
-from pyoci.init import launch
+from pyoci.host.spawn import Child
+from pyoci.init.process import InitProcess
 from pyoci.plan.ops import Plan
 from pyoci.spec import mount_options, namespaces
 from pyoci.userns import idmap
@@ -56,7 +57,7 @@ class Trial:
 
     def run(self) -> str:
         """Execute the plan. Gives "" when all of it worked, else why not."""
-        init = launch.Init()
+        init = InitProcess()
         cgroup_fd = -1
         try:
             if self._cgroup:
@@ -72,14 +73,14 @@ class Trial:
             if cgroup_fd >= 0:
                 posix.close(cgroup_fd)
 
-    def _spawn(self, init: launch.Init, cgroup_fd: int) -> None:
+    def _spawn(self, init: InitProcess, cgroup_fd: int) -> None:
         user = "user" in self._kinds
         born = self._flags("pid", "user")
         init.spawn(born, cgroup_fd=cgroup_fd, wait_for_maps=user, become_root=user, die_with_parent=True)
         if user:
             uids, gids = self._maps or (own_id(posix.geteuid()), own_id(posix.getegid()))
             idmap.write_maps(init.pid, uids, gids, rootless=posix.geteuid() != 0)
-            init.go()
+            init.send_byte()
 
     def _flags(self, *kinds: str) -> int:
         return sum(namespaces.FLAGS[kind] for kind in kinds if kind in self._kinds)
@@ -92,7 +93,7 @@ def own_id(number: int) -> "list[IDMapping]":
 
 def user_namespace(uids: "list[IDMapping]", gids: "list[IDMapping]") -> int:
     """A descriptor of a new user namespace with these maps, which the caller closes. Raises OciError, OSError."""
-    helper = launch.Init()
+    helper = Child()
     helper.spawn(namespaces.NEWUSER, wait_for_maps=True, die_with_parent=True)
     try:
         idmap.write_maps(helper.pid, uids, gids, rootless=posix.geteuid() != 0)

@@ -3,8 +3,9 @@
 import errno
 import posix
 
-from pyoci.base import spans, wait_status
+from pyoci.base import wait_status
 from pyoci.base.errors import OciError, from_os_error
+from pyoci.base.spans import Spans
 from pyoci.host import programs
 
 TYPE_CHECKING = False
@@ -12,40 +13,43 @@ if TYPE_CHECKING:
     from pyoci.spec.spec_types import Hook
 
 
-def run(hooks: "list[Hook]", state: bytes, *, name: str, pointer: str) -> None:
+def run(hooks: "list[Hook]", state: bytes, *, name: str, spans: Spans, directory: int = -1) -> None:
     """Run the hooks in the listed order, stopping at the first that fails.
 
-    state    the container's state as JSON, which each hook gets on standard input
-    name     the kind of hook for messages, such as "createRuntime"
-    pointer  JSON pointer of the list, such as "/hooks/createRuntime"
+    state      the container's state as JSON, which each hook gets on standard input
+    name       the kind of hook, such as "createRuntime"
+    spans      where their times go
+    directory  a descriptor of the working directory they start in, or -1 for ours
 
     Raises OciError "hook" with the hook's exit status and the end of its output.
     Specification: config.md, POSIX-platform Hooks.
     """
     for index, hook in enumerate(hooks):
-        _run_timed(hook, state, name, f"{pointer}/{index}")
+        _run_timed(hook, state, name, f"/hooks/{name}/{index}", spans, directory)
 
 
-def run_ignoring(hooks: "list[Hook]", state: bytes, *, name: str, pointer: str) -> list[OciError]:
-    """Run all hooks whatever happens to each, and give back their failures: the rule for poststop."""
+def run_all(
+    hooks: "list[Hook]", state: bytes, *, name: str, spans: Spans, directory: int = -1
+) -> list[OciError]:
+    """Run all hooks, as run() does but whatever happens to each, and return their failures: the rule for poststop."""
     failures: list[OciError] = []
     for index, hook in enumerate(hooks):
         try:
-            _run_timed(hook, state, name, f"{pointer}/{index}")
+            _run_timed(hook, state, name, f"/hooks/{name}/{index}", spans, directory)
         except OciError as failure:
             failures.append(failure)
     return failures
 
 
-def _run_timed(hook: "Hook", state: bytes, name: str, pointer: str) -> None:
+def _run_timed(hook: "Hook", state: bytes, name: str, pointer: str, spans: Spans, directory: int) -> None:
     began = spans.now()
     try:
-        _run_one(hook, state, name, pointer)
+        _run_one(hook, state, name, pointer, directory)
     finally:
         spans.within(began, f"{name} hook {hook['path']}", pointer, "hook")
 
 
-def _run_one(hook: "Hook", state: bytes, name: str, pointer: str) -> None:
+def _run_one(hook: "Hook", state: bytes, name: str, pointer: str, directory: int) -> None:
     path = hook["path"]
     if path[:1] != "/":
         message = f"{name} hook {path}: the path is not absolute"
@@ -58,6 +62,7 @@ def _run_one(hook: "Hook", state: bytes, name: str, pointer: str) -> None:
             _own_environment() if env is None else env,
             stdin=state,
             timeout=timeout,
+            directory=directory,
         )
     except OSError as error:
         message = f"{name} hook {path} cannot be started"

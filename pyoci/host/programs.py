@@ -6,7 +6,7 @@ import select
 import time
 
 from pyoci._shim import ffi, lib
-from pyoci.base import termination
+from pyoci.base import files, termination
 from pyoci.base.files import write_all
 
 TYPE_CHECKING = False
@@ -24,28 +24,35 @@ _CHUNK = 1 << 16
 
 
 def run(
-    path: str, args: list[str], env: list[str], *, stdin: bytes = b"", timeout: float | None = None
+    path: str,
+    args: list[str],
+    env: list[str],
+    *,
+    stdin: bytes = b"",
+    timeout: float | None = None,
+    directory: int = -1,
 ) -> tuple[int, bytes]:
-    """Run a program to its end; gives its wait status, and the end of its output (both streams).
+    """Run a program to its end; returns its wait status, and the end of its output (both streams).
 
-    path     absolute path
-    args     its argv, the name included
-    env      its whole environment, NAME=value each
-    timeout  seconds until it is killed together with its process group: then the status is TIMED_OUT
+    path       absolute path
+    args       its argv, the name included
+    env        its whole environment, NAME=value each
+    timeout    seconds until it is killed together with its process group: then the status is TIMED_OUT
+    directory  a descriptor of the working directory it starts in, or -1 for ours
 
     Raises OSError when it cannot be started, ValueError for a NUL in a string.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     _make_waitable()
-    blocked = termination.hold()  # a signal between the start and the `try` would leave the program running
+    blocked = termination.block()  # a signal between the start and the `try` would leave the program running
     try:
-        reader, pid = _start(path, args, env, stdin)
+        reader, pid = _start(path, args, env, stdin, directory)
     except BaseException:
-        termination.release(blocked)
+        termination.unblock(blocked)
         raise
     reaped = False
     try:
-        termination.release(blocked)
+        termination.unblock(blocked)
         result = _wait(pid, reader, deadline)
         reaped = True
         return result
@@ -53,7 +60,7 @@ def run(
         if not reaped:  # an interrupt came: leave nothing behind
             _kill(pid)
             _reap(pid)
-        posix.close(reader)
+        files.close(reader)
 
 
 def one_line(output: bytes, limit: int = 1024) -> str:
@@ -69,8 +76,8 @@ def _make_waitable() -> None:
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
 
 
-def _start(path: str, args: list[str], env: list[str], stdin: bytes) -> tuple[int, int]:
-    """Start the program; gives the read end of its output, and its pid."""
+def _start(path: str, args: list[str], env: list[str], stdin: bytes, directory: int) -> tuple[int, int]:
+    """Start the program; returns the read end of its output, and its pid."""
     opened: list[int] = []
     try:
         opened.append(_high(_input_file(stdin)))
@@ -78,7 +85,7 @@ def _start(path: str, args: list[str], env: list[str], stdin: bytes) -> tuple[in
         standard_input, reader, writer = opened
         program, argv, environment = _text(path), [*map(_text, args)], [*map(_text, env)]
         pid = lib.pyoci_start_program(
-            program, [*argv, ffi.NULL], [*environment, ffi.NULL], standard_input, writer
+            program, [*argv, ffi.NULL], [*environment, ffi.NULL], standard_input, writer, directory
         )
         if pid < 0:
             raise OSError(-pid, posix.strerror(-pid))
@@ -87,7 +94,7 @@ def _start(path: str, args: list[str], env: list[str], stdin: bytes) -> tuple[in
         return reader, pid
     finally:
         for fd in opened:
-            posix.close(fd)
+            files.close(fd)
 
 
 def _text(text: str) -> "Pointer[bytes]":
@@ -115,7 +122,7 @@ def _high(fd: int) -> int:
     try:
         return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
     finally:
-        posix.close(fd)
+        files.close(fd)
 
 
 def _wait(pid: int, reader: int, deadline: float | None) -> tuple[int, bytes]:
@@ -142,7 +149,7 @@ def _wait(pid: int, reader: int, deadline: float | None) -> tuple[int, bytes]:
                 _drain(reader, tail)
                 return TIMED_OUT if late else status, bytes(tail)
     finally:
-        posix.close(pidfd)
+        files.close(pidfd)
 
 
 def _drain(reader: int, tail: bytearray) -> bool:

@@ -4,6 +4,7 @@ import posix
 import select
 
 from pyoci._shim import lib
+from pyoci.base import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ class Signals:
         for number, handler in self._before:
             _signal.signal(number, _signal.SIG_DFL if handler is None else handler)
         _signal.set_wakeup_fd(self._wakeup)
-        posix.close(self.fd)
-        posix.close(self._writer)
+        files.close(self.fd)
+        files.close(self._writer)
 
 
 def _noted(number: int, frame: object) -> None:

@@ -8,6 +8,7 @@ import stat
 
 from pyoci._ops import STEPS
 from pyoci._shim import ffi, lib
+from pyoci.base import files
 from pyoci.base.errors import OciError
 
 TYPE_CHECKING = False
@@ -59,23 +60,22 @@ def garbled(what: str) -> OciError:
 
 
 def receive(socket: int) -> Reply | None:
-    """Take one reply in; None at the end of file. Only a REPLY_TERMINAL keeps its descriptor. Raises OciError."""
+    """Read one reply; None at the end of file. Only a REPLY_TERMINAL keeps its descriptor.
+
+    Raises OciError for what is no reply, OSError where the socket can't be read.
+    """
     head = ffi.new("struct plan_reply *")
     fd = ffi.new("int *")
-    while True:  # between two tries a signal's handler may raise
-        got = lib.pyoci_receive(socket, head, _SIZE, fd)
-        if got != _INTERRUPTED:
-            break
     text = b""
     try:
-        if got > 0:
-            _check(head)
-        if got > 0 and head.length:
-            body = ffi.new("char[]", head.length)
-            got = lib.pyoci_receive(socket, body, head.length, ffi.NULL)
-            text = ffi.buffer(body, head.length)[:]
-        if got <= 0:
+        if not _receive(socket, head, _SIZE, fd):
             return None
+        _check(head)
+        if head.length:
+            body = ffi.new("char[]", head.length)
+            if not _receive(socket, body, head.length, ffi.NULL):
+                return None
+            text = ffi.buffer(body, head.length)[:]
         reply = Reply(head.kind, STEPS[head.step], head.op, head.error, text, -1)
         if reply.kind == lib.REPLY_TERMINAL:
             reply.fd = _terminal(fd[0])
@@ -83,7 +83,18 @@ def receive(socket: int) -> Reply | None:
         return reply
     finally:
         if fd[0] >= 0:
-            posix.close(fd[0])
+            files.close(fd[0])
+
+
+def _receive(socket: int, buffer: "Any", size: int, fd: "Any") -> bool:
+    """Fill a buffer; False at the end of file. Raises OSError."""
+    while True:  # between two tries a signal's handler may raise
+        got = lib.pyoci_receive(socket, buffer, size, fd)
+        if got != _INTERRUPTED:
+            break
+    if got < 0:
+        raise OSError(-got, posix.strerror(-got))
+    return bool(got > 0)
 
 
 def parse(data: bytes) -> list[Reply]:

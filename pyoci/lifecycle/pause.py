@@ -1,6 +1,5 @@
 """pause and resume: all processes of a container stopped, and let go again, by its cgroup's freezer."""
 
-from pyoci import cgroups
 from pyoci.base.errors import OciError
 from pyoci.lifecycle import store
 
@@ -40,9 +39,8 @@ def resume(root: str, id: str) -> None:
 
 
 def _manager(entry: store.Entry, verb: str) -> "Manager":
-    if entry.record["cgroup"]:
-        manager = cgroups.from_record(entry.record["cgroup"])
-        if manager.main_path():
-            return manager
+    manager = entry.manager()
+    if manager is not None and manager.main_path():
+        return manager
     hint = "it was made without one: by --cgroup-manager disabled, or by a user who may make none"
     raise OciError("no-cgroup", f"cannot {verb} a container without a cgroup", obj=entry.id, hint=hint)

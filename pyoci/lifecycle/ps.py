@@ -2,7 +2,6 @@
 
 import posix
 
-from pyoci import cgroups
 from pyoci.base import files
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.lifecycle import store
@@ -19,11 +18,10 @@ def pids(root: str, id: str) -> list[int]:
     """The processes of a container, sorted; none of one that has stopped. Raises OciError."""
     entry = store.open(root, id, lock=False)
     try:
-        if entry.record["cgroup"]:
-            manager = cgroups.from_record(entry.record["cgroup"])
-            if manager.main_path():
-                return _of_cgroup(manager.main_path(), manager.pids)
-        return _of_namespace(entry.record["pid"], id) if entry.alive() else []
+        manager = entry.manager()
+        if manager is not None and manager.main_path():
+            return _of_cgroup(manager.main_path(), manager.pids)
+        return _of_namespace(entry.record.pid, id) if entry.alive() else []
     finally:
         entry.close()
 

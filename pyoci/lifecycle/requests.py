@@ -1,41 +1,58 @@
-"""What the command line asks of the lifecycle: plain records, filled by the verbs, read by container and execute."""
+"""What the command line asks of the lifecycle: plain records, filled by the verbs."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.trace.recorder import Trace
 
 
-class CreateRequest:
-    """A `create` or a `run`.
+class ProcessRequest:
+    """What `create`, `run` and `exec` have in common.
 
     root             directory of the state store (absolute)
     id               the container's id
-    bundle           directory with config.json
-    config           name of the configuration file within the bundle, or an absolute path
     console_socket   path of the AF_UNIX socket that gets the terminal's master, or ""
-    pidfd_socket     path of the AF_UNIX socket that gets a pidfd of the container's process, or ""
+    pidfd_socket     path of the AF_UNIX socket that gets a pidfd of the process, or ""
     pid_file         path that gets the pid in decimal digits, or ""
-    preserve_fds     how many descriptors from 3 up the container keeps
-    cgroup_manager   "cgroupfs", "systemd" or "disabled"
-    rootless         True, False, or None to find out
-    trace            path of the trace file to write, or ""
+    preserve_fds     how many descriptors from 3 up the process keeps
+    detach           the runtime ends when the program runs, instead of waiting for its end
+    no_new_keyring   the process stays in the session keyring of the caller
+    trace            what measures the command, or None
     """
 
-    def __init__(self, root: str, id: str, bundle: str) -> None:
+    def __init__(self, root: str, id: str) -> None:
         self.root = root
         self.id = id
-        self.bundle = bundle
-        self.config = "config.json"
         self.console_socket = ""
         self.pidfd_socket = ""
         self.pid_file = ""
-        self.no_pivot = False
-        self.no_new_keyring = False
         self.preserve_fds = 0
         self.detach = False
+        self.no_new_keyring = False
+        self.trace: Trace | None = None
+
+
+class CreateRequest(ProcessRequest):
+    """A `create` or a `run`.
+
+    bundle           directory with config.json
+    config           name of the configuration file within the bundle, or an absolute path
+    no_pivot         chroot(2) in place of pivot_root(2)
+    keep             `run` does not delete the container that has ended
+    cgroup_manager   "cgroupfs", "systemd" or "disabled"
+    rootless         True, False, or None to find out
+    """
+
+    def __init__(self, root: str, id: str, bundle: str) -> None:
+        super().__init__(root, id)
+        self.bundle = bundle
+        self.config = "config.json"
+        self.no_pivot = False
         self.keep = False
         self.cgroup_manager = "cgroupfs"
         self.rootless: bool | None = None
-        self.trace = ""
 
 
-class ExecRequest:
+class ExecRequest(ProcessRequest):
     """An `exec`: either a file with a whole process object, or arguments laid over the container's own process.
 
     process          path of a JSON process object, or ""
@@ -46,11 +63,11 @@ class ExecRequest:
     tty              True asks for a terminal
     no_new_privs, apparmor, process_label   as the options of these names
     cgroups          "PATH" or "CONTROLLER[,CONTROLLER]:PATH" below the container's cgroup
+    ignore_paused    a paused container is no reason to refuse
     """
 
     def __init__(self, root: str, id: str) -> None:
-        self.root = root
-        self.id = id
+        super().__init__(root, id)
         self.process = ""
         self.args: list[str] = []
         self.cwd = ""
@@ -64,9 +81,3 @@ class ExecRequest:
         self.process_label = ""
         self.cgroups: list[str] = []
         self.ignore_paused = False
-        self.detach = False
-        self.pid_file = ""
-        self.console_socket = ""
-        self.pidfd_socket = ""
-        self.preserve_fds = 0
-        self.trace = ""

@@ -25,11 +25,11 @@ def halves(entry: "Entry", status: str) -> tuple[bytes, bytes]:
 
 def _values(entry: "Entry", status: str, pid: int | str) -> "dict[str, Any]":
     record = entry.record
-    values: dict[str, Any] = {"ociVersion": SPECIFICATION, "id": record["id"], "status": status}
+    values: dict[str, Any] = {"ociVersion": SPECIFICATION, "id": record.id, "status": status}
     if pid:
         values["pid"] = pid
-    values["bundle"] = record["bundle"]
-    values["annotations"] = record["annotations"]
+    values["bundle"] = record.bundle
+    values["annotations"] = record.annotations
     return values
 
 
@@ -40,13 +40,13 @@ def full(entry: "Entry") -> "dict[str, Any]":
     values: dict[str, Any] = {
         "ociVersion": SPECIFICATION,
         "id": entry.id,
-        "pid": 0 if status in ("stopped", "creating") else record["pid"],
+        "pid": 0 if status in ("stopped", "creating") else record.pid,
         "status": status,
-        "bundle": record["bundle"],
-        "rootfs": record["rootfs"],
-        "created": record["created"],
+        "bundle": record.bundle,
+        "rootfs": record.rootfs,
+        "created": record.created,
     }
-    if record["annotations"]:
-        values["annotations"] = record["annotations"]
+    if record.annotations:
+        values["annotations"] = record.annotations
     values["owner"] = ""
     return values

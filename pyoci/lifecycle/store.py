@@ -13,11 +13,15 @@ import fcntl
 import posix
 
 from pyoci.base import files, jsontext
-from pyoci.base.errors import OciError, from_os_error
+from pyoci.base.errors import OciError, from_os_error, unreadable_proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from pyoci.cgroups.base import Manager
+    from pyoci.cgroups.records import Record as CgroupRecord
+    from pyoci.spec.spec_types import Hook
 
 FORMAT = 1
 _ID_LENGTH = 1024
@@ -25,16 +29,67 @@ _ID_SIGNS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-."
 _LARGEST = 64 << 20
 
 
-class Entry:
-    """One container in the store.
+class Record:
+    """The content of state.json: what is known of a container that can't be asked of the kernel.
 
-    record  the values of state.json:
-        format, id, status ("creating", "created" or "running"), bundle, rootfs, created (RFC 3339), annotations,
-        creator [pid, start time], pid, start (its start time; both 0 before there is a process), cgroup (the manager's
-        record or None), hooks {poststart, poststop}, late (what each op behind `start` is about), flags
+    id           the container's
+    status       "creating", "created" or "running", as it was written last
+    bundle       path of the bundle         rootfs       path of its root file system
+    created      RFC 3339                   annotations  those of config.json
+    creator      pid and start time of the runtime that makes it
+    pid, start   the container's process and its start time; both 0 before there is one
+    cgroup       Manager.record() of its cgroups, or None
+    hooks        {"poststart": [...], "poststop": [...]} as config.json has them
+    late         what each op after the wait for `start` is about (pyoci.init.start_answer)
+    flags        "no_new_keyring", "rootless" (as create had them), "host_pid" (no pid namespace of its own)
+    trace        path of the trace file of `create`, which `start` goes on with, or ""
     """
 
-    def __init__(self, root: str, id: str, directory: int, record: "dict[str, Any]") -> None:
+    __slots__ = (
+        "id", "status", "bundle", "rootfs", "created", "annotations", "creator", "pid", "start", "cgroup", "hooks", "late",
+        "flags", "trace",
+    )  # fmt: skip
+
+    def __init__(self, id: str, *, bundle: str = "", rootfs: str = "", creator: int = 0) -> None:
+        self.id = id
+        self.status = "creating"
+        self.bundle = bundle
+        self.rootfs = rootfs
+        self.created = ""
+        self.annotations: dict[str, str] = {}
+        self.creator = (creator, start_time(creator) if creator else 0)
+        self.pid = 0
+        self.start = 0
+        self.cgroup: CgroupRecord | None = None
+        self.hooks: dict[str, list[Hook]] = {}
+        self.late: list[list[Any]] = []
+        self.flags: dict[str, bool] = {}
+        self.trace = ""
+
+    def as_json(self) -> str:
+        """The text of state.json."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        return jsontext.dumps({"format": FORMAT, **values, "creator": list(self.creator)})
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> "Record":
+        """The record in the content of a state.json. Raises ValueError, KeyError, TypeError for what is none."""
+        values = jsontext.loads(raw)
+        if values["format"] != FORMAT:
+            raise ValueError(f"format {values['format']}")
+        found = cls(values["id"])
+        for name in cls.__slots__:
+            if name != "trace" or name in values:
+                setattr(found, name, values[name])
+        pid, start = values["creator"]
+        found.creator = (pid, start)
+        return found
+
+
+class Entry:
+    """One container in the store: its directory, open and perhaps locked, and its record."""
+
+    def __init__(self, root: str, id: str, directory: int, record: Record) -> None:
         self.root = root
         self.id = id
         self.directory = directory
@@ -43,9 +98,7 @@ class Entry:
     def save(self, *, sync: bool = False) -> None:
         """Write the record. Raises OciError."""
         try:
-            files.replace(
-                "state.json", jsontext.dumps(self.record).encode(), dir_fd=self.directory, sync=sync
-            )
+            files.replace("state.json", self.record.as_json().encode(), dir_fd=self.directory, sync=sync)
         except OSError as error:
             raise unwritable(f"{self.root}/{self.id}", error) from None
 
@@ -65,7 +118,7 @@ class Entry:
     def close(self) -> None:
         """Give up the lock."""
         if self.directory >= 0:
-            posix.close(self.directory)
+            files.close(self.directory)
             self.directory = -1
 
     def remove(self) -> None:
@@ -91,37 +144,50 @@ class Entry:
 
     def alive(self) -> bool:
         """Whether the container's first process runs."""
-        return bool(self.record.get("pid")) and start_time(self.record["pid"]) == self.record["start"]
+        return bool(self.record.pid) and start_time(self.record.pid) == self.record.start
 
     def open_process(self) -> int:
         """A pidfd of the container's first process, or -1 when it is gone: the pid alone may be somebody else's by now."""
         try:
-            pidfd = posix.pidfd_open(self.record["pid"])
+            pidfd = posix.pidfd_open(self.record.pid)
         except (OSError, ValueError):
             return -1
         if self.alive():
             return pidfd
-        posix.close(pidfd)
+        files.close(pidfd)
         return -1
 
     def status(self) -> str:
         """creating, created, running or stopped (runtime.md, State); or paused, as all runtimes have it."""
-        if self.record["status"] == "creating":
-            pid, start = self.record["creator"]
+        if self.record.status == "creating":
+            pid, start = self.record.creator
             return "creating" if start_time(pid) == start else "stopped"
         if not self.alive():
             return "stopped"
         if self.paused():
             return "paused"
-        return "created" if self.record["status"] == "created" and self.waits() else "running"
+        return "created" if self.record.status == "created" and self.waits() else "running"
 
     def paused(self) -> bool:
         """Whether the kernel keeps the container's processes stopped."""
-        if not self.record["cgroup"]:
+        if not self.record.cgroup:
             return False
         from pyoci.cgroups import freezer
 
-        return freezer.frozen(self.record["cgroup"])
+        return freezer.frozen(self.record.cgroup)
+
+    def manager(self) -> "Manager | None":
+        """The manager of its cgroups, None for a container without any."""
+        if not self.record.cgroup:
+            return None
+        from pyoci import cgroups
+
+        return cgroups.from_record(self.record.cgroup)
+
+    def memory(self) -> tuple[int, int, int]:
+        """What the container's cgroup knows of a lack of memory (Manager.oom)."""
+        manager = self.manager()
+        return manager.oom() if manager else (0, 0, 0)
 
     def waits(self) -> bool:
         """Whether the init still reads the start fifo."""
@@ -131,7 +197,7 @@ class Entry:
             )
         except OSError:
             return False
-        posix.close(fifo)
+        files.close(fifo)
         return True
 
 
@@ -156,7 +222,7 @@ def create(root: str, id: str) -> Entry:
         ) from None
     except OSError as error:
         raise unwritable(path, error) from None
-    return Entry(root, id, directory, {})
+    return Entry(root, id, directory, Record(id))
 
 
 def _make(path: str) -> int:
@@ -169,7 +235,7 @@ def _make(path: str) -> int:
     fcntl.flock(directory, fcntl.LOCK_EX)
     if posix.fstat(directory).st_nlink:
         return directory
-    posix.close(directory)
+    files.close(directory)
     return -1
 
 
@@ -193,10 +259,10 @@ def open(root: str, id: str, *, lock: bool, damaged: bool = False) -> Entry:
         except OciError as error:
             if not damaged or error.code != "state-damaged":
                 raise
-            record = _unfinished(id)
+            record = Record(id)
         return Entry(root, id, directory, record)
     except BaseException:
-        posix.close(directory)
+        files.close(directory)
         raise
 
 
@@ -219,20 +285,17 @@ def unknown(root: str, id: str) -> OciError:
     )
 
 
-def _read_record(root: str, id: str, directory: int) -> "dict[str, Any]":
+def _read_record(root: str, id: str, directory: int) -> Record:
     try:
         raw = files.read("state.json", dir_fd=directory, limit=_LARGEST)
     except FileNotFoundError:
         if posix.fstat(directory).st_nlink == 0:
             raise unknown(root, id) from None
-        return _unfinished(id)
+        return Record(id)  # create ended before it could write one: nothing else was made then
     except OSError as error:
         raise _unreadable(f"{root}/{id}/state.json", error) from None
     try:
-        record: dict[str, Any] = jsontext.loads(raw)
-        if record["format"] != FORMAT:
-            raise ValueError(f"format {record['format']}")
-        return record
+        return Record.from_json(raw)
     except (ValueError, KeyError, TypeError):
         raise OciError(
             "state-damaged",
@@ -242,37 +305,20 @@ def _read_record(root: str, id: str, directory: int) -> "dict[str, Any]":
         ) from None
 
 
-def _unfinished(id: str) -> "dict[str, Any]":
-    """The record of a container whose create ended before it could write one: nothing else was made then."""
-    return new_record(id, "", "", 0)
-
-
-def new_record(id: str, bundle: str, rootfs: str, creator: int) -> "dict[str, Any]":
-    """The record that a create begins with; `creator` is the pid of the process that makes the container."""
-    return {
-        "format": FORMAT,
-        "id": id,
-        "status": "creating",
-        "bundle": bundle,
-        "rootfs": rootfs,
-        "created": "",
-        "annotations": {},
-        "creator": [creator, start_time(creator) if creator else 0],
-        "pid": 0,
-        "start": 0,
-        "cgroup": None,
-        "hooks": {},
-        "late": [],
-        "flags": {},
-    }
-
-
 def start_time(pid: int) -> int:
-    """When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); -1 for one that is gone or a zombie."""
+    """When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); -1 for one that is gone or a zombie.
+
+    Raises OciError where the kernel does not say.
+    """
+    path = f"/proc/{pid}/stat"
     try:
-        text = files.read(f"/proc/{pid}/stat")
-    except OSError:
-        return -1
+        text = files.read(path)
+    except (FileNotFoundError, ProcessLookupError) as error:
+        if posix.access("/proc/self/stat", posix.F_OK):
+            return -1
+        raise unreadable_proc(path, error) from None
+    except OSError as error:
+        raise unreadable_proc(path, error) from None
     fields = text[text.rindex(b")") + 2 :].split(b" ", 20)
     return -1 if fields[0] in (b"Z", b"X") else int(fields[19])
 

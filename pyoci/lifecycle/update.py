@@ -2,23 +2,31 @@
 
 import errno
 
-from pyoci import cgroups
-from pyoci.base import files, log
+from pyoci.base import files
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.cgroups import paths, resources
 from pyoci.lifecycle import store
-from pyoci.spec import bundle
+from pyoci.spec import check, fast
+from pyoci.spec.problem import RefusedDocument, refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from pyoci.base.context import Context
 
 _LARGEST = 16 << 20
 _RESCTRL = "/sys/fs/resctrl"
 
 
 def update(
-    root: str, id: str, wanted: "dict[str, Any]", *, l3_cache_schema: str = "", mem_bw_schema: str = ""
+    context: "Context",
+    root: str,
+    id: str,
+    wanted: "dict[str, Any]",
+    *,
+    l3_cache_schema: str = "",
+    mem_bw_schema: str = "",
 ) -> None:
     """`update`: set the limits of a `linux.resources` object, but never device rules, and Intel RDT's schemata.
 
@@ -31,7 +39,7 @@ def update(
         schemata = _schemata(l3_cache_schema, mem_bw_schema)
         wanted = _asked(wanted)
         if wanted:
-            _apply(entry, wanted)
+            _apply(context, entry, wanted)
         if schemata:
             _write_schemata(entry, schemata)
     finally:
@@ -46,21 +54,19 @@ def _asked(wanted: "dict[str, Any]") -> "dict[str, Any]":
     return asked
 
 
-def _apply(entry: store.Entry, wanted: "dict[str, Any]") -> None:
+def _apply(context: "Context", entry: store.Entry, wanted: "dict[str, Any]") -> None:
     version = 2 if paths.is_v2() else 1
     for pointer in resources.ignored(wanted, version=version):
-        log.warning(f"{pointer} has no meaning on cgroup v{version} and is ignored", pointer=pointer)
-    record = entry.record["cgroup"]
-    if not record:
+        context.log.warning(f"{pointer} has no meaning on cgroup v{version} and is ignored", pointer=pointer)
+    manager = entry.manager()
+    if manager is None:
         hint = "it was made with --cgroup-manager disabled"
         raise OciError("no-cgroup", "cannot update a container without a cgroup", obj=entry.id, hint=hint)
-    cgroups.from_record(record).apply(wanted, update=True)
+    manager.apply(wanted, update=True)
 
 
 def read(source: str) -> "dict[str, Any]":
     """The `linux.resources` object in a file, or on standard input for "-". Raises OciError."""
-    from pyoci.spec import check, fast
-
     try:
         raw = files.read_fd(0, _LARGEST) if source == "-" else files.read(source, limit=_LARGEST)
     except OSError as error:
@@ -70,12 +76,10 @@ def read(source: str) -> "dict[str, Any]":
         raise OciError("resources-file", f"{name} is larger than {_LARGEST >> 20} MiB", obj=source)
     found = fast.load_resources(raw)
     if found is None:
-        from pyoci.validate import explain
-
-        raise explain.refusal(raw, name, kind="resources")
+        raise RefusedDocument(raw, name, "resources")
     problems = check.resource_problems(found, first=True)
     if problems:
-        raise bundle.refused(name, problems[0])
+        raise refused(name, problems[0])
     return found
 
 

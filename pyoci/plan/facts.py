@@ -4,8 +4,6 @@ from pyoci.spec import capabilities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.plan.cgroup_facts import CgroupFacts
 
 
@@ -45,14 +43,3 @@ class Facts:
         self.kcore = True
         self.states: dict[str, tuple[bytes, bytes]] = {}
         self.seccomp: tuple[bytes, int] | None = None
-
-
-def filter_of(spec: "Any") -> tuple[bytes, int] | None:
-    """The compiled linux.seccomp and its flags, None where there is nothing to filter. Raises OciError."""
-    profile = (spec.get("linux") or {}).get("seccomp")
-    if not profile:
-        return None
-    from pyoci.seccomp import filters
-
-    program, flags = filters.program(profile)
-    return (program, flags) if program else None

@@ -3,7 +3,7 @@
 from pyoci import _ops as ops
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
-from pyoci.spec.namespaces import FLAGS, NEWCGROUP, NEWNET, NEWUSER, birth, entries, has, is_new
+from pyoci.spec.namespaces import FLAGS, NEWCGROUP, NEWNET, NEWUSER, Sorted, entries, has, is_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from pyoci.spec.spec_types import Spec
 
 
-def early(spec: "Any", made: int = 0, cgroup_fds: int = 0) -> Plan:
+def early(spec: "Any", found: Sorted, made: int = 0, cgroup_fds: int = 0) -> Plan:
     """The first plan: what needs nothing but the list of namespaces and takes the kernel longest.
 
-    made        CLONE_NEW* flags of those that the init is born into already
+    found       the namespaces of the spec, sorted
+    made        CLONE_NEW* of those that were made ahead: the init is in them already
     cgroup_fds  count of `tasks` files (cgroup v1) that it has to write itself into before anybody else can see it
     """
     plan = Plan()
-    found = birth(spec)
     add_cgroup(plan, cgroup_fds)
     for kind, path, index in found.joined:
         add_join(plan, kind, path, f"/linux/namespaces/{index}")
     if found.forks:
-        add_fork(plan, found.born, "/linux/namespaces")
-    # One that is born in a user namespace became its root before its execve(2), which takes the privileges of anybody else.
-    if has(spec, "user") and (found.forks or not found.born & NEWUSER):
+        add_fork(plan, found.clone_flags, "/linux/namespaces")
+    # One that was cloned into a user namespace became its root before its execve(2), which takes the privileges of anybody else.
+    if has(spec, "user") and (found.forks or not found.clone_flags & NEWUSER):
         plan.add(ops.become_root(), "/linux/namespaces", "root of the user namespace")
-    flags = found.unshared
+    flags = found.unshare_flags
     if flags & ~made:
         names = ", ".join([name for name, flag in FLAGS.items() if flags & flag])
         plan.add(ops.unshare(flags=flags), "/linux/namespaces", f"new namespaces: {names}")
@@ -43,15 +43,15 @@ def add_join(plan: Plan, kind: str, path: str, pointer: str) -> None:
     plan.add(ops.setns(fd=register, flags=FLAGS[kind]), pointer, f"{kind} namespace {path}")
 
 
-def add_fork(plan: Plan, born: int, pointer: str) -> None:
-    """A child goes on, born in new namespaces (CLONE_NEW*)."""
-    names = [name for name, flag in FLAGS.items() if born & flag]
+def add_fork(plan: Plan, clone_flags: int, pointer: str) -> None:
+    """A child goes on, in new namespaces (CLONE_NEW*)."""
+    names = [name for name, flag in FLAGS.items() if clone_flags & flag]
     about = f"process in new namespaces: {', '.join(names)}" if names else "process in the namespaces joined"
-    plan.add(ops.fork(flags=born), pointer, about)
+    plan.add(ops.fork(flags=clone_flags), pointer, about)
 
 
 def add_cgroup(plan: Plan, count: int) -> None:
-    """cgroup v1: the init moves itself by `count` files; in v2 it was born in its cgroup."""
+    """cgroup v1: the init moves itself by `count` files; in v2 it was cloned into its cgroup."""
     if count:
         registers = [plan.carry("cgroup", index) for index in range(count)]
         plan.add(ops.join_cgroup(tasks=registers[0], count=count), "/linux/cgroupsPath", "cgroup")

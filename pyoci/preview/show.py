@@ -7,24 +7,27 @@ import os
 
 from pyoci import cgroups
 from pyoci.base import files
+from pyoci.base.context import Context
 from pyoci.base.errors import OciError
+from pyoci.cgroups.base import Manager
+from pyoci.lifecycle import facts
 from pyoci.plan import compiler
 from pyoci.plan import namespaces as namespace_ops
-from pyoci.plan.facts import Facts, filter_of
 from pyoci.plan.ops import Plan
 from pyoci.preview import steps
 from pyoci.spec import bundle as bundles
-from pyoci.spec import capabilities, namespaces
+from pyoci.spec import namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 
-def show(bundle: str, fmt: str) -> int:
+def show(context: Context, bundle: str, fmt: str) -> int:
     """Print the plan of a bundle as text or JSON. Raises OciError where `create` would for the same configuration."""
     loaded = bundles.load(bundle)
-    plans = compile_bundle(loaded)
+    loaded.check()
+    plans = compile_bundle(context, loaded)
     if fmt == "json":
         document = {
             name: [steps.document(index, op) for index, op in enumerate(plan.ops)]
@@ -36,29 +39,25 @@ def show(bundle: str, fmt: str) -> int:
     return 0
 
 
-def compile_bundle(loaded: bundles.Bundle) -> dict[str, Plan]:
+def compile_bundle(context: Context, loaded: bundles.Bundle) -> dict[str, Plan]:
     """The plans of a bundle for this host, by name. Nothing is made, opened or changed for it."""
-    facts = Facts(loaded.rootfs, os.path.basename(loaded.path) or "container")
-    user = namespaces.has(loaded.spec, "user")
-    facts.open_sources = user and namespaces.has(loaded.spec, "mount") and os.geteuid() == 0
-    facts.capabilities = capabilities.ALL if user else capabilities.all_of_kernel()
+    id = os.path.basename(loaded.path) or "container"
+    manager: Manager | None = None
     try:
-        facts.cgroup = cgroups.manager(loaded.spec, facts.id).mount_facts()
+        manager = cgroups.manager(loaded.spec, id)
     except OciError:
-        facts.cgroup = (
-            None  # a host without cgroups, or a path of another manager's form: the rest can still be shown
-        )
-    facts.kcore = os.path.exists("/proc/kcore")
-    facts.seccomp = filter_of(loaded.spec)
-    compiled = compiler.compile_container(loaded.spec, facts)
-    return {"early": namespace_ops.early(loaded.spec), "prepare": compiled.prepare, "finish": compiled.finish}
+        pass  # a host without cgroups, or a path of another manager's form: the rest can still be shown
+    gathered = facts.gather(loaded.spec, id, loaded.rootfs, context.spans, manager=manager)
+    compiled = compiler.compile_container(loaded.spec, gathered)
+    early = namespace_ops.early(loaded.spec, namespaces.sort(loaded.spec))
+    return {"early": early, "prepare": compiled.prepare, "finish": compiled.finish}
 
 
 def _as_text(loaded: bundles.Bundle, plans: dict[str, Plan]) -> list[str]:
-    birth = namespaces.birth(loaded.spec)
+    sorted_ = namespaces.sort(loaded.spec)
     rows = [f"bundle {loaded.path}\n"]
-    born = [name for name, flag in namespaces.FLAGS.items() if birth.born & flag]
-    if born and not birth.forks:
+    born = [name for name, flag in namespaces.FLAGS.items() if sorted_.clone_flags & flag]
+    if born and not sorted_.forks:
         rows.append(f"born in new namespaces: {', '.join(born)}\n")
     for name, plan in plans.items():
         rows.append(f"\n{name}\n")

@@ -4,6 +4,7 @@ import errno
 import posix
 
 from pyoci._shim import ffi, lib
+from pyoci.base import files
 from pyoci.base.errors import OciError
 from pyoci.base.files import read_fd
 from pyoci.seccomp import bpf
@@ -151,7 +152,7 @@ def _export(handle: "CData", pointer: str) -> bytes:
         posix.lseek(fd, 0, 0)
         return read_fd(fd)
     finally:
-        posix.close(fd)
+        files.close(fd)
 
 
 def _stub_of(seccomp: "Seccomp", arches: list[int]) -> bytes:

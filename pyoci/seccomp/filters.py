@@ -4,6 +4,7 @@ import marshal
 import posix
 import stat
 
+from pyoci.base import files
 from pyoci.base.files import read_fd, replace
 
 TYPE_CHECKING = False
@@ -55,7 +56,7 @@ def _fetch(key: bytes) -> tuple[bytes, int] | None:
     except OSError:
         return None
     finally:
-        posix.close(directory)
+        files.close(directory)
 
 
 def _store(key: bytes, instructions: bytes, flags: int, library: str) -> None:
@@ -71,7 +72,7 @@ def _store(key: bytes, instructions: bytes, flags: int, library: str) -> None:
     except OSError:
         pass
     finally:
-        posix.close(directory)
+        files.close(directory)
 
 
 def _name(key: bytes) -> str:
@@ -127,7 +128,7 @@ def _read_trusted(name: str, directory: int) -> bytes:
             raise PermissionError
         return read_fd(fd, _LARGEST)
     finally:
-        posix.close(fd)
+        files.close(fd)
 
 
 def _ours(facts: posix.stat_result) -> bool:
@@ -158,7 +159,7 @@ def _open_directory(make: bool) -> int:
             continue
         if _ours(posix.fstat(fd)):
             return fd
-        posix.close(fd)
+        files.close(fd)
     raise FileNotFoundError
 
 

@@ -31,23 +31,23 @@ FLAGS: dict[str, int] = {
 JOIN_ORDER = ("user", "pid", "uts", "ipc", "network", "cgroup", "mount")
 
 
-class Birth:
-    """How the init is started: what it is born in, what it joins, what it unshares first thing.
+class Sorted:
+    """linux.namespaces, sorted by the way the init comes into each.
 
-    born      CLONE_NEW* of the clone: a pid namespace holds children only, a user namespace must own the others
-    joined    (type, path, index in linux.namespaces) of what is joined by path, in the order of joining
-    forks     a child goes on behind the joining: it alone is in a joined pid namespace, or owned by a joined user namespace, and
-              it is the one to be born in a user namespace of its own, which must not be there before
-    unshared  CLONE_NEW* for the init itself: made while the runtime still compiles
+    clone_flags    CLONE_NEW* of the clone: a pid namespace holds children only, a user namespace must own the others
+    joined         (type, path, index in linux.namespaces) of what it joins by setns(2), in this order
+    forks          a child goes on after the joining: it alone is in a joined pid namespace, or owned by a joined user namespace,
+                   and it is the one to be cloned into a user namespace of its own, which must not be there before
+    unshare_flags  CLONE_NEW* that the init unshares, while the runtime still compiles
     """
 
-    __slots__ = ("born", "joined", "forks", "unshared")
+    __slots__ = ("clone_flags", "joined", "forks", "unshare_flags")
 
     def __init__(self) -> None:
-        self.born = 0
+        self.clone_flags = 0
         self.joined: list[tuple[str, str, int]] = []
         self.forks = False
-        self.unshared = 0
+        self.unshare_flags = 0
 
 
 def entries(spec: "Any") -> "list[Namespace]":
@@ -65,21 +65,21 @@ def is_new(spec: "Any", kind: str) -> bool:
     return any(entry["type"] == kind and not entry.get("path") for entry in entries(spec))
 
 
-def birth(spec: "dict[str, Any]") -> Birth:
+def sort(spec: "dict[str, Any]") -> Sorted:
     """Sort the namespaces by the moment they are entered. cgroup and time come later, see `pyoci.plan.namespaces.add_late`."""
-    found = Birth()
+    found = Sorted()
     for index, entry in enumerate(entries(spec)):
         kind, path = entry["type"], entry.get("path")
         if path:
             if kind != "time":
                 found.joined.append((kind, path, index))
         elif kind in ("pid", "user"):
-            found.born |= FLAGS[kind]
+            found.clone_flags |= FLAGS[kind]
         elif kind not in ("cgroup", "time"):
-            found.unshared |= FLAGS[kind]
+            found.unshare_flags |= FLAGS[kind]
     found.joined.sort(key=lambda item: JOIN_ORDER.index(item[0]))
     kinds = {kind for kind, _, _ in found.joined}
     found.forks = "pid" in kinds or bool(
-        kinds and found.born and ("user" in kinds or found.born & FLAGS["user"])
+        kinds and found.clone_flags and ("user" in kinds or found.clone_flags & FLAGS["user"])
     )
     return found

@@ -1,4 +1,6 @@
-"""One thing wrong with a document, and the list that the rules put it on."""
+"""One thing wrong with a document, the list that the rules put it on, and the errors for a document that is refused."""
+
+from pyoci.base.errors import OciError
 
 
 class Problem:
@@ -56,3 +58,31 @@ class Report:
         """The rule for all texts that become C strings."""
         if "\0" in "".join(texts):
             self("nul-byte", pointer, "there is a NUL byte in a text for the kernel", hint="remove \\u0000")
+
+
+class RefusedDocument(OciError):
+    """A document that the fast check refuses without saying why: `pyoci.validate.explain` finds that out from its bytes.
+
+    raw   the document as it was read: it may have come through a pipe, or be another one by now
+    name  what it is called in messages
+    kind  "config", "process" or "resources"
+    """
+
+    def __init__(self, raw: bytes, name: str, kind: str) -> None:
+        super().__init__("config", f"{name} is refused", obj=name, hint="`pyoci validate` says why")
+        self.raw = raw
+        self.name = name
+        self.kind = kind
+
+
+def refused(name: str, problem: Problem) -> OciError:
+    """The error for a document that a rule refuses; line and column, and the rest, are what `validate` is for."""
+    hints = [problem.hint, f"expected {problem.expected}" if problem.expected else ""]
+    return OciError(
+        problem.code,
+        f"{name}: {problem.pointer}: {problem.message}",
+        pointer=problem.pointer,
+        obj=name,
+        hint="; ".join([hint for hint in hints if hint])
+        or "`pyoci validate` shows the place and all other problems",
+    )

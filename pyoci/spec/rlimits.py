@@ -1,8 +1,4 @@
-"""Resource limits (config.md, POSIX process; getrlimit(2)), and those that only a privilege of the host can raise."""
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+"""Resource limits by name (config.md, POSIX process; getrlimit(2))."""
 
 NUMBERS: dict[str, int] = {
     "RLIMIT_CPU": 0,
@@ -22,14 +18,3 @@ NUMBERS: dict[str, int] = {
     "RLIMIT_RTPRIO": 14,
     "RLIMIT_RTTIME": 15,
 }
-
-
-def raise_hard(pid: int, process: "dict[str, Any]") -> None:
-    """Raise the hard limits of a process in a user namespace, which has no privilege to do so, to those of `process`.
-
-    Where we have none either nothing is done: the process itself then tells of its failure.
-    """
-    from pyoci._shim import lib
-
-    for limit in process.get("rlimits") or ():
-        lib.pyoci_raise_limit(pid, NUMBERS[limit["type"]], limit["hard"])

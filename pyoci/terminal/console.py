@@ -4,8 +4,7 @@ import posix
 import select
 
 from pyoci._shim import lib
-from pyoci.base import wait_status
-from pyoci.base.errors import OciError
+from pyoci.base import files, wait_status
 from pyoci.host.signals import Signals, poll
 
 TYPE_CHECKING = False
@@ -17,19 +16,6 @@ else:
     import _signal
 
 
-def send_master(socket_path: str, fd: int, name: str) -> None:
-    """Send a terminal's master to who listens on a socket: one message, the name with the descriptor.
-
-    Raises OciError "console-socket".
-    """
-    text = name.encode("utf-8", "surrogateescape")
-    result = lib.pyoci_send_fd(socket_path.encode("utf-8", "surrogateescape"), fd, text, len(text))
-    if result < 0:
-        message = f"the terminal cannot be sent to the console socket {socket_path}"
-        hint = "the engine must listen on this socket before it calls"
-        raise OciError("console-socket", message, errno=-result, obj=socket_path, hint=hint)
-
-
 def match_size(master: int) -> None:
     """Give a container's terminal the size of ours, if we have one: to be called before its process runs."""
     from pyoci.terminal.proxy import own_terminal
@@ -38,7 +24,7 @@ def match_size(master: int) -> None:
     if terminal >= 0:
         lib.pyoci_terminal_copy_size(terminal, master)
     if terminal > 2:
-        posix.close(terminal)
+        files.close(terminal)
 
 
 def foreground(pid: int, pidfd: int, master: int | None = None, *, signals: Signals | None = None) -> int:

@@ -5,6 +5,7 @@ import select
 import stat
 
 from pyoci._shim import lib
+from pyoci.base import files
 from pyoci.host.signals import poll
 
 TYPE_CHECKING = False
@@ -100,13 +101,13 @@ class Proxy:
             return
         null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
         posix.dup2(null, self._master, False)
-        posix.close(null)
+        files.close(null)
         self._master = -1
 
     def _close_peer(self) -> None:
         if self._peer >= 0:
             self._opened.remove(self._peer)
-            posix.close(self._peer)
+            files.close(self._peer)
             self._peer = -1
 
     def _read_master(self) -> int:
@@ -175,7 +176,7 @@ class Proxy:
         """Our terminal as it was, all descriptors of this object closed."""
         lib.pyoci_terminal_restore()
         for fd in self._opened:
-            posix.close(fd)
+            files.close(fd)
 
 
 def own_terminal() -> int:

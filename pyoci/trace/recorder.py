@@ -13,12 +13,13 @@ has also `tts` and `tdur`: the CPU time that the process had used when the step 
 import posix
 import stat
 
-from pyoci.base import files, jsontext, log, spans
+from pyoci.base import files, jsontext
 from pyoci.base.errors import OciError, from_os_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci._ops import Op
+    from pyoci.base.context import Context
     from pyoci.trace.events import Document, Event, OtherData
 
 _LARGEST = 64 << 20
@@ -26,16 +27,18 @@ _IDLE = ("ready", "wait_start")
 
 
 class Trace:
-    """What one command measures, and the file that it goes to. The runtime's own steps are in clock.steps.
+    """What one command measures, and the file that it goes to. The runtime's own steps are the context's spans.
 
     path   of the file, absolute
     """
 
-    def __init__(self, path: str, command: str, id: str) -> None:
+    def __init__(self, context: "Context", path: str, command: str, id: str) -> None:
         self.path = path
+        self._log = context.log
+        self._spans = context.spans
         self._command = command
         self._id = id
-        self._base = spans.steps[0][3] if spans.steps else 0
+        self._base = self._spans.measured[0].began if self._spans.measured else 0
         self._earlier: list[Event] = []
         self._pid = 0  # of the init
         self._since = 0  # up to when it is known what the init did
@@ -46,7 +49,7 @@ class Trace:
 
     def born(self, pid: int) -> None:
         """The init has been started just now."""
-        self._pid, self._since = pid, spans.now()
+        self._pid, self._since = pid, self._spans.now()
 
     def became(self, pid: int) -> None:
         """A child goes on in the init's place."""
@@ -62,13 +65,13 @@ class Trace:
 
     def failed(self, plan: str, op: "Op") -> None:
         """An op has failed just now; those before it have been told of."""
-        self._add(plan, [op], self._since, spans.now())
+        self._add(plan, [op], self._since, self._spans.now())
 
     def executed(self, plan: str, ops: "list[Op]") -> None:
         """The program has begun just now. Of the filter and what comes behind it the init can't tell: that is one event."""
         names = [op.name for op in ops]
         first = names.index("seccomp") if "seccomp" in names else -1
-        self._add(plan, ops[first:], self._since, spans.now())
+        self._add(plan, ops[first:], self._since, self._spans.now())
 
     def _add(self, plan: str, ops: "list[Op]", began: int, ended: int) -> None:
         last = ops[-1]
@@ -95,10 +98,10 @@ class Trace:
         """Write all that was measured so far. A failure is only logged: the container is there."""
         own = posix.getpid()
         events = [*self._earlier, _title(own, f"pyoci {self._command}")]
-        for name, pointer, kind, began, ended, worked in spans.steps or ():
-            event = self._event(name, kind, own, began, ended, {"pointer": pointer})
-            if worked:
-                event["tts"], event["tdur"] = worked[0] / 1000, (worked[1] - worked[0]) / 1000
+        for span in self._spans.measured or ():
+            event = self._event(span.name, span.kind, own, span.began, span.ended, {"pointer": span.pointer})
+            if span.worked:
+                event["tts"], event["tdur"] = span.worked[0] / 1000, (span.worked[1] - span.worked[0]) / 1000
             events.append(event)
         if self._ops:
             events.append(_title(self._pid, f"init of {self._id}"))
@@ -106,7 +109,7 @@ class Trace:
         try:
             _write(self.path, {"began": self._base, "id": self._id}, events)
         except OSError as error:
-            log.warning(_unwritable(self.path, error).text(), code="trace-file")
+            self._log.warning(_unwritable(self.path, error).text(), code="trace-file")
 
     def _event(self, name: str, kind: str, pid: int, began: int, ended: int, args: dict[str, str]) -> "Event":
         return {
@@ -121,9 +124,9 @@ class Trace:
         }
 
 
-def begin(path: str, command: str, id: str) -> Trace:
+def begin(context: "Context", path: str, command: str, id: str) -> Trace:
     """Start to measure a command. Raises OciError where its file can't be written."""
-    spans.begin()
+    context.spans.begin()
     try:
         if not path.startswith("/"):
             path = f"{posix.getcwd()}/{path}"
@@ -131,14 +134,14 @@ def begin(path: str, command: str, id: str) -> Trace:
         _write(path, {}, [])
     except OSError as error:
         raise _unwritable(path, error) from None
-    spans.lap("trace file")
-    return Trace(path, command, id)
+    context.spans.lap("trace file")
+    return Trace(context, path, command, id)
 
 
-def begin_start(path: str, id: str, pid: int) -> Trace:
+def begin_start(context: "Context", path: str, id: str, pid: int) -> Trace:
     """Start to measure `start`, whose times go into the file of `create`."""
-    spans.begin()
-    trace = Trace(path, "start", id)
+    context.spans.begin()
+    trace = Trace(context, path, "start", id)
     trace.resume(pid)
     return trace
 

@@ -2,8 +2,9 @@
 
 import posix
 
+from pyoci.base import files
 from pyoci.base.errors import OciError, from_os_error
-from pyoci.init import launch
+from pyoci.host.spawn import Child
 from pyoci.spec import namespaces
 from pyoci.userns import idmap
 
@@ -28,7 +29,8 @@ def namespaces_of(spec: "Any", plan: "Plan", pid: int, rootless: bool) -> list[i
                 mount: Mount = spec["mounts"][int(pointer.rpartition("/")[2])]
                 found.append(_namespace_of(spec, mount, pointer, pid, rootless))
     except OciError:
-        launch.close_all(found)
+        for fd in found:
+            files.close(fd)
         raise
     return found
 
@@ -45,7 +47,7 @@ def _namespace_of(spec: "Any", mount: "Mount", pointer: str, pid: int, rootless:
 
 def _make(uids: "list[IDMapping]", gids: "list[IDMapping]", pointer: str, rootless: bool) -> int:
     """A new user namespace with these maps. It needs a process to be born with, which ends as soon as we hold the file."""
-    helper = launch.Init()
+    helper = Child()
     helper.spawn(namespaces.NEWUSER, wait_for_maps=True)
     try:
         try:

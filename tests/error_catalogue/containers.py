@@ -92,6 +92,15 @@ def state_of_somebody_else(stage: Stage) -> Result:
     return stage.as_nobody("state", made.id)
 
 
+@case(
+    "proc-read", "cannot read /proc/", "no such file", verb="state", errno="ENOENT", hint="mounted on /proc"
+)
+def no_procfs(stage: Stage) -> Result:
+    """Whether the container lives can't be found out: it must not be taken for a stopped one."""
+    made = stage.running()
+    return stage.behind("unshare", "-m", "state", made.id, script="mount -t tmpfs none /proc")
+
+
 @case("state-write", "read-only file system", verb="create", errno="EROFS", hint="--root")
 def state_directory_is_read_only(stage: Stage) -> Result:
     made = stage.box("/bin/true")

@@ -42,9 +42,10 @@ def of_spec(spec: dict[str, Any], *, timed: bool = False) -> bytes:
     facts.seccomp = (b"\6\0\0\0\0\0\xff\x7f", 0)
     facts.cgroup_fds = 2
     compiled = compiler.compile_container(spec, facts)
-    early = namespace_ops.early(spec)
+    found = namespaces.sort(spec)
+    early = namespace_ops.early(spec, found)
     first = early.encode(timed=timed) if early.ops else b""
-    go = GO if namespaces.birth(spec).forks else b""
+    go = GO if found.forks else b""
     return raw(first + go + message(compiled.prepare, compiled.finish, timed=timed)[2:])
 
 

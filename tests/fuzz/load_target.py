@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 from pyoci.base.errors import OciError
 from pyoci.plan import compiler
 from pyoci.plan import namespaces as namespace_ops
 from pyoci.plan.facts import Facts
-from pyoci.spec import bundle, namespaces
+from pyoci.spec import check, fast, namespaces
+from pyoci.spec.problem import refused
 from pyoci.validate import explain, schema
+
+
+def load(raw: bytes) -> dict[str, Any]:
+    """The checked spec, as `create` gets it from a bundle. Raises the OciError that is told where it is refused."""
+    spec = fast.load(raw)
+    if spec is None:
+        raise explain.refusal(raw, "config.json")
+    problems = check.problems(spec, first=True, rootless=os.geteuid() != 0)
+    if problems:
+        raise refused("config.json", problems[0])
+    return spec
 
 
 def load_and_compile(raw: bytes) -> str:
@@ -17,7 +32,7 @@ def load_and_compile(raw: bytes) -> str:
     """
     report = explain.examine(raw, "config.json")
     try:
-        spec = bundle.parse(raw, "config.json")
+        spec = load(raw)
     except OciError as error:
         assert report.count("error"), f"refused, and the full check finds nothing: {error.text()}"
         assert error.code != "config-invalid", error.text()
@@ -28,8 +43,7 @@ def load_and_compile(raw: bytes) -> str:
     assert schema.accepts(spec, "config"), "accepted, and the schema refuses it"
     facts = Facts("/bundle/rootfs", "fuzz")
     try:
-        namespaces.birth(spec)
-        namespace_ops.early(spec).encode()
+        namespace_ops.early(spec, namespaces.sort(spec)).encode()
         plans = compiler.compile_container(spec, facts)
         plans.prepare.encode(timed=True)
         plans.finish.encode()

@@ -15,14 +15,13 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from fuzz import init_build, init_plans
+from fuzz import init_build, init_plans, load_target
 from property.mutations import mutate
 from unit import plans
 
 from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
-from pyoci.spec import bundle
 
 COUNT = int(os.environ.get("PYOCI_FUZZ", "5000"))
 REFUSED = "hung up"
@@ -113,7 +112,7 @@ def test_whatever_the_compiler_makes_is_a_plan_to_the_init(replay: Path, tmp_pat
         random = Random(number)
         changed = mutate(json.loads(random.choice(init_plans.CONFIGS).read_text()), random)
         try:
-            spec = bundle.parse(json.dumps(changed).encode(), "config.json")
+            spec = load_target.load(json.dumps(changed).encode())
             data = init_plans.of_spec(spec, timed=random.random() < 0.5)
         except OciError:
             continue

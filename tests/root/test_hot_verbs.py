@@ -11,17 +11,11 @@ from harness.boxes import Boxes
 from unit import hot
 
 pytestmark = [pytest.mark.only("pyoci")]
-BODY = "from pyoci.cli import entry\nstatus = entry.main(argv)"
+BODY = "from pyoci.base.context import Context\nfrom pyoci.cli import entry\nstatus = entry.main(Context(), argv)"
 # What a verb that makes no process has no use for.
 HEAVY = {
-    "_ops",
-    "plan",
-    "seccomp",
-    "init.launch",
-    "spec.bundle",
-    "userns.idmap",
-    "lifecycle.creation",
-    "trace",
+    *("_ops", "plan", "seccomp", "trace", "spec.check", "spec.bundle", "lifecycle.create", "init.process"),
+    *("host.spawn", "userns.idmap"),
 }
 
 

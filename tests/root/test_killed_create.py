@@ -22,11 +22,11 @@ def test_another_container_in_the_same_cgroup_lives_on(runtime: Runtime, box: Bo
     cgroup = record["cgroup"]
     paths = cgroup.get("paths") or {"": cgroup.get("path")}
     entry = store.create(str(root), "killed")
-    entry.record = {
-        **store.new_record("killed", str(other.directory), str(other.rootfs), 1),
-        "creator": [1, -5],
-        "cgroup": {**cgroup, "kept": list(paths.values())},
-    }
+    killed = store.Record("killed", bundle=str(other.directory), rootfs=str(other.rootfs))
+    killed.creator = (1, -5)
+    cgroup["kept"] = list(paths.values())
+    killed.cgroup = cgroup
+    entry.record = killed
     entry.save()
     entry.close()
     runtime.call("delete", "--force", "killed").ok()

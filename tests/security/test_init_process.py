@@ -10,7 +10,7 @@ from harness.boxes import Boxes
 
 from pyoci import _ops as ops
 from pyoci._shim import lib
-from pyoci.init import launch
+from pyoci.init.process import InitProcess
 from pyoci.plan import namespaces as namespace_ops
 from pyoci.plan.ops import Plan
 from pyoci.spec import namespaces
@@ -40,14 +40,14 @@ def test_a_hook_inside_has_no_descriptor_of_ours(box: Boxes) -> None:
 
 
 @pytest.fixture
-def init() -> Iterator[launch.Init]:
+def init() -> Iterator[InitProcess]:
     """An init that is not told anything."""
-    made = launch.Init()
+    made = InitProcess()
     yield made
     made.kill()
 
 
-def test_root_of_a_user_namespace_can_not_look_into_an_init_that_joins(box: Boxes, init: launch.Init) -> None:
+def test_root_of_a_user_namespace_can_not_look_into_an_init_that_joins(box: Boxes, init: InitProcess) -> None:
     """It holds descriptors of the host. CVE-2016-9962 was this, by ptrace(2)."""
     made = box("/bin/sleep", "1000")
     made.capabilities("CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_SETUID", "CAP_SETGID")
@@ -63,8 +63,8 @@ def test_root_of_a_user_namespace_can_not_look_into_an_init_that_joins(box: Boxe
     init.spawn(0)
     init.send("exec", plan, [pidfd])
     os.close(pidfd)
-    init.follow()
-    init.go()
+    init.expect_fork()
+    init.send_byte()
     init.expect(lib.REPLY_DONE)
     inside = _pid_inside(init.pid)
     seen = made.exec(

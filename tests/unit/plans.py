@@ -9,8 +9,10 @@ from typing import Any
 from pyoci import _ops as ops
 from pyoci._shim import ffi, lib
 from pyoci.plan import compiler
+from pyoci.plan import namespaces as namespace_ops
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
+from pyoci.spec import namespaces as spec_namespaces
 
 SPEC: dict[str, Any] = {
     "ociVersion": "1.3.0",
@@ -53,6 +55,11 @@ def facts(**changes: Any) -> Facts:
         assert hasattr(made, name), name
         setattr(made, name, value)
     return made
+
+
+def early(made: dict[str, Any], **given: int) -> Plan:
+    """The first plan, of the namespaces alone."""
+    return namespace_ops.early(made, spec_namespaces.sort(made), **given)
 
 
 def prepare(made: dict[str, Any], **given: Any) -> Plan:

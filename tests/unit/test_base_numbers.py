@@ -15,7 +15,7 @@ from pyoci.base.numbers import decimal
 from pyoci.cgroups import unit
 from pyoci.cli import update
 from pyoci.host import inherited
-from pyoci.lifecycle import execute
+from pyoci.lifecycle import exec as joining
 from pyoci.spec import check, linux_rules
 from pyoci.spec.problem import Report
 from pyoci.spec.resource_rules import is_cpu_list
@@ -47,7 +47,7 @@ def test_decimal(text: str, number: int) -> None:
         lambda text: update.number("pids_limit", text, True),
         lambda text: update.size("memory", text),
         lambda text: update.size("memory", f"{text}.5g"),
-        lambda text: execute._id(text, text),
+        lambda text: joining._id(text, text),
         lambda text: unit._count(text, "/x"),
     ],
     ids=["kill", "number", "size", "fraction", "exec", "unified"],

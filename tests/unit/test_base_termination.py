@@ -13,7 +13,7 @@ import pytest
 from pyoci.base import termination
 from pyoci.base.errors import OciError
 from pyoci.host import programs
-from pyoci.lifecycle.creation import Creation
+from pyoci.lifecycle.create import NewContainer
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def handlers() -> Iterator[None]:
     """What the signals did before, afterwards."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
-    termination.heed()
+    termination.catch()
     yield
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
@@ -32,12 +32,12 @@ def test_a_signal_raises() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_a_held_signal_raises_once_it_is_released() -> None:
-    before = termination.hold()
+def test_a_blocked_signal_raises_once_it_is_unblocked() -> None:
+    before = termination.block()
     os.kill(os.getpid(), signal.SIGTERM)
     known = os.getpid()
     with pytest.raises(OciError, match="ended by signal 15"):
-        termination.release(before)
+        termination.unblock(before)
     assert known
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
@@ -45,7 +45,7 @@ def test_a_held_signal_raises_once_it_is_released() -> None:
 def test_signals_that_the_caller_has_blocked_stay_blocked() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
-        termination.release(termination.hold())
+        termination.unblock(termination.block())
         assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == {signal.SIGHUP}
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
@@ -63,13 +63,14 @@ def test_a_cgroup_that_was_just_made_is_still_known_after_a_signal(code: str, kn
     def create() -> None:
         raise OciError(code, "while the directories are made")
 
-    creation = Creation.__new__(Creation)
-    made: Any = creation
-    made.manager, made.entry = SimpleNamespace(create=create), SimpleNamespace(record={"cgroup": "there"})
+    container = NewContainer.__new__(NewContainer)
+    made: Any = container
+    made.manager = SimpleNamespace(create=create)
+    made.entry = SimpleNamespace(record=SimpleNamespace(cgroup="there"))
     with pytest.raises(OciError):
-        creation._make_cgroup()
+        container._make_cgroup()
     assert (made.manager is not None) == known
-    assert (made.entry.record["cgroup"] is not None) == known
+    assert (made.entry.record.cgroup is not None) == known
 
 
 def test_a_signal_that_comes_while_a_helper_program_is_started_ends_the_program(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,18 +15,21 @@ import pytest
 
 import pyoci
 import pyoci.lifecycle
-from pyoci.base import log, signal_numbers
+from pyoci.base import signal_numbers
+from pyoci.base.context import Context
 from pyoci.base.errors import OciError
-from pyoci.cli import entry
+from pyoci.cli import entry, matching
 from pyoci.cli.list import table
 from pyoci.lifecycle.requests import CreateRequest, ExecRequest
 from pyoci.spec.versions import SPECIFICATION
+from pyoci.trace.recorder import Trace
 
 TREE = Path(__file__).resolve().parents[2]
+COMMANDS = ("create", "run", "start", "kill", "delete", "states", "exec")  # modules of pyoci.lifecycle
 
 
 class Lifecycle:
-    """Plays `pyoci.lifecycle.container` and `pyoci.lifecycle.execute`: remembers what was asked, answers what the test wants."""
+    """Plays the modules of `pyoci.lifecycle` that have a command: remembers what was asked, answers what the test wants."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
@@ -42,35 +44,48 @@ class Lifecycle:
         return self.answer
 
     def modules(self) -> dict[str, ModuleType]:
-        container, execute = ModuleType("pyoci.lifecycle.container"), ModuleType("pyoci.lifecycle.execute")
-        for verb in ("create", "run", "start", "kill", "delete"):
-            vars(container)[verb] = functools.partial(self._record, verb)
-        vars(container).update(state=self.state, list_states=self.list_states)
-        vars(execute)["execute"] = functools.partial(self._record, "exec")
-        return {"container": container, "execute": execute}
+        made = {name: ModuleType(f"pyoci.lifecycle.{name}") for name in COMMANDS}
+        vars(made["create"])["create"] = lambda context, request: self._record("create", request)
+        vars(made["run"])["run"] = lambda context, request: self._record("run", request)
+        vars(made["start"])["start"] = self.start
+        vars(made["kill"])["kill"] = self.kill
+        vars(made["delete"])["delete"] = self.delete
+        vars(made["states"]).update(state=self.state, list_states=self.list_states)
+        vars(made["exec"])["exec_process"] = lambda context, request: self._record("exec", request)
+        return made
 
-    def state(self, *more: Any) -> dict[str, Any]:
-        self._record("state", *more)
+    def start(
+        self, context: Context, root: str, id: str, resume_trace: Callable[[str, str, int], Trace]
+    ) -> None:
+        self._record("start", root, id)
+
+    def kill(self, root: str, id: str, signal: int, *, everyone: bool = False) -> None:
+        self._record("kill", root, id, signal, everyone)
+
+    def delete(self, context: Context, root: str, id: str, *, force: bool) -> None:
+        self._record("delete", root, id, force)
+
+    def state(self, root: str, id: str) -> dict[str, Any]:
+        self._record("state", root, id)
         return self.states[0]
 
-    def list_states(self, *more: Any) -> list[dict[str, Any]]:
-        self._record("list", *more)
+    def list_states(self, context: Context, root: str) -> list[dict[str, Any]]:
+        self._record("list", root)
         return self.states
 
 
 @pytest.fixture
-def lifecycle(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lifecycle]:
+def lifecycle(monkeypatch: pytest.MonkeyPatch) -> Lifecycle:
     recorder = Lifecycle()
     for name, module in recorder.modules().items():
         monkeypatch.setitem(sys.modules, f"pyoci.lifecycle.{name}", module)
         monkeypatch.setattr(pyoci.lifecycle, name, module, raising=False)
-    yield recorder
-    log.configure("", json=False, debug=False)
-    log.operation("")
+    monkeypatch.setattr(matching, "list_states", recorder.list_states)
+    return recorder
 
 
 def call(*argv: str) -> int:
-    return entry.main(list(argv))
+    return entry.main(Context(), list(argv))
 
 
 def created(lifecycle: Lifecycle) -> CreateRequest:
@@ -97,7 +112,8 @@ def state(name: str, **more: Any) -> dict[str, Any]:
     return {**made, "created": "2026-01-02T03:04:05.000000006Z", "owner": "", **more}
 
 
-def test_create(lifecycle: Lifecycle, tmp_path: Path) -> None:
+def test_create(lifecycle: Lifecycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     root = tmp_path / "a" / "root"
     options = [
         "--console-socket",
@@ -113,6 +129,7 @@ def test_create(lifecycle: Lifecycle, tmp_path: Path) -> None:
         call("--root", str(root), "create", "-b", "/b", *options, "-f", "c.json", "--trace", "T", "ID") == 0
     )
     request = created(lifecycle)
+    assert request.trace is not None and request.trace.path == f"{os.getcwd()}/T"
     assert vars(request) == {
         **vars(CreateRequest(str(root), "ID", "/b")),
         "console_socket": "S",
@@ -121,7 +138,7 @@ def test_create(lifecycle: Lifecycle, tmp_path: Path) -> None:
         "no_new_keyring": True,
         "preserve_fds": 2,
         "config": "c.json",
-        "trace": f"{os.getcwd()}/T",
+        "trace": request.trace,
     }
     assert root.stat().st_mode & 0o7777 == 0o700
 
@@ -384,10 +401,10 @@ def test_an_interrupt_ends_with_130(lifecycle: Lifecycle) -> None:
 def test_warnings_wait_for_the_end(
     lifecycle: Lifecycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def warn(*more: Any) -> None:
-        log.warning("take care", code="some-code")
+    def warn(context: Context, *more: Any) -> None:
+        context.log.warning("take care", code="some-code")
 
-    monkeypatch.setattr(sys.modules["pyoci.lifecycle.container"], "start", warn)
+    monkeypatch.setattr(sys.modules["pyoci.lifecycle.start"], "start", warn)
     file = tmp_path / "log"
     assert call("--log", str(file), "--log-format=json", "start", "ID") == 0
     assert json.loads(file.read_text())["level"] == "warning"
@@ -468,15 +485,16 @@ sys.path.insert(0, {str(TREE)!r})
 import pyoci.lifecycle
 class Gone:
     def __getattr__(self, name):
-        def call(*more):
+        def call(*more, **named):
             from pyoci.base.errors import OciError
             raise OciError("gone", "container does not exist")
         return call
-for name in ("container", "execute"):
+for name in {COMMANDS!r}:
     sys.modules["pyoci.lifecycle." + name] = Gone()
     setattr(pyoci.lifecycle, name, Gone())
+from pyoci.base.context import Context
 from pyoci.cli import entry
-entry.main({["--root", str(tmp_path), "--log", str(tmp_path / "log"), "--log-format", "json", *argv]!r})
+entry.main(Context(), {["--root", str(tmp_path), "--log", str(tmp_path / "log"), "--log-format", "json", *argv]!r})
 print(*sorted(set(sys.modules) - before))
 """
     done = subprocess.run(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pyoci.base.context import Context
 from pyoci.base.errors import OciError
 from pyoci.cli import completion, help
 from pyoci.cli.table import COMMANDS, GLOBALS, HELP, NAME, NAMES, OPTIONS
@@ -108,4 +109,4 @@ def test_an_unknown_shell() -> None:
     options = Options(["completion", "csh"], {})
     command_options(options, 0)
     with pytest.raises(OciError, match='no completion for "csh"'):
-        completion.run(options)
+        completion.run(Context(), options)

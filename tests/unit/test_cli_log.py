@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pyoci.base import log
 from pyoci.base.errors import OciError
+from pyoci.base.log import Log
 
 ERROR = OciError(
     "mount",
@@ -24,31 +23,32 @@ ERROR = OciError(
 TEXT = 'mounts[4] (tmpfs on /dev/shm): option "mode=9": invalid argument'
 
 
-@pytest.fixture(autouse=True)
-def plain() -> Iterator[None]:
-    log.configure("", json=False, debug=False)
-    log.operation("create")
-    yield
-    log.configure("", json=False, debug=False)
-    log.operation("")
+@pytest.fixture
+def log() -> Log:
+    """The log of a `create` that was told nothing of a file."""
+    made = Log()
+    made.operation = "create"
+    return made
 
 
 def lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def test_plain_text_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+def test_plain_text_on_standard_error(log: Log, capfd: pytest.CaptureFixture[str]) -> None:
     log.failure(ERROR)
     assert capfd.readouterr().err == f"pyoci: create: {TEXT}\n  hint: use octal\n"
 
 
-def test_debug_shows_the_fields(capfd: pytest.CaptureFixture[str]) -> None:
+def test_debug_shows_the_fields(log: Log, capfd: pytest.CaptureFixture[str]) -> None:
     log.configure("", json=False, debug=True)
     log.failure(ERROR)
     assert "code=mount pointer=/mounts/4/options/2 errno=EINVAL" in capfd.readouterr().err
 
 
-def test_json_in_a_file_and_text_on_standard_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_json_in_a_file_and_text_on_standard_error(
+    log: Log, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "log"
     log.configure(str(file), json=True, debug=False)
     log.failure(ERROR)
@@ -67,13 +67,13 @@ def test_json_in_a_file_and_text_on_standard_error(tmp_path: Path, capfd: pytest
     assert TEXT in capfd.readouterr().err
 
 
-def test_json_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+def test_json_on_standard_error(log: Log, capfd: pytest.CaptureFixture[str]) -> None:
     log.configure("/dev/stderr", json=True, debug=False)
     log.failure(ERROR)
     assert json.loads(capfd.readouterr().err)["msg"] == TEXT
 
 
-def test_text_in_a_file(tmp_path: Path) -> None:
+def test_text_in_a_file(log: Log, tmp_path: Path) -> None:
     file = tmp_path / "log"
     log.configure(str(file), json=False, debug=False)
     log.failure(ERROR)
@@ -85,7 +85,7 @@ def test_text_in_a_file(tmp_path: Path) -> None:
     )
 
 
-def test_the_file_is_appended_to_and_not_kept_open(tmp_path: Path) -> None:
+def test_the_file_is_appended_to_and_not_kept_open(log: Log, tmp_path: Path) -> None:
     file = tmp_path / "log"
     file.write_text('{"level":"error","msg":"earlier"}\n')
     before = set(Path("/proc/self/fd").iterdir())
@@ -96,7 +96,7 @@ def test_the_file_is_appended_to_and_not_kept_open(tmp_path: Path) -> None:
 
 
 def test_warnings_go_into_the_one_line_of_a_failure(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    log: Log, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "log"
     log.configure(str(file), json=True, debug=False)
@@ -110,7 +110,7 @@ def test_warnings_go_into_the_one_line_of_a_failure(
 
 
 def test_warnings_of_a_success_are_written_at_the_end(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    log: Log, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "log"
     log.configure(str(file), json=True, debug=False)
@@ -126,14 +126,14 @@ def test_warnings_of_a_success_are_written_at_the_end(
     assert capfd.readouterr().err == ""
 
 
-def test_warnings_without_a_file_go_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+def test_warnings_without_a_file_go_to_standard_error(log: Log, capfd: pytest.CaptureFixture[str]) -> None:
     log.warning("take care")
     assert capfd.readouterr().err == "pyoci: create: warning: take care\n"
     log.finish()
     assert capfd.readouterr().err == ""
 
 
-def test_details_need_debug(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_details_need_debug(log: Log, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "log"
     log.configure(str(file), json=True, debug=False)
     log.debug("detail")
@@ -146,14 +146,14 @@ def test_details_need_debug(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr().err == "pyoci: create: debug: detail\n"
 
 
-def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened(log: Log, tmp_path: Path) -> None:
     with pytest.raises(OciError) as caught:
         log.configure(str(tmp_path / "no" / "log"), json=True, debug=False)
     assert caught.value.code == "log-file"
     assert "no such file or directory" in caught.value.text()
 
 
-def test_a_file_that_fills_up_does_not_hide_the_error(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_fills_up_does_not_hide_the_error(log: Log, capfd: pytest.CaptureFixture[str]) -> None:
     log.configure("/dev/full", json=True, debug=False)
     log.failure(ERROR)
     assert TEXT in capfd.readouterr().err
@@ -170,7 +170,7 @@ def test_a_file_that_fills_up_does_not_hide_the_error(capfd: pytest.CaptureFixtu
     ],
 )
 def test_control_characters_are_shown_not_sent(
-    text: str, shown: str, capfd: pytest.CaptureFixture[str]
+    log: Log, text: str, shown: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     log.failure(OciError("x", text, hint=text))
     assert capfd.readouterr().err == f"pyoci: create: {shown}\n  hint: {shown}\n"

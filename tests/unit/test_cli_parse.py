@@ -201,7 +201,7 @@ def all_options() -> list[tuple[str, tuple[Any, ...]]]:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[NAME])
 def test_every_command_has_its_module(command: Any) -> None:
     run = importlib.import_module(f"pyoci.cli.{command[NAME]}").run
-    assert len(inspect.signature(run).parameters) == 1
+    assert list(inspect.signature(run).parameters) == ["context", "options"]
 
 
 def test_no_spelling_is_used_twice() -> None:

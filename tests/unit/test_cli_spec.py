@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from pyoci.base.context import Context
 from pyoci.cli import entry
 from pyoci.spec import fast, template
 
 
 def test_it_is_written_into_the_bundle(tmp_path: Path) -> None:
-    assert entry.main(["spec", "-b", str(tmp_path)]) == 0
+    assert entry.main(Context(), ["spec", "-b", str(tmp_path)]) == 0
     text = (tmp_path / "config.json").read_text()
     assert json.loads(text) == template.document(rootless=False)
     assert text.startswith('{\n\t"ociVersion": "1.0')
@@ -20,19 +21,19 @@ def test_it_is_written_into_the_bundle(tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.json").write_text("mine")
-    assert entry.main(["spec", "-b", str(tmp_path)]) == 1
+    assert entry.main(Context(), ["spec", "-b", str(tmp_path)]) == 1
     assert (tmp_path / "config.json").read_text() == "mine"
     assert capfd.readouterr().err == "pyoci: spec: config.json exists\n  hint: remove it first\n"
 
 
 def test_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert entry.main(["spec", "--rootless", "-f", "other.json"]) == 0
+    assert entry.main(Context(), ["spec", "--rootless", "-f", "other.json"]) == 0
     assert json.loads((tmp_path / "other.json").read_text()) == template.document(rootless=True)
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert entry.main(["spec", "-b", str(tmp_path / "no")]) == 1
+    assert entry.main(Context(), ["spec", "-b", str(tmp_path / "no")]) == 1
     assert "no such file or directory" in capfd.readouterr().err
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pyoci import doctor
+from pyoci.base.context import Context
 from pyoci.doctor import leftovers, show, store
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check, Leftover, Report
-from pyoci.lifecycle import container
 from pyoci.lifecycle import store as state
 
 
@@ -20,13 +20,12 @@ def entry(root: Path, id: str, *, creating: bool = False, alive: bool = False, b
     """A container in the store, without any process of its own."""
     root.mkdir(exist_ok=True)
     made = state.create(str(root), id)
-    made.record = state.new_record(id, bundle, "/", os.getpid())
+    record = made.record = state.Record(id, bundle=bundle, rootfs="/", creator=os.getpid())
     if not alive:
-        made.record["creator"] = [1, -5]
+        record.creator = (1, -5)
     if not creating:
-        made.record.update(
-            status="created", pid=os.getpid(), start=state.start_time(os.getpid()) - (not alive)
-        )
+        record.status = "created"
+        record.pid, record.start = os.getpid(), state.start_time(os.getpid()) - (not alive)
     made.save()
     made.close()
 
@@ -100,17 +99,17 @@ def test_exit_status(
     report = Report("/r", checks, [Leftover("container", "a", "why")])
     monkeypatch.setattr(doctor, "examine", lambda root: report)
 
-    def remove(root: str, leftover: Leftover) -> None:
+    def remove(context: Context, root: str, leftover: Leftover) -> None:
         leftover.removed, leftover.failure = not failure, failure
 
     monkeypatch.setattr(leftovers, "remove", remove)
-    assert doctor.main("/r", fmt="text", fix=True) == status
+    assert doctor.main(Context(), "/r", fmt="text", fix=True) == status
     assert ("removed" if not failure else "can't be removed: busy") in capsys.readouterr().out
 
 
 def test_nothing_is_removed_without_fix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     entry(tmp_path / "r", "dead")
-    doctor.main(str(tmp_path / "r"), fmt="json", fix=False)
+    doctor.main(Context(), str(tmp_path / "r"), fmt="json", fix=False)
     assert json.loads(capsys.readouterr().out)["leftovers"][0]["name"] == "dead"
     assert (tmp_path / "r" / "dead").is_dir()
 
@@ -149,7 +148,7 @@ def test_fix_removes_the_dead_and_nothing_else(tmp_path: Path) -> None:
     entry(root, "running", alive=True)
     found = leftovers._containers(str(root))
     for item in found:
-        leftovers.remove(str(root), item)
+        leftovers.remove(Context(), str(root), item)
     assert [(item.removed, item.failure) for item in found] == [(True, "")] * 3
     assert os.listdir(root) == ["running"]
 
@@ -157,24 +156,24 @@ def test_fix_removes_the_dead_and_nothing_else(tmp_path: Path) -> None:
 def test_one_that_lives_after_all_is_not_removed(tmp_path: Path) -> None:
     entry(tmp_path / "r", "x", alive=True)
     item = Leftover("container", "x", "it seemed dead")
-    leftovers.remove(str(tmp_path / "r"), item)
+    leftovers.remove(Context(), str(tmp_path / "r"), item)
     assert not item.removed and "not stopped" in item.failure
 
 
 def test_one_that_is_gone_already_counts_as_removed(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     item = Leftover("container", "x", "why")
-    leftovers.remove(str(tmp_path / "r"), item)
+    leftovers.remove(Context(), str(tmp_path / "r"), item)
     assert item.removed
 
 
 def test_a_failed_removal_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(root: str, id: str, force: bool) -> None:
+    def refuse(context: Context, root: str, id: str, *, force: bool) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(container, "delete", refuse)
+    monkeypatch.setattr(leftovers, "delete", refuse)
     item = Leftover("container", "x", "why")
-    leftovers.remove(str(tmp_path), item)
+    leftovers.remove(Context(), str(tmp_path), item)
     assert (item.removed, item.failure) == (False, "permission denied")
 
 

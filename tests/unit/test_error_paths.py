@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import posix
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from pyoci.base import boot
 from pyoci.base.errors import OciError
 from pyoci.cli import program
-from pyoci.lifecycle import execute, ps
+from pyoci.lifecycle import ps
+from pyoci.lifecycle.exec import JoiningProcess
 
 
 def test_the_interpreter_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -39,8 +42,10 @@ def test_a_cgroup_whose_processes_cannot_be_listed() -> None:
 def test_a_container_that_ends_while_exec_looks_at_it() -> None:
     gone = posix.posix_spawn("/bin/true", ["true"], {})
     posix.waitpid(gone, 0)
+    made: Any = JoiningProcess.__new__(JoiningProcess)
+    made.spec, made.entry = {"linux": {"namespaces": [{"type": "user"}]}}, SimpleNamespace(id="box")
     with pytest.raises(OciError) as caught:
-        execute._may_set_groups("box", gone)
+        made._gather_facts(gone)
     assert (caught.value.code, caught.value.obj) == ("not-running", "box")
 
 

@@ -77,7 +77,7 @@ def test_the_hot_commands_of_pyoci_are_hot() -> None:
     found = freeze.hot_modules()
     verbs = ("create", "start", "state", "kill", "delete", "run", "exec")
     assert {f"pyoci.cli.{verb}" for verb in verbs} <= set(found)
-    assert {"pyoci.lifecycle.container", "pyoci.init.launch", "pyoci.plan.compiler"} <= set(found)
+    assert {"pyoci.lifecycle.create", "pyoci.init.process", "pyoci.plan.compiler"} <= set(found)
 
 
 def names(code: CodeType) -> set[str]:

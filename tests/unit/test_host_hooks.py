@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pyoci.base.errors import OciError
+from pyoci.base.spans import Spans
 from pyoci.host import hooks
 
 TYPE_CHECKING = False
@@ -29,7 +30,7 @@ def shell(script: str, **more: Any) -> Hook:
 
 
 def run(*entries: Hook, state: bytes = STATE) -> None:
-    hooks.run(list(entries), state, name="createRuntime", pointer=POINTER)
+    hooks.run(list(entries), state, name="createRuntime", spans=Spans())
 
 
 def failure(*entries: Hook) -> OciError:
@@ -72,6 +73,17 @@ def test_args_are_given_as_they_are(tmp_path: Path) -> None:
     assert (tmp_path / "got").read_text() == "zero one two\n"
 
 
+def test_directory_it_starts_in(tmp_path: Path) -> None:
+    directory = os.open(tmp_path, os.O_PATH)
+    try:
+        hooks.run([shell("pwd -P > where")], STATE, name="createRuntime", spans=Spans(), directory=directory)
+    finally:
+        os.close(directory)
+    assert (tmp_path / "where").read_text() == f"{os.path.realpath(tmp_path)}\n"
+    run(shell(f"pwd -P > {tmp_path}/where"))
+    assert (tmp_path / "where").read_text() == f"{os.getcwd()}\n"
+
+
 def test_no_descriptor_of_ours_reaches_the_hook(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
@@ -106,13 +118,13 @@ def test_hooks_run_in_order_and_stop_at_the_first_failure(tmp_path: Path) -> Non
     assert "exit status 7" in error.message
 
 
-def test_run_ignoring_runs_all_and_tells_each_failure(tmp_path: Path) -> None:
+def test_run_all_runs_all_and_tells_each_failure(tmp_path: Path) -> None:
     entries: list[Hook] = [
         shell("exit 1"),
         shell(f"touch {tmp_path}/ran"),
         {"path": "/no/such/hook"},
     ]
-    failures = hooks.run_ignoring(entries, STATE, name="poststop", pointer="/hooks/poststop")
+    failures = hooks.run_all(entries, STATE, name="poststop", spans=Spans())
     assert (tmp_path / "ran").exists()
     assert [each.pointer for each in failures] == ["/hooks/poststop/0", "/hooks/poststop/2/path"]
 
@@ -186,7 +198,7 @@ def test_nothing_is_left_behind() -> None:
         {"path": "/no/such/hook"},
     ]
     for hook in tried:
-        hooks.run_ignoring([hook], STATE, name="poststop", pointer="/hooks/poststop")
+        hooks.run_all([hook], STATE, name="poststop", spans=Spans())
     assert sorted(os.listdir("/proc/self/fd")) == before
     assert our_children() == children
 

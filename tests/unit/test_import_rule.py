@@ -14,15 +14,17 @@ FREEZE = Path(__file__).resolve().parents[2] / "csrc" / "build" / "freeze.py"
 
 # What the hot verbs are made of. A module that is missing below needs a reason; one that is listed must stay hot.
 HOT = """
-_generated base base.boot base.errors base.files base.jsontext base.log base.numbers base.signal_numbers base.spans
-base.suggest base.termination base.timestamps base.wait_status cgroups cgroups.base cgroups.dbus.bus
+_generated base base.boot base.context base.errors base.files base.jsontext base.log base.numbers base.signal_numbers
+base.spans base.suggest base.termination base.timestamps base.wait_status cgroups cgroups.base cgroups.dbus.bus
 cgroups.dbus.gvariant cgroups.dbus.wire cgroups.devices cgroups.paths cgroups.resources cgroups.systemd cgroups.tree
 cgroups.unit cgroups.v1 cgroups.v2 cgroups.writer cli cli.create cli.delete cli.entry cli.exec cli.kill cli.parse
-cli.program cli.request cli.root cli.run cli.start cli.state cli.table host host.hooks host.inherited host.programs
-host.signals init init.launch init.protocol lifecycle lifecycle.cleanup lifecycle.container lifecycle.creation
-lifecycle.execute lifecycle.requests lifecycle.state_document lifecycle.store plan plan.cgroupfs plan.compiler
-plan.devices plan.facts plan.failure plan.hooks plan.mounts plan.namespaces plan.ops plan.process plan.rootfs seccomp
-seccomp.bpf seccomp.compiler seccomp.filters spec spec.bundle spec.capabilities spec.check spec.defaults spec.fast
+cli.program cli.refusal cli.request cli.root cli.run cli.start cli.state cli.table host host.hooks host.inherited
+host.programs host.rlimits host.signals host.spawn init init.descriptors init.exit_status init.process init.protocol
+init.start_answer lifecycle lifecycle.cleanup lifecycle.create lifecycle.delete lifecycle.exec lifecycle.facts
+lifecycle.kill lifecycle.processes lifecycle.requests lifecycle.run lifecycle.session lifecycle.start
+lifecycle.state_document lifecycle.states lifecycle.store plan plan.cgroupfs plan.compiler plan.devices plan.facts
+plan.failure plan.hooks plan.mounts plan.namespaces plan.ops plan.process plan.rootfs seccomp seccomp.bpf
+seccomp.compiler seccomp.filters spec spec.bundle spec.capabilities spec.check spec.defaults spec.fast
 spec.json_pointer spec.linux_rules spec.mount_options spec.namespaces spec.paths spec.problem spec.process_rules
 spec.resource_rules spec.rlimits spec.seccomp_words spec.unsupported spec.versions terminal terminal.console
 terminal.proxy trace trace.recorder userns userns.idmap userns.idmapped_mounts

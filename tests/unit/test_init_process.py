@@ -13,7 +13,8 @@ import pytest
 
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
-from pyoci.init import launch
+from pyoci.host import spawn
+from pyoci.init.process import InitProcess
 from pyoci.plan import namespaces
 from pyoci.plan.ops import Plan
 
@@ -36,8 +37,8 @@ class Interrupted:
 
 def test_a_process_that_was_just_made_is_killed_too(monkeypatch: pytest.MonkeyPatch) -> None:
     shim = Interrupted()
-    monkeypatch.setattr(launch, "lib", shim)
-    init = launch.Init()
+    monkeypatch.setattr(spawn, "lib", shim)
+    init = InitProcess()
     with pytest.raises(OciError, match="signal 15"):
         init.spawn(0)
     init.kill()
@@ -52,12 +53,12 @@ def sleeper() -> int:
 
 
 @pytest.fixture
-def joining() -> Iterator[tuple[launch.Init, socket.socket]]:
+def joining() -> Iterator[tuple[InitProcess, socket.socket]]:
     """An init that was sent a plan with a fork in it, and the end of its socket that it would answer through."""
-    init = launch.Init()
+    init = InitProcess()
     ours, theirs = socket.socketpair()
     init.pid = sleeper()
-    init.pidfd, init._sync = os.pidfd_open(init.pid), ours.detach()
+    init.pidfd, init.sync = os.pidfd_open(init.pid), ours.detach()
     plan = Plan()
     namespaces.add_fork(plan, 0, "")
     init.send("exec", plan, [])
@@ -70,30 +71,45 @@ def born(pid: int) -> bytes:
     return struct.pack("=IIiI", lib.REPLY_FORKED, 0, pid, 0)
 
 
-def test_the_init_is_the_child_that_it_tells_of(joining: tuple[launch.Init, socket.socket]) -> None:
+def test_the_init_is_the_child_that_it_tells_of(joining: tuple[InitProcess, socket.socket]) -> None:
     init, theirs = joining
     parent, child = init.pid, sleeper()
     os.kill(parent, signal.SIGKILL)  # as it ends by itself behind its word
     theirs.send(born(child))
-    init.follow()
+    init.expect_fork()
     assert init.pid == child
     with pytest.raises(ChildProcessError):
         os.waitpid(parent, os.WNOHANG)
     theirs.send(born(child))
-    with pytest.raises(OciError, match="a birth that nobody asked for"):
+    with pytest.raises(OciError, match="a fork that nobody asked for"):
         init.expect(lib.REPLY_DONE)
+
+
+def test_a_child_that_died_in_the_init_s_place_leaves_nothing_to_kill() -> None:
+    """What the spawn gave is not the process any more: that one is reaped, its descriptor closed."""
+    init = InitProcess()
+    init.spawn(0)
+    plan = Plan()
+    namespaces.add_fork(plan, 0, "")
+    init.send("exec", plan, [])
+    init.expect_fork()
+    os.kill(init.pid, signal.SIGKILL)
+    with pytest.raises(OciError, match="was killed before its program ran"):
+        init.expect(lib.REPLY_READY)
+    init.kill()
+    assert (init.pidfd, init.sync) == (-1, -1)
 
 
 @pytest.mark.parametrize(
     ("pid", "words"), [(1, "none of ours"), (1 << 30, "not there"), (-1, "not there"), (0, "not there")]
 )
 def test_no_other_process_is_taken_for_the_init(
-    joining: tuple[launch.Init, socket.socket], pid: int, words: str
+    joining: tuple[InitProcess, socket.socket], pid: int, words: str
 ) -> None:
     """A process of the container may have got hold of the socket: what it names would be killed, for one."""
     init, theirs = joining
     before = init.pid
     theirs.send(born(pid))
     with pytest.raises(OciError, match=words):
-        init.follow()
+        init.expect_fork()
     assert init.pid == before

@@ -14,7 +14,8 @@ import pytest
 from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
-from pyoci.init import launch, protocol
+from pyoci.init import process, protocol, start_answer
+from pyoci.init.process import InitProcess
 from pyoci.plan.ops import Plan
 
 HEAD = struct.Struct("=HHIiI")
@@ -29,13 +30,13 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @pytest.fixture
-def init(ends: tuple[socket.socket, socket.socket]) -> Iterator[launch.Init]:
+def init(ends: tuple[socket.socket, socket.socket]) -> Iterator[InitProcess]:
     """A runtime that has sent a plan of two ops to an init."""
-    made = launch.Init()
+    made = InitProcess()
     plan = Plan()
     plan.add(ops.setsid(), "/a", "one")
     plan.add(ops.sethostname(hostname="x"), "/hostname", "two")
-    made._sync = os.dup(ends[0].fileno())
+    made.sync = os.dup(ends[0].fileno())
     made._sent.append(("test", plan))
     yield made
     made.close()
@@ -49,14 +50,14 @@ def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def garbled(init: launch.Init, expected: int = lib.REPLY_READY) -> OciError:
+def garbled(init: InitProcess, expected: int = lib.REPLY_READY) -> OciError:
     with pytest.raises(OciError) as found:
         init.expect(expected)
     assert found.value.code == "init-died" and "protocol" in found.value.message
     return found.value
 
 
-def test_an_error_names_the_op(ends: tuple[socket.socket, socket.socket], init: launch.Init) -> None:
+def test_an_error_names_the_op(ends: tuple[socket.socket, socket.socket], init: InitProcess) -> None:
     ends[1].sendall(head(lib.REPLY_ERROR, step="sethostname", op=1, error=1, length=1) + b"x")
     with pytest.raises(OciError) as found:
         init.expect(lib.REPLY_DONE)
@@ -64,7 +65,7 @@ def test_an_error_names_the_op(ends: tuple[socket.socket, socket.socket], init: 
     assert found.value.text() == "two: sethostname x: operation not permitted"
 
 
-def test_a_reply_in_pieces(ends: tuple[socket.socket, socket.socket], init: launch.Init) -> None:
+def test_a_reply_in_pieces(ends: tuple[socket.socket, socket.socket], init: InitProcess) -> None:
     pid = os.fork()
     if pid == 0:
         for byte in head(lib.REPLY_DONE):
@@ -103,18 +104,18 @@ def test_a_reply_in_pieces(ends: tuple[socket.socket, socket.socket], init: laun
         "times",
     ],
 )
-def test_nonsense(ends: tuple[socket.socket, socket.socket], init: launch.Init, data: bytes) -> None:
+def test_nonsense(ends: tuple[socket.socket, socket.socket], init: InitProcess, data: bytes) -> None:
     ends[1].sendall(data)
     garbled(init)
 
 
-def test_an_answer_to_nothing(ends: tuple[socket.socket, socket.socket], init: launch.Init) -> None:
+def test_an_answer_to_nothing(ends: tuple[socket.socket, socket.socket], init: InitProcess) -> None:
     ends[1].sendall(head(lib.REPLY_DONE) * 2)
     init.expect(lib.REPLY_DONE)
     garbled(init, lib.REPLY_DONE)
 
 
-def test_any_errno_has_a_text(ends: tuple[socket.socket, socket.socket], init: launch.Init) -> None:
+def test_any_errno_has_a_text(ends: tuple[socket.socket, socket.socket], init: InitProcess) -> None:
     for error in (-(1 << 31), -1, (1 << 31) - 1):
         ends[1].sendall(head(lib.REPLY_ERROR, error=error))
         with pytest.raises(OciError) as found:
@@ -124,7 +125,7 @@ def test_any_errno_has_a_text(ends: tuple[socket.socket, socket.socket], init: l
 
 @pytest.mark.parametrize("kind", [lib.REPLY_DONE, lib.REPLY_TERMINAL, lib.REPLY_ERROR])
 def test_a_flood_of_descriptors(
-    ends: tuple[socket.socket, socket.socket], init: launch.Init, kind: int
+    ends: tuple[socket.socket, socket.socket], init: InitProcess, kind: int
 ) -> None:
     """Neither those of one message nor those of many stay open."""
     files = [os.open("/dev/null", os.O_RDONLY)] * 200
@@ -137,7 +138,7 @@ def test_a_flood_of_descriptors(
     os.close(files[0])
 
 
-def test_a_terminal_is_taken(ends: tuple[socket.socket, socket.socket], init: launch.Init) -> None:
+def test_a_terminal_is_taken(ends: tuple[socket.socket, socket.socket], init: InitProcess) -> None:
     master, slave = pty.openpty()
     socket.send_fds(ends[1], [head(lib.REPLY_TERMINAL) + head(lib.REPLY_DONE)], [master, slave])
     before = open_files()
@@ -150,7 +151,7 @@ def test_a_terminal_is_taken(ends: tuple[socket.socket, socket.socket], init: la
 
 @pytest.mark.parametrize("path", ["/dev/null", "/", "/dev/tty0-none"])
 def test_something_else_is_no_terminal(
-    ends: tuple[socket.socket, socket.socket], init: launch.Init, path: str
+    ends: tuple[socket.socket, socket.socket], init: InitProcess, path: str
 ) -> None:
     master, slave = pty.openpty()
     wrong = os.open(path, os.O_RDONLY) if os.path.exists(path) else slave
@@ -163,16 +164,16 @@ def test_something_else_is_no_terminal(
 
 
 def test_one_that_hangs_up_and_lives_on(
-    ends: tuple[socket.socket, socket.socket], init: launch.Init, monkeypatch: pytest.MonkeyPatch
+    ends: tuple[socket.socket, socket.socket], init: InitProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It must not hold the runtime up; kill() then ends it."""
-    monkeypatch.setattr(launch, "_DEATH_MILLISECONDS", 10)
-    with subprocess.Popen(["sleep", "100"]) as process:
-        init.pid, init.pidfd = process.pid, os.pidfd_open(process.pid)
+    monkeypatch.setattr(process, "_DEATH_MILLISECONDS", 10)
+    with subprocess.Popen(["sleep", "100"]) as sleeper:
+        init.pid, init.pidfd = sleeper.pid, os.pidfd_open(sleeper.pid)
         ends[1].close()
         garbled(init)
         init.kill()
-        process.returncode = -9
+        sleeper.returncode = -9
 
 
 LATE = [[3, "wait_start", "", "wait"], [4, "execve", "/process/args", "exec x"]]
@@ -192,16 +193,16 @@ LATE = [[3, "wait_start", "", "wait"], [4, "execve", "/process/args", "exec x"]]
 )
 def test_nonsense_through_the_fifo(data: bytes) -> None:
     with pytest.raises(OciError) as found:
-        launch.read_answer(data, LATE, None)
+        start_answer.read(data, LATE, None)
     assert "protocol" in found.value.message
 
 
 def test_a_failure_through_the_fifo() -> None:
     data = head(lib.REPLY_ERROR, step="execve", op=4, error=8, length=6) + b"/bin/x"
-    error = launch.read_answer(data, LATE, None)
+    error = start_answer.read(data, LATE, None)
     assert error is not None and error.pointer == "/process/args"
     assert error.text() == 'exec: "/bin/x": exec format error'
-    assert launch.read_answer(b"", LATE, None) is None
+    assert start_answer.read(b"", LATE, None) is None
 
 
 def test_the_record_and_the_init_of_a_former_version() -> None:
@@ -209,11 +210,11 @@ def test_the_record_and_the_init_of_a_former_version() -> None:
     late = [[3, 53, "", "wait for start"], [4, 54, "/process/args", "exec x"]]
     text = b"execve\0/bin/x\0"
     data = head(lib.REPLY_ERROR, op=4, error=8, length=len(text)) + text
-    error = launch.read_answer(data, late, None)
+    error = start_answer.read(data, late, None)
     assert error is not None
     assert (error.code, error.pointer) == ("program", "/process/args")
     assert error.text() == "exec x failed: execve /bin/x: exec format error"
-    assert launch.read_answer(b"", late, None) is None
+    assert start_answer.read(b"", late, None) is None
 
 
 def test_times_are_of_ops_that_are_there() -> None:

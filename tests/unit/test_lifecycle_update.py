@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 
 from pyoci import cgroups
+from pyoci.base.context import Context
 from pyoci.base.errors import OciError
 from pyoci.cgroups import freezer, resources, writer
+from pyoci.cli import refusal
 from pyoci.cli import update as command
 from pyoci.cli.table import COMMANDS, NAME, NAMES, OPTIONS
 from pyoci.lifecycle import ps, store, update
 from pyoci.spec import fast
+from pyoci.spec.problem import RefusedDocument
 from pyoci.validate import explain
 
 TYPE_CHECKING = False
@@ -68,20 +71,20 @@ def test_options_become_resources() -> None:
         "pids_limit": "-1",
         "blkio_weight": "300",
     }
-    assert command.from_options(values) == {
+    assert command.from_options(Context(), values) == {
         "memory": {"limit": 64 << 20, "reservation": 1 << 20, "swap": -1},
         "cpu": {"shares": 512, "quota": -1, "idle": 0, "cpus": "0-1"},
         "pids": {"limit": -1},
         "blockIO": {"weight": 300},
     }
-    assert command.from_options({"memory": "", "cpu_quota": ""}) == {}
+    assert command.from_options(Context(), {"memory": "", "cpu_quota": ""}) == {}
 
 
 @pytest.mark.parametrize("key", ["cpu_share", "cpu_period", "pids_limit", "blkio_weight", "cpu_quota"])
 @pytest.mark.parametrize("text", ["many", "1.5", "--1", "99999999999999999999", " 1"])
 def test_what_is_no_number(key: str, text: str) -> None:
     with pytest.raises(OciError, match="invalid value for"):
-        command.from_options({key: text})
+        command.from_options(Context(), {key: text})
 
 
 def test_the_options_of_runc_are_there() -> None:
@@ -121,9 +124,10 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     path.write_text('{"pids": {"limit": 5}}')
     assert update.read(str(path)) == {"pids": {"limit": 5}}
     path.write_text('{"pids": {"limit": "5"}}')
-    with pytest.raises(OciError) as caught:
+    with pytest.raises(RefusedDocument) as refused:
         update.read(str(path))
-    assert caught.value.pointer == "/pids/limit" and f"{path}:1:" in caught.value.message
+    error = refusal.explained(refused.value, [])
+    assert error.pointer == "/pids/limit" and f"{path}:1:" in error.message
     with pytest.raises(OciError, match="no-such") as caught:
         update.read(str(tmp_path / "no-such"))
     assert "no such file or directory" in caught.value.text()
@@ -215,12 +219,12 @@ def test_status_paused(tmp_path: Path) -> None:
     (tmp_path / "freezer.state").write_text("FROZEN\n")
     pid = os.getpid()
     entry = store.create(str(tmp_path), "c")
-    entry.record = store.new_record("c", "/b", "/b/rootfs", pid)
-    entry.record |= {"status": "running", "pid": pid, "start": store.start_time(pid)}
+    record = entry.record = store.Record("c", bundle="/b", rootfs="/b/rootfs", creator=pid)
+    record.status, record.pid, record.start = "running", pid, store.start_time(pid)
     assert entry.status() == "running"
-    entry.record["cgroup"] = {"manager": "v1", "paths": {"freezer": str(tmp_path)}}
+    record.cgroup = {"manager": "v1", "paths": {"freezer": str(tmp_path)}, "rootless": False}
     assert entry.status() == "paused"
-    entry.record["start"] -= 1  # another process of the same pid
+    record.start -= 1  # another process of the same pid
     assert entry.status() == "stopped"
     entry.remove()
 

@@ -15,7 +15,7 @@ from unit import plans
 from pyoci import _ops as ops
 from pyoci._shim import ffi, lib
 from pyoci.base.errors import OciError
-from pyoci.plan import compiler, namespaces
+from pyoci.plan import compiler
 from pyoci.plan.ops import Plan
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "data" / "engine-configs").glob("*.json"))
@@ -59,7 +59,7 @@ def all_plans() -> list[Plan]:
     wanted = {"args": ["x"], "selinuxLabel": "l", "terminal": True}
     executed = compiler.compile_exec(EVERYTHING, wanted, plans.facts(), 0x30000080)
     return [
-        namespaces.early(EVERYTHING),
+        plans.early(EVERYTHING),
         compiled.prepare,
         compiled.finish,
         unpivoted.finish,
@@ -82,7 +82,7 @@ def test_round_trip(plan: Plan) -> None:
 def test_round_trip_of_what_engines_write(path: Path) -> None:
     made = json.loads(path.read_text())
     compiled = compiler.compile_container(made, plans.facts(seccomp=(FILTER, 0)))
-    for plan in (namespaces.early(made), compiled.prepare, compiled.finish):
+    for plan in (plans.early(made), compiled.prepare, compiled.finish):
         assert plans.decode(plan.encode())[1] == [(op.name, list(op.values)) for op in plan.ops]
 
 
@@ -184,7 +184,7 @@ def test_no_string_is_cut_short(changes: dict[str, Any], pointer: str) -> None:
 
 def _bytes(made: dict[str, Any]) -> bytes:
     compiled = compiler.compile_container(made, plans.facts(**FACTS))
-    return b"".join(plan.encode() for plan in (namespaces.early(made), compiled.prepare, compiled.finish))
+    return b"".join(plan.encode() for plan in (plans.early(made), compiled.prepare, compiled.finish))
 
 
 @pytest.mark.parametrize("path", [None, *CONFIGS], ids=lambda path: path.stem if path else "everything")

@@ -14,7 +14,6 @@ import pytest
 from unit import plans
 
 from pyoci.plan import compiler
-from pyoci.plan import namespaces as namespace_ops
 from pyoci.spec import capabilities, json_pointer, namespaces
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -48,14 +47,14 @@ def in_words(path: Path) -> str:
         capabilities=plans.ALL_CAPABILITIES if user else capabilities.mask(list(capabilities.NAMES))[0],
         seccomp=(bytes(80), 0) if made["linux"].get("seccomp") else None,
     )
-    birth = namespaces.birth(made)
+    found = namespaces.sort(made)
     compiled = compiler.compile_container(made, facts)
     rows = [
-        f"born {birth.born:#x} joined {birth.joined!r}",
+        f"born {found.clone_flags:#x} joined {found.joined!r}",
         *(f"warning {line}" for line in compiled.warnings),
     ]
     for name, plan in (
-        ("early", namespace_ops.early(made)), ("prepare", compiled.prepare), ("finish", compiled.finish),
+        ("early", plans.early(made)), ("prepare", compiled.prepare), ("finish", compiled.finish),
     ):  # fmt: skip
         rows += ["", name, *plans.in_words(plan)]
     return "\n".join(rows) + "\n"
@@ -88,7 +87,7 @@ def test_pointers_lead_to_what_asked_for_the_op(path: Path) -> None:
     }
     seccomp = (bytes(80), 0) if made["linux"].get("seccomp") else None
     compiled = compiler.compile_container(made, plans.facts(seccomp=seccomp))
-    for plan in (namespace_ops.early(made), compiled.prepare, compiled.finish):
+    for plan in (plans.early(made), compiled.prepare, compiled.finish):
         for op in plan.ops:
             assert op.about, op.name
             if op.pointer and op.pointer not in defaults:

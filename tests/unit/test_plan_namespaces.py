@@ -7,7 +7,6 @@ from unit import plans
 
 from pyoci import _ops as ops
 from pyoci._shim import lib
-from pyoci.plan import namespaces as namespace_ops
 from pyoci.spec import namespaces
 
 FLAGS = {
@@ -24,10 +23,10 @@ def test_flags_are_those_of_the_kernel() -> None:
 @pytest.mark.parametrize("kind", FLAGS)
 def test_a_new_namespace_is_entered_at_its_moment(kind: str) -> None:
     made = plans.spec(linux__namespaces=plans.namespaces(kind))
-    found = namespaces.birth(made)
-    born = FLAGS[kind] if kind in ("pid", "user") else 0
+    found = namespaces.sort(made)
+    cloned = FLAGS[kind] if kind in ("pid", "user") else 0
     unshared = FLAGS[kind] if kind in ("mount", "uts", "ipc", "network") else 0
-    assert (found.born, found.unshared, found.joined) == (born, unshared, [])
+    assert (found.clone_flags, found.unshare_flags, found.joined) == (cloned, unshared, [])
     late = plans.names(plans.prepare(made))
     assert ("time_namespace" in late) == (kind == "time")
     assert ("unshare" in late) == (kind == "cgroup")
@@ -36,8 +35,8 @@ def test_a_new_namespace_is_entered_at_its_moment(kind: str) -> None:
 @pytest.mark.parametrize("kind", FLAGS)
 def test_a_joined_namespace_is_joined_by_the_init(kind: str) -> None:
     made = plans.spec(linux__namespaces=plans.namespaces("pid", **{kind: "/proc/9/ns/x"}))
-    found = namespaces.birth(made)
-    assert found.unshared == 0
+    found = namespaces.sort(made)
+    assert found.unshare_flags == 0
     plan = plans.prepare(made)
     if kind != "time":
         assert found.joined == [(kind, "/proc/9/ns/x", 1)]
@@ -51,7 +50,7 @@ def test_a_joined_namespace_is_joined_by_the_init(kind: str) -> None:
 
 def test_order_of_joining() -> None:
     paths = {kind: f"/ns/{kind}" for kind in ("mount", "network", "cgroup", "uts", "ipc", "pid", "user")}
-    found = namespaces.birth(plans.spec(linux__namespaces=plans.namespaces(**paths)))
+    found = namespaces.sort(plans.spec(linux__namespaces=plans.namespaces(**paths)))
     assert [kind for kind, _, _ in found.joined] == [
         "user",
         "pid",
@@ -81,10 +80,10 @@ def test_a_child_goes_on_where_joining_is_for_children_or_comes_first(
 ) -> None:
     paths = {kind: f"/ns/{kind}" for kind in joined}
     made = plans.spec(linux__namespaces=plans.namespaces(*new, **paths))
-    found = namespaces.birth(made)
+    found = namespaces.sort(made)
     assert found.forks == forks
-    plan = namespace_ops.early(made)
-    assert [op.flags for op in plans.find(plan, "fork")] == ([found.born] if forks else [])
+    plan = plans.early(made)
+    assert [op.flags for op in plans.find(plan, "fork")] == ([found.clone_flags] if forks else [])
     names = plans.names(plan)
     if forks:
         last = len(names) - 1 - names[::-1].index("setns")
@@ -95,14 +94,14 @@ def test_a_child_goes_on_where_joining_is_for_children_or_comes_first(
 
 def test_a_joining_init_is_in_its_cgroup_before_others_can_see_it() -> None:
     made = plans.spec(linux__namespaces=plans.namespaces("mount", pid="/ns/pid"))
-    assert plans.names(namespace_ops.early(made, cgroup_fds=2)) == [
+    assert plans.names(plans.early(made, cgroup_fds=2)) == [
         *("join_cgroup", "setns", "fork"),
         "unshare",
     ]
 
 
 def test_early_plan() -> None:
-    plan = namespace_ops.early(
+    plan = plans.early(
         plans.spec(linux__namespaces=plans.namespaces("pid", "user", "mount", "uts", "network"))
     )
     assert plan.ops == [
@@ -113,13 +112,11 @@ def test_early_plan() -> None:
 
 
 def test_early_plan_without_network_and_without_anything() -> None:
-    assert plans.names(namespace_ops.early(plans.spec(linux__namespaces=plans.namespaces("mount")))) == [
-        "unshare"
-    ]
+    assert plans.names(plans.early(plans.spec(linux__namespaces=plans.namespaces("mount")))) == ["unshare"]
     assert plans.names(
-        namespace_ops.early(plans.spec(linux__namespaces=plans.namespaces("pid", network="/ns/n")))
+        plans.early(plans.spec(linux__namespaces=plans.namespaces("pid", network="/ns/n")))
     ) == ["setns"]
-    assert plans.names(namespace_ops.early({"linux": {}})) == plans.names(namespace_ops.early({})) == []
+    assert plans.names(plans.early({"linux": {}})) == plans.names(plans.early({})) == []
 
 
 def test_cgroup_namespace_starts_where_the_init_has_been_moved() -> None:

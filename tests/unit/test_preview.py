@@ -13,6 +13,7 @@ from unit.test_plan_encode import all_plans
 
 from pyoci import _ops as ops
 from pyoci._shim import lib
+from pyoci.base.context import Context
 from pyoci.base.errors import OciError
 from pyoci.preview import show, steps
 
@@ -41,7 +42,7 @@ def test_text(bundle: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
         process__capabilities={"bounding": ["CAP_KILL"]},
         linux__namespaces=plans.namespaces("pid", "mount", "uts", network="/ns/net"),
     )
-    assert show.show(path, "text") == 0
+    assert show.show(Context(), path, "text") == 0
     text = capfdbinary.readouterr().out.decode()
     assert text.startswith(
         f"bundle {bundle}\nborn in new namespaces: pid\n\nearly\n   0  setns                network namespace /ns/net"
@@ -64,7 +65,7 @@ def test_text(bundle: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
 
 
 def test_json(bundle: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    assert show.show(write(bundle), "json") == 0
+    assert show.show(Context(), write(bundle), "json") == 0
     document = json.loads(capfdbinary.readouterr().out)
     assert document["bundle"] == str(bundle)
     assert list(document["plans"]) == ["early", "prepare", "finish"]
@@ -108,6 +109,7 @@ def test_every_op_has_words_and_a_document() -> None:
 def test_what_create_refuses_has_no_plan(bundle: Path) -> None:
     with pytest.raises(OciError) as caught:
         show.show(
+            Context(),
             write(
                 bundle, mounts=[{"destination": "/b", "type": "bind", "source": "/", "options": ["mode=1"]}]
             ),

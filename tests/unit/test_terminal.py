@@ -17,6 +17,7 @@ import pytest
 
 from pyoci.base.errors import OciError
 from pyoci.host.signals import Signals
+from pyoci.lifecycle.session import _send_descriptor
 from pyoci.terminal import console
 
 PATIENCE = 20.0
@@ -184,7 +185,7 @@ def test_master_over_the_socket(length: int, tmp_path: Path) -> None:
         server.bind(f"/proc/self/fd/{handle}/s")
         os.close(handle)
         server.listen()
-        console.send_master(f"{folder}/s", master, "/dev/pts/0")
+        _send_descriptor("console-socket", f"{folder}/s", master, "/dev/pts/0")
         connection, _ = server.accept()
         with connection:
             data, control, flags, _ = connection.recvmsg(4096, socket.CMSG_SPACE(64))
@@ -199,7 +200,7 @@ def test_master_over_the_socket(length: int, tmp_path: Path) -> None:
 
 def test_socket_that_nobody_listens_on(tmp_path: Path) -> None:
     with pytest.raises(OciError) as caught:
-        console.send_master(str(tmp_path / "none"), 0, "x")
+        _send_descriptor("console-socket", str(tmp_path / "none"), 0, "x")
     assert caught.value.code == "console-socket"
     assert "no such file" in caught.value.text()
 

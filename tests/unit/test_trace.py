@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,18 @@ import pytest
 
 from pyoci._ops import STEPS, Op
 from pyoci._shim import ffi, lib
-from pyoci.base import spans
+from pyoci.base.context import Context
 from pyoci.base.errors import OciError
-from pyoci.init import launch
+from pyoci.base.spans import Spans
+from pyoci.init import start_answer
 from pyoci.trace import recorder
 
 MS = 1_000_000
 
 
-@pytest.fixture(autouse=True)
-def stopped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(spans, "steps", None)
-    monkeypatch.setattr(spans, "_last", 0)
-    yield
+@pytest.fixture
+def context() -> Context:
+    return Context()
 
 
 OPS = [
@@ -45,60 +43,65 @@ def events(path: Path) -> list[dict[str, Any]]:
 
 
 def test_switched_off_nothing_is_kept() -> None:
+    spans = Spans()
     spans.lap("a")
     spans.within(spans.now(), "b")
-    assert spans.steps is None
+    assert spans.measured is None
     assert spans.now() == 0
 
 
 def test_steps_follow_each_other_without_gaps() -> None:
+    spans = Spans()
     spans.begin()
     spans.lap("one", "/pointer")
     spans.lap("two", kind="idle")
-    assert spans.steps is not None
-    assert [step[:3] for step in spans.steps] == [
+    assert spans.measured is not None
+    assert [(span.name, span.pointer, span.kind) for span in spans.measured] == [
         ("start of the runtime", "", "runtime"),
         ("one", "/pointer", "runtime"),
         ("two", "", "idle"),
     ]
-    assert [step[3] for step in spans.steps[1:]] == [step[4] for step in spans.steps[:-1]]
-    worked = [step[5] for step in spans.steps]
+    assert [span.began for span in spans.measured[1:]] == [span.ended for span in spans.measured[:-1]]
+    worked = [span.worked for span in spans.measured]
     assert [each and each[0] for each in worked[1:]] == [each and each[1] for each in worked[:-1]]
 
 
 def test_the_first_step_is_as_long_as_the_process_has_worked() -> None:
+    spans = Spans()
     used = time.process_time_ns()
     spans.begin()
-    assert spans.steps is not None
-    _, _, _, began, ended, worked = spans.steps[0]
+    assert spans.measured is not None
+    first = spans.measured[0]
+    worked = first.worked
     assert worked is not None and worked[0] == 0 and used <= worked[1] <= time.process_time_ns()
-    assert used <= ended - began <= time.process_time_ns() + 50 * MS
+    assert used <= first.ended - first.began <= time.process_time_ns() + 50 * MS
 
 
 def test_a_part_does_not_end_the_step() -> None:
+    spans = Spans()
     spans.begin()
     began = spans.now()
     spans.within(began, "part", "/p", "hook")
     spans.lap("whole")
-    assert spans.steps is not None
-    part, whole = spans.steps[1:]
-    assert part[:4] == ("part", "/p", "hook", began)
-    assert part[5] is None and whole[5] is not None
-    assert whole[3] <= part[3] <= part[4] <= whole[4]
+    assert spans.measured is not None
+    part, whole = spans.measured[1:]
+    assert (part.name, part.pointer, part.kind, part.began) == ("part", "/p", "hook", began)
+    assert part.worked is None and whole.worked is not None
+    assert whole.began <= part.began <= part.ended <= whole.ended
 
 
 # -- the file --------------------------------------------------------------------------------------------------------------
 
 
-def begun(path: Path) -> recorder.Trace:
-    made = recorder.begin(str(path), "run", "box")
+def begun(context: Context, path: Path) -> recorder.Trace:
+    made = recorder.begin(context, str(path), "run", "box")
     made.born(4711)
     return made
 
 
-def test_what_the_init_tells(tmp_path: Path) -> None:
-    made = begun(tmp_path / "t")
-    base = spans.now()
+def test_what_the_init_tells(context: Context, tmp_path: Path) -> None:
+    made = begun(context, tmp_path / "t")
+    base = context.spans.now()
     made.told("prepare", OPS, 0, [base, base + MS, base + 5 * MS])
     made.told("finish", OPS, 2, [base + 6 * MS, base + 8 * MS])
     made.save()
@@ -111,9 +114,9 @@ def test_what_the_init_tells(tmp_path: Path) -> None:
     assert hook["ts"] - mount["ts"] == pytest.approx(1000, abs=0.01)
 
 
-def test_filter_and_program_are_one_event(tmp_path: Path) -> None:
-    made = begun(tmp_path / "t")
-    made.told("finish", OPS, 2, [spans.now(), spans.now()])
+def test_filter_and_program_are_one_event(context: Context, tmp_path: Path) -> None:
+    made = begun(context, tmp_path / "t")
+    made.told("finish", OPS, 2, [context.spans.now(), context.spans.now()])
     made.executed("finish", OPS)
     made.save()
     last = events(tmp_path / "t")[-1]
@@ -121,16 +124,16 @@ def test_filter_and_program_are_one_event(tmp_path: Path) -> None:
     assert last["args"] == {"pointer": "/process/args", "op": "seccomp, capset, execve", "plan": "finish"}
 
 
-def test_without_a_filter_the_program_stands_alone(tmp_path: Path) -> None:
-    made = begun(tmp_path / "t")
+def test_without_a_filter_the_program_stands_alone(context: Context, tmp_path: Path) -> None:
+    made = begun(context, tmp_path / "t")
     made.executed("finish", [OPS[0], OPS[5]])
     made.save()
     assert events(tmp_path / "t")[-1]["name"] == "exec /bin/true"
 
 
-def test_failed_op(tmp_path: Path) -> None:
-    made = begun(tmp_path / "t")
-    now = spans.now()
+def test_failed_op(context: Context, tmp_path: Path) -> None:
+    made = begun(context, tmp_path / "t")
+    now = context.spans.now()
     made.told("prepare", OPS, 0, [now, now + 1])
     made.failed("prepare", OPS[1])
     made.save()
@@ -138,10 +141,10 @@ def test_failed_op(tmp_path: Path) -> None:
     assert (last["name"], last["args"]["pointer"]) == ("createContainer hook /h", "/hooks/createContainer/0")
 
 
-def test_document(tmp_path: Path) -> None:
-    made = begun(tmp_path / "t")
-    spans.lap("load", "/x")
-    made.told("early", OPS, 0, [spans.now(), spans.now()])
+def test_document(context: Context, tmp_path: Path) -> None:
+    made = begun(context, tmp_path / "t")
+    context.spans.lap("load", "/x")
+    made.told("early", OPS, 0, [context.spans.now(), context.spans.now()])
     made.save()
     document = json.loads((tmp_path / "t").read_text())
     assert document["otherData"]["id"] == "box"
@@ -159,21 +162,21 @@ def test_document(tmp_path: Path) -> None:
     assert load["args"] == {"pointer": "/x"}
 
 
-def test_a_clock_that_was_set_back_makes_no_negative_times(tmp_path: Path) -> None:
-    made = begun(tmp_path / "t")
-    now = spans.now()
+def test_a_clock_that_was_set_back_makes_no_negative_times(context: Context, tmp_path: Path) -> None:
+    made = begun(context, tmp_path / "t")
+    now = context.spans.now()
     made.told("early", OPS, 0, [now, now - 5])
     made.save()
     assert events(tmp_path / "t")[-1]["dur"] == 0
 
 
-def test_start_goes_on_where_create_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_goes_on_where_create_ended(context: Context, tmp_path: Path) -> None:
     path = tmp_path / "t"
-    begun(path).save()
+    begun(context, path).save()
     first = json.loads(path.read_text())
-    monkeypatch.setattr(spans, "steps", None)
-    more = recorder.begin_start(str(path), "box", 4711)
-    now = spans.now()
+    later = Context()
+    more = recorder.begin_start(later, str(path), "box", 4711)
+    now = later.spans.now()
     more.told("finish", OPS, 2, [now, now + MS])
     more.save()
     second = json.loads(path.read_text())
@@ -185,21 +188,23 @@ def test_start_goes_on_where_create_ended(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("spoiled", [b"", b"{}", b"[1]", b"\xff", b'{"traceEvents":[]}'])
-def test_start_begins_anew_where_the_file_is_spoiled(tmp_path: Path, spoiled: bytes) -> None:
+def test_start_begins_anew_where_the_file_is_spoiled(
+    context: Context, tmp_path: Path, spoiled: bytes
+) -> None:
     path = tmp_path / "t"
     path.write_bytes(spoiled)
-    recorder.begin_start(str(path), "box", 1).save()
+    recorder.begin_start(context, str(path), "box", 1).save()
     assert [event["name"] for event in events(path)] == ["start of the runtime"]
     path.unlink()
-    recorder.begin_start(str(path), "box", 1).save()
+    recorder.begin_start(context, str(path), "box", 1).save()
     assert len(events(path)) == 1
 
 
 def test_path_is_seen_from_where_the_command_was_called(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    made = recorder.begin("t", "run", "box")
+    made = recorder.begin(context, "t", "run", "box")
     assert made.path == str(tmp_path / "t")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
@@ -207,28 +212,28 @@ def test_path_is_seen_from_where_the_command_was_called(
     assert events(tmp_path / "t")
 
 
-def test_what_can_not_be_written_is_said_before_anything_is_done(tmp_path: Path) -> None:
+def test_what_can_not_be_written_is_said_before_anything_is_done(context: Context, tmp_path: Path) -> None:
     for path, text in (
         ("/missing/t", "no such file"),
         ("/dev/null", "no regular file"),
         (str(tmp_path), "no regular file"),
     ):
         with pytest.raises(OciError) as caught:
-            recorder.begin(path, "run", "box")
+            recorder.begin(context, path, "run", "box")
         assert caught.value.code == "trace-file"
         assert text in caught.value.text()
     (tmp_path / "link").symlink_to(tmp_path / "target")
     with pytest.raises(OciError):
-        recorder.begin(str(tmp_path / "link"), "run", "box")
+        recorder.begin(context, str(tmp_path / "link"), "run", "box")
     assert not (tmp_path / "target").exists()
 
 
 def test_a_file_that_can_not_be_written_later_is_a_warning(
-    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+    context: Context, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    made = recorder.begin(str(folder / "t"), "run", "box")
+    made = recorder.begin(context, str(folder / "t"), "run", "box")
     (folder / "t").unlink()
     folder.rmdir()
     made.save()
@@ -256,7 +261,7 @@ def times(*values: int) -> bytes:
 
 
 def test_failure_behind_start() -> None:
-    error = launch.read_answer(reply(lib.REPLY_ERROR, 4, 0, b"exit status 3: no", "hook"), LATE, None)
+    error = start_answer.read(reply(lib.REPLY_ERROR, 4, 0, b"exit status 3: no", "hook"), LATE, None)
     assert error is not None
     assert (error.pointer, error.message) == (
         "/hooks/startContainer/0",
@@ -264,12 +269,12 @@ def test_failure_behind_start() -> None:
     )
 
 
-def test_times_behind_start(tmp_path: Path) -> None:
-    made = recorder.begin_start(str(tmp_path / "t"), "box", 4711)
-    now = spans.now()
+def test_times_behind_start(context: Context, tmp_path: Path) -> None:
+    made = recorder.begin_start(context, str(tmp_path / "t"), "box", 4711)
+    now = context.spans.now()
     data = reply(lib.REPLY_TIMES, 2, 0, times(now, now + MS, now + 2 * MS))
     data += reply(lib.REPLY_TIMES, 4, 0, times(now + 2 * MS, now + 5 * MS))
-    assert launch.read_answer(data, LATE, made) is None
+    assert start_answer.read(data, LATE, made) is None
     made.save()
     found = [event for event in events(tmp_path / "t") if event["pid"] == 4711]
     assert [event["name"] for event in found] == [
@@ -282,12 +287,12 @@ def test_times_behind_start(tmp_path: Path) -> None:
     assert found[2]["dur"] == 3000.0
 
 
-def test_times_and_then_a_failure(tmp_path: Path) -> None:
-    made = recorder.begin_start(str(tmp_path / "t"), "box", 4711)
-    now = spans.now()
+def test_times_and_then_a_failure(context: Context, tmp_path: Path) -> None:
+    made = recorder.begin_start(context, str(tmp_path / "t"), "box", 4711)
+    now = context.spans.now()
     data = reply(lib.REPLY_TIMES, 2, 0, times(now, now + MS, now + 2 * MS))
     data += reply(lib.REPLY_ERROR, 4, 0, b"exit status 1: ", "hook")
-    assert launch.read_answer(data, LATE, made) is not None
+    assert start_answer.read(data, LATE, made) is not None
     made.save()
     assert events(tmp_path / "t")[-1]["name"] == "startContainer hook /h"
 
@@ -302,7 +307,7 @@ def test_times_and_then_a_failure(tmp_path: Path) -> None:
         reply(lib.REPLY_TIMES, 2, 0, times(1, 2))[:-1],
     ],
 )
-def test_answer_that_makes_no_sense(data: bytes, tmp_path: Path) -> None:
+def test_answer_that_makes_no_sense(context: Context, data: bytes, tmp_path: Path) -> None:
     with pytest.raises(OciError) as caught:
-        launch.read_answer(data, LATE, recorder.begin_start(str(tmp_path / "t"), "box", 4711))
+        start_answer.read(data, LATE, recorder.begin_start(context, str(tmp_path / "t"), "box", 4711))
     assert caught.value.code == "init-died"

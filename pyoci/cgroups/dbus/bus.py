@@ -58,7 +58,7 @@ class Connection:
     def close(self) -> None:
         """Close the connection; it may be closed already."""
         if self._fd >= 0:
-            posix.close(self._fd)
+            files.close(self._fd)
             self._fd = -1
 
     def __enter__(self) -> "Connection":

@@ -1,0 +1,170 @@
+"""The container's init as a process of ours: it is sent plans, and its replies and its end become results and errors.
+
+One conversation at a time: a plan is sent, the init answers DONE (the next plan, please) or READY (set-up is complete) or
+ERROR, or it is gone. FORKED, in the middle of a plan, says that a child goes on in its place.
+"""
+
+import errno
+import posix
+
+from pyoci._shim import lib
+from pyoci.base import files, termination
+from pyoci.base.errors import OciError
+from pyoci.host.spawn import Child
+from pyoci.init import exit_status, protocol
+from pyoci.plan.ops import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyoci.init.protocol import Reply
+    from pyoci.trace.recorder import Trace
+
+_DEATH_MILLISECONDS = 10000
+
+
+class InitProcess(Child):
+    """A container's init, from the clone until it has become the program.
+
+    terminal  the master of its terminal, or -1 until it came
+    trace     is told how long each op takes, or None
+    oom       says what the container's cgroup knows of a lack of memory (Manager.oom), or None
+    """
+
+    def __init__(self, trace: "Trace | None" = None) -> None:
+        super().__init__()
+        self.terminal = -1
+        self.trace = trace
+        self.oom: Callable[[], tuple[int, int, int]] | None = None
+        self._forks = False
+        self._sent: list[tuple[str, Plan]] = []
+
+    def _take(self) -> None:
+        before = self.pid
+        super()._take()
+        if self.trace and self.pid != before:
+            self.trace.born(self.pid)
+
+    def send(self, name: str, plan: Plan, fds: list[int]) -> None:
+        """Send a plan with its descriptors, which stay the caller's; it may be sent before the one before is done.
+
+        Raises OciError; then the init is gone.
+        """
+        data = plan.encode(timed=self.trace is not None)
+        self._sent.append((name, plan))
+        result = lib.pyoci_send_plan(self.sync, data, len(data), fds, len(fds))
+        if result in (-errno.EPIPE, -errno.ECONNRESET):
+            while self._receive():  # what it said before it went
+                pass
+            raise self._died()
+        if result < 0:
+            raise self.broken(-result)
+
+    def expect(self, expected: int) -> None:
+        """Listen until the init says `expected` (REPLY_DONE, REPLY_READY, REPLY_FORKED). Raises OciError for a failure."""
+        while True:
+            kind = self._receive()
+            if kind == expected:
+                return
+            if kind == 0:
+                raise self._died()
+            if kind in (lib.REPLY_DONE, lib.REPLY_READY):
+                raise protocol.garbled("the answer to another question")
+
+    def expect_fork(self) -> None:
+        """After the fork of the plan just sent the init is another process, which waits for send_byte(). Raises OciError."""
+        self._forks = True
+        self.expect(lib.REPLY_FORKED)
+
+    def wait_exec(self) -> None:
+        """Wait until the program runs, which closes the socket. Raises OciError when it can't."""
+        while kind := self._receive():
+            if kind != lib.REPLY_TIMES:
+                raise protocol.garbled("an answer to nothing")
+        if exit_status.early(self.pid, self.pidfd):
+            raise self._died()
+        if self.trace:
+            name, plan = self._sent[0]
+            self.trace.executed(name, plan.ops)
+
+    def close(self) -> None:
+        """Close what we hold of the init, its terminal included; it lives on."""
+        super().close()
+        if self.terminal >= 0:
+            files.close(self.terminal)
+            self.terminal = -1
+
+    def _receive(self) -> int:
+        """Read one reply and return its kind, 0 at the end of file. Raises OciError for REPLY_ERROR and for nonsense."""
+        try:
+            found = protocol.receive(self.sync)
+        except OSError as error:
+            raise self.broken(error.errno or 0) from None
+        if found is None:
+            return 0
+        if found.kind == lib.REPLY_TERMINAL:
+            if self.terminal >= 0:
+                files.close(self.terminal)
+            self.terminal = found.fd
+        elif not self._sent:
+            raise protocol.garbled("an answer to nothing")
+        elif found.kind == lib.REPLY_ERROR:
+            raise self._failed(found)
+        elif found.kind == lib.REPLY_FORKED:
+            self._become(found.error)
+        elif found.kind == lib.REPLY_TIMES:
+            self._report_times(found)
+        elif found.kind == lib.REPLY_DONE:
+            self._sent.pop(0)
+        return found.kind
+
+    def _become(self, pid: int) -> None:
+        """The init has a child that goes on in its place: one of ours, or somebody has got hold of it. Raises OciError."""
+        if not self._forks:
+            raise protocol.garbled("a fork that nobody asked for")
+        self._forks = False
+        try:
+            pidfd = posix.pidfd_open(pid)
+        except (OSError, ValueError):
+            raise protocol.garbled("a process that is not there") from None
+        try:
+            posix.waitid(posix.P_PIDFD, pidfd, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
+        except ChildProcessError:
+            files.close(pidfd)
+            raise protocol.garbled("a process that is none of ours") from None
+        before = termination.block()
+        files.close(self.pidfd)
+        self.reap()
+        self.pid, self.pidfd = pid, pidfd
+        termination.unblock(before)
+        if self.trace:
+            self.trace.became(pid)
+
+    def _report_times(self, found: "Reply") -> None:
+        name, plan = self._sent[0]
+        if self.trace is None:
+            raise protocol.garbled("times that nobody asked for")
+        self.trace.told(name, plan.ops, found.op, protocol.times(found, plan.ops))
+
+    def _failed(self, found: "Reply") -> OciError:
+        from pyoci.plan import failure
+
+        name, plan = self._sent[0]
+        op = protocol.failed_op(found, plan.ops)
+        if self.trace:
+            self.trace.failed(name, op)
+        error = failure.explain(op, found.error, found.step, found.object())
+        exit_status.add_filter(error, exit_status.filter_before(plan.ops, found.op))
+        return error
+
+    def _died(self) -> OciError:
+        """The init went without a word: killed for lack of memory, by a signal, by the filter."""
+        # Its socket is closed a moment before a process has ended; one that only closed its socket must not hold us up.
+        if not exit_status.within(self.pidfd, _DEATH_MILLISECONDS):
+            return protocol.garbled("it hung up and lives on")
+        status = self.reap()
+        self.pid = 0
+        name, plan = self._sent[0] if self._sent else ("", Plan())
+        memory = self.oom() if self.oom else (0, 0, 0)
+        return exit_status.explain(name, status, memory, exit_status.filter_before(plan.ops, len(plan.ops)))

@@ -1,0 +1,46 @@
+"""What a waiting init says to `start`, through the failure fifo: nothing when its program runs, else why it does not."""
+
+from pyoci._ops import Op
+from pyoci._shim import lib
+from pyoci.base.errors import OciError
+from pyoci.init import protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.plan.ops import Plan
+    from pyoci.trace.recorder import Trace
+
+
+def late_ops(plan: "Plan") -> "list[list[Any]]":
+    """What `start` has to know of the ops from the wait on: [index, name, pointer, about] each."""
+    first = [op.name for op in plan.ops].index("wait_start")
+    return [[index, op.name, op.pointer, op.about] for index, op in enumerate(plan.ops) if index >= first]
+
+
+def read(data: bytes, late: "list[list[Any]]", trace: "Trace | None") -> OciError | None:
+    """What the init wrote into the failure fifo until its program ran: an error, or None. `late` is from late_ops().
+
+    The record of a version before 0.2 has a number for the name, which means nothing any more. Raises OciError for what can't
+    be an answer.
+    """
+    ops = [Op("ready", "", "ready")] * late[0][0]
+    ops += [Op(name if isinstance(name, str) else "", pointer, about) for _, name, pointer, about in late]
+    for found in protocol.parse(data):
+        if found.kind == lib.REPLY_ERROR:
+            return _failure(ops, found, trace)
+        if found.kind == lib.REPLY_TIMES and trace:
+            trace.told("finish", ops, found.op, protocol.times(found, ops))
+    if trace:
+        trace.executed("finish", ops)
+    return None
+
+
+def _failure(ops: list[Op], found: "protocol.Reply", trace: "Trace | None") -> OciError:
+    from pyoci.plan import failure
+
+    op = protocol.failed_op(found, ops)
+    if trace:
+        trace.failed("finish", op)
+    return failure.explain(op, found.error, found.step, found.object())

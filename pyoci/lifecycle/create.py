@@ -1,0 +1,344 @@
+"""create: how a container comes to be, step by step.
+
+    bundle -> entry (intent record) -> cgroup -> init in new namespaces -> id maps -> plan "prepare" -> prestart, createRuntime
+    hooks -> plan "finish" -> READY -> record, pid file
+
+Whatever fails, undo() leaves the machine as if nothing had been tried; after SIGKILL at any step, `delete` can do the same from
+the record, and the init, which notices the end of its socket, ends by itself.
+"""
+
+import posix
+
+from pyoci import userns
+from pyoci._shim import lib
+from pyoci.base import files, termination, timestamps
+from pyoci.base.errors import OciError, from_os_error
+from pyoci.init import descriptors, start_answer
+from pyoci.lifecycle import cleanup, facts, store
+from pyoci.lifecycle.session import ContainerProcess
+from pyoci.lifecycle.state_document import document, halves
+from pyoci.plan import compiler
+from pyoci.plan.facts import Facts
+from pyoci.plan.namespaces import early as early_plan
+from pyoci.spec import bundle as bundles
+from pyoci.spec import namespaces
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.base.context import Context
+    from pyoci.cgroups.base import Manager
+    from pyoci.lifecycle.requests import CreateRequest
+    from pyoci.plan.ops import Plan
+
+
+def create(context: "Context", request: "CreateRequest") -> int:
+    """`create`: the container is set up and its init waits for `start`. Raises OciError; then nothing is left of it."""
+    termination.catch()
+    with NewContainer(context, request, waits=True) as container:
+        container.make()
+        container.record("created")
+        container.hand_over()
+        container.init.send_byte()
+        termination.ignore()
+    container.close()
+    return 0
+
+
+class NewContainer(ContainerProcess):
+    """The first process of a container, and all that is made for it: `create` and `run`.
+
+    waits  the init shall wait for `start` (create) instead of going on (run)
+    """
+
+    request: "CreateRequest"
+    bundle: bundles.Bundle
+    spec: "dict[str, Any]"
+    process: "dict[str, Any]"
+    entry: store.Entry
+
+    def __init__(self, context: "Context", request: "CreateRequest", *, waits: bool) -> None:
+        super().__init__(context, request, detached=waits or request.detach)
+        self.waits = waits
+        self.rootless = posix.geteuid() != 0 if request.rootless is None else request.rootless
+        self.manager: Manager | None = None
+        self._loaded = self._entered = False
+        self._waits_for_early = False
+        self._can_set_groups = True
+
+    def __enter__(self) -> "NewContainer":
+        return self
+
+    def make(self) -> None:
+        """Everything up to READY. Raises OciError."""
+        self._load()
+        self._write_intent()
+        self._make_cgroup()
+        self._start_init()
+        self._run_plans()
+
+    # -- the steps -----------------------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        """Read and check the bundle. As soon as the namespaces are known the kernel begins with them: it takes its time."""
+        request, spans = self.request, self.context.spans
+        self.bundle = bundles.load(request.bundle, request.config)
+        self._loaded = True
+        self.spec = self.bundle.spec
+        self.process = self.spec.get("process") or {}
+        spans.lap("load")
+        self._namespaces = namespaces.sort(self.spec)
+        if (
+            self._namespaces.unshare_flags
+            and not self._namespaces.forks
+            and not namespaces.has(self.spec, "user")
+        ):
+            self.init.prepare(self._namespaces.unshare_flags, directory=self.bundle.directory)
+        spans.lap("prepare namespaces", "/linux/namespaces")
+        self.bundle.check(systemd=request.cgroup_manager == "systemd")
+        self.check_terminal(self.process)
+        request.console_socket = request.console_socket and self.bundle.below(request.console_socket)
+        request.pidfd_socket = request.pidfd_socket and self.bundle.below(request.pidfd_socket)
+        spans.lap("check")
+
+    def _write_intent(self) -> None:
+        """Before anything else is made, what is going to be made is written down."""
+        request = self.request
+        before = termination.block()
+        try:
+            self.entry = store.create(request.root, request.id)
+            self._entered = True
+        finally:
+            termination.unblock(before)
+        nested = userns.is_nested()
+        self._can_set_groups = (
+            namespaces.is_new(self.spec, "user") or not nested or userns.may_set_groups("self")
+        )
+        if request.cgroup_manager != "disabled":
+            self.manager = self._plan_cgroup(nested)
+            self.init.oom = self.manager.oom
+        record = store.Record(
+            request.id, bundle=self.bundle.path, rootfs=self.bundle.rootfs, creator=posix.getpid()
+        )
+        record.created = timestamps.now(9)
+        record.annotations = self.spec.get("annotations") or {}
+        record.cgroup = self.manager.record() if self.manager else None
+        hooks = self.spec.get("hooks") or {}
+        record.hooks = {name: hooks[name] for name in ("poststart", "poststop") if hooks.get(name)}
+        record.flags = {
+            "no_new_keyring": request.no_new_keyring,
+            "rootless": self.rootless,
+            "host_pid": not namespaces.is_new(self.spec, "pid"),
+        }
+        self.entry.record = record
+        try:
+            files.create("config.json", self.bundle.raw, dir_fd=self.entry.directory)
+        except OSError as error:
+            raise store.unwritable(f"{request.root}/{request.id}", error) from None
+        self.entry.save(sync=True)
+        self.context.spans.lap("intent record")
+
+    def _plan_cgroup(self, nested: bool) -> "Manager":
+        from pyoci import cgroups
+
+        systemd = self.request.cgroup_manager == "systemd"
+        # root of a user namespace is not root of the cgroups
+        rootless = self.rootless or (self.request.rootless is None and not systemd and nested)
+        manager = cgroups.manager(
+            self.spec, self.request.id, systemd=systemd, rootless=rootless, spans=self.context.spans
+        )
+        manager.keep_existing()
+        return manager
+
+    def _make_cgroup(self) -> None:
+        if self.manager is None:
+            return
+        try:
+            self.manager.create()
+        except OciError as error:
+            # Nothing is left of it: what is there under its name is somebody else's. But a signal may have come right after a
+            # mkdir that nobody knows of then.
+            if error.code != "interrupted":
+                self.manager = None
+                self.entry.record.cgroup = None
+            raise
+        self.context.spans.lap("cgroup create", "/linux/cgroupsPath")
+        self.manager.apply((self.spec.get("linux") or {}).get("resources") or {})
+        self.context.spans.lap("cgroup limits", "/linux/resources")
+
+    def _start_init(self) -> None:
+        """The init is cloned; its first plan, the namespaces that take the kernel longest, runs while we go on."""
+        sorted_ = self._namespaces
+        cgroup_fd = -1
+        clone_flags = 0 if sorted_.forks else sorted_.clone_flags
+        new_user = bool(clone_flags & namespaces.NEWUSER)
+        try:
+            if self.manager is not None and not self.manager.late:
+                self._cgroup_fds, cgroup_fd = self.manager.spawn_fds()
+            self.init.spawn(
+                clone_flags,
+                cgroup_fd=cgroup_fd,
+                directory=self.bundle.directory,
+                wait_for_maps=new_user,
+                become_root=new_user,
+                preserved=self.inherited.count,
+            )
+        finally:
+            if cgroup_fd >= 0:
+                files.close(cgroup_fd)
+        self.context.spans.lap("spawn", "/linux/namespaces")
+        if self.manager is not None and self.manager.late:
+            # before the maps make it a process of another user
+            self.manager.add(self.init.pid)
+            self.entry.record.cgroup = self.manager.record()
+            self.context.spans.lap("cgroup join", "/linux/cgroupsPath")
+        self.set_from_outside(self.process, user_namespace=namespaces.has(self.spec, "user"))
+        if new_user:
+            self._write_maps()
+        self._enter_namespaces()
+
+    def _enter_namespaces(self) -> None:
+        """The first plan. An init that forks in it, to be in what it joined, goes on as its child."""
+        sorted_ = self._namespaces
+        forks_into_new_user = sorted_.forks and sorted_.clone_flags & namespaces.NEWUSER
+        cgroup_fds = len(self._cgroup_fds) if sorted_.forks else 0
+        early = early_plan(self.spec, sorted_, self.init.prepared_flags, cgroup_fds)
+        self._waits_for_early = bool(early.ops)
+        if self._waits_for_early:
+            self._send("early", early)
+        if sorted_.forks:
+            self.init.expect_fork()
+            self.context.spans.lap("wait for fork", "/linux/namespaces")
+            if forks_into_new_user:
+                self._write_maps()
+            else:
+                self.init.send_byte()
+        joins_user = any(kind == "user" for kind, _, _ in sorted_.joined)
+        if joins_user and not sorted_.clone_flags & namespaces.NEWUSER:
+            if not sorted_.forks:  # then it has joined only when the plan is done
+                self.init.expect(lib.REPLY_DONE)
+                self._waits_for_early = False
+            self._can_set_groups = userns.may_set_groups(self.init.pid)
+
+    def _write_maps(self) -> None:
+        from pyoci.userns import idmap
+
+        linux = self.spec["linux"]
+        uids, gids = linux.get("uidMappings") or [], linux.get("gidMappings") or []
+        self._can_set_groups = idmap.write_maps(self.init.pid, uids, gids, rootless=self.rootless)
+        self.init.send_byte()
+        self.context.spans.lap("id maps", "/linux/uidMappings")
+
+    def _run_plans(self) -> None:
+        compiled = compiler.compile_container(self.spec, self._gather_facts())
+        self.context.spans.lap("compile")
+        self.warn(compiled)
+        hooks = self.spec.get("hooks") or {}
+        between = hooks.get("prestart") or hooks.get("createRuntime")
+        self._send("prepare", compiled.prepare)
+        if not between:
+            self._send("finish", compiled.finish)
+        for _ in range(1 + self._waits_for_early):
+            self.init.expect(lib.REPLY_DONE)
+        self.context.spans.lap("wait for prepare")
+        if between:
+            self._run_hooks(hooks)
+            self.context.spans.lap("hooks", "/hooks")
+            self._send("finish", compiled.finish)
+        if self.waits:
+            self.entry.record.late = start_answer.late_ops(compiled.finish)
+        self.expect_ready()
+
+    def _send(self, name: str, plan: "Plan") -> None:
+        ready: dict[str, list[int]] = {"cgroup": self._cgroup_fds}
+        if any(what[0] == "fifo" for what in plan.passed):
+            ready["fifo"] = _make_fifos(self.entry.directory, plan)
+        if any(str(what[0]).endswith("idmapped-tree") for what in plan.passed):
+            from pyoci.userns import idmapped_mounts
+
+            ready["userns"] = idmapped_mounts.namespaces_of(self.spec, plan, self.init.pid, self.rootless)
+        self.send_plan(name, plan, ready, directory=self.bundle.directory)
+
+    def _gather_facts(self) -> Facts:
+        found = facts.gather(
+            self.spec,
+            self.request.id,
+            self.bundle.rootfs,
+            self.context.spans,
+            manager=self.manager,
+            cgroup_fds=len(self._cgroup_fds),
+            can_set_groups=self._can_set_groups,
+            inherited=self.inherited,
+        )
+        found.wait_start = self.waits
+        found.no_pivot = self.request.no_pivot
+        found.no_new_keyring = self.request.no_new_keyring
+        hooks = self.spec.get("hooks") or {}
+        if hooks.get("createContainer") or hooks.get("startContainer"):
+            found.states = {
+                "createContainer": halves(self.entry, "creating"),
+                "startContainer": halves(self.entry, "created"),
+            }
+        self.context.spans.lap("facts")
+        return found
+
+    def _run_hooks(self, hooks: "dict[str, Any]") -> None:
+        from pyoci.host.hooks import run
+
+        text = document(self.entry, "creating", self.init.pid)
+        for name in ("prestart", "createRuntime"):
+            if hooks.get(name):
+                run(
+                    hooks[name],
+                    text,
+                    name=name,
+                    spans=self.context.spans,
+                    directory=self.bundle.directory,
+                )
+
+    # -- afterwards ----------------------------------------------------------------------------------------------------
+
+    def record(self, status: str) -> None:
+        """READY came: write down what is there now, before the init may go on. Raises OciError."""
+        record = self.entry.record
+        record.status = status
+        record.pid = self.init.pid
+        record.start = store.start_time(self.init.pid)
+        if record.start < 0:
+            raise OciError("init-died", "the container's init ended before its record was written")
+        if self.waits and self.request.trace:
+            record.trace = self.request.trace.path
+        self.entry.save()
+        self.context.spans.lap("record")
+
+    def undo(self) -> None:
+        """Take back whatever was made: the process, the cgroup, the entry. Raises nothing."""
+        self.init.kill()
+        if self._entered and self.entry.directory >= 0:
+            cleanup.destroy_anyway(self.context, self.entry, self.manager, self.bundle.directory)
+        self.close()
+        self.context.spans.lap("undo")
+
+    def close(self) -> None:
+        """Close what we hold of the container, its lock included; it lives on."""
+        super().close()
+        if self._loaded:
+            self.bundle.close()
+        if self._entered:
+            self.entry.close()
+
+
+def _make_fifos(directory: int, plan: "Plan") -> list[int]:
+    """The fifos that connect the waiting init with `start`, open in the order of the plan."""
+    found = []
+    try:
+        for what in plan.passed:
+            if what[0] == "fifo":
+                name = str(what[1])
+                posix.mkfifo(name, 0o600, dir_fd=directory)
+                found.append(posix.open(name, posix.O_RDWR | posix.O_CLOEXEC, dir_fd=directory))
+    except OSError as error:
+        descriptors.close_all(found)
+        raise from_os_error("state-write", "cannot make the start fifo", error) from None
+    return found

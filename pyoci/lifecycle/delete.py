@@ -1,0 +1,64 @@
+"""delete: what create made is removed, whatever state the container is in."""
+
+from pyoci.base import signal_numbers
+from pyoci.base.errors import OciError
+from pyoci.lifecycle import cleanup, store
+from pyoci.lifecycle.processes import kill_and_wait, signal_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.base.context import Context
+
+
+def delete(
+    context: "Context", root: str, id: str, *, force: bool, only: int = 0, directory: int = -1
+) -> None:
+    """`delete`: undo what create made. A running container is refused unless forced. Raises OciError.
+
+    only       the pid of the container that is meant, 0 for any: a new one may have got the id of one that was deleted
+    directory  a descriptor of the working directory of poststop hooks, or -1 for ours
+    """
+    try:
+        entry = store.open(root, id, lock=True)
+        if only and entry.record.pid != only:
+            entry.close()
+            return
+    except OciError as error:
+        if force and error.code in ("not-found", "invalid-id"):
+            return
+        if not force or error.code != "state-damaged":
+            raise
+        entry = _salvage(context, root, id)
+    status = entry.status()
+    if status in ("running", "paused") and not force:
+        message = f"cannot delete container {id} that is not stopped: {status}"
+        raise OciError("not-stopped", message, obj=id, hint="`kill` it first, or use --force")
+    if status != "stopped" or not entry.record.pid:
+        kill_and_wait(entry)
+    destroy(context, entry, directory)
+
+
+def destroy(context: "Context", entry: store.Entry, directory: int = -1) -> None:
+    """Remove what is left of a container whose process is dead, other processes of it included. Raises OciError."""
+    if entry.record.flags.get("host_pid"):
+        signal_all(entry, signal_numbers.KILL)
+    cleanup.destroy(context, entry, entry.manager(), directory)
+
+
+def _salvage(context: "Context", root: str, id: str) -> store.Entry:
+    """The entry of a container whose record can't be read, with what its saved configuration still tells. Raises OciError."""
+    entry = store.open(root, id, lock=True, damaged=True)
+    try:
+        spec = entry.config()
+        from pyoci import cgroups
+
+        systemd = ":" in ((spec.get("linux") or {}).get("cgroupsPath") or "")
+        record = cgroups.manager(spec, id, systemd=systemd, rootless=True).record()
+        if record["manager"] != "systemd":
+            record["kept"] = []
+        entry.record.cgroup = record
+        hooks = spec.get("hooks") or {}
+        entry.record.hooks = {"poststop": hooks["poststop"]} if hooks.get("poststop") else {}
+    except OciError as error:
+        context.log.warning(error.text(), code=error.code)
+    return entry

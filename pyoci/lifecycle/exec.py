@@ -1,0 +1,263 @@
+"""exec: one more process in a running container; the same ops as for its first one, in joined namespaces."""
+
+import errno
+import posix
+
+from pyoci import userns
+from pyoci.base import files, termination
+from pyoci.base.errors import OciError, from_os_error
+from pyoci.base.numbers import decimal
+from pyoci.lifecycle import facts, store
+from pyoci.lifecycle.processes import not_running
+from pyoci.lifecycle.session import ContainerProcess
+from pyoci.plan import compiler
+from pyoci.plan.facts import Facts
+from pyoci.spec import check, fast, namespaces
+from pyoci.spec.problem import RefusedDocument, refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.base.context import Context
+    from pyoci.lifecycle.requests import ExecRequest
+
+_LARGEST = 16 << 20
+# What a process file that leaves it out takes from the container's own process, as with runc.
+_INHERITED = ("capabilities", "rlimits", "apparmorProfile", "selinuxLabel", "oomScoreAdj")
+# Why the kernel refuses CLONE_INTO_CGROUP where moving a process may still be granted, by systemd for one.
+_NOT_CLONED_INTO_CGROUP = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.EOPNOTSUPP)
+
+
+def exec_process(context: "Context", request: "ExecRequest") -> int:
+    """`exec`: returns the exit status of the process, 0 when detached. Raises OciError; then no process is left."""
+    termination.catch()
+    with JoiningProcess(context, request) as process:
+        process.make()
+        process.hand_over()
+        signals = process.take_signals()
+        process.run_program()
+        if request.detach:
+            termination.ignore()
+    if request.detach:
+        process.close()
+        return 0
+    return process.wait(signals)
+
+
+class JoiningProcess(ContainerProcess):
+    """A process that joins a container which is created, running or, on request, paused."""
+
+    request: "ExecRequest"
+    entry: store.Entry
+    spec: "dict[str, Any]"
+    process: "dict[str, Any]"
+
+    def __init__(self, context: "Context", request: "ExecRequest") -> None:
+        super().__init__(context, request, detached=request.detach)
+        self._entered = False
+
+    def __enter__(self) -> "JoiningProcess":
+        return self
+
+    def make(self) -> None:
+        """Everything up to READY. Raises OciError."""
+        self._load()
+        pidfd = self.entry.open_process()
+        if pidfd < 0:
+            raise not_running(self.entry.id)
+        try:
+            self._join(pidfd)
+        finally:
+            files.close(pidfd)
+        self.expect_ready()
+        self.entry.close()
+
+    def _load(self) -> None:
+        """The container, and the process object. Raises OciError."""
+        request = self.request
+        self.entry = store.open(request.root, request.id, lock=False)
+        self._entered = True
+        status = self.entry.status()
+        if status == "paused" and not request.ignore_paused:
+            message = "cannot exec in a paused container (use --ignore-paused to override)"
+            raise OciError(
+                "paused", message, obj=request.id, hint=f"`pyoci resume {request.id}` lets it go on"
+            )
+        if status not in ("created", "running", "paused"):
+            raise OciError("not-running", f"cannot exec in a {status} container", obj=request.id)
+        flags = self.entry.record.flags
+        self.rootless = flags.get("rootless", False)
+        request.no_new_keyring = flags.get("no_new_keyring", False)
+        self.init.oom = self.entry.memory
+        self.spec = self.entry.config()
+        self.process = _process(request, self.spec)
+        self.context.spans.lap("load")
+        self.check_terminal(self.process)
+
+    def _join(self, pidfd: int) -> None:
+        """The init is cloned into the container's cgroup and told to join its namespaces and to become the process."""
+        spans, pid = self.context.spans, self.entry.record.pid
+        joined = _joined(self.spec, pid)
+        self._cgroup_fds, cgroup_fd = self._open_cgroup(pid)
+        try:
+            spans.lap("cgroup", "/linux/cgroupsPath")
+            compiled = compiler.compile_exec(self.spec, self.process, self._gather_facts(pid), joined)
+            spans.lap("compile")
+            self.warn(compiled)
+            self._spawn(cgroup_fd)
+            spans.lap("spawn", "/linux/namespaces")
+        finally:
+            if cgroup_fd >= 0:
+                files.close(cgroup_fd)
+        self.set_from_outside(self.process, user_namespace=bool(joined & namespaces.NEWUSER))
+        ready = {"cgroup": self._cgroup_fds, "pidfd": [posix.dup(pidfd)]}
+        self.send_plan("exec", compiled.finish, ready)
+        if joined & namespaces.NEWPID:
+            self.init.expect_fork()
+            self.init.send_byte()
+
+    def _spawn(self, cgroup_fd: int) -> None:
+        """Into the container's cgroup by clone or, where that is refused, by moving the process there."""
+        try:
+            self.init.spawn(0, cgroup_fd=cgroup_fd, preserved=self.inherited.count)
+        except OciError as error:
+            manager = self.entry.manager()
+            if cgroup_fd < 0 or manager is None or error.errno not in _NOT_CLONED_INTO_CGROUP:
+                raise
+            self.init.spawn(0, preserved=self.inherited.count)
+            manager.add(self.init.pid)
+
+    def _open_cgroup(self, pid: int) -> tuple[list[int], int]:
+        """What the init joins the cgroup by, as Manager.exec_fds() has it. Raises OciError."""
+        manager = self.entry.manager()
+        if manager is None:
+            return [], -1
+        below: dict[str, str] = {}
+        for text in self.request.cgroups:
+            names, colon, path = text.partition(":")
+            for name in names.split(",") if colon else [""]:
+                below[name] = path if colon else text
+        return manager.exec_fds(below or None, pid)
+
+    def _gather_facts(self, pid: int) -> Facts:
+        try:
+            in_user_namespace = namespaces.has(self.spec, "user")
+            can_set_groups = userns.may_set_groups(pid if in_user_namespace else "self")
+        except (FileNotFoundError, ProcessLookupError):
+            raise not_running(self.entry.id) from None
+        found = facts.gather(
+            self.spec,
+            self.entry.id,
+            self.entry.record.rootfs,
+            self.context.spans,
+            cgroup_fds=len(self._cgroup_fds),
+            can_set_groups=can_set_groups,
+            inherited=self.inherited,
+        )
+        found.no_new_keyring = self.request.no_new_keyring
+        self.context.spans.lap("facts")
+        return found
+
+    def close(self) -> None:
+        """Close what we hold of the process and of its container; both live on."""
+        super().close()
+        if self._entered:
+            self.entry.close()
+
+
+def _joined(spec: "dict[str, Any]", pid: int) -> int:
+    """CLONE_NEW* of the namespaces to join: the container's, but for a user namespace that we are in already."""
+    flags = 0
+    for item in namespaces.entries(spec):
+        if item["type"] != "user" or not _is_ours("user", pid):
+            flags |= namespaces.FLAGS[item["type"]]
+    return flags
+
+
+def _is_ours(kind: str, pid: int) -> bool:
+    """Whether a process shares a namespace with us. Raises OciError."""
+    try:
+        return posix.stat(f"/proc/{pid}/ns/{kind}").st_ino == posix.stat(f"/proc/self/ns/{kind}").st_ino
+    except OSError as error:
+        raise from_os_error("namespace", f"{kind} namespace of process {pid}", error) from None
+
+
+def _process(request: "ExecRequest", spec: "dict[str, Any]") -> "dict[str, Any]":
+    """The process object: from the file, or the container's own with the options laid over it. Raises OciError."""
+    own = spec.get("process") or {}
+    if request.process:
+        process = _read_process(request.process)
+        for name in _INHERITED:
+            # no capabilities at all and a score of 0 are wishes, an empty list or text is none
+            if name in own and process.get(name) in (None, [], ""):
+                process[name] = own[name]
+        return process
+    process = dict(own)
+    process["args"] = request.args
+    process["terminal"] = request.tty
+    process["env"] = [*(own.get("env") or []), *request.env]
+    if request.cwd:
+        process["cwd"] = request.cwd
+    if request.apparmor:
+        process["apparmorProfile"] = request.apparmor
+    if request.process_label:
+        process["selinuxLabel"] = request.process_label
+    if request.no_new_privs:
+        process["noNewPrivileges"] = True
+    _override_user(process, request)
+    _add_capabilities(process, request.caps)
+    _check(process, "the command line")
+    return process
+
+
+def _check(process: "dict[str, Any]", name: str) -> None:
+    """Raise OciError for what the rules of config.json refuse; `name` is where it comes from."""
+    problems = check.process_problems(process, first=True)
+    if problems:
+        raise refused(name, problems[0])
+
+
+def _read_process(path: str) -> "dict[str, Any]":
+    try:
+        raw = files.read(path, limit=_LARGEST)
+    except OSError as error:
+        raise from_os_error("process-file", f"process file {path}", error, obj=path) from None
+    if len(raw) > _LARGEST:
+        raise OciError("process-file", f"process file {path} is larger than {_LARGEST >> 20} MiB", obj=path)
+    process = fast.load_process(raw)
+    if process is None:
+        raise RefusedDocument(raw, path, "process")
+    _check(process, path)
+    return process
+
+
+def _override_user(process: "dict[str, Any]", request: "ExecRequest") -> None:
+    """--user UID[:GID], --additional-gids."""
+    user = dict(process.get("user") or {})
+    if request.user:
+        uid, colon, gid = request.user.partition(":")
+        user["uid"] = _id(uid, request.user)
+        if colon:
+            user["gid"] = _id(gid, request.user)
+    if request.additional_gids:
+        user["additionalGids"] = [*(user.get("additionalGids") or []), *request.additional_gids]
+    process["user"] = user
+
+
+def _id(text: str, given: str) -> int:
+    number = decimal(text, (1 << 32) - 2)
+    if number >= 0:
+        return number
+    hint = "UID or UID:GID in decimal digits; names are not looked up"
+    raise OciError("usage", f'invalid value "{given}" for flag -user', obj="user", hint=hint)
+
+
+def _add_capabilities(process: "dict[str, Any]", names: list[str]) -> None:
+    """--cap: into bounding, effective and permitted, never into inheritable or ambient (CVE-2022-29162 and its kin)."""
+    if not names:
+        return
+    sets = dict(process.get("capabilities") or {})
+    for kind in ("bounding", "effective", "permitted"):
+        sets[kind] = [*(sets.get(kind) or []), *names]
+    process["capabilities"] = sets

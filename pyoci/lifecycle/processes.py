@@ -1,0 +1,88 @@
+"""The processes of a container that exists: signalled, killed, waited for, thawed."""
+
+from pyoci.base import files
+from pyoci.base.errors import OciError
+from pyoci.init import exit_status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+
+    from pyoci.lifecycle.store import Entry
+else:
+    import _signal
+
+_THAW_MILLISECONDS = 200
+_DEATH_MILLISECONDS = 10000
+
+
+def not_running(id: str) -> OciError:
+    """The error for a container without a process; engines look for its words."""
+    return OciError("not-running", "container not running", obj=id)
+
+
+def signal_all(entry: "Entry", signal: int) -> bool:
+    """Signal all processes; False where there is no cgroup to find them by. Raises OciError."""
+    manager = entry.manager()
+    return manager is not None and manager.signal_all(signal)
+
+
+def signal_first(entry: "Entry", signal: int) -> bool:
+    """Signal the container's first process; False when it is gone. Raises OciError."""
+    pidfd = entry.open_process()
+    if pidfd < 0:
+        return False
+    try:
+        _signal.pidfd_send_signal(pidfd, signal)
+        return True
+    except ProcessLookupError:
+        return False
+    except PermissionError as error:
+        hint = "its process belongs to another user"
+        message = f"cannot send signal {signal} to container {entry.id}"
+        raise OciError("kill", message, errno=error.errno or 0, obj=entry.id, hint=hint) from None
+    finally:
+        files.close(pidfd)
+
+
+def kill_and_wait(entry: "Entry") -> None:
+    """Kill the container's process and wait for its death. Raises OciError when it does not die."""
+    record = entry.record
+    pidfd = entry.open_process() if record.pid else -1
+    if pidfd >= 0:
+        try:
+            _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    if record.flags.get("host_pid") or not (record.pid or _shares_cgroup(entry)):
+        signal_all(entry, _signal.SIGKILL)
+    if pidfd < 0:
+        return
+    try:
+        thaw(entry)
+        dead = exit_status.within(pidfd, _THAW_MILLISECONDS)
+        if not dead:
+            signal_all(entry, _signal.SIGKILL)
+            dead = exit_status.within(pidfd, _DEATH_MILLISECONDS)
+    finally:
+        files.close(pidfd)
+    if not dead:
+        hint = "a process in uninterruptible sleep, or a frozen cgroup, holds it up"
+        raise OciError("not-dying", f"container {entry.id} does not die", obj=entry.id, hint=hint)
+
+
+def _shares_cgroup(entry: "Entry") -> bool:
+    """Whether the cgroup was there before: then a `create` that was killed early may not have found out that it is in use.
+
+    Whoever is in it is left alone; an init of ours ends by itself when its runtime is gone.
+    """
+    record = entry.record.cgroup
+    return bool(record and record["manager"] != "systemd" and record.get("kept"))
+
+
+def thaw(entry: "Entry") -> None:
+    """Let a paused container's killed process die: in a frozen cgroup of v1 even SIGKILL waits. Raises OciError."""
+    if entry.paused():
+        manager = entry.manager()
+        if manager is not None:
+            manager.thaw()

@@ -1,0 +1,38 @@
+"""run: create and start in one; in the foreground also wait and delete."""
+
+from pyoci.base import termination
+from pyoci.lifecycle.create import NewContainer
+from pyoci.lifecycle.delete import delete
+from pyoci.lifecycle.start import run_poststart
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.base.context import Context
+    from pyoci.lifecycle.requests import CreateRequest
+
+
+def run(context: "Context", request: "CreateRequest") -> int:
+    """`run`: returns the exit status of the program, 0 when detached. Raises OciError; then nothing is left."""
+    termination.catch()
+    with NewContainer(context, request, waits=False) as container:
+        container.make()
+        container.record("running")
+        container.hand_over()
+        signals = container.take_signals()
+        container.run_program()
+        run_poststart(context, container.entry, container.init.pid, container.bundle.directory)
+        if request.detach:
+            termination.ignore()
+    if request.detach:
+        container.close()
+        return 0
+    container.entry.close()  # others may kill, pause, delete it meanwhile
+    pid = container.init.pid
+    status = container.wait(signals)
+    context.spans.lap("the program runs", kind="idle")
+    if not request.keep:
+        delete(context, request.root, request.id, force=True, only=pid, directory=container.bundle.directory)
+    container.close()
+    if request.trace:
+        request.trace.save()
+    return status

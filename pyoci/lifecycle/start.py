@@ -1,0 +1,120 @@
+"""start: the init of a created container is let go and becomes the program."""
+
+import posix
+
+from pyoci.base import files
+from pyoci.base.errors import OciError
+from pyoci.init import exit_status
+from pyoci.lifecycle import store
+from pyoci.lifecycle.delete import destroy
+from pyoci.lifecycle.processes import kill_and_wait
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pyoci.base.context import Context
+    from pyoci.trace.recorder import Trace
+
+    ResumeTrace = Callable[[str, str, int], Trace]
+
+_LARGEST_ANSWER = 1 << 20  # bytes; an init that is not itself any more might write for ever
+
+
+def start(context: "Context", root: str, id: str, resume_trace: "ResumeTrace") -> None:
+    """`start`: let the waiting init execute the program. Raises OciError.
+
+    resume_trace  goes on with the trace file of `create`: called with its path, the id and the pid of the init
+    """
+    entry = store.open(root, id, lock=True)
+    status = entry.status()
+    if status == "stopped":
+        hint = f"a container runs once: `pyoci delete {id}`, then create it anew"
+        raise OciError("not-created", "cannot start a container that has stopped", obj=id, hint=hint)
+    if status == "paused":
+        hint = f"`pyoci resume {id}` lets it go on"
+        raise OciError("paused", "cannot start a container in the paused state", obj=id, hint=hint)
+    if status != "created":
+        raise OciError("not-created", "cannot start an already running container", obj=id)
+    record = entry.record
+    trace = resume_trace(record.trace, entry.id, record.pid) if record.trace else None
+    try:
+        answer = _wake(entry)
+        context.spans.lap("wait for the program's start")
+        error = _read_answer(answer, record.late, trace) if answer else None
+        if error:
+            if error.op == "execve":
+                exit_status.add_filter(error, _filter(entry))
+            raise error
+        _check_ran(entry)
+        run_poststart(context, entry, record.pid)
+    except OciError as error:
+        if error.code == "hook":
+            # A startContainer or poststart hook that fails ends the container altogether (runtime.md, Lifecycle, 9 and 10).
+            kill_and_wait(entry)
+            destroy(context, entry)
+        raise
+    finally:
+        if trace:
+            trace.save()
+    entry.close()
+
+
+def run_poststart(context: "Context", entry: store.Entry, pid: int, directory: int = -1) -> None:
+    """Run the poststart hooks, in a directory or, for -1, in ours. Raises OciError "hook"."""
+    wanted = entry.record.hooks.get("poststart")
+    if wanted:
+        from pyoci.host import hooks
+        from pyoci.lifecycle.state_document import document
+
+        text = document(entry, "running", pid)
+        hooks.run(wanted, text, name="poststart", spans=context.spans, directory=directory)
+        context.spans.lap("hooks", "/hooks/poststart")
+
+
+def _wake(entry: store.Entry) -> bytes:
+    """Wake the init and read what it says until its program runs: nothing, or a failure."""
+    directory = entry.directory
+    failure = posix.open("failure", posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC, dir_fd=directory)
+    posix.set_blocking(failure, True)
+    try:
+        go = posix.open("start", posix.O_WRONLY | posix.O_NONBLOCK | posix.O_CLOEXEC, dir_fd=directory)
+        posix.write(go, b"\0")
+        files.close(go)
+        return files.read_fd(failure, _LARGEST_ANSWER)
+    finally:
+        files.close(failure)
+
+
+def _read_answer(answer: bytes, late: "list[list[Any]]", trace: "Trace | None") -> OciError | None:
+    """The failure that the init has written, if any. Raises OciError for what can't be an answer."""
+    from pyoci.init import (
+        start_answer,
+    )  # with the compiler's words, which a start that succeeds has no use for
+
+    return start_answer.read(answer, late, trace)
+
+
+def _check_ran(entry: store.Entry) -> None:
+    """Raise OciError when the init was killed on the way to its program."""
+    pid = entry.record.pid
+    if not exit_status.is_init(pid):
+        return
+    try:
+        pidfd = posix.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        if exit_status.early(pid, pidfd):
+            raise exit_status.explain("finish", exit_status.wait_status(pid), entry.memory(), _filter(entry))
+    finally:
+        files.close(pidfd)
+
+
+def _filter(entry: store.Entry) -> bytes:
+    """The container's seccomp filter, or b""."""
+    from pyoci.lifecycle.facts import filter_of
+
+    found = filter_of(entry.config())
+    return found[0] if found else b""
