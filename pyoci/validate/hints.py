@@ -136,7 +136,9 @@ def _list(at: str, value: object) -> str:
             return _written(shlex.split(value))
         except ValueError:  # a quote without its other half
             pass
-    return _written(value.split(",") if isinstance(value, str) and at.endswith("/options") else [value])
+    if isinstance(value, str) and at.endswith("/options"):
+        return _written(value.split(","))
+    return _written([value])
 
 
 def _integer(at: str, value: object) -> str:
