@@ -132,7 +132,7 @@ def build_init(build: Path, *, sanitize: str = "", werror: bool = False) -> Path
     command += ["-Werror"] if werror else []
     command += kernel_headers(build / "kernel-headers")
     command += [str(path) for path in init_sources()]
-    make_stripped(target, command, inputs)
+    (make if sanitize else make_stripped)(target, command, inputs)
     return target
 
 

@@ -24,13 +24,14 @@ DOWNLOADED = build_shim.CSRC.parent / "build" / "sources"
 
 def folder(directory: Path) -> tuple[str, Path]:
     """cffi's version and the folder of its source; a source package is unpacked into `directory`. Raises BuildError."""
-    given = Path(os.environ.get("PYOCI_CFFI_SOURCE") or os.devnull)
-    if given.is_dir():
-        return _version(given), given
+    given = os.environ.get("PYOCI_CFFI_SOURCE")
+    if given and Path(given).is_dir():
+        return _version(Path(given)), Path(given)
     version, _ = pinned()
     unpacked = directory / f"cffi-{version}"
-    if not unpacked.is_dir():
-        _unpack(package(), unpacked)
+    found = package() if given or not unpacked.is_dir() else None
+    if found and not unpacked.is_dir():
+        _unpack(found, unpacked)
     return version, unpacked
 
 

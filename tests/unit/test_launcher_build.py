@@ -53,6 +53,11 @@ def test_the_source_package_is_named_by_its_file(
     monkeypatch.setenv("PYOCI_CFFI_SOURCE", str(pinned))
     assert cffi_source.folder(tmp_path) == ("9.8", tmp_path / "cffi-9.8")
     assert unpacked(tmp_path / "cffi-9.8") == ["src/c/_cffi_backend.c", "src/cffi/_cffi_errors.h"]
+    monkeypatch.delenv("PYOCI_CFFI_SOURCE")
+    assert cffi_source.folder(tmp_path)[0] == "9.8"  # it is unpacked
+    monkeypatch.setenv("PYOCI_CFFI_SOURCE", "/nonexistent")
+    with pytest.raises(build_shim.BuildError, match="/nonexistent: No such file"):
+        cffi_source.folder(tmp_path)
 
 
 def test_the_source_package_is_found_where_pip_looks(
