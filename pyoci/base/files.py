@@ -16,6 +16,13 @@ def close(fd: int) -> None:
         pass
 
 
+def close_all(fds: list[int]) -> None:
+    """Give up descriptors, and empty the list of them."""
+    for fd in fds:
+        close(fd)
+    fds.clear()
+
+
 def read_fd(fd: int, limit: int = 0) -> bytes:
     """All bytes up to the end of file; with `limit`, at most limit + 1 of them (so that "too long" shows)."""
     chunks: list[bytes] = []

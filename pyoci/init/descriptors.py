@@ -35,8 +35,7 @@ def open_passed(plan: "Plan", ready: "dict[str, list[int]]", directory: int = -1
                 found.append(ready[str(what[0])].pop(0))
     except OciError:
         for fds in (found, *ready.values()):
-            close_all(fds)
-            fds.clear()
+            files.close_all(fds)
         raise
     return found
 
@@ -82,9 +81,3 @@ def _map_ids(tree: int, user_namespace: int, what: tuple[str | int | bool, ...])
             obj=str(path),
             hint=hint,
         )
-
-
-def close_all(fds: list[int]) -> None:
-    """Close descriptors."""
-    for fd in fds:
-        files.close(fd)

@@ -130,7 +130,7 @@ class InitProcess(Child):
             raise protocol.garbled("a process that is not there") from None
         try:
             posix.waitid(posix.P_PIDFD, pidfd, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
-        except ChildProcessError:
+        except OSError:
             files.close(pidfd)
             raise protocol.garbled("a process that is none of ours") from None
         before = termination.block()

@@ -13,7 +13,7 @@ from pyoci import userns
 from pyoci._shim import lib
 from pyoci.base import files, termination, timestamps
 from pyoci.base.errors import OciError, from_os_error
-from pyoci.init import descriptors, start_answer
+from pyoci.init import start_answer
 from pyoci.lifecycle import cleanup, facts, store
 from pyoci.lifecycle.session import ContainerProcess
 from pyoci.lifecycle.state_document import document, halves
@@ -339,6 +339,6 @@ def _make_fifos(directory: int, plan: "Plan") -> list[int]:
                 posix.mkfifo(name, 0o600, dir_fd=directory)
                 found.append(posix.open(name, posix.O_RDWR | posix.O_CLOEXEC, dir_fd=directory))
     except OSError as error:
-        descriptors.close_all(found)
+        files.close_all(found)
         raise from_os_error("state-write", "cannot make the start fifo", error) from None
     return found

@@ -66,10 +66,11 @@ class JoiningProcess(ContainerProcess):
         pidfd = self.entry.open_process()
         if pidfd < 0:
             raise not_running(self.entry.id)
+        passed = [pidfd]  # empty once it has travelled
         try:
-            self._join(pidfd)
+            self._join(passed)
         finally:
-            files.close(pidfd)
+            files.close_all(passed)
         self.expect_ready()
         self.entry.close()
 
@@ -95,7 +96,7 @@ class JoiningProcess(ContainerProcess):
         self.context.spans.lap("load")
         self.check_terminal(self.process)
 
-    def _join(self, pidfd: int) -> None:
+    def _join(self, pidfd: list[int]) -> None:
         """The init is cloned into the container's cgroup and told to join its namespaces and to become the process."""
         spans, pid = self.context.spans, self.entry.record.pid
         joined = _joined(self.spec, pid)
@@ -111,7 +112,7 @@ class JoiningProcess(ContainerProcess):
             if cgroup_fd >= 0:
                 files.close(cgroup_fd)
         self.set_from_outside(self.process, user_namespace=bool(joined & namespaces.NEWUSER))
-        ready = {"cgroup": self._cgroup_fds, "pidfd": [posix.dup(pidfd)]}
+        ready = {"cgroup": self._cgroup_fds, "pidfd": pidfd}
         self.send_plan("exec", compiled.finish, ready)
         if joined & namespaces.NEWPID:
             self.init.expect_fork()

@@ -1,5 +1,7 @@
 """The processes of a container that exists: signalled, killed, waited for, thawed."""
 
+import errno
+
 from pyoci.base import files
 from pyoci.base.errors import OciError
 from pyoci.init import exit_status
@@ -37,8 +39,8 @@ def signal_first(entry: "Entry", signal: int) -> bool:
         return True
     except ProcessLookupError:
         return False
-    except PermissionError as error:
-        hint = "its process belongs to another user"
+    except OSError as error:
+        hint = "its process belongs to another user" if error.errno == errno.EPERM else ""
         message = f"cannot send signal {signal} to container {entry.id}"
         raise OciError("kill", message, errno=error.errno or 0, obj=entry.id, hint=hint) from None
     finally:

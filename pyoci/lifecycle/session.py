@@ -106,7 +106,7 @@ class ContainerProcess:
         try:
             self.init.send(name, plan, fds)
         finally:
-            descriptors.close_all(fds)
+            files.close_all(fds)
         self.context.spans.lap(f"send {name}")
 
     def expect_ready(self) -> None:
@@ -163,8 +163,7 @@ class ContainerProcess:
 
     def close(self) -> None:
         """Close what we hold of the process; it lives on."""
-        descriptors.close_all(self._cgroup_fds)
-        self._cgroup_fds = []
+        files.close_all(self._cgroup_fds)
         self.init.close()
 
 

@@ -253,7 +253,10 @@ def open(root: str, id: str, *, lock: bool, damaged: bool = False) -> Entry:
         raise _unreadable(f"{root}/{id}", error) from None
     try:
         if lock:
-            fcntl.flock(directory, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(directory, fcntl.LOCK_EX)
+            except OSError as error:
+                raise _unreadable(f"{root}/{id}", error) from None
         try:
             record = _read_record(root, id, directory)
         except OciError as error:

@@ -1,6 +1,7 @@
 """The user namespace that a process is in (user_namespaces(7))."""
 
 from pyoci.base import files
+from pyoci.base.errors import unreadable_proc
 
 
 def is_nested() -> bool:
@@ -12,5 +13,14 @@ def is_nested() -> bool:
 
 
 def may_set_groups(pid: int | str) -> bool:
-    """Whether setgroups(2) is allowed in that of a process, a pid or "self". Raises OSError."""
-    return files.read(f"/proc/{pid}/setgroups").strip() == b"allow"
+    """Whether setgroups(2) is allowed in that of a process, a pid or "self".
+
+    Raises ProcessLookupError or FileNotFoundError for one that is gone, OciError where procfs fails.
+    """
+    path = f"/proc/{pid}/setgroups"
+    try:
+        return files.read(path).strip() == b"allow"
+    except (FileNotFoundError, ProcessLookupError):
+        raise
+    except OSError as error:
+        raise unreadable_proc(path, error) from None
