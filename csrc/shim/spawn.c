@@ -50,7 +50,6 @@ struct child {
     int image;
     char sync_text[16];
     char preserved_text[16];
-    int prepared;     /* the preparer has gone to the directory */
     atomic_int pid;   /* what the preparer's clone3 returned */
     atomic_int error; /* of the preparer */
     char stack[STACK_SIZE] __attribute__((aligned(16)));
@@ -89,8 +88,6 @@ ON_OWN_STACK static int run_child(void *argument) {
     char *arguments[] = {name, self->sync_text, self->preserved_text, NULL};
 
     raw2(SYS_close, self->parent_sync, 0);
-    if (!self->prepared && self->options.directory >= 0 && raw2(SYS_fchdir, self->options.directory, 0) < 0)
-        die(1);
     if (self->options.die_with_parent)
         raw5(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (self->options.wait_for_maps && !wait_for_byte(self->sync))
@@ -180,7 +177,6 @@ static long finish_preparer(struct spawn *spawn) {
     struct child *child = spawn->child;
     ssize_t written;
 
-    child->prepared = 1;
     preparer->child = child;
     do
         written = write(preparer->go[1], "", 1);
@@ -238,8 +234,30 @@ static long undisturbed(long (*make)(struct spawn *), struct spawn *spawn) {
     return pid;
 }
 
+/* The child starts where we are at that moment. In a user namespace of its own it could not go to a directory that belongs to
+ * another user, such as the root of its namespace, which it is not yet. */
 static long start(struct spawn *spawn) {
-    return spawn->preparer ? finish_preparer(spawn) : start_child(spawn->child, 0);
+    int here = -1, error;
+    long pid;
+
+    if (spawn->preparer)
+        return finish_preparer(spawn);
+    if (spawn->directory < 0)
+        return start_child(spawn->child, 0);
+    here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (here < 0 || fchdir(spawn->directory) < 0) {
+        error = errno;
+        close(here);
+        return -error;
+    }
+    pid = start_child(spawn->child, 0);
+    error = fchdir(here) < 0 ? errno : 0;
+    close(here);
+    if (error && pid > 0) {
+        kill((pid_t)pid, SIGKILL);
+        reap(pid);
+    }
+    return error ? -error : pid;
 }
 
 static long start_preparer(struct spawn *spawn) {

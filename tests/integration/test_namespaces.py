@@ -364,3 +364,16 @@ def test_a_cgroup_namespace_starts_at_the_containers_cgroup(box: Boxes) -> None:
     inside = [line for line in lines if line.split(":", 2)[2] == "/"]
     assert inside
     assert made.id not in made.out()
+
+
+def test_a_bundle_that_only_the_root_of_the_user_namespace_may_enter(box: Boxes) -> None:
+    """As podman has it: the directory belongs to the user that the container's root is mapped to."""
+    made = box("/bin/cat", "/data/file")
+    made.user_namespace()
+    (made.directory / "data").mkdir()
+    (made.directory / "data/file").write_text("content\n")
+    made.mount("/data", "bind", "data", "bind")
+    made.save()
+    os.chown(made.directory, 100000, 100000)
+    made.directory.chmod(0o700)
+    assert made.out() == "content\n"
