@@ -178,18 +178,3 @@ def size(count: int) -> str:
                 else f"{count / (1 << shift):.1f} {unit}"
             )
     return f"{count} bytes"
-
-
-def not_born(error: int, names: list[str]) -> OciError:
-    """The error for a clone that failed. `names` are the namespaces it was to be born in."""
-    what = "cannot start the container's process"
-    if names:
-        what += f" in new {' and '.join(names)} namespaces"
-    hint = ""
-    if error == errno.ENOSPC:
-        hint = "the limit of namespaces is reached: see /proc/sys/user/max_*_namespaces"
-    elif error == errno.EPERM and "user" not in names:
-        hint = "without root a container needs a user namespace of its own"
-    elif error == errno.EAGAIN:
-        hint = "the limit of processes is reached: see RLIMIT_NPROC and the pids cgroup"
-    return OciError("namespace", what, errno=error, pointer="/linux/namespaces" if names else "", hint=hint)

@@ -114,11 +114,3 @@ def test_an_init_that_went_without_a_word() -> None:
     assert failure.died("x", 11).text().endswith("signal 11")
     assert failure.died("x", 1 << 8).text().endswith("exit status 1")
     assert failure.died("x", None).code == "init-died"
-
-
-def test_an_init_that_was_not_born() -> None:
-    assert "in new pid and user namespaces" in failure.not_born(errno.ENOSPC, ["pid", "user"]).text()
-    assert "needs a user namespace" in failure.not_born(errno.EPERM, ["pid"]).hint
-    assert "RLIMIT_NPROC" in failure.not_born(errno.EAGAIN, []).hint
-    assert failure.not_born(errno.EINVAL, ["pid"]).pointer == "/linux/namespaces"
-    assert failure.not_born(errno.EAGAIN, []).pointer == ""
