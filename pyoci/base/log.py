@@ -49,7 +49,7 @@ class Log:
                 path = f"{posix.getcwd()}/{path}"
             files.close(posix.open(path, _APPEND, 0o644))
         except OSError as error:
-            hint = "name a file that can be made or written with --log; its directory must exist"
+            hint = "use --log with a file that you may write, in a directory that exists"
             raise OciError(
                 "log-file", f"log file {path}", errno=error.errno or 0, obj=path, hint=hint
             ) from None

@@ -30,9 +30,7 @@ def number(text: str) -> int:
         named = _named(text.upper())
         if named:
             return named
-    raise OciError(
-        "unknown-signal", f'unknown signal "{text}"', obj=text, hint="kill -l lists the names of signals"
-    )
+    raise OciError("unknown-signal", f'unknown signal "{text}"', obj=text, hint="`kill -l` lists the signals")
 
 
 def _named(name: str) -> int:

@@ -179,7 +179,7 @@ class Manager:
             raise OciError("cgroup-freeze", message, errno=error.errno or 0, obj=self.main_path()) from None
         if not done:
             message = f"cannot freeze cgroup {self.main_path()}: a process is still running"
-            hint = "a process in uninterruptible sleep may hold it up"
+            hint = "a process in uninterruptible sleep (state D) may be the cause: try again"
             raise OciError("cgroup-freeze", message, obj=self.main_path(), hint=hint)
 
     def _set_frozen(self, wanted: bool) -> bool:
@@ -279,7 +279,7 @@ def refuse_frozen(manager: Manager, path: str) -> None:
     """Raise OciError when a process would stop for ever as soon as it is in this cgroup."""
     if manager.frozen():
         message = f"container's cgroup {path} is unexpectedly frozen"
-        hint = "thaw it, or the cgroup above it that is frozen"
+        hint = "thaw this cgroup, or the frozen one above it"
         raise OciError("cgroup-frozen", message, pointer=POINTER, obj=path, hint=hint)
 
 
@@ -290,10 +290,10 @@ def not_made(path: str, error: OSError, pointer: str = POINTER) -> OciError:
         errno.EROFS: "the cgroup file system is mounted read-only here",
         errno.EACCES: "have the cgroup delegated to this user, or use --systemd-cgroup",
         errno.EPERM: "have the cgroup delegated to this user, or use --systemd-cgroup",
-        errno.EAGAIN: "cgroup.max.descendants or cgroup.max.depth of a cgroup above it is reached",
-        errno.ENOSPC: "the kernel has no room for more cgroups, or one above has no CPUs to give (cpuset.cpus, cpuset.mems)",
-        errno.ENOTDIR: "a part of the path is a file of the cgroup file system",
-        errno.ENOMEM: "the kernel has no memory for more cgroups: look for thousands of unused ones",
+        errno.EAGAIN: "a cgroup above it has reached its cgroup.max.descendants or cgroup.max.depth: raise that limit",
+        errno.ENOSPC: "the kernel's limit of cgroups is reached, or a cgroup above has no CPUs or memory nodes",
+        errno.ENOTDIR: "a component of the path is a file, not a cgroup: correct linux.cgroupsPath",
+        errno.ENOMEM: "the kernel has no memory for another cgroup: remove unused ones",
     }
     return OciError(
         "cgroup-create",
@@ -311,10 +311,10 @@ def not_joined(path: str, error: OSError) -> OciError:
     hints = {
         errno.EACCES: "it belongs to another user",
         errno.EPERM: "it belongs to another user",
-        errno.EBUSY: "it gives controllers to the cgroups below it, so it takes no processes itself (cgroups(7))",
-        errno.EOPNOTSUPP: "it is threaded: it takes threads, and no processes",
-        errno.ENOSPC: "it has no CPUs or memory nodes (cpuset.cpus, cpuset.mems)",
-        errno.ENOENT: "it was removed",
+        errno.EBUSY: "it has controllers enabled for its children, so it cannot hold processes itself (cgroups(7))",
+        errno.EOPNOTSUPP: "it is threaded and takes threads only, not processes",
+        errno.ENOSPC: "it has no CPUs or memory nodes: set cpuset.cpus and cpuset.mems",
+        errno.ENOENT: "the cgroup was removed meanwhile",
     }
     hint = hints.get(number, "")
     return OciError(
@@ -325,7 +325,9 @@ def not_joined(path: str, error: OSError) -> OciError:
 def no_sub_cgroup(path: str) -> OciError:
     """The error for `exec --cgroup` with a cgroup that is not there."""
     message = f"the sub-cgroup {path} does not exist in the container's cgroup"
-    return OciError("cgroup-sub", message, obj=path, hint="exec --cgroup joins a cgroup; it makes none")
+    return OciError(
+        "cgroup-sub", message, obj=path, hint="exec --cgroup does not create cgroups: create it first"
+    )
 
 
 def keyed(path: str) -> dict[str, int]:

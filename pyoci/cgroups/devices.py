@@ -158,7 +158,7 @@ def attach(directory: str, found: "list[Rule]", *, fresh: bool) -> None:
 def _failed(what: str, result: int, log: str) -> OciError:
     last = log.strip().rpartition("\n")[2]
     message = f"cgroup: cannot {what} the device program" + (f" ({last})" if last else "")
-    hint = "device rules on cgroup v2 need CAP_BPF and CAP_NET_ADMIN in the first user namespace"
+    hint = "device rules on cgroup v2 need CAP_BPF and CAP_NET_ADMIN in the initial user namespace"
     return OciError(
         "cgroup-devices", message, pointer=POINTER, errno=-result, hint=hint if result == -1 else ""
     )
@@ -191,7 +191,9 @@ def _take_back(
             word = "allow" if default else "deny"
             what = line(*key, access)
             message = f"devices: cgroup v1 cannot {word} {what} as an exception from {line(*other, bits)}"
-            raise OciError("cgroup-devices", message, pointer=POINTER, hint="name the single devices instead")
+            raise OciError(
+                "cgroup-devices", message, pointer=POINTER, hint="list the devices one by one instead"
+            )
 
 
 def _overlap(one: int, other: int) -> bool:

@@ -46,7 +46,7 @@ def v1(resources: "Resources", *, bfq: bool = False) -> "list[Write]":
             "cgroup-unified",
             "linux.resources.unified needs cgroup v2, this machine has v1",
             pointer=f"{BASE}/unified",
-            hint="use memory, cpu, pids ... of linux.resources instead",
+            hint="use the other members of linux.resources (memory, cpu, pids ...)",
         )
     writes = _v1_memory(resources.get("memory") or {})
     writes += _v1_cpu(resources.get("cpu") or {})

@@ -179,7 +179,7 @@ def bits(text: str, pointer: str) -> bytes:
     """
     found = ranges(text.replace("\n", ""), MOST_NODES)
     if not found:
-        raise OciError("cgroup-limit", f'"{text}" is no list of numbers such as 0-3,8', pointer=pointer)
+        raise OciError("cgroup-limit", f'"{text}" is not a list of numbers such as 0-3,8', pointer=pointer)
     mask = 0
     for low, high in found:
         mask |= (1 << (high + 1)) - (1 << low)
@@ -208,5 +208,5 @@ def _in_microseconds(name: str, kind: str, value: object) -> "Property":
     if not (name.endswith("Sec") and name[-4:-3].islower()):
         return name, (kind, value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("a number of seconds is needed")
+        raise ValueError("expected a number of seconds")
     return f"{name[:-3]}USec", ("t", int(value * _SECOND))

@@ -214,7 +214,7 @@ class V2(base.Manager):
         if not sub:
             return self._open(self._where_init_is(init_pid))
         if list(sub) != [""]:
-            message = "exec --cgroup: cgroup v2 has one tree for all controllers, name a path alone"
+            message = "exec --cgroup: cgroup v2 has one tree for all controllers: give the path without a controller"
             raise OciError("cgroup-sub", message, obj=",".join(name for name in sub if name))
         path = "/".join([self._path, *components(sub[""])])
         if not posix.access(path, posix.F_OK):
@@ -295,7 +295,10 @@ def delegate(path: str, owner: int) -> None:
                 continue  # belongs to a controller that is not enabled here
     except OSError as error:
         raise OciError(
-            "cgroup-delegate", f"cannot give cgroup {path} to uid {owner}", errno=error.errno or 0, obj=path
+            "cgroup-delegate",
+            f"cannot change the owner of cgroup {path} to uid {owner}",
+            errno=error.errno or 0,
+            obj=path,
         ) from None
 
 
@@ -306,7 +309,7 @@ def _needs_permission(path: str, error: OSError) -> OciError:
         pointer=resources.BASE,
         errno=error.errno or 0,
         obj=path,
-        hint="have the cgroup delegated to this user, use --systemd-cgroup, or leave out linux.resources",
+        hint="have the cgroup delegated to this user, use --systemd-cgroup, or omit linux.resources",
     )
 
 

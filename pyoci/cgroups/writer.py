@@ -18,16 +18,16 @@ _HINTS = {
     (
         "memory",
         errno.EBUSY,
-    ): "the processes in the cgroup use more than this already and it cannot be reclaimed",
-    ("memory", errno.EINVAL): "a limit on memory must not be above the one on memory and swap together",
+    ): "the processes in the cgroup already use more than this, and the kernel cannot reclaim it",
+    ("memory", errno.EINVAL): "the memory limit must not exceed the limit of memory and swap together",
     (
         "cpuset",
         errno.EINVAL,
-    ): "the list must be a part of what the cgroup above has and of what the machine has",
-    ("cpuset", errno.ERANGE): "the machine has no CPU, or no memory node, of that number",
-    ("cpuset", errno.EACCES): "the list must be a part of what the cgroup above has",
-    ("cpu", errno.EINVAL): "the quota must fit into that of the cgroup above, and the burst into the quota",
-    ("devices", errno.EPERM): "the cgroup above denies this device, or this process lacks CAP_SYS_ADMIN",
+    ): "the list must be a subset of the parent cgroup's, and of what the machine has",
+    ("cpuset", errno.ERANGE): "the machine has no CPU or memory node with that number",
+    ("cpuset", errno.EACCES): "the list must be a subset of the parent cgroup's",
+    ("cpu", errno.EINVAL): "the quota must not exceed the parent cgroup's, nor the burst the quota",
+    ("devices", errno.EPERM): "the parent cgroup denies this device, or the runtime lacks CAP_SYS_ADMIN",
 }
 
 
@@ -113,7 +113,7 @@ def refusal(file: str, value: str, pointer: str, error: OSError) -> OciError:
     number = error.errno or 0
     if number == errno.ENOENT:
         message = f"cgroup: the kernel has no {file}, which {_property(pointer)} needs"
-        hint = "the kernel was built or started without it; leave the property out"
+        hint = "the kernel was built or booted without it: omit the property"
         return OciError("cgroup-file-missing", message, pointer=pointer, errno=number, obj=file, hint=hint)
     message = f'cgroup: cannot set {file} to "{value}"'
     hint = _HINTS.get((file.partition(".")[0], number), "")
@@ -125,10 +125,10 @@ def no_controller(name: str, pointer: str, *, joined: bool = True) -> OciError:
     because this user could not make a cgroup.
     """
     message = f"cgroup controller {name} is not available, {_property(pointer)} needs it"
-    hint = f"enable or delegate the controller {name}, or leave the property out"
+    hint = f"enable or delegate the controller {name}, or omit the property"
     if not joined:
         message = f"cannot set {name} limit: container could not join or create cgroup"
-        hint = f"have a cgroup delegated to this user, or leave out {_property(pointer)}"
+        hint = f"have a cgroup delegated to this user, or omit {_property(pointer)}"
     return OciError("cgroup-controller-missing", message, pointer=pointer, obj=name, hint=hint)
 
 

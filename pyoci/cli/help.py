@@ -35,7 +35,7 @@ GROUPS = (
 
 MORE = {
     "create": """\
-The process is made ready and waits: `start` lets it go. Its standard input, output and error are
+The process is set up and waits: `start` runs the program. Its standard input, output and error are
 those of this command, unless the configuration asks for a terminal: then --console-socket gets the
 terminal's master.""",
     "run": "The exit status is that of the container's process, or 128 + N when signal N killed it.",
@@ -43,16 +43,19 @@ terminal's master.""",
     "exec": """\
 The exit status is that of the process, or 255 when it could not be started. Options of pyoci go
 before ID. With --process there is no COMMAND: FILE has it.""",
-    "delete": "A container that still runs is left alone, unless --force is given.",
-    "pause": "`exec` waits for `resume`, or is refused; `kill` with signal KILL ends the container all the same.",
+    "delete": "A running container is refused, unless --force is used.",
+    "pause": """\
+`exec` is refused; with --ignore-paused its process waits for `resume`. `kill` with signal KILL ends the
+container all the same.""",
     "ps": "Options of pyoci go before ID; what follows it goes to ps, instead of -ef.",
     "update": """\
-Zero, and what is not given, leaves a limit as it is. Device rules stay as they are. With --resources the
-other limits on the command line are ignored. When the kernel refuses a limit, those set before are taken back.""",
+Zero, or an option that is missing, leaves a limit as it is. Device rules stay as they are. With
+--resources the other limits on the command line are ignored. When the kernel refuses a limit, those
+already set are restored.""",
     "validate": """\
 The exit status is 0 when there is no error, 1 otherwise. "-" reads the document from standard input.""",
     "plan": """\
-Nothing is done: no privileges are needed. A step that a field of config.json asks for names that field.""",
+Nothing is executed: no privileges are needed. A step that a field of config.json asks for names that field.""",
     "spec": "An existing file is not overwritten.",
     "completion": """\
 For bash: eval "$(pyoci completion bash)", or save the script where the shell looks for completions.""",
@@ -83,7 +86,7 @@ ENVIRONMENT = (
     ("USER", "root of a user namespace uses XDG_RUNTIME_DIR too, unless this is root"),
     (
         "LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES",
-        "descriptors from 3 on that the container gets (sd_listen_fds(3))",
+        "descriptors from 3 on that are passed to the container (sd_listen_fds(3))",
     ),
     (
         "XDG_CACHE_HOME, HOME",

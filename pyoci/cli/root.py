@@ -23,7 +23,7 @@ def choose(settings: "Settings") -> str:
             "bad-root",
             f'--root must not be "{given}"',
             obj=given,
-            hint="name a directory of its own, such as /run/pyoci",
+            hint="use a directory that holds nothing else, such as /run/pyoci",
         )
     return root
 
@@ -58,9 +58,7 @@ def absolute(path: str) -> str:
     try:
         here = posix.getcwd()
     except OSError as error:
-        hint = (
-            "change to a directory that exists, or name all paths from / on, the bundle's with --bundle too"
-        )
+        hint = "change to an existing directory, or use absolute paths, also for --bundle"
         raise OciError("usage", "the working directory", errno=error.errno or 0, hint=hint) from None
     return f"{here.rstrip('/')}/{path}" if path else here
 
@@ -79,7 +77,7 @@ def _make_parents(root: str) -> None:
 
 
 def _failed(root: str, error: OSError) -> OciError:
-    hint = "choose a directory you may write with --root, or set XDG_RUNTIME_DIR" if posix.geteuid() else ""
+    hint = "use --root with a directory that you may write, or set XDG_RUNTIME_DIR" if posix.geteuid() else ""
     return OciError(
         "bad-root", f"make the state directory {root}", errno=error.errno or 0, obj=root, hint=hint
     )

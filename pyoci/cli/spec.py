@@ -17,7 +17,12 @@ def run(context: Context, options: Options) -> int:
     try:
         files.create(path, text.encode(), 0o666)
     except FileExistsError:
-        raise OciError("file-exists", f"{name} exists", obj=path, hint="remove it first") from None
+        raise OciError(
+            "file-exists",
+            f"{name} exists",
+            obj=path,
+            hint="remove the file first, or write to another directory",
+        ) from None
     except OSError as error:
         raise OciError("write-config", f"write {path}", errno=error.errno or 0, obj=path) from None
     return 0

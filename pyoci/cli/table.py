@@ -64,17 +64,11 @@ GLOBALS: "tuple[Option, ...]" = (
         ("rootless",),
         TEXT,
         "true|false|auto",
-        "put up with missing rights on cgroups (default: auto)",
+        "ignore missing permissions on cgroups (default: auto)",
     ),
     ("help", ("help", "h"), FLAG, "", "show help"),
-    ("version", ("version", "v", "V"), FLAG, "", "show what this pyoci is"),
-    (
-        "verbose",
-        ("verbose",),
-        FLAG,
-        "",
-        "with --version: show the launcher and what is in it, too",
-    ),
+    ("version", ("version", "v", "V"), FLAG, "", "show the version"),
+    ("verbose", ("verbose",), FLAG, "", "with --version: also show the launcher and what is embedded"),
     ("log_level", ("log-level",), CHOICE, "error|warning|info|debug", ""),
     ("", ("criu",), TEXT, "PATH", ""),
     ("", ("systemd-log",), FLAG, "", ""),
@@ -101,14 +95,14 @@ _CONSOLE: "Option" = (
     ("console-socket",),
     TEXT,
     "SOCKET",
-    "AF_UNIX socket that gets the terminal's master",
+    "AF_UNIX socket that receives the terminal's master",
 )
 _PIDFD: "Option" = (
     "pidfd_socket",
     ("pidfd-socket",),
     TEXT,
     "SOCKET",
-    "AF_UNIX socket that gets a pidfd of the process",
+    "AF_UNIX socket that receives a pidfd of the process",
 )
 _PRESERVE: "Option" = (
     "preserve_fds",
@@ -124,14 +118,14 @@ _ALL: "Option" = (
     ("all", "a"),
     FLAG,
     "",
-    "signal every process of the container; one that has stopped is no error",
+    "signal every process of the container; a stopped container is no error",
 )
 _REGEX: "Option" = (
     "regex",
     ("regex", "r"),
     FLAG,
     "",
-    "ID is a regular expression: take every container it matches",
+    "ID is a regular expression: act on every container that matches",
 )
 
 _CREATE: "tuple[Option, ...]" = (
@@ -262,7 +256,7 @@ COMMANDS: "tuple[Command, ...]" = (
         ),
     ),
     ("pause", True, 1, 1, False, "ID", "stop every process of a container", ()),
-    ("resume", True, 1, 1, False, "ID", "let the processes of a paused container go on", ()),
+    ("resume", True, 1, 1, False, "ID", "resume the processes of a paused container", ()),
     (
         "ps",
         True,
@@ -322,7 +316,7 @@ COMMANDS: "tuple[Command, ...]" = (
             ("cpu_quota", ("cpu-quota",), TEXT, "USECS", "CPU time allowed in each period; -1 for no limit"),
             ("cpu_period", ("cpu-period",), TEXT, "USECS", "length of the quota's period"),
             ("cpu_burst", ("cpu-burst",), TEXT, "USECS", "unused quota that can be saved up"),
-            ("cpu_idle", ("cpu-idle",), TEXT, "0|1", "1: run only when nobody else wants the CPU"),
+            ("cpu_idle", ("cpu-idle",), TEXT, "0|1", "1: run only when the CPU is otherwise idle"),
             (
                 "cpu_rt_runtime",
                 ("cpu-rt-runtime",),
@@ -375,7 +369,7 @@ COMMANDS: "tuple[Command, ...]" = (
                 ("rootless",),
                 FLAG,
                 "",
-                "for a user without privileges: one id mapped, no network namespace",
+                "for a user without privileges: one id mapped, no new network namespace",
             ),
         ),
     ),
@@ -417,10 +411,10 @@ COMMANDS: "tuple[Command, ...]" = (
         0,
         False,
         "",
-        "check what this machine offers to containers",
+        "check what this machine offers containers",
         (
             ("format", ("format", "f"), CHOICE, "text|json", "form of the report (default: text)"),
-            ("fix", ("fix",), FLAG, "", "remove what dead containers left behind"),
+            ("fix", ("fix",), FLAG, "", "remove what is left of dead containers"),
         ),
     ),
     (
@@ -440,8 +434,8 @@ COMMANDS: "tuple[Command, ...]" = (
         0,
         False,
         "",
-        "show what this pyoci is",
-        (("verbose", ("verbose",), FLAG, "", "the launcher too"),),
+        "show the version",
+        (("verbose", ("verbose",), FLAG, "", "also show the interpreter and the launcher"),),
     ),
     (
         "help",

@@ -79,7 +79,7 @@ def number(key: str, text: str, signed: bool) -> int:
     found = decimal(digits, _MOST[signed])
     if found >= 0:
         return found if digits is text else -found
-    raise _invalid(key, text, "a number" if signed else "a number that is not negative")
+    raise _invalid(key, text, "a number" if signed else "a number, 0 or more")
 
 
 def size(key: str, text: str) -> int:
@@ -104,4 +104,4 @@ def _warn_ignored(context: Context, values: "Values") -> None:
     others = sorted(set(values) - {"resources", *_RDT})
     if others:
         names = ", ".join("--" + key.replace("_", "-") for key in others)
-        context.log.warning(f"ignored beside --resources: {names}")
+        context.log.warning(f"ignored because of --resources: {names}")

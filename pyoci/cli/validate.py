@@ -10,7 +10,7 @@ def run(context: Context, options: Options) -> int:
 
     values = options.values
     if values.get("state") and values.get("features"):
-        raise usage_error("--state and --features exclude each other", options.command)
+        raise usage_error("use either --state or --features, not both", options.command)
     kind = "state" if values.get("state") else "features" if values.get("features") else "config"
     target = options.args[0] if options.args else "."
     return validate(target, kind=kind, fmt=values.get("format", "text"), strict=values.get("strict", False))

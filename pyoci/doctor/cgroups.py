@@ -132,7 +132,7 @@ def _kill_and_swap(own: str) -> list[Check]:
     if own == paths.MOUNT:
         below = next((entry.path for entry in os.scandir(own) if entry.is_dir(follow_symlinks=False)), "")
         if not below:
-            return [Check(AREA, "cgroup.kill (Linux 5.14)", UNKNOWN, "there is no cgroup to look at")]
+            return [Check(AREA, "cgroup.kill (Linux 5.14)", UNKNOWN, "this process has no cgroup to look at")]
         own = below
     kill = os.path.exists(f"{own}/cgroup.kill")
     cost = "" if kill else "kill --all freezes the container first, and takes longer"
@@ -175,5 +175,5 @@ def _controller_v1(name: str, cost: str, place: str) -> Check:
     if os.access(place, os.W_OK) and stat.S_ISDIR(os.stat(place).st_mode):
         return Check(AREA, title, YES, needed=needed)
     read_only = os.statvfs(place).f_flag & os.ST_RDONLY
-    why = f"{place} is mounted read-only" if read_only else f"{place} belongs to somebody else"
+    why = f"{place} is mounted read-only" if read_only else f"{place} belongs to another user"
     return Check(AREA, title, NO, why, cost, "", needed)

@@ -56,7 +56,7 @@ def _version() -> Check:
         enough = (int(numbers[0]), int(numbers[1])) >= tuple(map(int, versions.KERNEL.split(".")))
     except (ValueError, IndexError):
         return Check(AREA, _FLOOR, UNKNOWN, system.release)
-    cost = "" if enough else "whatever is answered with no below; nothing is done in a weaker way instead"
+    cost = "" if enough else "what the rows below mark with no: pyoci has no other way"
     return Check(AREA, _FLOOR, answer(enough), f"{system.release} {system.machine}", cost)
 
 
@@ -117,7 +117,7 @@ def _mounts() -> list[Check]:
         for name, trial in steps.items()
     ]
     root = Trial("mount").add(ops.mount_rootfs(path="/")).add(ops.pivot_root())
-    hint = "use create and run with --no-pivot; it is the rule where the host's root is a ramdisk"
+    hint = "use create and run with --no-pivot; needed where the host's root is a ramdisk"
     return [*found, _checked("pivot_root", root.run(), "the root file system can't be exchanged", hint)]
 
 
@@ -129,7 +129,7 @@ def _file_system(kind: str, owner: str) -> Check:
     why = Trial("mount", *([owner] if owner else [])).file_system(kind).run()
     hint = ""
     if why and kind in ("proc", "sysfs"):
-        hint = "a part of it is hidden here, as in a container: bind the one that is there instead"
+        hint = "a part of it is covered here, as in a container: bind-mount the existing one instead"
     return _checked(f"mounts of type {kind}", why, f"bundles that mount {kind}", hint, needed=True)
 
 
@@ -174,9 +174,9 @@ def _seccomp() -> list[Check]:
 
 def born_in_cgroup(area: str, directory: str) -> Check:
     """clone3 with CLONE_INTO_CGROUP, into the cgroup we are in anyway."""
-    name, cost = "birth in a cgroup (Linux 5.7)", "containers with a cgroup can't be started"
+    name, cost = "clone into a cgroup (Linux 5.7)", "containers with a cgroup can't be started"
     if not posix.access(f"{directory}/cgroup.procs", posix.W_OK):
-        return Check(area, name, UNKNOWN, f"{directory} belongs to somebody else")
+        return Check(area, name, UNKNOWN, f"{directory} belongs to another user")
     return _checked(name, Trial(cgroup=directory).run(), cost, area=area, needed=True)
 
 

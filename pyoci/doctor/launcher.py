@@ -63,7 +63,7 @@ def _part(part: Part, sources: dict[str, list[str]]) -> Check:
         return Check(AREA, name, UNKNOWN, "this machine has no package of it to compare with")
     if not is_newer(own, part):
         return Check(AREA, name, YES, f"this machine has {own}")
-    return Check(AREA, name, NO, f"this machine has {own}", "the fixes made since then", rebuild(part))
+    return Check(AREA, name, NO, f"this machine has {own}", "the fixes made since", rebuild(part))
 
 
 def rebuild(part: Part) -> str:

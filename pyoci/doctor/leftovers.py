@@ -96,7 +96,9 @@ def _processes() -> list[Leftover]:
             fifo = _lost_fifo(int(name))
             if fifo:
                 found.append(
-                    Leftover("process", name, f"it waits for {fifo}, which is gone: nobody can start it")
+                    Leftover(
+                        "process", name, f"it waits for {fifo}, which is gone: it cannot be started any more"
+                    )
                 )
     return found
 

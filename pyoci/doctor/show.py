@@ -56,5 +56,5 @@ def _summary(report: Report) -> list[str]:
     if others:
         lines.append(f"What else is missing ({others}) costs what is said there.")
     if any(not leftover.removed for leftover in report.leftovers):
-        lines.append("`pyoci doctor --fix` removes what dead containers left behind.")
+        lines.append("`pyoci doctor --fix` removes what is left of dead containers.")
     return lines

@@ -30,7 +30,7 @@ def _writable(root: str, place: str) -> Check:
         return Check(AREA, name, NO, f"{place} is no directory", cost, hint, needed=True)
     if not os.access(place, os.W_OK | os.X_OK):
         read_only = os.statvfs(place).f_flag & os.ST_RDONLY
-        why = f"{place} is on a read-only file system" if read_only else f"{place} belongs to somebody else"
+        why = f"{place} is on a read-only file system" if read_only else f"{place} belongs to another user"
         return Check(AREA, name, NO, why, cost, hint, needed=True)
     return Check(AREA, name, YES, "" if place == root else "it will be made", needed=True)
 
@@ -60,7 +60,7 @@ def _lasting(place: str) -> Check:
         return Check(AREA, name, NO, why, "locks and fifos may not work there", "choose a tmpfs with --root")
     if kind in _MEMORY:
         return Check(AREA, name, YES, f"{kind} on {point}")
-    cost = "after a reboot the containers of before are still listed, as stopped"
+    cost = "after a reboot the earlier containers are still listed, as stopped"
     return Check(AREA, name, NO, f"{kind} on {point}", cost, "choose a tmpfs with --root, or delete them")
 
 
@@ -88,4 +88,4 @@ def _room(place: str) -> Check:
     else:
         why, works = f"{free >> 20} MiB left", True
     cost = "" if works else "no container can be created when it is full"
-    return Check(AREA, "there is room", YES if works else NO, why, cost, needed=free < 1 << 16)
+    return Check(AREA, "enough space", YES if works else NO, why, cost, needed=free < 1 << 16)

@@ -58,7 +58,7 @@ def _criu() -> list[Check]:
     version = output.splitlines()[0].removeprefix("Version: ")
     found = [Check(AREA, "criu", YES, f"version {version}, {path}")]
     if os.geteuid() != 0:
-        return [*found, Check(AREA, "criu check", UNKNOWN, "only root can ask it")]
+        return [*found, Check(AREA, "criu check", UNKNOWN, "only root can run it")]
     status, output = _run(path, "check")
     if status == 0:
         return [*found, Check(AREA, "criu check", YES)]

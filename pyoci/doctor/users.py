@@ -52,7 +52,7 @@ def _identity() -> Check:
 def _no_new_privs() -> Check:
     fields = dict(line.split(":", 1) for line in read("/proc/self/status").splitlines() if ":" in line)
     bound = fields.get("NoNewPrivs", "0").strip() == "1"
-    cost = "newuidmap and newgidmap can't work" if bound and os.geteuid() != 0 else ""
+    cost = "newuidmap and newgidmap do not work" if bound and os.geteuid() != 0 else ""
     return Check(
         AREA, "free to gain privileges", answer(not bound), "no_new_privs is set" if bound else "", cost
     )
@@ -105,7 +105,7 @@ def _tools() -> list[Check]:
         cost = f"containers with more than one {kind.name}"
         if not path:
             hint = "install it (Debian: apt-get install uidmap)"
-            found.append(Check(AREA, kind.tool, NO, "it is in none of the usual places", cost, hint))
+            found.append(Check(AREA, kind.tool, NO, "it was not found in the usual directories", cost, hint))
             continue
         found.append(Check(AREA, kind.tool, YES, path))
         ranges = idmap.granted(kind, idmap.user_name())[:1]

@@ -90,5 +90,5 @@ def _missing_hint(path: str) -> str:
     try:
         posix.stat(path)
     except OSError:
-        return "hooks are looked up on the host, not in the container"
-    return "the file exists: what is missing is the interpreter its first line names, or its dynamic loader"
+        return "this hook runs on the host: its path is looked up there, not in the container"
+    return "the file exists, but the interpreter in its first line, or its dynamic loader, is missing"

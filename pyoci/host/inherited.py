@@ -35,7 +35,7 @@ def take(preserve: int) -> Inherited:
         try:
             fcntl.fcntl(fd, fcntl.F_GETFD)
         except OSError:
-            hint = "the caller has to leave it open without close-on-exec"
+            hint = "the caller must leave it open, without close-on-exec"
             message = f"preserved descriptor {fd} (of {found.count}) is not open"
             raise OciError("preserve-fds", message, errno=errno.EBADF, obj=str(fd), hint=hint) from None
     for fd in range(3):

@@ -132,9 +132,9 @@ def not_started(error: int, flags: int) -> OciError:
         what += f" in new {' and '.join(names)} namespaces"
     hint = ""
     if error == errno.ENOSPC:
-        hint = "the limit of namespaces is reached: see /proc/sys/user/max_*_namespaces"
+        hint = "the limit of namespaces is reached: raise /proc/sys/user/max_*_namespaces"
     elif error == errno.EPERM and "user" not in names:
-        hint = "without root a container needs a user namespace of its own"
+        hint = "without root a container needs a new user namespace: see `pyoci spec --rootless`"
     elif error == errno.EAGAIN:
-        hint = "the limit of processes is reached: see RLIMIT_NPROC and the pids cgroup"
+        hint = "the limit of processes is reached: check RLIMIT_NPROC and pids.max of the cgroups"
     return OciError("namespace", what, errno=error, pointer="/linux/namespaces" if names else "", hint=hint)

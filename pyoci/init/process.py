@@ -70,7 +70,7 @@ class InitProcess(Child):
             if kind == 0:
                 raise self._died()
             if kind in (lib.REPLY_DONE, lib.REPLY_READY):
-                raise protocol.garbled("the answer to another question")
+                raise protocol.garbled("a reply to another request")
 
     def expect_fork(self) -> None:
         """After the fork of the plan just sent the init is another process, which waits for send_byte(). Raises OciError."""
@@ -81,7 +81,7 @@ class InitProcess(Child):
         """Wait until the program runs, which closes the socket. Raises OciError when it can't."""
         while kind := self._receive():
             if kind != lib.REPLY_TIMES:
-                raise protocol.garbled("an answer to nothing")
+                raise protocol.garbled("a reply without a request")
         if exit_status.early(self.pid, self.pidfd):
             raise self._died()
         if self.trace:
@@ -108,7 +108,7 @@ class InitProcess(Child):
                 files.close(self.terminal)
             self.terminal = found.fd
         elif not self._sent:
-            raise protocol.garbled("an answer to nothing")
+            raise protocol.garbled("a reply without a request")
         elif found.kind == lib.REPLY_ERROR:
             raise self._failed(found)
         elif found.kind == lib.REPLY_FORKED:
@@ -122,17 +122,17 @@ class InitProcess(Child):
     def _become(self, pid: int) -> None:
         """The init has a child that goes on in its place: one of ours, or somebody has got hold of it. Raises OciError."""
         if not self._forks:
-            raise protocol.garbled("a fork that nobody asked for")
+            raise protocol.garbled("an unexpected fork")
         self._forks = False
         try:
             pidfd = posix.pidfd_open(pid)
         except (OSError, ValueError):
-            raise protocol.garbled("a process that is not there") from None
+            raise protocol.garbled("the pid of a process that does not exist") from None
         try:
             posix.waitid(posix.P_PIDFD, pidfd, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
         except OSError:
             files.close(pidfd)
-            raise protocol.garbled("a process that is none of ours") from None
+            raise protocol.garbled("the pid of a process that is not the runtime's child") from None
         before = termination.block()
         files.close(self.pidfd)
         self.reap()
@@ -144,7 +144,7 @@ class InitProcess(Child):
     def _report_times(self, found: "Reply") -> None:
         name, plan = self._sent[0]
         if self.trace is None:
-            raise protocol.garbled("times that nobody asked for")
+            raise protocol.garbled("unexpected times")
         self.trace.told(name, plan.ops, found.op, protocol.times(found, plan.ops))
 
     def _failed(self, found: "Reply") -> OciError:
@@ -162,7 +162,7 @@ class InitProcess(Child):
         """The init went without a word: killed for lack of memory, by a signal, by the filter."""
         # Its socket is closed a moment before a process has ended; one that only closed its socket must not hold us up.
         if not exit_status.within(self.pidfd, _DEATH_MILLISECONDS):
-            return protocol.garbled("it hung up and lives on")
+            return protocol.garbled("it closed the socket and keeps running")
         status = self.reap()
         self.pid = 0
         name, plan = self._sent[0] if self._sent else ("", Plan())

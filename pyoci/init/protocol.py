@@ -55,7 +55,7 @@ class Reply:
 
 def garbled(what: str) -> OciError:
     """The error for something that is no reply."""
-    hint = "a process of the container may have interfered with its set-up"
+    hint = "a process of the container may have interfered with the set-up"
     return OciError("init-died", f"the container's init broke the protocol: {what}", hint=hint)
 
 
@@ -103,12 +103,12 @@ def parse(data: bytes) -> list[Reply]:
     head = ffi.new("struct plan_reply *")
     while data:
         if len(data) < _SIZE:
-            raise garbled("a part of a reply")
+            raise garbled("an incomplete reply")
         ffi.memmove(head, data, _SIZE)
         _check(head)
         end = _SIZE + head.length
         if len(data) < end:
-            raise garbled("a part of a reply")
+            raise garbled("an incomplete reply")
         found.append(Reply(head.kind, STEPS[head.step], head.op, head.error, data[_SIZE:end], -1))
         data = data[end:]
     return found
@@ -138,8 +138,8 @@ def _check(head: "Any") -> None:
 def _terminal(fd: int) -> int:
     """The same descriptor, when it is the master of a pseudo terminal. Raises OciError."""
     if fd < 0:
-        raise garbled("no terminal")
+        raise garbled("a reply without the terminal")
     status = posix.fstat(fd)
     if not stat.S_ISCHR(status.st_mode) or status.st_rdev != posix.makedev(5, 2):
-        raise garbled("something else for a terminal")
+        raise garbled("a descriptor that is not a terminal")
     return fd

@@ -32,7 +32,9 @@ def delete(
     status = entry.status()
     if status in ("running", "paused") and not force:
         message = f"cannot delete container {id} that is not stopped: {status}"
-        raise OciError("not-stopped", message, obj=id, hint="`kill` it first, or use --force")
+        raise OciError(
+            "not-stopped", message, obj=id, hint="stop it with `pyoci kill`, or use `delete --force`"
+        )
     if status != "stopped" or not entry.record.pid:
         kill_and_wait(entry)
     destroy(context, entry, directory)

@@ -82,9 +82,7 @@ class JoiningProcess(ContainerProcess):
         status = self.entry.status()
         if status == "paused" and not request.ignore_paused:
             message = "cannot exec in a paused container (use --ignore-paused to override)"
-            raise OciError(
-                "paused", message, obj=request.id, hint=f"`pyoci resume {request.id}` lets it go on"
-            )
+            raise OciError("paused", message, obj=request.id, hint=f"`pyoci resume {request.id}` resumes it")
         if status not in ("created", "running", "paused"):
             raise OciError("not-running", f"cannot exec in a {status} container", obj=request.id)
         flags = self.entry.record.flags

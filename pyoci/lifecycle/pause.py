@@ -23,7 +23,7 @@ def pause(root: str, id: str) -> None:
 
 
 def resume(root: str, id: str) -> None:
-    """`resume`: let the processes of a paused container go on. Raises OciError."""
+    """`resume`: resume the processes of a paused container. Raises OciError."""
     entry = store.open(root, id, lock=True)
     try:
         if entry.status() != "paused":
@@ -32,7 +32,7 @@ def resume(root: str, id: str) -> None:
         manager.thaw()
         if entry.paused():
             message = f"cgroup {manager.main_path()} is still frozen"
-            hint = "a cgroup above it is frozen: thaw that one"
+            hint = "a cgroup above it is frozen: thaw that cgroup"
             raise OciError("cgroup-freeze", message, obj=manager.main_path(), hint=hint)
     finally:
         entry.close()
@@ -42,5 +42,5 @@ def _manager(entry: store.Entry, verb: str) -> "Manager":
     manager = entry.manager()
     if manager is not None and manager.main_path():
         return manager
-    hint = "it was made without one: by --cgroup-manager disabled, or by a user who may make none"
+    hint = "it was created with --cgroup-manager disabled, or by a user who may not create cgroups"
     raise OciError("no-cgroup", f"cannot {verb} a container without a cgroup", obj=entry.id, hint=hint)

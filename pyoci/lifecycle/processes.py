@@ -40,7 +40,8 @@ def signal_first(entry: "Entry", signal: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError as error:
-        hint = "its process belongs to another user" if error.errno == errno.EPERM else ""
+        denied = "the process belongs to another user: run the command as that user or as root"
+        hint = denied if error.errno == errno.EPERM else ""
         message = f"cannot send signal {signal} to container {entry.id}"
         raise OciError("kill", message, errno=error.errno or 0, obj=entry.id, hint=hint) from None
     finally:
@@ -69,8 +70,10 @@ def kill_and_wait(entry: "Entry") -> None:
     finally:
         files.close(pidfd)
     if not dead:
-        hint = "a process in uninterruptible sleep, or a frozen cgroup, holds it up"
-        raise OciError("not-dying", f"container {entry.id} does not die", obj=entry.id, hint=hint)
+        hint = "a process is in uninterruptible sleep (state D), or its cgroup is frozen"
+        raise OciError(
+            "not-dying", f"container {entry.id} does not end although it was killed", obj=entry.id, hint=hint
+        )
 
 
 def _shares_cgroup(entry: "Entry") -> bool:

@@ -40,7 +40,9 @@ def _of_namespace(first: int, id: str) -> list[int]:
     """Without a cgroup: those in the pid namespace of the first process, and what descends from them."""
     home = _namespace(first)
     if home < 0 or home == _namespace(posix.getpid()):
-        message = "container has neither a cgroup nor a pid namespace of its own to find its processes by"
+        message = (
+            "cannot find the container's processes: it has neither a cgroup nor a pid namespace of its own"
+        )
         raise OciError("no-cgroup", message, obj=id)
     running = [int(name) for name in posix.listdir("/proc") if name.isdecimal()]
     found = {pid for pid in running if _namespace(pid) == home}
@@ -77,7 +79,7 @@ def table(found: list[int], arguments: list[str]) -> str:
     lines = output.splitlines()
     titles = lines[0].split() if lines else []
     if "PID" not in titles:
-        hint = "have ps print the column PID, such as with -o pid,comm"
+        hint = "let ps print the column PID, for example with -o pid,comm"
         raise OciError("ps", "couldn't find PID field in ps output", hint=hint)
     column = titles.index("PID")
     wanted = {str(pid) for pid in found}

@@ -10,8 +10,8 @@ class ProcessRequest:
 
     root             directory of the state store (absolute)
     id               the container's id
-    console_socket   path of the AF_UNIX socket that gets the terminal's master, or ""
-    pidfd_socket     path of the AF_UNIX socket that gets a pidfd of the process, or ""
+    console_socket   path of the AF_UNIX socket that receives the terminal's master, or ""
+    pidfd_socket     path of the AF_UNIX socket that receives a pidfd of the process, or ""
     pid_file         path that gets the pid in decimal digits, or ""
     preserve_fds     how many descriptors from 3 up the process keeps
     detach           the runtime ends when the program runs, instead of waiting for its end

@@ -64,13 +64,11 @@ class ContainerProcess:
         terminal, socket = bool(process.get("terminal")), self.request.console_socket
         pointer = "/process/terminal"
         if terminal and self.detached and not socket:
-            hint = "give --console-socket, or set process.terminal to false"
-            message = "cannot allocate tty: nobody is there to hold its other end"
+            hint = "use --console-socket, or set process.terminal to false"
+            message = "cannot allocate tty: a detached container needs --console-socket"
             raise OciError("console-socket", message, pointer=pointer, hint=hint)
         if socket and not (terminal and self.detached):
-            message = (
-                "a console socket is of no use here: there is no terminal, or the runtime stays to serve it"
-            )
+            message = "--console-socket needs process.terminal, and a container in the background"
             raise OciError("console-socket", message, pointer=pointer, obj=socket)
 
     def set_from_outside(self, process: "dict[str, Any]", *, user_namespace: bool) -> None:
@@ -88,7 +86,7 @@ class ContainerProcess:
             files.write(f"/proc/{self.init.pid}/oom_score_adj", str(value).encode())
         except OSError as error:
             if not self.rootless:
-                hint = "values below the runtime's own need CAP_SYS_RESOURCE"
+                hint = "a value below the runtime's own needs CAP_SYS_RESOURCE"
                 raise from_os_error(
                     "oom-score", f"oom_score_adj {value}", error, pointer="/process/oomScoreAdj", hint=hint
                 ) from None
@@ -180,5 +178,5 @@ def _send_descriptor(code: str, path: str, fd: int, name: str) -> None:
     text = name.encode()
     result = lib.pyoci_send_fd(path.encode("utf-8", "surrogateescape"), fd, text, len(text))
     if result < 0:
-        hint = "a program must listen on it before the runtime is called"
+        hint = "start the program that listens on the socket before pyoci is called"
         raise OciError(code, f"{code.replace('-', ' ')} {path}", errno=-result, obj=path, hint=hint)

@@ -30,10 +30,10 @@ def start(context: "Context", root: str, id: str, resume_trace: "ResumeTrace") -
     entry = store.open(root, id, lock=True)
     status = entry.status()
     if status == "stopped":
-        hint = f"a container runs once: `pyoci delete {id}`, then create it anew"
+        hint = f"a container runs once: `pyoci delete {id}`, then create it again"
         raise OciError("not-created", "cannot start a container that has stopped", obj=id, hint=hint)
     if status == "paused":
-        hint = f"`pyoci resume {id}` lets it go on"
+        hint = f"`pyoci resume {id}` resumes it"
         raise OciError("paused", "cannot start a container in the paused state", obj=id, hint=hint)
     if status != "created":
         raise OciError("not-created", "cannot start an already running container", obj=id)

@@ -131,7 +131,7 @@ class Entry:
             pass
         except OSError as error:
             path = f"{self.root}/{self.id}"
-            hint = "something that is not pyoci's is in it: remove the directory by hand"
+            hint = "it holds a file that is not pyoci's: remove the directory by hand"
             strange = error.errno in (errno.EISDIR, errno.ENOTEMPTY, errno.EPERM)
             raise from_os_error(
                 "state-remove",
@@ -204,7 +204,7 @@ class Entry:
 def check_id(id: str) -> None:
     """Raise OciError unless an id is one that all engines and file systems can live with (runc's rule)."""
     if not id or len(id) > _ID_LENGTH or id in (".", "..") or any(sign not in _ID_SIGNS for sign in id):
-        hint = "letters, digits, _, +, - and . only, at most 1024"
+        hint = "use letters, digits, _ + - and . only, at most 1024 characters"
         raise OciError("invalid-id", f'invalid container ID format: "{id}"', obj=id, hint=hint)
 
 

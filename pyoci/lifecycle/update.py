@@ -57,10 +57,10 @@ def _asked(wanted: "dict[str, Any]") -> "dict[str, Any]":
 def _apply(context: "Context", entry: store.Entry, wanted: "dict[str, Any]") -> None:
     version = 2 if paths.is_v2() else 1
     for pointer in resources.ignored(wanted, version=version):
-        context.log.warning(f"{pointer} has no meaning on cgroup v{version} and is ignored", pointer=pointer)
+        context.log.warning(f"{pointer} does not exist on cgroup v{version}: ignored", pointer=pointer)
     manager = entry.manager()
     if manager is None:
-        hint = "it was made with --cgroup-manager disabled"
+        hint = "it was created with --cgroup-manager disabled, or by a user who may not create cgroups"
         raise OciError("no-cgroup", "cannot update a container without a cgroup", obj=entry.id, hint=hint)
     manager.apply(wanted, update=True)
 
@@ -93,7 +93,7 @@ def _schemata(l3_cache: str, mem_bw: str) -> list[str]:
     )
     for text, resource, words, option in needs:
         if text and not os.path.isdir(f"{_RESCTRL}/info/{resource}"):
-            hint = f"the CPU or the kernel lacks it, or resctrl is not mounted on {_RESCTRL}"
+            hint = f"the CPU or the kernel does not support it, or resctrl is not mounted on {_RESCTRL}"
             raise OciError("intel-rdt", f"Intel RDT/{words} is not enabled", obj=option, hint=hint)
     return [line for text in (l3_cache, mem_bw) for line in text.splitlines() if line]
 

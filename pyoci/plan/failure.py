@@ -73,7 +73,7 @@ def _directory(op: "Op", error: int, step: str, obj: str) -> OciError:
     message = f'chdir to cwd ("{op.about.partition(" ")[2]}") set in config.json failed'
     hint = hints.hint(op.name, step, error, op.pointer, obj)
     if error == errno.EXDEV:
-        message, error = f"{message}: it is outside of the container", errno.EPERM
+        message, error = f"{message}: it is outside the container", errno.EPERM
     elif step in _IN_ROOTFS:
         message = f"{message}: {_what(step, obj, '')}"
     return OciError("cwd", message, errno=error, pointer=op.pointer, obj=obj, op=op.name, hint=hint)
@@ -96,13 +96,16 @@ def _program(step: str, obj: str, error: int, pointer: str, op: str) -> OciError
     elif step == "executable" and error == errno.EISDIR:
         message, error = f'exec: "{obj}": is a directory: {errno_text(errno.EACCES)}', 0
     elif step == "executable" and error == errno.ELOOP:
-        message, hint = f'exec: "{obj}"', "a magic link of /proc can't be the program"
+        message, hint = (
+            f'exec: "{obj}"',
+            "a magic link of /proc cannot be executed: name the file itself",
+        )
     elif step == "executable" and error == errno.ENOENT:
         message = f'exec: "{obj}": stat {obj}'
     else:
         message = f'exec: "{obj}"'
     if error == errno.ENOEXEC:
-        hint = "neither a program for this machine nor a script that starts with #!"
+        hint = "the file is neither a program for this machine nor a script that starts with #!"
     return OciError("program", message, errno=error, pointer=pointer, obj=obj, op=op, hint=hint)
 
 
@@ -128,26 +131,31 @@ def died(
     when = _STAGES.get(stage, "at its start")
     if status is None:
         return OciError(
-            "init-died", f"the container's init ended {when}", hint="the kernel's log may say why"
+            "init-died",
+            f"the container's init ended {when}",
+            hint="check the kernel's log (dmesg) for the reason",
         )
     signal = status & 0x7F
     if signal == signal_numbers.KILL and memory[0] > 0:
         return _out_of_memory(when, *memory[1:])
     if signal in (signal_numbers.SYS, *_TRAPS):
-        did = "killed" if signal == signal_numbers.SYS else "denied everything, even its end, to"
+        did = "killed" if signal == signal_numbers.SYS else "denied every system call, even exit_group, to"
         return OciError(
             "seccomp",
             f"the seccomp filter {did} the container's init {when}",
             pointer="/linux/seccomp",
             op="execve",
-            hint=denied or "the profile forbids a system call that starting a program needs, such as execve",
+            hint=denied
+            or "the profile denies a system call that is needed to start a program, such as execve: allow it",
         )
     if signal == signal_numbers.KILL:
-        hint = "somebody killed it, or the host ran out of memory: the kernel's log says so then"
+        hint = "a person or a program killed it, or the host ran out of memory: check the kernel's log"
         return OciError("init-died", f"the container's init was killed {when}", hint=hint)
     how = wait_status.in_words(status)
     return OciError(
-        "init-died", f"the container's init ended {when}: {how}", hint="the kernel's log may say why"
+        "init-died",
+        f"the container's init ended {when}: {how}",
+        hint="check the kernel's log (dmesg) for the reason",
     )
 
 
@@ -158,7 +166,7 @@ def _out_of_memory(when: str, limit: int, peak: int) -> OciError:
     hint = (
         "raise linux.resources.memory.limit"
         if limit >= 0
-        else "a cgroup above the container's has a limit that is reached"
+        else "a cgroup above the container's has reached its limit: raise that one"
     )
     return OciError(
         "out-of-memory",

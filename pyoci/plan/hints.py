@@ -10,45 +10,49 @@ if TYPE_CHECKING:
 
     from pyoci._ops import OpName, Step
 
-_NAMESPACES = "the limit of namespaces is reached: see /proc/sys/user/max_*_namespaces"
-_PRIVILEGE = "it needs CAP_SYS_NICE on the host, which a user namespace does not give"
+_NAMESPACES = "the limit of namespaces is reached: raise /proc/sys/user/max_*_namespaces"
+_PRIVILEGE = "this needs CAP_SYS_NICE in the initial user namespace: a user namespace does not grant it"
 
 # what is missing in the rootfs could not be made there
 _MAKING: "tuple[Step, ...]" = ("mkdir", "create")
-_MAY_NOT = "the container's root may not write there: make {} in the rootfs before, or give it that directory"
+_MAY_NOT = "the container's root may not write there: create {} in the rootfs, or make that directory the container root's own"
 _MISSING: dict[int, str] = {
     errno.EACCES: _MAY_NOT,
     errno.EPERM: _MAY_NOT,
-    errno.EROFS: "it is missing, and the file system it belongs to is read-only: make {} before",
+    errno.EROFS: "it is missing and its file system is read-only: create {} beforehand",
 }
-_UTS = "the uts namespace belongs to another user namespace: let the container have a new one"
-_TYPE = "the kernel does not know this file system type: its module may have to be loaded"
+_UTS = "the uts namespace belongs to another user namespace: give the container a new one, without a path"
+_TYPE = "the kernel does not know this file system type: correct it, or load the module"
 _KINDS = "a directory can only be mounted onto a directory, a file onto a file"
 _LOOP = "a symbolic link in the rootfs leads back to itself, or to a magic link of /proc"
 
 # (op, step, errno) -> hint; "" for any step
 _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
     ("unshare", "unshare", errno.ENOSPC): _NAMESPACES,
-    ("unshare", "unshare", errno.EPERM): "without root a container needs a user namespace of its own",
+    (
+        "unshare",
+        "unshare",
+        errno.EPERM,
+    ): "without root a container needs a new user namespace: see `pyoci spec --rootless`",
     (
         "unshare",
         "unshare",
         errno.EINVAL,
-    ): "this kernel lacks one of these namespaces: `pyoci doctor` says which",
+    ): "this kernel does not support one of these namespaces: `pyoci doctor` shows which",
     ("time_namespace", "unshare", errno.ENOSPC): _NAMESPACES,
-    ("time_namespace", "write", errno.ERANGE): "the clock would stand before 0 or beyond 146 years",
+    ("time_namespace", "write", errno.ERANGE): "the offset would set the clock below 0 or above 146 years",
     (
         "join_session_keyring",
         "keyctl",
         errno.EDQUOT,
-    ): "the user's quota of keys is used up: see /proc/sys/kernel/keys, or use --no-new-keyring",
+    ): "the user's quota of keys is used up: raise /proc/sys/kernel/keys/maxkeys, or use --no-new-keyring",
     ("sethostname", "sethostname", errno.EPERM): _UTS,
     ("setdomainname", "setdomainname", errno.EPERM): _UTS,
     (
         "mount_rootfs",
         "",
         errno.EINVAL,
-    ): "a mount in or above the rootfs does not allow to be bound (unbindable, or locked by a user namespace)",
+    ): "a mount in or above the rootfs cannot be bind-mounted: it is unbindable, or locked by a user namespace",
     ("pivot_root", "pivot_root", errno.EINVAL): "the host's root is a ramdisk: use --no-pivot",
     ("fsmount", "fsopen", errno.ENODEV): _TYPE,
     ("mount", "mount", errno.ENODEV): _TYPE,
@@ -56,46 +60,50 @@ _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
         "fsmount",
         "",
         errno.EPERM,
-    ): "in a user namespace the kernel mounts few types, and proc and sysfs only where they are seen in full",
+    ): "a user namespace may mount few file system types, and proc and sysfs only where no part of the host's is covered",
     (
         "open_tree",
         "open_tree",
         errno.ENOENT,
-    ): "the source is looked up on the host, a relative one from the bundle: make it, or correct the path",
+    ): "the source does not exist on the host (relative paths start at the bundle): create it, or correct the path",
     (
         "open_tree",
         "open_tree",
         errno.EINVAL,
-    ): "a mount at or below the source does not allow to be bound (unbindable, or locked by a user namespace)",
+    ): "a mount at or below the source cannot be bind-mounted: it is unbindable, or locked by a user namespace",
     (
         "mount_setattr",
         "mount_setattr",
         errno.EPERM,
-    ): "the source is mounted with this attribute by somebody with more privilege",
+    ): "the attribute is locked: the source was mounted with it outside this user namespace, so it cannot be cleared",
     (
         "mountpoint",
         "openat2",
         errno.ELOOP,
-    ): "the mount point, or a directory before it, is a symbolic link in the rootfs",
+    ): "the mount point, or a directory above it, is a symbolic link that may not be followed",
     ("mountpoint", "", errno.ENOTDIR): _KINDS,
     ("move_mount", "move_mount", errno.ENOTDIR): _KINDS,
-    ("mknod", "mknod", errno.EPERM): "device files need CAP_MKNOD on the host: bind the host's instead",
-    ("mknod", "", errno.ENOTDIR): "a part of the path is a file in the rootfs",
+    (
+        "mknod",
+        "mknod",
+        errno.EPERM,
+    ): "device files need CAP_MKNOD in the initial user namespace: bind-mount the host's device instead",
+    ("mknod", "", errno.ENOTDIR): "a component of the path is a file in the rootfs, not a directory",
     ("mask_path", "openat2", errno.ELOOP): _LOOP,
     ("readonly_path", "openat2", errno.ELOOP): _LOOP,
-    ("console", "openat2", errno.ENOENT): "a terminal needs a devpts mounted on /dev/pts",
-    ("console", "openat2", errno.ENOSPC): "the limit of terminals is reached: see /proc/sys/kernel/pty",
+    ("console", "openat2", errno.ENOENT): "a terminal needs devpts on /dev/pts: add that mount",
+    ("console", "openat2", errno.ENOSPC): "the limit of terminals is reached: raise /proc/sys/kernel/pty/max",
     (
         "setrlimit",
         "setrlimit",
         errno.EPERM,
-    ): "a hard limit above the runtime's own needs CAP_SYS_RESOURCE (and for RLIMIT_NOFILE stays below fs.nr_open)",
+    ): "a hard limit above the runtime's own needs CAP_SYS_RESOURCE; RLIMIT_NOFILE cannot exceed fs.nr_open",
     ("sched_setattr", "sched_setattr", errno.EPERM): _PRIVILEGE,
     (
         "sched_setattr",
         "sched_setattr",
         errno.EBUSY,
-    ): "the CPUs have no time left to promise, or are shared with others",
+    ): "the CPUs have no deadline bandwidth left, or the cpuset does not cover all CPUs of its scheduling domain",
     ("ioprio_set", "ioprio_set", errno.EPERM): _PRIVILEGE,
     (
         "user",
@@ -106,15 +114,22 @@ _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
         "seccomp",
         "seccomp",
         errno.EINVAL,
-    ): "this kernel does not know a flag or an action of the filter: `pyoci doctor` says which",
-    ("seccomp", "seccomp", errno.ENOMEM): "all filters of a process together have at most 32768 instructions",
-    ("chdir", "chdir", errno.EACCES): "the user of the process may not enter it",
-    ("chdir", "chdir", errno.ENOTDIR): "it is a file in the rootfs",
+    ): "this kernel does not support a flag or an action of the filter: `pyoci doctor` shows which",
+    (
+        "seccomp",
+        "seccomp",
+        errno.ENOMEM,
+    ): "all filters of a process together may have 32768 instructions at most: shorten the profile",
+    ("chdir", "chdir", errno.EACCES): "process.user may not enter this directory: correct its mode or owner",
+    ("chdir", "chdir", errno.ENOTDIR): "it is a file in the rootfs, not a directory",
 }
 # (part of the pointer, step) -> hint for a write into procfs that failed with ENOENT or EINVAL
 _LABELS: "dict[tuple[str, Step], str]" = {
-    ("/linux/sysctl", "open"): "this kernel, or the container's namespace, does not have it",
-    ("/linux/sysctl", "write"): "the kernel takes no such value",
+    (
+        "/linux/sysctl",
+        "open",
+    ): "this sysctl does not exist in this kernel or in this namespace: correct or omit it",
+    ("/linux/sysctl", "write"): "the kernel rejects this value: correct it",
     (
         "apparmorProfile",
         "open",
@@ -122,7 +137,7 @@ _LABELS: "dict[tuple[str, Step], str]" = {
     (
         "apparmorProfile",
         "write",
-    ): "the AppArmor profile is not loaded: apparmor_parser loads it, aa-status lists what is there",
+    ): "the AppArmor profile is not loaded: load it with apparmor_parser (aa-status lists the loaded ones)",
     ("selinuxLabel", "open"): "this kernel has no SELinux, or it is switched off: `pyoci doctor` shows it",
     ("selinuxLabel", "write"): "SELinux is switched off, or its policy does not know this label",
 }
@@ -140,5 +155,5 @@ def hint(name: str, step: str, error: int, pointer: str, obj: str) -> str:
         (text for key, text in _HINTS.items() if key in ((name, step, error), (name, "", error))), ""
     )
     if not found and error == errno.ENOMEM:
-        return "the kernel is out of memory, or the container's memory limit is too small to set it up"
+        return "the kernel is out of memory, or the container's memory limit is too low for the set-up"
     return found

@@ -52,5 +52,5 @@ class Plan:
             raise OciError("config", f"{op.about or op.name}: {words}", pointer=op.pointer) from None
         if len(data) > lib.PLAN_MAX_SIZE or len(self.ops) > lib.PLAN_MAX_OPS:
             size = f"{len(self.ops)} steps of {len(data)} bytes"
-            raise OciError("config", f"the configuration becomes {size}: too many")
+            raise OciError("config", f"the configuration is too large: it compiles to {size}")
         return data

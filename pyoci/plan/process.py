@@ -147,9 +147,9 @@ def add_identity(
     if groups and not can_set_groups:
         raise OciError(
             "groups",
-            "additional groups can't be set where setgroups is denied",
+            "additional groups can't be set: setgroups is denied in this user namespace",
             pointer="/process/user/additionalGids",
-            hint="a user without subgid ranges can have none",
+            hint="omit process.user.additionalGids, or give the user a range in /etc/subgid",
         )
     ids = ops.user(uid=uid, gid=gid, groups=groups, setgroups_denied=not can_set_groups)
     plan.add(ids, "/process/user", f"user {uid}:{gid}")

@@ -104,7 +104,7 @@ def _arches(seccomp: "Seccomp", pointer: str) -> dict[int, str]:
         where = f"{pointer}/architectures/{index}"
         token = lib.pyoci_seccomp_arch(name[len(ARCHITECTURE) :].lower().encode())
         if not token:
-            hint = "a newer libseccomp may know it; of no use are architectures that this machine cannot run"
+            hint = "omit architectures that this machine cannot run; a newer libseccomp may know the name"
             raise OciError("seccomp", f"seccomp: unknown architecture {name}", pointer=where, hint=hint)
         arches[token] = where
     arches.setdefault(lib.pyoci_seccomp_native(), pointer)

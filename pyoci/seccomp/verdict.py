@@ -38,7 +38,9 @@ def words(program: bytes, error: int = 0) -> str:
     ]
     if not names:
         return ""
-    return f"the seccomp profile denies {' and '.join(names)}, which starting a program needs: allow it"
+    return (
+        f"the seccomp profile denies {' and '.join(names)}, which are needed to start a program: allow them"
+    )
 
 
 def run(program: bytes, number: int, arch: int) -> int:

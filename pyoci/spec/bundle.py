@@ -62,7 +62,7 @@ class Bundle:
         try:
             mode = posix.stat(root["path"], dir_fd=self.directory).st_mode
         except OSError as error:
-            hint = "a relative root.path starts at the bundle; put the container's files there"
+            hint = "a relative root.path starts at the bundle; put the root file system there"
             raise from_os_error(
                 "rootfs", f"rootfs {rootfs}", error, pointer="/root/path", obj=rootfs, hint=hint
             ) from None

@@ -70,7 +70,7 @@ def _spec(spec: "Spec", systemd: bool, rootless: bool, report: Report) -> None:
         process_rules.process(spec["process"], "/process", report)
     else:
         expected = '"process" with "args" and "cwd"'
-        report("process-missing", "/process", "there is no process to run", expected=expected)
+        report("process-missing", "/process", "there is no process", expected=expected)
     namespaces = linux_rules.namespaces(linux, report)
     process_rules.mounts(spec.get("mounts", []), namespaces, report)
     _names(spec, namespaces, report)
@@ -121,7 +121,7 @@ def _root(spec: "Spec", report: Report) -> None:
         return
     path = spec["root"]["path"]
     if not path or "\0" in path:
-        report("root-path", "/root/path", "the path of the root filesystem is empty or has a NUL byte in it")
+        report("root-path", "/root/path", "the path of the root filesystem is empty or contains a NUL byte")
 
 
 def _names(spec: "Spec", namespaces: dict[str, str], report: Report) -> None:
@@ -135,7 +135,7 @@ def _names(spec: "Spec", namespaces: dict[str, str], report: Report) -> None:
                 "hostname-namespace",
                 f"/{field}",
                 f"unable to set {field} without a private UTS namespace",
-                hint='add {"type": "uts"} to linux.namespaces, or leave the name out',
+                hint='add {"type": "uts"} to linux.namespaces, or omit the name',
             )
         if len(name.encode("utf-8", "surrogateescape")) > HOST_NAME_MAX or "\0" in name:
             report(

@@ -68,7 +68,7 @@ def users(user: "User", linux: "Linux", namespaces: dict[str, str], report: Repo
             "mapping-missing",
             "/linux",
             "a new user namespace needs uidMappings and gidMappings",
-            hint="without them every id in the container is nobody's",
+            hint="without mappings every id in the container is the overflow id (nobody)",
         )
         return
     _mapped_ids(user, uids, gids, report)
@@ -82,12 +82,12 @@ def mappings(lines: "list[IDMapping]", at: str, report: Report) -> None:
     for index, line in enumerate(lines):
         size = line["size"]
         if not size:
-            report("mapping-size", f"{at}/{index}/size", "a mapping of no ids")
+            report("mapping-size", f"{at}/{index}/size", "the size of a mapping is 0")
         side: Literal["containerID", "hostID"]
         for side in ("containerID", "hostID"):
             start = line[side]
             if start + size > ID_LIMIT:
-                report("mapping-end", f"{at}/{index}/{side}", f"the range goes past the last id {NO_ID - 1}")
+                report("mapping-end", f"{at}/{index}/{side}", f"the range ends above the last id {NO_ID - 1}")
             if any(
                 other[side] < start + size and start < other[side] + other["size"] for other in lines[:index]
             ):
@@ -106,8 +106,8 @@ def _mapped_ids(user: "User", uids: "list[IDMapping]", gids: "list[IDMapping]", 
             report(
                 "mapping-root",
                 f"/linux/{name}Mappings",
-                f"the {name} 0 of the container stands for none of the host",
-                hint=f"its root sets the container up: map 0 too, to any {name} that nobody has",
+                f"{name} 0 of the container is not mapped to the host",
+                hint=f"the container's root does the set-up: map 0 too, to any unused {name} of the host",
             )
         if not is_mapped(lines, number):
             report(
@@ -146,7 +146,7 @@ def rootless(spec: "Spec", linux: "Linux", namespaces: dict[str, str], report: R
                 report(
                     "rootless-mount-id",
                     f"/mounts/{index}/options/{place}",
-                    f'"{option}": this id is not mapped in the user namespace',
+                    f'"{option}": the id is not mapped in the user namespace',
                 )
 
 
@@ -179,7 +179,7 @@ def _time_offsets(offsets: "TimeOffsets", namespaces: dict[str, str], report: Re
         report(
             "time-namespace",
             "/linux/timeOffsets",
-            "the clocks of a namespace that exists already cannot be set",
+            "the clocks of an existing namespace cannot be set",
         )
     for name in offsets:
         if name not in CLOCKS:
@@ -293,7 +293,7 @@ def _devices(devices: "list[Device]", report: Report) -> None:
             report(
                 "device-number",
                 f"/linux/devices/{index}",
-                f"no device can have the number {device['major']}:{device['minor']}",
+                f"the device number {device['major']}:{device['minor']} is out of range",
                 expected="major 0 to 4095, minor 0 to 1048575",
             )
 
@@ -341,8 +341,8 @@ def _cgroups_path(path: str, systemd: bool, report: Report) -> None:
         report(
             "cgroup-path",
             "/linux/cgroupsPath",
-            f'linux.cgroupsPath "{path}" names no cgroup of its own',
-            hint="name a cgroup for this container, such as /containers/ID",
+            f'linux.cgroupsPath "{path}" does not name a cgroup for this container alone',
+            hint="use a cgroup for this container alone, such as /containers/ID",
         )
 
 

@@ -57,7 +57,12 @@ class Report:
     def nul(self, texts: "tuple[str, ...] | list[str]", pointer: str) -> None:
         """The rule for all texts that become C strings."""
         if "\0" in "".join(texts):
-            self("nul-byte", pointer, "there is a NUL byte in a text for the kernel", hint="remove \\u0000")
+            self(
+                "nul-byte",
+                pointer,
+                "a string contains a NUL byte, which the kernel does not take",
+                hint="remove \\u0000",
+            )
 
 
 class RefusedDocument(OciError):
@@ -69,7 +74,7 @@ class RefusedDocument(OciError):
     """
 
     def __init__(self, raw: bytes, name: str, kind: str) -> None:
-        super().__init__("config", f"{name} is refused", obj=name, hint="`pyoci validate` says why")
+        super().__init__("config", f"{name} is refused", obj=name, hint="run `pyoci validate` to see why")
         self.raw = raw
         self.name = name
         self.kind = kind
@@ -84,5 +89,5 @@ def refused(name: str, problem: Problem) -> OciError:
         pointer=problem.pointer,
         obj=name,
         hint="; ".join([hint for hint in hints if hint])
-        or "`pyoci validate` shows the place and all other problems",
+        or "run `pyoci validate` to see the place and all other problems",
     )

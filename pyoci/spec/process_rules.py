@@ -45,7 +45,10 @@ def process(process: "Process", at: str, report: Report) -> None:
     size = process.get("consoleSize")
     if size and (size["height"] > 65535 or size["width"] > 65535):
         report(
-            "console-size", f"{at}/consoleSize", "a terminal cannot be that large", expected="65535 at most"
+            "console-size",
+            f"{at}/consoleSize",
+            "the size of the terminal is out of range",
+            expected="65535 at most",
         )
     if "scheduler" in process:
         _scheduler(process["scheduler"], f"{at}/scheduler", report)
@@ -113,7 +116,7 @@ def _scheduler(scheduler: "Scheduler", at: str, report: Report) -> None:
         report(
             "scheduler-priority",
             f"{at}/priority",
-            f"{policy} takes no priority",
+            f"{policy} does not take a priority",
             hint="use SCHED_FIFO or SCHED_RR",
         )
     elif realtime and not 1 <= priority <= 99:
@@ -122,10 +125,13 @@ def _scheduler(scheduler: "Scheduler", at: str, report: Report) -> None:
     period = scheduler.get("period", 0)
     if policy != "SCHED_DEADLINE":
         if runtime or deadline or period:
-            report("scheduler-deadline", at, f"runtime, deadline and period do not go with {policy}")
+            report("scheduler-deadline", at, f"{policy} does not take runtime, deadline and period")
     elif not 1024 <= runtime <= deadline <= (period or deadline):
         report(
-            "scheduler-deadline", at, "impossible times", expected="1024 ns <= runtime <= deadline <= period"
+            "scheduler-deadline",
+            at,
+            "runtime, deadline and period do not fit each other",
+            expected="1024 ns <= runtime <= deadline <= period",
         )
 
 
@@ -135,7 +141,7 @@ def _user(user: "User", at: str, report: Report) -> None:
             report(
                 "user-id",
                 f"{at}/{name}",
-                f"{NO_ID} means no id and cannot be used",
+                f"{NO_ID} is the invalid id and cannot be used",
                 expected=f"0 to {NO_ID - 1}",
             )
     if NO_ID in user.get("additionalGids", ()):
@@ -177,14 +183,14 @@ def _options(options: "list[str] | tuple[()]", bind: bool, at: str, report: Repo
         if is_known(word) or word in unsupported.MOUNT_OPTIONS:
             continue
         if word in FSTAB:
-            text = f'the option "{word}" belongs to fstab(5), not to a container'
+            text = f'the option "{word}" is for fstab(5), not for a container'
             report("mount-option-fstab", f"{at}/{place}", text, hint="leave it out")
         elif bind:
             report(
                 "mount-option-bind",
                 f"{at}/{place}",
                 f'bind mounts do not take the option "{word}"',
-                hint="a bind mount takes no option of a file system: leave it out",
+                hint="file system options have no effect on a bind mount: remove it",
             )
 
 
@@ -202,7 +208,7 @@ def _inside_proc(destination: str, index: int, report: Report) -> None:
 def _id_mapped(mount: "Mount", index: int, namespaces: dict[str, str], report: Report) -> None:
     at = f"/mounts/{index}"
     if not is_bind(mount):
-        report("mount-idmap-bind", at, "id mappings are possible for bind mounts only")
+        report("mount-idmap-bind", at, "only bind mounts take uidMappings and gidMappings")
     uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
     if bool(uids) != bool(gids):
         report("mount-idmap-pair", at, "uidMappings and gidMappings must be given together")

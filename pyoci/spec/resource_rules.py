@@ -48,7 +48,7 @@ def resources(resources: "Resources", at: str, report: Report) -> None:
             )
     for name, limits in resources.get("rdma", {}).items():
         if "hcaHandles" not in limits and "hcaObjects" not in limits:
-            report("rdma-empty", f"{at}/rdma/{escape(name)}", "neither hcaHandles nor hcaObjects is given")
+            report("rdma-empty", f"{at}/rdma/{escape(name)}", "neither hcaHandles nor hcaObjects is set")
 
 
 def _memory(memory: "Memory", at: str, report: Report) -> None:
@@ -126,7 +126,7 @@ def _block_io(block_io: "BlockIO", at: str, report: Report) -> None:
             report("block-weight", f"{at}/{name}", f"{block_io[name]} is out of range", expected="10 to 1000")
     for index, device in enumerate(block_io.get("weightDevice", ())):
         if "weight" not in device and "leafWeight" not in device:
-            report("block-weight", f"{at}/weightDevice/{index}", "neither weight nor leafWeight is given")
+            report("block-weight", f"{at}/weightDevice/{index}", "neither weight nor leafWeight is set")
         for name in ("weight", "leafWeight"):
             if device.get(name, 0) > 1000:
                 report(
@@ -167,7 +167,7 @@ def linux(linux: "Linux", report: Report) -> None:
         _memory_policy(linux["memoryPolicy"], report)
     if "personality" in linux and "domain" not in linux["personality"]:
         expected = '"domain": "LINUX" or "LINUX32"'
-        report("personality-domain", "/linux/personality", "there is no domain", expected=expected)
+        report("personality-domain", "/linux/personality", "the domain is missing", expected=expected)
 
 
 def _seccomp(seccomp: "Seccomp", report: Report) -> None:
@@ -208,9 +208,11 @@ def _seccomp(seccomp: "Seccomp", report: Report) -> None:
 def _errno_fits(action: str, number: int, at: str, report: Report) -> None:
     largest = LARGEST_DATA.get(action)
     if largest is None:
-        report("seccomp-errno", at, f"{action} returns no errno", hint="leave it out, or use SCMP_ACT_ERRNO")
+        report(
+            "seccomp-errno", at, f"{action} returns no errno", hint="remove errnoRet, or use SCMP_ACT_ERRNO"
+        )
     elif number > largest:
-        report("seccomp-errno", at, f"{number} does not go with {action}", expected=f"0 to {largest}")
+        report("seccomp-errno", at, f"{number} is out of range for {action}", expected=f"0 to {largest}")
 
 
 def _notify(rule: "Syscall", at: str, listener: str | None, report: Report) -> None:

@@ -90,8 +90,8 @@ def main(path: str, *, svg: str) -> int:
     except OSError as error:
         raise from_os_error("trace-file", f"trace file {path}", error, obj=path) from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        hint = "make one with --trace of create, run or exec"
-        raise OciError("trace-file", f"{path} is no trace file of pyoci", obj=path, hint=hint) from None
+        hint = "write one with `create`, `run` or `exec` and --trace"
+        raise OciError("trace-file", f"{path} is not a trace file of pyoci", obj=path, hint=hint) from None
     if not svg:
         files.out(picture)
         return 0

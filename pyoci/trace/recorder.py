@@ -153,7 +153,7 @@ def _refuse_special(path: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISREG(mode):
-        raise OciError("trace-file", f"trace file {path} is there and is no regular file", obj=path)
+        raise OciError("trace-file", f"trace file {path} exists and is not a regular file", obj=path)
 
 
 def _unwritable(path: str, error: OSError) -> OciError:

@@ -100,7 +100,7 @@ def _forbid_setgroups(pid: int) -> None:
     try:
         files.write(f"/proc/{pid}/setgroups", b"deny")
     except OSError as error:
-        message = "setgroups(2) cannot be forbidden in the user namespace"
+        message = "cannot deny setgroups(2) in the user namespace"
         raise from_os_error("idmap", message, error, pointer="/linux/gidMappings") from None
 
 
@@ -108,7 +108,7 @@ def _refused(kind: Kind, maps: "list[IDMapping]", error: OSError) -> OciError:
     """The kernel did not take a map: why it may be."""
     hint = ""
     if error.errno == errno.EINVAL:
-        hint = "entries must not be empty, overlap, pass 2^32, or fill more than one memory page together"
+        hint = "mappings must not be empty or overlap, nor end above 4294967295, and together must fit into one memory page"
     elif error.errno == errno.EPERM:
         foreign = _not_mapped(kind, maps)
         hint = "mapping ids other than one's own needs CAP_SETUID and CAP_SETGID"
@@ -143,7 +143,7 @@ def _write_by_tool(pid: int, kind: Kind, maps: "list[IDMapping]") -> None:
     pointer = f"/linux/{kind.member}"
     path = find_tool(kind.tool)
     if not path:
-        message = f"{kind.tool} is missing: without privilege only it can map more than one's own {kind.name}"
+        message = f"{kind.tool} is missing: without privileges it is needed to map any {kind.name} but the user's own"
         hint = "install it (Debian: uidmap)"
         raise OciError("idmap", message, pointer=pointer, errno=errno.ENOENT, obj=kind.tool, hint=hint)
     numbers = [
@@ -175,10 +175,10 @@ def _tool_hint(kind: Kind, maps: "list[IDMapping]", path: str) -> str:
     user = user_name()
     missing = _uncovered(maps, [*granted(kind, user), (kind.own, 1)])
     if missing:
-        return f"{kind.ranges} does not give {user} the host {kind.name} {missing}"
+        return f"{kind.ranges} does not grant {user} the host {kind.name} {missing}"
     if not posix.stat(path).st_mode & 0o6000:
-        return f"{path} is not set-user-ID; unless it has file capabilities instead, it cannot work"
-    return "no_new_privs, a nosuid mount, or a process that is not dumpable keep the tool from working"
+        return f"{path} is not set-user-ID; it needs that bit, or file capabilities"
+    return "no_new_privs, a nosuid mount or a process that is not dumpable can prevent the tool from working"
 
 
 def user_name() -> str:

@@ -44,6 +44,6 @@ def _read(target: str, kind: str) -> tuple[bytes, str, str | None]:
     except OSError as error:
         hint = "name a bundle's directory, a file, or - for standard input"
         what = "standard input" if target == "-" else target
-        raise from_os_error("config-file", f"unable to read {what}", error, obj=target, hint=hint) from None
+        raise from_os_error("config-file", f"cannot read {what}", error, obj=target, hint=hint) from None
     in_bundle = kind == "config" and os.path.basename(target) == "config.json"
     return data, os.path.normpath(target), os.path.dirname(os.path.abspath(target)) if in_bundle else None

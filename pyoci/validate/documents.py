@@ -40,7 +40,7 @@ def features_problems(features: "Features") -> list[Problem]:
     for index, hook in enumerate(features.get("hooks", [])):
         if hook not in HOOKS:
             report(
-                "features-hook", f"/hooks/{index}", f'no hook is called "{hook}"', expected=", ".join(HOOKS)
+                "features-hook", f"/hooks/{index}", f'there is no hook "{hook}"', expected=", ".join(HOOKS)
             )
     return report.found
 

@@ -196,7 +196,7 @@ def _nulls(value: object) -> list[Problem]:
                 below = at + join([key])
                 if item is None:
                     problem = Problem(
-                        "null-member", below, "null counts as absent", "", "leave it out", "warning"
+                        "null-member", below, "null counts as missing", "", "remove it", "warning"
                     )
                     found.append(problem)
                 waiting.append((below, item))
@@ -248,14 +248,14 @@ def refusal(data: bytes, name: str, *, kind: str = "config", systemd: bool = Fal
         if finding.problem.severity == "error"
     ]
     if not errors:
-        return OciError("internal", f"{name} is refused, but no rule says why: this is a bug in pyoci")
+        return OciError("internal", f"{name} is refused, but no rule explains why: this is a bug in pyoci")
     problem, line, column = errors[0][:3]
     place = f"{name}:{line}:{column}" if line else name
     where = f"{problem.pointer}: " if problem.pointer else ""
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     hints = [problem.hint, f"expected {problem.expected}" if problem.expected else ""]
     if more:
-        hints.append('"pyoci validate" shows all')
+        hints.append('run "pyoci validate" to see all')
     return OciError(
         problem.code,
         f"{place}: {where}{problem.message}{more}",

@@ -59,7 +59,7 @@ EXAMPLES = [
         (r"", "one object; `pyoci spec` makes one"),
         (r"/root", '{"path": "rootfs"}'),
         (r"/process", '{"args": ["sh"], "cwd": "/"}'),
-        (r"/process/user", '{"uid": 1000, "gid": 1000}: numbers, for names are not looked up'),
+        (r"/process/user", '{"uid": 1000, "gid": 1000}: numbers; names are not looked up'),
         (r"/process/capabilities", 'a list for each set: {"bounding": [...], "effective": [...], "permitted": [...]}'),
         (r"/process/consoleSize", '{"height": 24, "width": 80}'),
         (r"/process/rlimits/\d+", '{"type": "RLIMIT_NOFILE", "soft": 1024, "hard": 1024}'),
@@ -157,7 +157,7 @@ def _integer(at: str, value: object) -> str:
     if seconds and at.endswith("/timeout"):
         return f"in seconds: {seconds[1]}"
     if value.lower() in ("max", "unlimited", "infinity", "inf", "none"):
-        return f"no limit is {NO_LIMIT if '/rlimits/' in at else -1}"
+        return f"for no limit write {NO_LIMIT if '/rlimits/' in at else -1}"
     return "ids are numbers; names are not looked up" if at.endswith(("/uid", "/gid")) else ""
 
 
@@ -168,7 +168,7 @@ def _text(at: str, value: object) -> str:
         return _written(",".join(map(str, value)))
     if isinstance(value, (bool, int, float)):
         return f'write "{json.dumps(value)}" with quotes'
-    return "only texts can be values here" if at.startswith("/annotations/") else ""
+    return "all values here are strings" if at.startswith("/annotations/") else ""
 
 
 def word(value: str, words: tuple[str, ...]) -> str:

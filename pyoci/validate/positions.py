@@ -133,7 +133,7 @@ class Reader:
             at = self._next(self._space(at))
         at = self._space(at)
         if at < len(self.text):
-            raise Broken("there is more text behind the end of the document", at)
+            raise Broken("unexpected text after the end of the document", at)
 
     def _space(self, at: int) -> int:
         found = _SPACE.match(self.text, at)
@@ -167,7 +167,7 @@ class Reader:
                 raise self._wrong(at, '"," or "}"' if frame.is_object else '"," or "]"')
             comma, at = at, self._space(at + 1)
             if self.text[at : at + 1] in ("]", "}"):
-                raise Broken("a comma before the end", comma, "take the comma away")
+                raise Broken("a comma before the closing bracket", comma, "remove the comma")
         frame.count += 1
         if not frame.is_object:
             self.path.append(frame.count - 1)
@@ -198,10 +198,10 @@ class Reader:
             )
             return Broken(*found)
         if not self.text.strip(" \t\n\r"):
-            return Broken("there is nothing in it", 0)
+            return Broken("the file is empty", 0)
         line = self.text.count("\n", 0, self.frames[-1].start) + 1 if self.frames else 0
-        where = f" (opened in line {line})" if line else ""
-        return Broken(f"the text ends where {expected} should be{where}", at)
+        where = f" (opened on line {line})" if line else ""
+        return Broken(f"the file ends too early: expected {expected}{where}", at)
 
 
 def faults(text: str) -> tuple[list[tuple[Problem, int]], int, int]:
@@ -209,8 +209,8 @@ def faults(text: str) -> tuple[list[tuple[Problem, int]], int, int]:
     found: list[tuple[Problem, int]] = []
 
     def twice(path: list[str | int], offset: int) -> None:
-        message = f'the name "{path[-1]}" comes twice in its object'
-        hint = "readers do not agree on which one counts"
+        message = f'the name "{path[-1]}" occurs twice in its object'
+        hint = "parsers disagree on which one counts"
         found.append((Problem("json-duplicate", join(path), message, hint=hint), offset))
 
     reader = Reader(text, lambda path, key, value: None, twice)
@@ -221,7 +221,7 @@ def faults(text: str) -> tuple[list[tuple[Problem, int]], int, int]:
         found.append((problem, min(error.offset, len(text))))
     for match in _LONE.finditer(text):
         if match["lone"]:
-            message = f"{match['lone']} is half of a surrogate pair and no character"
+            message = f"{match['lone']} is half of a surrogate pair, not a character"
             found.append((Problem("json-surrogate", "", message), match.start()))
     return found, reader.deepest, reader.deepest_at
 

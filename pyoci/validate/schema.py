@@ -130,13 +130,11 @@ def _problems(error: Any) -> Iterator[Problem]:
                     yield Problem("schema-required", f"{at}/{escape(name)}", message, hint=hint)
         case "enum":
             hint = hints.word(value, tuple(wanted)) if isinstance(value, str) else ""
-            yield Problem(
-                "schema-enum", at, f"{shown(value)} is not one of the values known", ", ".join(wanted), hint
-            )
+            yield Problem("schema-enum", at, f"{shown(value)} is not a known value", ", ".join(wanted), hint)
         case "minimum" | "maximum":
             low, high = error.schema.get("minimum", ""), error.schema.get("maximum")
             expected = f"{low} or more" if high is None else f"{low} to {high}".strip()
-            hint = f"no limit is {hints.NO_LIMIT}" if value == -1 and "/rlimits/" in at else ""
+            hint = f"for no limit write {hints.NO_LIMIT}" if value == -1 and "/rlimits/" in at else ""
             yield Problem("schema-range", at, f"{shown(value)} is out of range", expected, hint)
         case "pattern":
             message, expected = f"{shown(value)} has the wrong form", PATTERNS.get(wanted, wanted)
@@ -204,7 +202,10 @@ def _unknown(value: object, schema: Schema, at: str, found: list[Problem]) -> No
                 hint = _member(name, item, tuple(known))
                 found.append(
                     Problem(
-                        "property-unknown", f"{at}/{escape(name)}", f'"{name}" is not known here', hint=hint
+                        "property-unknown",
+                        f"{at}/{escape(name)}",
+                        f'"{name}" is not a known member',
+                        hint=hint,
                     )
                 )
             for part in parts:
@@ -224,7 +225,7 @@ def _member(name: str, value: object, known: tuple[str, ...]) -> str:
         place = (
             hints.PLACES.get(name.lower(), "") if {"linux", "resources", "cwd", "memory"} & set(known) else ""
         )
-    return f"it has its place at {place}" if place else hints.near(name, known)
+    return f"it belongs at {place}" if place else hints.near(name, known)
 
 
 @cache

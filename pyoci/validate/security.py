@@ -22,11 +22,11 @@ POWERFUL = {
     "CAP_DAC_READ_SEARCH": "open_by_handle_at reaches every file of a mounted filesystem, the host's too",
     "CAP_NET_ADMIN": "reconfigures the network it is in, and reaches old kernel code",
     "CAP_BPF": "loads programs into the kernel",
-    "CAP_PERFMON": "watches other processes through performance counters",
+    "CAP_PERFMON": "observes other processes through performance counters",
     "CAP_MAC_ADMIN": "changes the policy of the security module",
     "CAP_MAC_OVERRIDE": "ignores the policy of the security module",
     "CAP_SYSLOG": "reads kernel addresses",
-    "CAP_AUDIT_CONTROL": "switches auditing off",
+    "CAP_AUDIT_CONTROL": "disables auditing",
     "CAP_CHECKPOINT_RESTORE": "chooses process ids and reads others' mapped files",
 }
 MASKED = {
@@ -94,7 +94,7 @@ def advice(spec: "Spec") -> list[Problem]:
 def _process(process: "Process", namespaces: dict[str, str], report: Report) -> None:
     user = process.get("user", {})
     if not user.get("uid") and "user" not in namespaces:
-        text = "the process is root, and root of the host should it get out"
+        text = "the process is root, and root of the host if it escapes"
         hint = "set process.user, or add a user namespace with mappings"
         report("root-user", "/process/user", text, hint=hint)
     if not process.get("noNewPrivileges"):
@@ -111,7 +111,7 @@ def _process(process: "Process", namespaces: dict[str, str], report: Report) -> 
                 "capability-powerful", at, f"{name}: {POWERFUL[name]}", hint="leave it out of all five sets"
             )
     if not process.get("apparmorProfile") and not process.get("selinuxLabel"):
-        text = "neither apparmorProfile nor selinuxLabel: no second line behind namespaces and capabilities"
+        text = "neither apparmorProfile nor selinuxLabel: no second line of defence after namespaces and capabilities"
         report("no-lsm", "/process", text)
     for index, entry in enumerate(process.get("env", [])):
         name, _, value = entry.partition("=")
@@ -126,7 +126,7 @@ def _isolation(spec: "Spec", linux: "Linux", namespaces: dict[str, str], report:
             text = f"no {kind} namespace: {reason}"
             report("host-namespace", "/linux/namespaces", text, hint=f'add {{"type": "{kind}"}}')
     if not spec.get("root", {}).get("readonly"):
-        text = "the root filesystem is writable: what breaks in can stay"
+        text = "the root filesystem is writable: an intruder can persist"
         report("root-writable", "/root/readonly", text, hint="set it to true and mount what must be written")
     if linux.get("rootfsPropagation") in ("shared", "rshared"):
         text = "mounts made in the container can appear on the host"
@@ -223,7 +223,7 @@ def _mount(mount: "Mount", at: str, namespaces: dict[str, str], report: Report) 
 
 def _bind(source: str, writable: bool, at: str, report: Report) -> None:
     if source.endswith(SOCKETS):
-        text = f"{source} controls the container engine: root of the host for the asking"
+        text = f"{source} controls the container engine: this is root on the host"
         report("engine-socket", f"{at}/source", text)
     elif source in TREES:
         text = f"{source} of the host: {TREES[source]}"

@@ -35,10 +35,12 @@ def cautions(spec: "Spec", *, systemd: bool = False) -> list[Problem]:
     report = Report(severity="warning")
     linux = spec.get("linux", {})
     if semver_major(spec["ociVersion"]) == 0:
-        report("version-old", "/ociVersion", "this version came before 1.0 and is read as 1.x")
+        report("version-old", "/ociVersion", "this version is older than 1.0 and is read as 1.x")
     for name in OTHER_PLATFORMS:
         if name in spec:
-            report("platform-section", f"/{name}", f'the "{name}" section means nothing to a Linux container')
+            report(
+                "platform-section", f"/{name}", f'the "{name}" section has no meaning for a Linux container'
+            )
     if "process" in spec:
         _process(spec["process"], report)
     for index, mount in enumerate(spec.get("mounts", [])):
@@ -56,8 +58,8 @@ def cautions(spec: "Spec", *, systemd: bool = False) -> list[Problem]:
         report(
             "cgroup-path-form",
             "/linux/cgroupsPath",
-            "this is a path below /sys/fs/cgroup, so that directory is made once more inside of it",
-            hint='write what comes behind it, such as "/machine/box"',
+            "this is a path below /sys/fs/cgroup, so the path is created again below it",
+            hint='write the rest of the path, such as "/machine/box"',
         )
     _resources(linux.get("resources", {}), "/linux/resources", report)
     if "seccomp" in linux:
@@ -80,7 +82,7 @@ def _process(process: "Process", report: Report) -> None:
         report(
             "umask",
             f"{at}/user/umask",
-            "only the lowest nine bits count",
+            "only the lowest nine bits are used",
             hint="write it in decimal: 022 is 18",
         )
     seen: dict[str, int] = {}
@@ -90,7 +92,7 @@ def _process(process: "Process", report: Report) -> None:
             report(
                 "env-twice",
                 f"{at}/env/{index}",
-                f"{name} is set at {at}/env/{seen[name]} too; the last counts",
+                f"{name} is also set at {at}/env/{seen[name]}; the last one counts",
             )
         seen[name] = index
     _capabilities(process.get("capabilities", {}), f"{at}/capabilities", report)
@@ -131,7 +133,7 @@ def _mount(mount: "Mount", at: str, report: Report) -> None:
         report(
             "mount-relative",
             f"{at}/destination",
-            f'the destination "{destination}" is relative; it is taken from the root',
+            f'the destination "{destination}" is relative; it is resolved from the root',
             hint=f'write "/{destination}"',
         )
     for index, option in enumerate(options):
@@ -145,9 +147,7 @@ def _mount(mount: "Mount", at: str, report: Report) -> None:
             and not is_bind(mount)
             and not _is_option_of(mount.get("type", ""), name)
         ):
-            text = (
-                f'"{option}" is not an option of every mount; {mount.get("type", "the filesystem")} gets it'
-            )
+            text = f'"{option}" is not a generic mount option; it is passed to {mount.get("type", "the filesystem")}'
             report("mount-option", f"{at}/options/{index}", text, hint=hint)
 
 
@@ -155,7 +155,7 @@ def option_hint(option: str) -> str:
     """A hint for a mount option that is none of those that the runtime knows, or ""."""
     name = option.partition("=")[0]
     if name.lower() == "z":
-        return "only engines relabel files for SELinux"
+        return "engines, not runtimes, relabel files for SELinux"
     same = SYNONYMS.get(name.lower())
     return f'did you mean "{same}"?' if same in mount_options.KNOWN else near(name, mount_options.KNOWN)
 
@@ -181,7 +181,9 @@ def _namespaces(linux: "Linux", report: Report) -> None:
     found = {namespace["type"]: namespace.get("path", "") for namespace in linux.get("namespaces", [])}
     if "rootfsPropagation" in linux and "mount" not in found:
         report(
-            "propagation-namespace", "/linux/rootfsPropagation", "this reaches the host: no mount namespace"
+            "propagation-namespace",
+            "/linux/rootfsPropagation",
+            "this changes the host: there is no mount namespace",
         )
     if "user" not in found:
         return
@@ -200,7 +202,7 @@ def _devices(devices: "list[Device]", report: Report) -> None:
     for index, device in enumerate(devices):
         number = (device["type"], device.get("major"), device.get("minor"))
         if device["path"] in paths:
-            text = f"{device['path']} is listed at /linux/devices/{paths[device['path']]} already"
+            text = f"{device['path']} is already listed at /linux/devices/{paths[device['path']]}"
             report("device-twice", f"/linux/devices/{index}/path", text)
         elif number[0] != "p" and number in numbers:
             text = f"the same device as /linux/devices/{numbers[number]}"
@@ -219,11 +221,11 @@ def _resources(resources: "Resources", at: str, report: Report) -> None:
             report(
                 "memory-kernel",
                 f"{at}/memory/{name}",
-                "kernel memory limits are gone from Linux; it is ignored",
+                "Linux no longer has kernel memory limits; it is ignored",
             )
     block_io = resources.get("blockIO", {})
     if 0 < block_io.get("weight", 0) < 10:
-        report("block-weight-low", f"{at}/blockIO/weight", "some schedulers take 10 to 1000 only")
+        report("block-weight-low", f"{at}/blockIO/weight", "some schedulers accept only 10 to 1000")
     for kind, throttled in (
         ("throttleReadBpsDevice", block_io.get("throttleReadBpsDevice", [])),
         ("throttleWriteBpsDevice", block_io.get("throttleWriteBpsDevice", [])),
@@ -248,7 +250,7 @@ def _resources(resources: "Resources", at: str, report: Report) -> None:
         sizes.add(limit["pageSize"])
     for index, rule in enumerate(resources.get("devices", [])):
         if rule.get("type", "a") in ("a", "") and {rule.get("major", -1), rule.get("minor", -1)} != {-1}:
-            text = "a rule for all devices matches them all, whatever its numbers"
+            text = "a rule of type a matches every device: its numbers are ignored"
             report("device-rule-all", f"{at}/devices/{index}", text, hint='add "type": "c" or "b"')
 
 
@@ -257,7 +259,7 @@ def _seccomp(seccomp: "Seccomp", report: Report) -> None:
     rules = seccomp.get("syscalls", [])
     actions = {rule["action"] for rule in rules} | {default}
     if default not in PERMISSIVE and not rules:
-        report("seccomp-empty", at, f"{default} for every system call: not even execve would work")
+        report("seccomp-empty", at, f"{default} for every system call: even execve would fail")
     if seccomp.get("listenerPath") and "SCMP_ACT_NOTIFY" not in actions:
         report("seccomp-listener-unused", f"{at}/listenerPath", "no rule uses SCMP_ACT_NOTIFY; it is ignored")
     if (
@@ -305,11 +307,11 @@ def _seccomp_args(args: "list[SyscallArg]", at: str, report: Report) -> None:
     for index, arg in enumerate(args):
         if arg["op"] == "SCMP_CMP_MASKED_EQ":
             if arg.get("valueTwo", 0) & ~arg["value"]:
-                text = "never true: valueTwo has bits that the mask in value takes away"
+                text = "never true: valueTwo has bits that the mask in value clears"
                 report("seccomp-impossible", f"{at}/{index}", text)
         elif arg.get("valueTwo"):
-            report("seccomp-value-two", f"{at}/{index}/valueTwo", f"{arg['op']} does not look at valueTwo")
+            report("seccomp-value-two", f"{at}/{index}/valueTwo", f"{arg['op']} ignores valueTwo")
         elif arg["op"] == "SCMP_CMP_LT" and arg["value"] == 0:
-            report("seccomp-impossible", f"{at}/{index}", "never true: no value is below 0")
+            report("seccomp-impossible", f"{at}/{index}", "never true: no number is below 0")
         elif arg["op"] == "SCMP_CMP_GT" and arg["value"] == UNSET:
-            report("seccomp-impossible", f"{at}/{index}", "never true: no value is above this")
+            report("seccomp-impossible", f"{at}/{index}", "never true: no number is above this")

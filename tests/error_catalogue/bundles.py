@@ -21,7 +21,7 @@ def no_configuration(stage: Stage) -> Result:
 
 @case(
     "config-file",
-    "unable to read",
+    "cannot read",
     "no such file or directory",
     verb="validate",
     errno="ENOENT",
@@ -31,7 +31,7 @@ def nothing_to_validate(stage: Stage) -> Result:
     return stage.call("validate", "/nonexistent")
 
 
-@case("config", "too many", verb="run")
+@case("config", "too large", verb="run")
 def more_than_the_init_takes(stage: Stage) -> Result:
     made = stage.box("/bin/true")
     made.process["env"] = ["LONG=" + "x" * (17 << 20)]
@@ -100,7 +100,7 @@ def impossible_option(stage: Stage) -> Result:
     return made.run(check=False)
 
 
-@case("mount-option-bind", "size=1k", verb="run", hint="bind mount takes no")
+@case("mount-option-bind", "size=1k", verb="run", hint="on a bind mount")
 def option_of_no_bind(stage: Stage) -> Result:
     made = stage.box("/bin/true")
     made.mount("/x", "bind", "/tmp", "bind", "size=1k")

@@ -37,7 +37,13 @@ def remove(name: str) -> None:
             (tree / name).rmdir()
 
 
-@case("cgroup-path", "names no cgroup of its own", verb="run", pointer=PATH, hint="/containers/ID")
+@case(
+    "cgroup-path",
+    "does not name a cgroup for this container alone",
+    verb="run",
+    pointer=PATH,
+    hint="/containers/ID",
+)
 def path_without_names(stage: Stage) -> Result:
     made = stage.box("/bin/true")
     made.linux["cgroupsPath"] = "/.."
@@ -51,7 +57,7 @@ def path_without_names(stage: Stage) -> Result:
     verb="run",
     pointer=PATH,
     errno="ENOTDIR",
-    hint="file system",
+    hint="not a cgroup",
 )
 def cgroup_below_a_file(stage: Stage) -> Result:
     made = stage.box("/bin/true")
@@ -107,7 +113,7 @@ def no_cgroups(stage: Stage) -> Result:
     "cgroup controller",
     "is not available",
     verb="run",
-    hint="leave the property out",
+    hint="omit the property",
 )
 def controller_that_is_not_there(stage: Stage) -> Result:
     if V1 and "net_cls" not in machine.controllers():
@@ -135,14 +141,14 @@ def file_that_is_not_there(stage: Stage) -> Result:
     verb="run",
     pointer=RESOURCES + "/cpu/cpus",
     errno="ERANGE",
-    hint="of that number",
+    hint="with that number",
 )
 def limit_that_cannot_be(stage: Stage) -> Result:
     machine.need_controller("cpuset")
     return limited(stage, cpu={"cpus": "99999"}).run(check=False)
 
 
-@case("cgroup-unified", "needs cgroup v2", verb="run", pointer=RESOURCES + "/unified", hint="instead")
+@case("cgroup-unified", "needs cgroup v2", verb="run", pointer=RESOURCES + "/unified", hint="other members")
 def unified_on_v1(stage: Stage) -> Result:
     if not V1:
         pytest.skip("this machine has cgroup v2")
@@ -151,7 +157,7 @@ def unified_on_v1(stage: Stage) -> Result:
 
 @case(
     "cgroup-devices", "device", verb="run", pointer=RESOURCES + "/devices", errno="" if V1 else "EPERM",
-    hint="single devices" if V1 else "CAP_BPF",
+    hint="one by one" if V1 else "CAP_BPF",
 )  # fmt: skip
 def device_rules_that_cannot_be(stage: Stage) -> Result:
     if not V1:
@@ -191,7 +197,7 @@ def cgroup_that_is_frozen(stage: Stage) -> Result:
         above.rmdir()
 
 
-@case("cgroup-freeze", "is still frozen", verb="resume", hint="thaw that one")
+@case("cgroup-freeze", "is still frozen", verb="resume", hint="thaw that cgroup")
 def frozen_from_above(stage: Stage) -> Result:
     machine.need_controller("freezer") if V1 else None
     made = stage.box("/bin/sleep", "1000")
@@ -255,12 +261,14 @@ def somebody_else_in_the_cgroup(stage: Stage) -> Result:
         guest.wait()
 
 
-@case("cgroup-sub", "does not exist in the container's cgroup", verb="exec", status=255, hint="makes none")
+@case(
+    "cgroup-sub", "does not exist in the container's cgroup", verb="exec", status=255, hint="create it first"
+)
 def no_sub_cgroup(stage: Stage) -> Result:
     return stage.running().exec("true", options=("--cgroup", "nosuch"), check=False)
 
 
-@case("systemd-unreachable", "cannot reach systemd", verb="run", hint="leave out --systemd-cgroup")
+@case("systemd-unreachable", "cannot reach systemd", verb="run", hint="omit --systemd-cgroup")
 def no_systemd(stage: Stage) -> Result:
     if machine.systemd_runs():
         pytest.skip("systemd runs here")

@@ -33,7 +33,7 @@ def id_with_a_slash(stage: Stage) -> Result:
     return stage.call("state", "a/b")
 
 
-@case("bad-root", '--root must not be "/"', verb="list", hint="a directory of its own")
+@case("bad-root", '--root must not be "/"', verb="list", hint="a directory that holds nothing else")
 def root_is_the_root(stage: Stage) -> Result:
     stage.runtime.global_options += ["--root", "/"]
     return stage.call("list")
@@ -63,7 +63,12 @@ def output_of_a_command_of_the_library(stage: Stage) -> Result:
         return stage.call("help", "run", stdout=full)
 
 
-@case("file-exists", "config.json exists", verb="spec", hint="remove it first")
+@case(
+    "file-exists",
+    "config.json exists",
+    verb="spec",
+    hint="remove the file first, or write to another directory",
+)
 def spec_is_there(stage: Stage) -> Result:
     (stage.folder / "config.json").write_text("{}")
     return stage.call("spec", "--bundle", str(stage.folder))
@@ -88,7 +93,7 @@ def pid_file_nowhere(stage: Stage) -> Result:
 
 @case(
     "pidfd-socket", "pidfd socket /nonexistent/s: no such file or directory", verb="create", errno="ENOENT",
-    hint="must listen",
+    hint="that listens on the socket",
 )  # fmt: skip
 def pidfd_to_nobody(stage: Stage) -> Result:
     return stage.box("/bin/true").create("--pidfd-socket", "/nonexistent/s", check=False)
@@ -109,7 +114,7 @@ def terminal_without_socket(stage: Stage) -> Result:
 
 @case(
     "console-socket", "console socket /nonexistent/s: no such file or directory", verb="create", errno="ENOENT",
-    hint="must listen",
+    hint="that listens on the socket",
 )  # fmt: skip
 def terminal_for_nobody(stage: Stage) -> Result:
     made = stage.box("/bin/true")

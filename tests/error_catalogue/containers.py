@@ -28,7 +28,7 @@ def started_twice(stage: Stage) -> Result:
     return stage.running().start(check=False)
 
 
-@case("not-created", "cannot start a container that has stopped", verb="start", hint="create it anew")
+@case("not-created", "cannot start a container that has stopped", verb="start", hint="create it again")
 def started_when_dead(stage: Stage) -> Result:
     return stage.stopped().start(check=False)
 
@@ -133,7 +133,7 @@ def something_else_in_the_state(stage: Stage) -> Result:
     return result
 
 
-@case("not-dying", "does not die", verb="delete", hint="frozen")
+@case("not-dying", "does not end although it was killed", verb="delete", hint="frozen")
 def frozen_from_above(stage: Stage) -> Result:
     if machine.cgroup_version() != 1:
         pytest.skip("in cgroup v2 also the frozen die")

@@ -164,7 +164,7 @@ def better_than_the_runtime(stage: Stage) -> Result:
     verb="run",
     pointer="/linux/sysctl/net.ipv4.ip_forward",
     errno="EINVAL",
-    hint="no such value",
+    hint="rejects this value",
 )
 def sysctl_value_that_is_none(stage: Stage) -> Result:
     made = stage.box("/bin/true")

@@ -214,4 +214,4 @@ def test_what_can_not_be_made_in_the_rootfs_is_named(
     made.rootfs.chmod(0o755)
     os.chown(made.rootfs, 0, 0)
     found = made.create(check=False).failed(f"{words}: permission denied")
-    assert f"make {place} in the rootfs before" in found.err
+    assert f"create {place} in the rootfs" in found.err

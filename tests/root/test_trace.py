@@ -310,4 +310,4 @@ def test_picture_of_a_real_trace(box: Boxes, folder: Path, runtime: Runtime) -> 
     assert any(title.startswith("createRuntime hook /bin/sleep: ") for title in titles)
     assert any(title.endswith("\n/mounts/0") for title in titles)
     assert runtime.call("trace", str(folder / "t")).ok().out == (folder / "t.svg").read_text()
-    runtime.call("trace", str(made.directory / "config.json")).failed("is no trace file of pyoci")
+    runtime.call("trace", str(made.directory / "config.json")).failed("is not a trace file of pyoci")

@@ -23,7 +23,10 @@ def test_nothing_is_overwritten(tmp_path: Path, capfd: pytest.CaptureFixture[str
     (tmp_path / "config.json").write_text("mine")
     assert entry.main(Context(), ["spec", "-b", str(tmp_path)]) == 1
     assert (tmp_path / "config.json").read_text() == "mine"
-    assert capfd.readouterr().err == "pyoci: spec: config.json exists\n  hint: remove it first\n"
+    assert (
+        capfd.readouterr().err
+        == "pyoci: spec: config.json exists\n  hint: remove the file first, or write to another directory\n"
+    )
 
 
 def test_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

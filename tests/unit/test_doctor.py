@@ -42,7 +42,7 @@ REPORT = Report(
             "linux.timeOffsets",
             "a newer kernel",
         ),
-        Check("tools", "criu check", UNKNOWN, "only root can ask it"),
+        Check("tools", "criu check", UNKNOWN, "only root can run it"),
     ],
 )
 

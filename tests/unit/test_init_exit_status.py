@@ -159,7 +159,7 @@ def test_an_init_that_is_about_to_be_renamed_is_waited_for() -> None:
 
 def test_hints_by_step() -> None:
     write = hints.hint("write_procfs", "write", 22, "/linux/sysctl/x", "")
-    assert "no such value" in write
+    assert "rejects this value" in write
     assert hints.hint("write_procfs", "open", 2, "/linux/sysctl/x", "") != write
     assert hints.hint("write_procfs", "open", 2, "", "") == ""
     assert "has no fsopen" in hints.hint("fsmount", "fsopen", 38, "/mounts/0", "tmpfs")

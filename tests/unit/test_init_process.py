@@ -81,7 +81,7 @@ def test_the_init_is_the_child_that_it_tells_of(joining: tuple[InitProcess, sock
     with pytest.raises(ChildProcessError):
         os.waitpid(parent, os.WNOHANG)
     theirs.send(born(child))
-    with pytest.raises(OciError, match="a fork that nobody asked for"):
+    with pytest.raises(OciError, match="an unexpected fork"):
         init.expect(lib.REPLY_DONE)
 
 
@@ -101,7 +101,13 @@ def test_a_child_that_died_in_the_init_s_place_leaves_nothing_to_kill() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pid", "words"), [(1, "none of ours"), (1 << 30, "not there"), (-1, "not there"), (0, "not there")]
+    ("pid", "words"),
+    [
+        (1, "not the runtime's child"),
+        (1 << 30, "does not exist"),
+        (-1, "does not exist"),
+        (0, "does not exist"),
+    ],
 )
 def test_no_other_process_is_taken_for_the_init(
     joining: tuple[InitProcess, socket.socket], pid: int, words: str

@@ -239,4 +239,4 @@ def test_a_plan_that_no_init_takes_is_refused_here() -> None:
     plan.add(ops.sethostname(hostname="x" * lib.PLAN_MAX_SIZE))
     with pytest.raises(OciError) as found:
         plan.encode()
-    assert "too many" in found.value.message
+    assert "too large" in found.value.message

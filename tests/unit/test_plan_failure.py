@@ -40,8 +40,8 @@ def test_a_hint_is_for_an_op_that_is_there() -> None:
         ("path", "x", errno.EACCES, 'exec: "x": permission denied'),
         ("executable", "/nope", errno.ENOENT, 'exec: "/nope": stat /nope: no such file or directory'),
         ("executable", "/etc", errno.EISDIR, 'exec: "/etc": is a directory: permission denied'),
-        ("execve", "/x", errno.ENOEXEC, 'exec: "/x": exec format error (neither a program for this machine'),
-        ("executable", "/proc/self/exe", errno.ELOOP, "a magic link of /proc can't be the program"),
+        ("execve", "/x", errno.ENOEXEC, 'exec: "/x": exec format error (the file is neither a program for this machine'),
+        ("executable", "/proc/self/exe", errno.ELOOP, "a magic link of /proc cannot be executed: name the file itself"),
         ("interpreter", "/a needs the interpreter /lib/ld.so", errno.ENOENT, 'exec: "/a": its interpreter /lib/ld.so: no such'),
         ("interpreter", "/a needs the interpreter /lib/ld.so", errno.ENOENT, "/lib/ld.so is missing in the rootfs"),
     ],
@@ -52,9 +52,9 @@ def test_program(step: str, obj: str, error: int, text: str) -> None:
 
 def test_directory() -> None:
     assert explain("chdir", "directory /w", errno.ENOTDIR, "chdir", "/w") == (
-        'chdir to cwd ("/w") set in config.json failed: not a directory (it is a file in the rootfs)'
+        'chdir to cwd ("/w") set in config.json failed: not a directory (it is a file in the rootfs, not a directory)'
     )
-    assert "it is outside of the container: operation not permitted" in explain(
+    assert "it is outside the container: operation not permitted" in explain(
         "chdir", "directory /proc/self/fd/9", errno.EXDEV, "getcwd"
     )
 
@@ -72,17 +72,17 @@ def test_hook() -> None:
     [
         ("fsmount", "tmpfs on /t", errno.EINVAL, "fsconfig", "mode=9", "tmpfs on /t: fsconfig mode=9: invalid argument"),
         ("fsmount", "foo on /t", errno.ENODEV, "fsopen", "foo", "the kernel does not know this file system type"),
-        ("mountpoint", "proc on /proc", errno.ELOOP, "openat2", "/proc", "is a symbolic link in the rootfs"),
+        ("mountpoint", "proc on /proc", errno.ELOOP, "openat2", "/proc", "is a symbolic link that may not be followed"),
         ("mountpoint", "tmpfs on /dev", errno.EACCES, "mkdir", "/dev", "/dev: mkdir /dev in the rootfs: permission denied"),
-        ("mountpoint", "tmpfs on /dev", errno.EACCES, "mkdir", "/dev", "may not write there: make /dev in the rootfs before"),
-        ("mknod", "device /dev/x", errno.EROFS, "mkdir", "/dev", "is read-only: make /dev before"),
+        ("mountpoint", "tmpfs on /dev", errno.EACCES, "mkdir", "/dev", "may not write there: create /dev in the rootfs"),
+        ("mknod", "device /dev/x", errno.EROFS, "mkdir", "/dev", "is read-only: create /dev beforehand"),
         ("chdir", "directory /a/b", errno.EACCES, "mkdir", "/a", "failed: mkdir /a in the rootfs: permission denied"),
         ("move_mount", "bind of /a on /b", errno.ENOTDIR, "move_mount", "", "a directory can only be mounted onto a directory"),
         ("mount_setattr", "bind of /a on /b", errno.ENOSYS, "mount_setattr", "", "this kernel has no mount_setattr"),
         ("unshare", "new namespaces: net", errno.ENOSPC, "unshare", "", "/proc/sys/user/max_*_namespaces"),
         ("setrlimit", "RLIMIT_NOFILE 1:2", errno.EPERM, "setrlimit", "", "CAP_SYS_RESOURCE"),
-        ("console", "terminal", errno.ENOENT, "openat2", "ptmx", "a terminal needs a devpts mounted on /dev/pts"),
-        ("seccomp", "filter of 3 instructions", errno.EINVAL, "seccomp", "", "does not know a flag or an action"),
+        ("console", "terminal", errno.ENOENT, "openat2", "ptmx", "a terminal needs devpts on /dev/pts: add that mount"),
+        ("seccomp", "filter of 3 instructions", errno.EINVAL, "seccomp", "", "does not support a flag or an action"),
         ("write_procfs", "sysctl net.x", errno.ENOENT, "open", "sys/net/x", "open /proc/sys/net/x: no such file"),
     ],
 )  # fmt: skip

@@ -209,7 +209,10 @@ def test_versions(version: str, major: int) -> None:
         ({"/process/capabilities": {"bounding": ["CAP_NET_BIND"]}}, 'did you mean "CAP_NET_BIND_SERVICE"?'),
         ({"/process/capabilities": {"bounding": ["kill"]}}, 'did you mean "CAP_KILL"?'),
         ({"/mounts/-": {**BIND, "options": ["bind", "readonly"]}}, 'did you mean "ro"?'),
-        ({"/mounts/-": {**BIND, "options": ["bind", "Z"]}}, "only engines relabel files for SELinux"),
+        (
+            {"/mounts/-": {**BIND, "options": ["bind", "Z"]}},
+            "engines, not runtimes, relabel files for SELinux",
+        ),
         ({"/mounts/-": {**BIND, "options": ["bind", "nosiud"]}}, 'did you mean "nosuid"?'),
     ],
 )

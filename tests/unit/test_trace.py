@@ -215,8 +215,8 @@ def test_path_is_seen_from_where_the_command_was_called(
 def test_what_can_not_be_written_is_said_before_anything_is_done(context: Context, tmp_path: Path) -> None:
     for path, text in (
         ("/missing/t", "no such file"),
-        ("/dev/null", "no regular file"),
-        (str(tmp_path), "no regular file"),
+        ("/dev/null", "not a regular file"),
+        (str(tmp_path), "not a regular file"),
     ):
         with pytest.raises(OciError) as caught:
             recorder.begin(context, path, "run", "box")

@@ -187,7 +187,7 @@ def test_what_is_no_trace_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(OciError) as caught:
         picture.main(str(tmp_path / "t"), svg="")
     assert caught.value.code == "trace-file"
-    assert "is no trace file of pyoci" in caught.value.text()
+    assert "is not a trace file of pyoci" in caught.value.text()
 
 
 def test_files_that_can_not_be_read_or_written(tmp_path: Path) -> None:

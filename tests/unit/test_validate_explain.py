@@ -73,18 +73,18 @@ def test_schema(code: str, at: str, changes: dict[str, Any]) -> None:
         ("/linux/resources/pids/limit", "007", ""),
         ("/linux/resources/memory/limit", "512m", "write it as a number: 536870912"),
         ("/linux/resources/memory/limit", "1.5 GiB", "write it as a number: 1610612736"),
-        ("/linux/resources/memory/limit", "max", "no limit is -1"),
+        ("/linux/resources/memory/limit", "max", "for no limit write -1"),
         ("/linux/resources/memory/limit", "much", ""),
         ("/hooks/poststop", [{"path": "/x", "timeout": "5s"}], "in seconds: 5"),
         (
             "/process/rlimits",
             [{"type": "RLIMIT_CORE", "soft": 1, "hard": "unlimited"}],
-            "no limit is 18446744073709551615",
+            "for no limit write 18446744073709551615",
         ),
         (
             "/process/rlimits",
             [{"type": "RLIMIT_CORE", "soft": 1, "hard": -1}],
-            "no limit is 18446744073709551615",
+            "for no limit write 18446744073709551615",
         ),
         # true and false
         ("/process/terminal", "true", "write true"),
@@ -102,7 +102,7 @@ def test_schema(code: str, at: str, changes: dict[str, Any]) -> None:
         ("/hooks/poststop", {"path": "/x"}, "write it as a list of one: [{...}]"),
         ("/linux/namespaces", "pid", 'write [{"type": "pid"}]'),
         # objects
-        ("/process/user", "nobody", 'write {"uid": 1000, "gid": 1000}: numbers, for names are not looked up'),
+        ("/process/user", "nobody", 'write {"uid": 1000, "gid": 1000}: numbers; names are not looked up'),
         (
             "/process/capabilities",
             ["CAP_KILL"],
@@ -119,7 +119,7 @@ def test_schema(code: str, at: str, changes: dict[str, Any]) -> None:
         # texts
         ("/hostname", 5, 'write "5" with quotes'),
         ("/annotations/x", True, 'write "true" with quotes'),
-        ("/annotations/x", {"y": 1}, "only texts can be values here"),
+        ("/annotations/x", {"y": 1}, "all values here are strings"),
         ("/linux/resources/cpu/cpus", [0, 1], 'write "0,1"'),
         ("/ociVersion", 1.0, 'write "1.3.0"'),
         # words
@@ -168,14 +168,14 @@ def test_no_hint_is_looked_for_in_megabytes(at: str, monkeypatch: pytest.MonkeyP
         ("/mount", 'did you mean "mounts"?'),
         ("/volumes", 'did you mean "mounts"?'),
         ("/os", ""),
-        ("/namespaces", "it has its place at /linux/namespaces"),
-        ("/rlimits", "it has its place at /process/rlimits"),
-        ("/cmd", "it has its place at /process/args"),
+        ("/namespaces", "it belongs at /linux/namespaces"),
+        ("/rlimits", "it belongs at /process/rlimits"),
+        ("/cmd", "it belongs at /process/args"),
         ("/process/cmd", 'did you mean "args"?'),
         ("/process/argz", 'did you mean "args"?'),
         ("/mounts/0/target", 'did you mean "destination"?'),
-        ("/linux/resources/mem_limit", "it has its place at /linux/resources/memory/limit"),
-        ("/linux/resources/cpus", "it has its place at /linux/resources/cpu/quota"),
+        ("/linux/resources/mem_limit", "it belongs at /linux/resources/memory/limit"),
+        ("/linux/resources/cpus", "it belongs at /linux/resources/cpu/quota"),
         ("/linux/resources/memory/swapiness", 'did you mean "swappiness"?'),
         ("/process/Args", 'did you mean "args"?'),
         ("/mounts/0/dest", 'did you mean "destination"?'),
@@ -194,7 +194,7 @@ def test_unknown_members(member: str, hint: str | None) -> None:
 
 def test_a_member_in_the_wrong_place_must_be_of_its_type() -> None:
     assert [found.hint for found in schema.unknown(spoil({"/resources": {}}), "config")] == [
-        "it has its place at /linux/resources"
+        "it belongs at /linux/resources"
     ]
     assert [found.hint for found in schema.unknown(spoil({"/resources": "many"}), "config")] == [""]
 
@@ -335,7 +335,7 @@ def test_text(data: bytes, code: str) -> None:
 @pytest.mark.parametrize(("kind", "hint"), [("config", "`pyoci spec` makes a config.json"), ("state", "")])
 def test_an_empty_file(kind: str, hint: str) -> None:
     (finding,) = explain.examine(b"\n", "x", kind=kind).findings
-    assert (finding.problem.message, finding.problem.hint) == ("there is nothing in it", hint)
+    assert (finding.problem.message, finding.problem.hint) == ("the file is empty", hint)
 
 
 def test_refusal() -> None:
@@ -345,7 +345,7 @@ def test_refusal() -> None:
         'config.json:14:10: /process/cwd: cwd "work" is not an absolute path (and 1 more)'
     )
     assert (error.code, error.pointer, error.obj) == ("process-cwd", "/process/cwd", "config.json")
-    assert error.hint == 'expected an absolute path; "pyoci validate" shows all'
+    assert error.hint == 'expected an absolute path; run "pyoci validate" to see all'
     one = explain.refusal(json.dumps(spoil({"/hostname": 5})).encode(), "x")
     assert "more" not in one.text() and "validate" not in one.hint
     process = explain.refusal(b'{"cwd": "/"}', "process.json", kind="process")

@@ -29,7 +29,7 @@ def test_text() -> None:
     assert report_formats.text(
         examine(b'{"ociVersion": "1.3.0",\n "root": {"path": 5}}', "c.json")
     ).splitlines() == [
-        "c.json:1:1: error: /process: there is no process to run [process-missing]",
+        "c.json:1:1: error: /process: there is no process [process-missing]",
         '     1 | {"ociVersion": "1.3.0",',
         "       | ^",
         '       expected: "process" with "args" and "cwd"',
@@ -184,7 +184,7 @@ def test_validate_standard_input(capsys: pytest.CaptureFixture[str], monkeypatch
 
 def test_validate_without_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)  # as Python has it when descriptor 0 is closed
-    with pytest.raises(OciError, match="unable to read standard input") as raised:
+    with pytest.raises(OciError, match="cannot read standard input") as raised:
         validate("-", kind="config", fmt="text", strict=False)
     assert (raised.value.code, raised.value.fields()["errno"]) == ("config-file", "EBADF")
 

@@ -223,7 +223,7 @@ def host_uid() -> int:
 
 def _unreachable(user: bool, tried: list[str]) -> OciError:
     which = "the user's systemd" if user else "systemd"
-    hint = "leave out --systemd-cgroup to manage cgroups directly"
+    hint = "omit --systemd-cgroup to manage cgroups without systemd"
     if user:
         hint = "log in through systemd-logind or run loginctl enable-linger, and set XDG_RUNTIME_DIR"
     return OciError("systemd-unreachable", f"cannot reach {which} ({'; '.join(tried)})", hint=hint)

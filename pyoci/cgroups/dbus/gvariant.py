@@ -30,7 +30,7 @@ def parse(text: str) -> "tuple[str, object]":
     found = scanner.value("")
     scanner.space()
     if scanner.at != len(text):
-        raise ValueError(f"text behind the value: {text[scanner.at :]}")
+        raise ValueError(f"unexpected text after the value: {text[scanner.at :]}")
     wire.check(*found)
     return found
 
@@ -63,7 +63,7 @@ class _Scanner:
         first = self.peek()
         if first in ("'", '"'):
             if wanted not in ("", "s", "o", "g"):
-                raise ValueError(f'a string is not of type "{wanted}"')
+                raise ValueError(f'a string does not have the type "{wanted}"')
             return (wanted or "s"), self.string()
         if first == "[":
             return self.array(wanted)
@@ -84,7 +84,7 @@ class _Scanner:
         found = []
         while (character := self.text[self.at : self.at + 1]) != quote:
             if not character:
-                raise ValueError("string without an end")
+                raise ValueError("the string is not closed")
             self.at += 1
             if character == "\\":
                 character = self.escape()
@@ -117,13 +117,13 @@ class _Scanner:
 
     def array(self, wanted: str) -> "tuple[str, object]":
         if wanted and wanted[0] != "a":
-            raise ValueError(f'an array is not of type "{wanted}"')
+            raise ValueError(f'an array does not have the type "{wanted}"')
         found = self.items("]", [wanted[1:]] if wanted else [])
         if not found and not wanted:
             raise ValueError("an empty array needs its type, such as @as []")
         kind = wanted[1:] or found[0][0]
         if any(signature != kind for signature, _ in found):
-            raise ValueError("the items of an array have one type")
+            raise ValueError("all items of an array must have the same type")
         return f"a{kind}", [value for _, value in found]
 
     def struct(self, wanted: str) -> "tuple[str, object]":
@@ -133,9 +133,9 @@ class _Scanner:
 
 def _number(word: str, wanted: str) -> "tuple[str, object]":
     if not word or not (word[0].isdigit() or word[0] in "+-."):
-        raise ValueError(f'"{word}" is no value')
+        raise ValueError(f'"{word}" is not a value')
     if wanted and wanted not in "ynqiuxthd":
-        raise ValueError(f'a number is not of type "{wanted}"')
+        raise ValueError(f'a number does not have the type "{wanted}"')
     hexadecimal = "x" in word.lower()
     if wanted == "d" or (not wanted and not hexadecimal and any(mark in word for mark in ".eE")):
         return "d", float(word)

@@ -87,7 +87,7 @@ def call(serial: int, signature: str, body: list[object], **fields: str) -> byte
 def check(signature: str, value: object) -> None:
     """See that a value can be sent as this one type. Raises WireError, ValueError."""
     if len(split(signature)) != 1:
-        raise WireError(f'"{signature}" is not one type')
+        raise WireError(f'"{signature}" is not a single type')
     _Writer().put(signature, value)
 
 
@@ -135,7 +135,7 @@ def _end(signature: str) -> int:
         return at + 1
     if kind in _NUMBERS or kind in ("s", "o", "g", "v", "d"):
         return 1
-    raise WireError(f'"{signature}" is no D-Bus signature')
+    raise WireError(f'"{signature}" is not a D-Bus signature')
 
 
 def _alignment(kind: str) -> int:
@@ -215,7 +215,7 @@ class _Reader:
         if kind == "v":
             inner = self.get("g")
             if len(split(inner)) != 1:
-                raise WireError("a variant holds one complete type")
+                raise WireError("a variant must hold exactly one complete type")
             return inner, self.get(inner)
         if kind == "a":
             return self._get_array(signature[1:])
@@ -230,7 +230,7 @@ class _Reader:
         self.align(_alignment(item[0]))
         end = self.at + length
         if end > len(self.data):
-            raise WireError("array is longer than the message")
+            raise WireError("the array is longer than the message")
         values = []
         while self.at < end:
             values.append(self.get(item))
