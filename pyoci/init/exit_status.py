@@ -2,7 +2,7 @@
 
 import select
 
-from pyoci.base import files
+from pyoci.base import files, proc_stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def early(pid: int, pidfd: int) -> bool:
 def wait_status(pid: int) -> int | None:
     """The wait status of a zombie (proc_pid_stat(5), field 52), None when it can't be had."""
     try:
-        return int(files.read(f"/proc/{pid}/stat").rpartition(b" ")[2])
+        return int(proc_stat.fields(pid)[proc_stat.EXIT_CODE])
     except (OSError, ValueError):
         return None
 

@@ -13,6 +13,7 @@ from pyoci.lifecycle.session import ContainerProcess
 from pyoci.plan import compiler
 from pyoci.plan.facts import Facts
 from pyoci.spec import check, fast, namespaces
+from pyoci.spec.linux_rules import NO_ID
 from pyoci.spec.problem import RefusedDocument, refused
 
 TYPE_CHECKING = False
@@ -245,7 +246,7 @@ def _override_user(process: "dict[str, Any]", request: "ExecRequest") -> None:
 
 
 def _id(text: str, given: str) -> int:
-    number = decimal(text, (1 << 32) - 2)
+    number = decimal(text, NO_ID - 1)
     if number >= 0:
         return number
     hint = "UID or UID:GID in decimal digits; names are not looked up"

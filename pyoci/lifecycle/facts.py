@@ -5,7 +5,7 @@ import posix
 from pyoci import userns
 from pyoci._shim import lib
 from pyoci.plan.facts import Facts
-from pyoci.spec import namespaces
+from pyoci.spec import capabilities, namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from pyoci.base.spans import Spans
     from pyoci.cgroups.base import Manager
     from pyoci.host.inherited import Inherited
-
-_ALL_CAPABILITIES = (1 << 64) - 1
 
 
 def gather(
@@ -39,7 +37,7 @@ def gather(
     facts = Facts(rootfs, id)
     in_user_namespace = namespaces.has(spec, "user")
     facts.open_sources = in_user_namespace and namespaces.has(spec, "mount") and posix.geteuid() == 0
-    facts.capabilities = _ALL_CAPABILITIES if in_user_namespace else lib.pyoci_permitted_capabilities()
+    facts.capabilities = capabilities.ALL if in_user_namespace else lib.pyoci_permitted_capabilities()
     facts.nested = userns.is_nested()
     facts.can_set_groups = can_set_groups
     facts.cgroup = manager.mount_facts() if manager else None

@@ -2,7 +2,7 @@
 
 import posix
 
-from pyoci.base import files
+from pyoci.base import proc_stat
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.lifecycle import store
 from pyoci.spec import defaults
@@ -64,10 +64,9 @@ def _namespace(pid: int) -> int:
 
 def _parent(pid: int) -> int:
     try:
-        text = files.read(f"/proc/{pid}/stat")
+        return int(proc_stat.fields(pid)[proc_stat.PARENT])
     except OSError:
         return -1
-    return int(text[text.rindex(b")") + 2 :].split(b" ", 2)[1])
 
 
 def table(found: list[int], arguments: list[str]) -> str:

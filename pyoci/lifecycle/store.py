@@ -12,7 +12,7 @@ import errno
 import fcntl
 import posix
 
-from pyoci.base import files, jsontext
+from pyoci.base import files, jsontext, proc_stat
 from pyoci.base.errors import OciError, from_os_error, unreadable_proc
 
 TYPE_CHECKING = False
@@ -315,15 +315,14 @@ def start_time(pid: int) -> int:
     """
     path = f"/proc/{pid}/stat"
     try:
-        text = files.read(path)
+        found = proc_stat.fields(pid)
     except (FileNotFoundError, ProcessLookupError) as error:
         if posix.access("/proc/self/stat", posix.F_OK):
             return -1
         raise unreadable_proc(path, error) from None
     except OSError as error:
         raise unreadable_proc(path, error) from None
-    fields = text[text.rindex(b")") + 2 :].split(b" ", 20)
-    return -1 if fields[0] in (b"Z", b"X") else int(fields[19])
+    return -1 if found[proc_stat.STATE] in proc_stat.DEAD else int(found[proc_stat.START_TIME])
 
 
 def ids(root: str) -> list[str]:

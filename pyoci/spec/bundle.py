@@ -54,10 +54,7 @@ class Bundle:
 
     def _find_rootfs(self) -> str:
         """root.path, absolute; it must be a directory (config.md, Root)."""
-        root = self.spec.get("root")
-        if not root:
-            hint = "a Linux container needs a root file system"
-            raise OciError("config", "root is missing", pointer="/root", hint=hint)
+        root = self.spec["root"]
         rootfs = self.below(root["path"])
         try:
             mode = posix.stat(root["path"], dir_fd=self.directory).st_mode

@@ -27,7 +27,7 @@ def namespaces_of(spec: "Any", plan: "Plan", pid: int, rootless: bool) -> list[i
             if str(what[0]).endswith("idmapped-tree"):
                 pointer = str(what[3])
                 mount: Mount = spec["mounts"][int(pointer.rpartition("/")[2])]
-                found.append(_namespace_of(spec, mount, pointer, pid, rootless))
+                found.append(_namespace_of(mount, pointer, pid, rootless))
     except OciError:
         for fd in found:
             files.close(fd)
@@ -35,13 +35,10 @@ def namespaces_of(spec: "Any", plan: "Plan", pid: int, rootless: bool) -> list[i
     return found
 
 
-def _namespace_of(spec: "Any", mount: "Mount", pointer: str, pid: int, rootless: bool) -> int:
+def _namespace_of(mount: "Mount", pointer: str, pid: int, rootless: bool) -> int:
     uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
     if uids and gids:
         return _make(uids, gids, pointer, rootless)
-    if not namespaces.has(spec, "user"):
-        message = f"{mount['destination']}: an id-mapped mount needs uidMappings and gidMappings, or a user namespace"
-        raise OciError("config", message, pointer=pointer)
     return _open(pid, pointer)
 
 

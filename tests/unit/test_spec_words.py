@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import resource
 import signal
 import time
@@ -13,7 +14,7 @@ import pytest
 
 import pyoci
 from pyoci._generated_schemas import SCHEMAS
-from pyoci.base import signal_numbers, suggest, timestamps, wait_status
+from pyoci.base import proc_stat, signal_numbers, suggest, timestamps, wait_status
 from pyoci.plan import devices, process
 from pyoci.spec import (
     capabilities,
@@ -141,6 +142,19 @@ def test_moments(digits: int, text: str) -> None:
 def test_now_is_now() -> None:
     before, found, after = time.time_ns(), timestamps.now(9), time.time_ns()
     assert timestamps.rfc3339(before, 9) <= found <= timestamps.rfc3339(after, 9)
+
+
+def test_fields_of_a_process() -> None:
+    found = proc_stat.fields(os.getpid())
+    assert int(found[proc_stat.PARENT]) == os.getppid()
+    assert found[proc_stat.STATE] not in proc_stat.DEAD and int(found[proc_stat.START_TIME]) > 0
+    pid = os.fork()
+    if pid == 0:
+        os._exit(7)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    found = proc_stat.fields(pid)
+    assert found[proc_stat.STATE] in proc_stat.DEAD and int(found[proc_stat.EXIT_CODE]) == 7 << 8
+    os.waitpid(pid, 0)
 
 
 @pytest.mark.parametrize(
