@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pyoci.plan.cgroup_facts import CgroupFacts
     from pyoci.spec.spec_types import Resources
 
+    # What is done to a path ("mkdir", "write", "chown", "bpf" or "systemd"), the path, the value, the JSON pointer of the cause
+    Step = tuple[str, str, str, str]
+
 REMOVE_SECONDS = 3.0
 FREEZE_SECONDS = 5.0
 
@@ -102,6 +105,16 @@ class Manager:
         """Make the cgroups. Raises OciError; then nothing that was made is left."""
         raise NotImplementedError
 
+    def foresee(self) -> None:
+        """In place of `create`, to look without making anything: the cgroups that this user can't make are left out.
+
+        Raises OciError where `create` would for lack of rights.
+        """
+
+    def outline(self, resources: "Any") -> "list[Step]":
+        """What `create` and `apply` make and write, in their order; nothing is made. Raises OciError as `apply`."""
+        raise NotImplementedError
+
     def apply(
         self, resources: "Any", *, update: bool = False, device_rules: "list[Rule] | None" = None
     ) -> None:
@@ -126,6 +139,10 @@ class Manager:
         for CLONE_INTO_CGROUP or -1. The caller closes them.
         """
         raise NotImplementedError
+
+    def spawn_files(self) -> list[str]:
+        """The paths of the files whose descriptors `spawn_fds` returns."""
+        return []
 
     def add(self, pid: int) -> None:
         """Move a process, with all its threads, into the cgroups.

@@ -93,6 +93,14 @@ def line(kind: str, major: int, minor: int, access: int) -> str:
     return f"{kind} {_star(major)}:{_star(minor)} {letters}"
 
 
+def in_words(found: "list[Rule]") -> list[str]:
+    """The rules as people read them, in their order: "deny all", "allow c 1:3 rwm"."""
+    return [
+        f"{'allow' if allow else 'deny'} {'all' if kind == 'a' else line(kind, major, minor, access)}"
+        for allow, kind, major, minor, access in found
+    ]
+
+
 def program(found: "list[Rule]") -> bytes:
     """The eBPF instructions that decide by these rules; gives 1 to allow and 0 to deny. Raises OciError."""
     default = bool(found) and found[0][1] == "a" and found[0][0]

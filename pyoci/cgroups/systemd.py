@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyoci.cgroups.base import Request
+    from pyoci.cgroups.base import Request, Step
     from pyoci.cgroups.devices import Rule
     from pyoci.cgroups.records import SystemdRecord
     from pyoci.cgroups.unit import Property, Unit
@@ -69,6 +69,11 @@ class Systemd(base.Manager):
     def create(self) -> None:
         if self.exists():
             base.refuse_busy(self, self.main_path())
+
+    def outline(self, resources_: "Any") -> "list[Step]":
+        assert self._unit
+        what = f"StartTransientUnit in {self._unit.slice}"
+        return [("systemd", self._name, what, paths.POINTER), *self._inner.outline_limits(resources_)]
 
     def apply(
         self, resources_: "Any", *, update: bool = False, device_rules: "list[Rule] | None" = None

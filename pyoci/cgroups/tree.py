@@ -132,6 +132,26 @@ def make(path: str, stop: str) -> list[str]:
                 raise
 
 
+def missing(path: str) -> list[str]:
+    """What `make` would make: the cgroup and those above it that are not there, the topmost first."""
+    found: list[str] = []
+    while path and not posix.access(path, posix.F_OK):
+        found.insert(0, path)
+        path = path.rpartition("/")[0]
+    return found
+
+
+def refusal(path: str) -> OSError | None:
+    """Why the kernel would not let us `make` a cgroup, as far as the rights on what is there tell; nothing is made."""
+    found = missing(path)
+    if not found:
+        return None
+    above = found[0].rpartition("/")[0] or "/"
+    if posix.access(above, posix.W_OK | posix.X_OK, effective_ids=True):
+        return None
+    return PermissionError(errno.EACCES, above)
+
+
 def unmake(made: list[str]) -> None:
     """Remove what `make` made, as far as nobody uses it."""
     for path in reversed(made):

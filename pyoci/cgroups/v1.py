@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyoci.cgroups.base import Request
+    from pyoci.cgroups.base import Request, Step
     from pyoci.cgroups.devices import Rule
     from pyoci.cgroups.records import V1Record
     from pyoci.cgroups.resources import Held
@@ -113,12 +113,8 @@ class V1(base.Manager):
         try:
             made = tree.make(path, mount)
         except OSError as error:
-            if self._request and self._request.may_do_without(error):
-                self._forget(path)
-                return []
-            raise base.not_made(
-                path, error, self._request.pointer if self._request else paths.POINTER
-            ) from None
+            self._do_without(path, error)
+            return []
         try:
             if path not in made and not self._shared:
                 self._refuse_busy(path)
@@ -130,6 +126,45 @@ class V1(base.Manager):
             tree.unmake(made)
             raise
         return made
+
+    def foresee(self) -> None:
+        for path in self.paths():
+            if error := tree.refusal(path):
+                self._do_without(path, error)
+
+    def outline(self, resources_: "Any") -> "list[Step]":
+        steps: list[Step] = []
+        for path in self.paths():
+            above = tree.missing(path)
+            steps += [("mkdir", made, "", paths.POINTER) for made in above]
+            if path == self._directories.get("cpuset"):
+                steps += _inherited_cpuset(path)
+        return steps + self.outline_limits(resources_)
+
+    def outline_limits(self, resources_: "Any") -> "list[Step]":
+        """The part of `apply`."""
+        steps: list[Step] = []
+        rules = devices.rules(resources_)
+        if "devices" in self._directories:
+            place = self._directories["devices"]
+            steps += [
+                ("write", f"{place}/{file}", line, devices.POINTER) for file, line in devices.v1_lines(rules)
+            ]
+        elif not (devices.allows_all(rules) or self._rootless):
+            raise writer.no_controller("devices", devices.POINTER)
+        bfq = resources.wants_bfq(resources_) and self.exists() and self._has_bfq()
+        for file, value, pointer in resources.v1(resources_, bfq=bfq):
+            place = self._directory(file.partition(".")[0], pointer)
+            steps.append(("write", f"{place}/{file}", value, pointer))
+        return steps
+
+    def _do_without(self, path: str, error: OSError) -> None:
+        """A directory can't be made: the container goes without where it may. Raises OciError."""
+        if not (self._request and self._request.may_do_without(error)):
+            raise base.not_made(
+                path, error, self._request.pointer if self._request else paths.POINTER
+            ) from None
+        self._forget(path)
 
     def _refuse_busy(self, path: str) -> None:
         base.refuse_busy(V1({name: own for name, own in self._directories.items() if own == path}), path)
@@ -195,15 +230,17 @@ class V1(base.Manager):
     def spawn_fds(self) -> tuple[list[int], int]:
         return self._open(self._directories)
 
+    def spawn_files(self) -> list[str]:
+        return _tasks(self._directories)
+
     def _open(self, directories: dict[str, str]) -> tuple[list[int], int]:
         fds: list[int] = []
         path = unified = directories.get(UNIFIED, "")
         try:
             if unified:
                 fds.append(posix.open(unified, files.DIRECTORY))
-            for path in dict.fromkeys(directories.values()):
-                if path != unified:
-                    fds.append(posix.open(f"{path}/tasks", posix.O_WRONLY | posix.O_CLOEXEC))
+            for path in _tasks(directories):
+                fds.append(posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC))
         except OSError as error:
             for fd in fds:
                 files.close(fd)
@@ -293,6 +330,12 @@ class V1(base.Manager):
         return {"version": 1, "path": "", "controllers": controllers, "links": links}
 
 
+def _tasks(directories: dict[str, str]) -> list[str]:
+    """The files that a process writes itself into: one for each directory of a v1 tree."""
+    unified = directories.get(UNIFIED)
+    return [f"{path}/tasks" for path in dict.fromkeys(directories.values()) if path != unified]
+
+
 def _mount_of(path: str) -> str:
     """The mount point of the tree that a directory is in."""
     return paths.MOUNT + "/" + path[len(paths.MOUNT) + 1 :].partition("/")[0]
@@ -305,6 +348,22 @@ def _inherit_cpuset(path: str, mount: str) -> None:
             _inherit(path, file, mount)
         except OSError as error:
             raise base.not_made(path, error) from None
+
+
+def _inherited_cpuset(path: str) -> "list[Step]":
+    """What _inherit_cpuset() will write, without writing it: a new cpuset is empty."""
+    steps: list[Step] = []
+    for file in ("cpuset.cpus", "cpuset.mems"):
+        empty: list[str] = []
+        value, at = "", path
+        while not value and len(at) > len(paths.MOUNT):
+            if posix.access(f"{at}/{file}", posix.F_OK):
+                value = files.read(f"{at}/{file}").decode().strip()
+            if not value:
+                empty.insert(0, at)
+            at = at.rpartition("/")[0]
+        steps += [("write", f"{place}/{file}", value, paths.POINTER) for place in empty]
+    return steps
 
 
 def _inherit(path: str, file: str, mount: str) -> str:

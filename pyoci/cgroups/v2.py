@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyoci.cgroups.base import Request
+    from pyoci.cgroups.base import Request, Step
     from pyoci.cgroups.devices import Rule
     from pyoci.cgroups.records import V2Record
     from pyoci.cgroups.resources import Held
@@ -70,12 +70,8 @@ class V2(base.Manager):
         try:
             self._made = tree.make(self._path, paths.MOUNT)
         except OSError as error:
-            if request and request.may_do_without(error):
-                if resources.v2(request.resources):
-                    raise _needs_permission(self._path, error) from None
-                self._path = ""
-                return
-            raise base.not_made(self._path, error, request.pointer if request else paths.POINTER) from None
+            self._do_without(error)
+            return
         try:
             if not self._is_new():
                 base.refuse_busy(self, self._path)
@@ -87,6 +83,43 @@ class V2(base.Manager):
         except BaseException:
             tree.unmake(self._made)
             raise
+
+    def foresee(self) -> None:
+        if error := tree.refusal(self._path):
+            self._do_without(error)
+
+    def outline(self, resources_: "Any") -> "list[Step]":
+        if not self._path:
+            return []
+        steps: list[Step] = [("mkdir", path, "", paths.POINTER) for path in tree.missing(self._path)]
+        needed = _controllers_of(resources_)
+        for path, controllers in _enabling(self._path, needed.union(_USUAL))[0]:
+            steps.append(("write", f"{path}/cgroup.subtree_control", _plus(controllers), paths.POINTER))
+        if self._request and self._request.owner >= 0:
+            steps.append(("chown", self._path, str(self._request.owner), paths.POINTER))
+        return steps + self.outline_limits(resources_)
+
+    def outline_limits(self, resources_: "Any") -> "list[Step]":
+        """The part of `apply`."""
+        if not self._path:
+            return []
+        steps: list[Step] = []
+        rules = devices.rules(resources_)
+        if not devices.allows_all(rules):
+            steps.append(("bpf", self._path, "; ".join(devices.in_words(rules)), devices.POINTER))
+        bfq = resources.wants_bfq(resources_) and posix.access(f"{self._path}/io.bfq.weight", posix.F_OK)
+        for file, value, pointer in resources.v2(resources_, bfq=bfq):
+            steps.append(("write", f"{self._path}/{file}", value, pointer))
+        return steps
+
+    def _do_without(self, error: OSError) -> None:
+        """The directory can't be made: the container goes without where it may. Raises OciError."""
+        request = self._request
+        if not (request and request.may_do_without(error)):
+            raise base.not_made(self._path, error, request.pointer if request else paths.POINTER) from None
+        if resources.v2(request.resources):
+            raise _needs_permission(self._path, error) from None
+        self._path = ""
 
     def _is_new(self) -> bool:
         return self._path in self._made
@@ -336,9 +369,29 @@ def _ensure(path: str, wanted: set[str]) -> set[str]:
     return set(_read(f"{path}/cgroup.controllers").split())
 
 
+def _enabling(path: str, wanted: set[str]) -> tuple[list[tuple[str, set[str]]], set[str]]:
+    """What _ensure() will enable, as (cgroup, controllers) from above to below, and the controllers that `path` has then."""
+    above = path.rpartition("/")[0]
+    if posix.access(path, posix.F_OK):
+        present = set(_read(f"{path}/cgroup.controllers").split())
+    else:
+        present = set(_read(f"{above}/cgroup.subtree_control").split())
+    missing = wanted - present
+    if not missing or path == paths.MOUNT:
+        return [], present
+    found, available = _enabling(above, wanted)
+    if missing & available:
+        found.append((above, missing & available))
+    return found, present | missing & available
+
+
+def _plus(controllers: set[str]) -> str:
+    return " ".join(f"+{name}" for name in sorted(controllers))
+
+
 def _enable(path: str, controllers: set[str]) -> None:
     try:
-        writer.put(f"{path}/cgroup.subtree_control", " ".join(f"+{name}" for name in sorted(controllers)))
+        writer.put(f"{path}/cgroup.subtree_control", _plus(controllers))
     except OSError as error:
         if error.errno in _MAY_NOT or len(controllers) == 1:
             return

@@ -128,26 +128,35 @@ _REGEX: "Option" = (
     "ID is a regular expression: act on every container that matches",
 )
 
+_CONFIG: "Option" = (
+    "config",
+    ("config", "f"),
+    TEXT,
+    "FILE",
+    "configuration file, seen from the bundle (default: config.json)",
+)
+_NO_PIVOT: "Option" = (
+    "no_pivot",
+    ("no-pivot",),
+    FLAG,
+    "",
+    "move the root into place without pivot_root, for a host root on a ramdisk",
+)
+_NO_NEW_KEYRING: "Option" = (
+    "no_new_keyring",
+    ("no-new-keyring",),
+    FLAG,
+    "",
+    "keep the caller's session keyring",
+)
 _CREATE: "tuple[Option, ...]" = (
     _BUNDLE,
-    (
-        "config",
-        ("config", "f"),
-        TEXT,
-        "FILE",
-        "configuration file, seen from the bundle (default: config.json)",
-    ),
+    _CONFIG,
     _CONSOLE,
     _PIDFD,
     _PID_FILE,
-    (
-        "no_pivot",
-        ("no-pivot",),
-        FLAG,
-        "",
-        "move the root into place without pivot_root, for a host root on a ramdisk",
-    ),
-    ("no_new_keyring", ("no-new-keyring",), FLAG, "", "keep the caller's session keyring"),
+    _NO_PIVOT,
+    _NO_NEW_KEYRING,
     _PRESERVE,
     _TRACE,
     ("", ("no-subreaper",), FLAG, "", ""),
@@ -401,8 +410,24 @@ COMMANDS: "tuple[Command, ...]" = (
         1,
         False,
         "[BUNDLE]",
-        "show, step by step, what a bundle asks of the kernel",
-        (("format", ("format", "f"), CHOICE, "text|json", "form of the plan (default: text)"),),
+        "show what `create` of a bundle does, without doing it",
+        (
+            (
+                "steps",
+                ("steps",),
+                FLAG,
+                "",
+                "every step in order, not one line for each thing that is asked for",
+            ),
+            ("format", ("format", "f"), CHOICE, "text|json", "form of the plan (default: text)"),
+            ("id", ("id",), TEXT, "ID", "id of the container (default: the name of the bundle's directory)"),
+            ("run", ("run",), FLAG, "", "as `run` does it, which does not wait for `start`"),
+            (_CONFIG[0], ("config",), *_CONFIG[2:]),
+            _PID_FILE,
+            _NO_PIVOT,
+            _NO_NEW_KEYRING,
+            _PRESERVE,
+        ),
     ),
     (
         "doctor",

@@ -45,6 +45,7 @@ class Values(TypedDict, total=False):
     force: bool
     format: str
     help: bool
+    id: str
     ignore_paused: bool
     keep: bool
     kernel_memory: str
@@ -68,7 +69,9 @@ class Values(TypedDict, total=False):
     regex: bool
     resources: str
     rootless: bool
+    run: bool
     state: bool
+    steps: bool
     strict: bool
     svg: str
     trace: str

@@ -40,7 +40,7 @@ def _run_poststop(context: "Context", entry: "Entry", directory: int) -> None:
     from pyoci.host import hooks
     from pyoci.lifecycle.state_document import document
 
-    text = document(entry, "stopped", 0)
+    text = document(entry.record, "stopped", 0)
     for failure in hooks.run_all(wanted, text, name="poststop", spans=context.spans, directory=directory):
         context.log.warning(failure.text(), code=failure.code, pointer=failure.pointer)
     context.spans.lap("hooks", "/hooks/poststop")

@@ -16,9 +16,8 @@ from pyoci.base.errors import OciError, from_os_error
 from pyoci.init import start_answer
 from pyoci.lifecycle import cleanup, facts, store
 from pyoci.lifecycle.session import ContainerProcess
-from pyoci.lifecycle.state_document import document, halves
+from pyoci.lifecycle.state_document import document
 from pyoci.plan import compiler
-from pyoci.plan.facts import Facts
 from pyoci.plan.namespaces import early as early_plan
 from pyoci.spec import bundle as bundles
 from pyoci.spec import namespaces
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from pyoci.base.context import Context
     from pyoci.cgroups.base import Manager
     from pyoci.lifecycle.requests import CreateRequest
+    from pyoci.plan.facts import Facts
     from pyoci.plan.ops import Plan
 
 
@@ -61,7 +61,7 @@ class NewContainer(ContainerProcess):
     def __init__(self, context: "Context", request: "CreateRequest", *, waits: bool) -> None:
         super().__init__(context, request, detached=waits or request.detach)
         self.waits = waits
-        self.rootless = posix.geteuid() != 0 if request.rootless is None else request.rootless
+        self.rootless = facts.is_rootless(request)
         self.manager: Manager | None = None
         self._loaded = self._entered = False
         self._waits_for_early = False
@@ -89,12 +89,8 @@ class NewContainer(ContainerProcess):
         self.process = self.spec.get("process") or {}
         spans.lap("load")
         self._namespaces = namespaces.sort(self.spec)
-        if (
-            self._namespaces.unshare_flags
-            and not self._namespaces.forks
-            and not namespaces.has(self.spec, "user")
-        ):
-            self.init.prepare(self._namespaces.unshare_flags, directory=self.bundle.directory)
+        if self._namespaces.ahead:
+            self.init.prepare(self._namespaces.ahead, directory=self.bundle.directory)
         spans.lap("prepare namespaces", "/linux/namespaces")
         self.bundle.check(systemd=request.cgroup_manager == "systemd")
         self.check_terminal(self.process)
@@ -111,45 +107,17 @@ class NewContainer(ContainerProcess):
             self._entered = True
         finally:
             termination.unblock(before)
-        nested = userns.is_nested()
-        self._can_set_groups = (
-            namespaces.is_new(self.spec, "user") or not nested or userns.may_set_groups("self")
-        )
-        if request.cgroup_manager != "disabled":
-            self.manager = self._plan_cgroup(nested)
+        self.manager = facts.manager_of(request, self.spec, self.context.spans)
+        if self.manager:
+            self.manager.keep_existing()
             self.init.oom = self.manager.oom
-        record = store.Record(
-            request.id, bundle=self.bundle.path, rootfs=self.bundle.rootfs, creator=posix.getpid()
-        )
-        record.created = timestamps.now(9)
-        record.annotations = self.spec.get("annotations") or {}
-        record.cgroup = self.manager.record() if self.manager else None
-        hooks = self.spec.get("hooks") or {}
-        record.hooks = {name: hooks[name] for name in ("poststart", "poststop") if hooks.get(name)}
-        record.flags = {
-            "no_new_keyring": request.no_new_keyring,
-            "rootless": self.rootless,
-            "host_pid": not namespaces.is_new(self.spec, "pid"),
-        }
-        self.entry.record = record
+        self.entry.record = intent(request, self.bundle, self.manager)
         try:
             files.create("config.json", self.bundle.raw, dir_fd=self.entry.directory)
         except OSError as error:
             raise store.unwritable(f"{request.root}/{request.id}", error) from None
         self.entry.save(sync=True)
         self.context.spans.lap("intent record")
-
-    def _plan_cgroup(self, nested: bool) -> "Manager":
-        from pyoci import cgroups
-
-        systemd = self.request.cgroup_manager == "systemd"
-        # root of a user namespace is not root of the cgroups
-        rootless = self.rootless or (self.request.rootless is None and not systemd and nested)
-        manager = cgroups.manager(
-            self.spec, self.request.id, systemd=systemd, rootless=rootless, spans=self.context.spans
-        )
-        manager.keep_existing()
-        return manager
 
     def _make_cgroup(self) -> None:
         if self.manager is None:
@@ -202,8 +170,7 @@ class NewContainer(ContainerProcess):
         """The first plan. An init that forks in it, to be in what it joined, goes on as its child."""
         sorted_ = self._namespaces
         forks_into_new_user = sorted_.forks and sorted_.clone_flags & namespaces.NEWUSER
-        cgroup_fds = len(self._cgroup_fds) if sorted_.forks else 0
-        early = early_plan(self.spec, sorted_, self.init.prepared_flags, cgroup_fds)
+        early = early_plan(self.spec, sorted_, sorted_.ahead, len(self._cgroup_fds))
         self._waits_for_early = bool(early.ops)
         if self._waits_for_early:
             self._send("early", early)
@@ -214,19 +181,20 @@ class NewContainer(ContainerProcess):
                 self._write_maps()
             else:
                 self.init.send_byte()
-        joins_user = any(kind == "user" for kind, _, _ in sorted_.joined)
-        if joins_user and not sorted_.clone_flags & namespaces.NEWUSER:
+        if sorted_.joins_user:
             if not sorted_.forks:  # then it has joined only when the plan is done
                 self.init.expect(lib.REPLY_DONE)
                 self._waits_for_early = False
             self._can_set_groups = userns.may_set_groups(self.init.pid)
+        else:
+            self._can_set_groups = facts.may_set_groups(self.spec, rootless=self.rootless)
 
     def _write_maps(self) -> None:
         from pyoci.userns import idmap
 
         linux = self.spec["linux"]
         uids, gids = linux.get("uidMappings") or [], linux.get("gidMappings") or []
-        self._can_set_groups = idmap.write_maps(self.init.pid, uids, gids, rootless=self.rootless)
+        idmap.write_maps(self.init.pid, uids, gids, rootless=self.rootless)
         self.init.send_byte()
         self.context.spans.lap("id maps", "/linux/uidMappings")
 
@@ -260,33 +228,25 @@ class NewContainer(ContainerProcess):
             ready["userns"] = idmapped_mounts.namespaces_of(self.spec, plan, self.init.pid, self.rootless)
         self.send_plan(name, plan, ready, directory=self.bundle.directory)
 
-    def _gather_facts(self) -> Facts:
-        found = facts.gather(
-            self.spec,
-            self.request.id,
-            self.bundle.rootfs,
+    def _gather_facts(self) -> "Facts":
+        known = facts.Known(self.spec, self.bundle.rootfs, self.inherited)
+        known.cgroup_fds = len(self._cgroup_fds)  # none where the plan "early" has taken them
+        known.can_set_groups = self._can_set_groups
+        found = facts.gather_new(
+            self.request,
+            known,
             self.context.spans,
             manager=self.manager,
-            cgroup_fds=len(self._cgroup_fds),
-            can_set_groups=self._can_set_groups,
-            inherited=self.inherited,
+            record=self.entry.record,
+            waits=self.waits,
         )
-        found.wait_start = self.waits
-        found.no_pivot = self.request.no_pivot
-        found.no_new_keyring = self.request.no_new_keyring
-        hooks = self.spec.get("hooks") or {}
-        if hooks.get("createContainer") or hooks.get("startContainer"):
-            found.states = {
-                "createContainer": halves(self.entry, "creating"),
-                "startContainer": halves(self.entry, "created"),
-            }
         self.context.spans.lap("facts")
         return found
 
     def _run_hooks(self, hooks: "dict[str, Any]") -> None:
         from pyoci.host.hooks import run
 
-        text = document(self.entry, "creating", self.init.pid)
+        text = document(self.entry.record, "creating", self.init.pid)
         for name in ("prestart", "createRuntime"):
             if hooks.get(name):
                 run(
@@ -327,6 +287,23 @@ class NewContainer(ContainerProcess):
             self.bundle.close()
         if self._entered:
             self.entry.close()
+
+
+def intent(request: "CreateRequest", bundle: bundles.Bundle, manager: "Manager | None") -> store.Record:
+    """What is written down of a container before anything is made for it."""
+    spec = bundle.spec
+    record = store.Record(request.id, bundle=bundle.path, rootfs=bundle.rootfs, creator=posix.getpid())
+    record.created = timestamps.now(9)
+    record.annotations = spec.get("annotations") or {}
+    record.cgroup = manager.record() if manager else None
+    hooks = spec.get("hooks") or {}
+    record.hooks = {name: hooks[name] for name in ("poststart", "poststop") if hooks.get(name)}
+    record.flags = {
+        "no_new_keyring": request.no_new_keyring,
+        "rootless": facts.is_rootless(request),
+        "host_pid": not namespaces.is_new(spec, "pid"),
+    }
+    return record
 
 
 def _make_fifos(directory: int, plan: "Plan") -> list[int]:

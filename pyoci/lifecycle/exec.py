@@ -146,16 +146,10 @@ class JoiningProcess(ContainerProcess):
             can_set_groups = userns.may_set_groups(pid if in_user_namespace else "self")
         except (FileNotFoundError, ProcessLookupError):
             raise not_running(self.entry.id) from None
-        found = facts.gather(
-            self.spec,
-            self.entry.id,
-            self.entry.record.rootfs,
-            self.context.spans,
-            cgroup_fds=len(self._cgroup_fds),
-            can_set_groups=can_set_groups,
-            inherited=self.inherited,
-        )
-        found.no_new_keyring = self.request.no_new_keyring
+        known = facts.Known(self.spec, self.entry.record.rootfs, self.inherited)
+        known.cgroup_fds = len(self._cgroup_fds)
+        known.can_set_groups = can_set_groups
+        found = facts.gather(self.request, known, self.context.spans)
         self.context.spans.lap("facts")
         return found
 

@@ -1,9 +1,14 @@
-"""gather: what the compiler has to know of the host and of the request, found out once for create, run, exec and plan."""
+"""What the compiler has to know of the host and of the request, found out in one way for create, run, exec and plan.
+
+`plan` makes nothing. Whether setgroups(2) is allowed in a user namespace that is still to be made, and which `tasks` files of
+cgroup v1 the init gets, follows from rules that create and plan both ask: may_set_groups() and Manager.spawn_files().
+"""
 
 import posix
 
 from pyoci import userns
 from pyoci._shim import lib
+from pyoci.lifecycle import state_document
 from pyoci.plan.facts import Facts
 from pyoci.spec import capabilities, namespaces
 
@@ -14,51 +19,109 @@ if TYPE_CHECKING:
     from pyoci.base.spans import Spans
     from pyoci.cgroups.base import Manager
     from pyoci.host.inherited import Inherited
+    from pyoci.lifecycle.requests import CreateRequest, ProcessRequest
+    from pyoci.lifecycle.store import Record
 
 
-def gather(
-    spec: "dict[str, Any]",
-    id: str,
-    rootfs: str,
+class Known:
+    """What a caller knows of a process that is about to enter a container.
+
+    spec            the configuration
+    rootfs          host path of the container's root file system
+    inherited       descriptors of our caller that the process keeps
+    cgroup_fds      how many v1 `tasks` files the init writes itself into, in the plan that is compiled
+    can_set_groups  setgroups(2) is not denied in the user namespace that the process is in
+    keep_filter     a seccomp filter that had to be compiled goes into the cache
+    """
+
+    def __init__(self, spec: "dict[str, Any]", rootfs: str, inherited: "Inherited") -> None:
+        self.spec = spec
+        self.rootfs = rootfs
+        self.inherited = inherited
+        self.cgroup_fds = 0
+        self.can_set_groups = True
+        self.keep_filter = True
+
+
+def gather_new(
+    request: "CreateRequest",
+    known: Known,
     spans: "Spans",
     *,
-    manager: "Manager | None" = None,
-    cgroup_fds: int = 0,
-    can_set_groups: bool = True,
-    inherited: "Inherited | None" = None,
+    manager: "Manager | None",
+    record: "Record",
+    waits: bool,
 ) -> Facts:
-    """The facts for a container of this configuration. Raises OciError for a seccomp profile that can't be compiled.
+    """The facts for the first process of a new container. Raises OciError for a seccomp profile that can't be compiled.
 
-    manager         of its cgroups, None for a process that joins a container: it mounts nothing
-    cgroup_fds      how many v1 `tasks` files the init writes itself into
-    can_set_groups  setgroups(2) is not denied in the user namespace that the process is in
-    inherited       descriptors of our caller that the container keeps
+    manager  of its cgroups, None without    record  what is written down of it    waits  for `start`
     """
-    facts = Facts(rootfs, id)
+    facts = gather(request, known, spans)
+    facts.cgroup = manager.mount_facts() if manager else None
+    facts.wait_start = waits
+    facts.no_pivot = request.no_pivot
+    hooks = known.spec.get("hooks") or {}
+    if hooks.get("createContainer") or hooks.get("startContainer"):
+        facts.states = {
+            "createContainer": state_document.halves(record, "creating"),
+            "startContainer": state_document.halves(record, "created"),
+        }
+    return facts
+
+
+def gather(request: "ProcessRequest", known: Known, spans: "Spans") -> Facts:
+    """The facts for any process; one that joins a container needs no others. Raises OciError as gather_new()."""
+    spec = known.spec
+    facts = Facts(known.rootfs, request.id)
     in_user_namespace = namespaces.has(spec, "user")
     facts.open_sources = in_user_namespace and namespaces.has(spec, "mount") and posix.geteuid() == 0
     facts.capabilities = capabilities.ALL if in_user_namespace else lib.pyoci_permitted_capabilities()
     facts.nested = userns.is_nested()
-    facts.can_set_groups = can_set_groups
-    facts.cgroup = manager.mount_facts() if manager else None
-    facts.cgroup_fds = cgroup_fds
-    if inherited:
-        facts.listen_fds = inherited.listen_fds
-        facts.listen_names = inherited.listen_names
+    facts.can_set_groups = known.can_set_groups
+    facts.cgroup_fds = known.cgroup_fds
+    facts.no_new_keyring = request.no_new_keyring
+    facts.listen_fds = known.inherited.listen_fds
+    facts.listen_names = known.inherited.listen_names
     facts.kcore = posix.access("/proc/kcore", posix.F_OK)
     began = spans.now()
-    facts.seccomp = filter_of(spec)
+    facts.seccomp = filter_of(spec, keep=known.keep_filter)
     if facts.seccomp:
         spans.within(began, "seccomp filter", "/linux/seccomp")
     return facts
 
 
-def filter_of(spec: "dict[str, Any]") -> tuple[bytes, int] | None:
+def filter_of(spec: "dict[str, Any]", *, keep: bool = True) -> tuple[bytes, int] | None:
     """The compiled linux.seccomp and its flags, None where there is nothing to filter. Raises OciError."""
     profile = (spec.get("linux") or {}).get("seccomp")
     if not profile:
         return None
     from pyoci.seccomp import filters
 
-    program, flags = filters.program(profile)
+    program, flags = filters.program(profile, keep=keep)
     return (program, flags) if program else None
+
+
+def is_rootless(request: "CreateRequest") -> bool:
+    """Whether the runtime lacks the host root's rights, or is told so."""
+    return posix.geteuid() != 0 if request.rootless is None else request.rootless
+
+
+def may_set_groups(spec: "dict[str, Any]", *, rootless: bool) -> bool:
+    """Whether setgroups(2) is allowed in the user namespace of a new container, unless it joins one. Raises OSError."""
+    if namespaces.is_new(spec, "user"):
+        from pyoci.userns import idmap
+
+        return idmap.allows_setgroups(spec["linux"].get("gidMappings") or [], rootless=rootless)
+    return userns.may_set_groups("self")
+
+
+def manager_of(request: "CreateRequest", spec: "dict[str, Any]", spans: "Spans") -> "Manager | None":
+    """The manager of a new container's cgroups, which has made nothing yet; None where they are disabled. Raises OciError."""
+    if request.cgroup_manager == "disabled":
+        return None
+    from pyoci import cgroups
+
+    systemd = request.cgroup_manager == "systemd"
+    # root of a user namespace is not root of the cgroups
+    rootless = is_rootless(request) or (request.rootless is None and not systemd and userns.is_nested())
+    return cgroups.manager(spec, request.id, systemd=systemd, rootless=rootless, spans=spans)

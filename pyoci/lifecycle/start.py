@@ -68,7 +68,7 @@ def run_poststart(context: "Context", entry: store.Entry, pid: int, directory: i
         from pyoci.host import hooks
         from pyoci.lifecycle.state_document import document
 
-        text = document(entry, "running", pid)
+        text = document(entry.record, "running", pid)
         hooks.run(wanted, text, name="poststart", spans=context.spans, directory=directory)
         context.spans.lap("hooks", "/hooks/poststart")
 

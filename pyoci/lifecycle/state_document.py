@@ -7,24 +7,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyoci.lifecycle.store import Entry
+    from pyoci.lifecycle.store import Entry, Record
 
 _PLACE = "\x00pid\x00"
 
 
-def document(entry: "Entry", status: str, pid: int) -> bytes:
+def document(record: "Record", status: str, pid: int) -> bytes:
     """The document for hooks as JSON. `pid` 0 leaves the pid out."""
-    return jsontext.dumps(_values(entry, status, pid)).encode()
+    return jsontext.dumps(_values(record, status, pid)).encode()
 
 
-def halves(entry: "Entry", status: str) -> tuple[bytes, bytes]:
+def halves(record: "Record", status: str) -> tuple[bytes, bytes]:
     """The document before and behind the pid, for a process that sees its pid otherwise than we do."""
-    before, _, behind = jsontext.dumps(_values(entry, status, _PLACE)).partition(jsontext.dumps(_PLACE))
+    before, _, behind = jsontext.dumps(_values(record, status, _PLACE)).partition(jsontext.dumps(_PLACE))
     return before.encode(), behind.encode()
 
 
-def _values(entry: "Entry", status: str, pid: int | str) -> "dict[str, Any]":
-    record = entry.record
+def _values(record: "Record", status: str, pid: int | str) -> "dict[str, Any]":
     values: dict[str, Any] = {"ociVersion": SPECIFICATION, "id": record.id, "status": status}
     if pid:
         values["pid"] = pid

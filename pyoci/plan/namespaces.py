@@ -17,10 +17,11 @@ def early(spec: "Any", found: Sorted, made: int = 0, cgroup_fds: int = 0) -> Pla
 
     found       the namespaces of the spec, sorted
     made        CLONE_NEW* of those that were made ahead: the init is in them already
-    cgroup_fds  count of `tasks` files (cgroup v1) that it has to write itself into before anybody else can see it
+    cgroup_fds  count of `tasks` files (cgroup v1) that it writes itself into, here when it forks: its child is to be born there
     """
     plan = Plan()
-    add_cgroup(plan, cgroup_fds)
+    if found.forks:
+        add_cgroup(plan, cgroup_fds)
     for kind, path, index in found.joined:
         add_join(plan, kind, path, f"/linux/namespaces/{index}")
     if found.forks:

@@ -22,11 +22,13 @@ _KEPT = 64  # programs in the cache
 _PRIME = (1 << 30) - 35  # one digit of a Python integer: the remainder is then a matter of microseconds
 
 
-def program(seccomp: "Seccomp", *, pointer: str = "/linux/seccomp") -> tuple[bytes, int]:
+def program(seccomp: "Seccomp", *, pointer: str = "/linux/seccomp", keep: bool = True) -> tuple[bytes, int]:
     """The filter of a profile: an array of struct sock_filter, and the flags for seccomp(2).
 
     An empty array means that there is nothing to filter. Names of system calls that libseccomp has not heard
     of are left out; those newer than the whole profile give ENOSYS where the default action denies them.
+
+    keep  a filter that had to be compiled goes into the cache
 
     Raises OciError "seccomp" whose pointer names the part of the profile (config-linux.md, Seccomp).
     """
@@ -40,7 +42,8 @@ def program(seccomp: "Seccomp", *, pointer: str = "/linux/seccomp") -> tuple[byt
     from pyoci.seccomp import compiler
 
     instructions, flags, library = compiler.compile_profile(seccomp, pointer)
-    _store(key, instructions, flags, library)
+    if keep:
+        _store(key, instructions, flags, library)
     return instructions, flags
 
 

@@ -39,15 +39,22 @@ class Sorted:
     forks          a child goes on after the joining: it alone is in a joined pid namespace, or owned by a joined user namespace,
                    and it is the one to be cloned into a user namespace of its own, which must not be there before
     unshare_flags  CLONE_NEW* that the init unshares, while the runtime still compiles
+    ahead          those of unshare_flags that are made before the init is there, which no user namespace has to own
     """
 
-    __slots__ = ("clone_flags", "joined", "forks", "unshare_flags")
+    __slots__ = ("ahead", "clone_flags", "joined", "forks", "unshare_flags")
 
     def __init__(self) -> None:
         self.clone_flags = 0
         self.joined: list[tuple[str, str, int]] = []
         self.forks = False
         self.unshare_flags = 0
+        self.ahead = 0
+
+    @property
+    def joins_user(self) -> bool:
+        """Whether the init stays in a user namespace that it joins."""
+        return not self.clone_flags & NEWUSER and any(kind == "user" for kind, _, _ in self.joined)
 
 
 def entries(spec: "Any") -> "list[Namespace]":
@@ -82,4 +89,6 @@ def sort(spec: "dict[str, Any]") -> Sorted:
     found.forks = "pid" in kinds or bool(
         kinds and found.clone_flags and ("user" in kinds or found.clone_flags & FLAGS["user"])
     )
+    if not (found.forks or "user" in kinds or found.clone_flags & FLAGS["user"]):
+        found.ahead = found.unshare_flags
     return found

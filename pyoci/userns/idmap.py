@@ -43,8 +43,8 @@ def kinds() -> tuple[Kind, Kind]:
     )
 
 
-def write_maps(pid: int, uid_maps: "list[IDMapping]", gid_maps: "list[IDMapping]", *, rootless: bool) -> bool:
-    """Write the maps of process `pid`, alone in its new user namespace; gives whether it may setgroups(2).
+def write_maps(pid: int, uid_maps: "list[IDMapping]", gid_maps: "list[IDMapping]", *, rootless: bool) -> None:
+    """Write the maps of process `pid`, alone in its new user namespace.
 
     uid_maps, gid_maps  linux.uidMappings and linux.gidMappings
     rootless            we may lack the privilege to map any id: then a map of just our own id is written
@@ -57,12 +57,23 @@ def write_maps(pid: int, uid_maps: "list[IDMapping]", gid_maps: "list[IDMapping]
     if not rootless:
         _write_direct(pid, users, uid_maps)
         _write_direct(pid, groups, gid_maps)
-        return True
+        return
     _write_rootless(pid, users, uid_maps)
-    if posix.geteuid() != 0 and _only_own(groups, gid_maps):
+    if _gives_up_setgroups(groups, gid_maps):
         _forbid_setgroups(pid)
     _write_rootless(pid, groups, gid_maps)
-    return userns.may_set_groups(pid)
+
+
+def allows_setgroups(gid_maps: "list[IDMapping]", *, rootless: bool) -> bool:
+    """Whether setgroups(2) is allowed in a new user namespace that gets this map by write_maps(). Raises OSError."""
+    if rootless and _gives_up_setgroups(kinds()[1], gid_maps):
+        return False
+    return userns.may_set_groups("self")  # what is denied here is denied in every namespace below
+
+
+def _gives_up_setgroups(kind: Kind, gid_maps: "list[IDMapping]") -> bool:
+    """Whether setgroups(2) is forbidden for the right to map our own group without privilege (user_namespaces(7))."""
+    return posix.geteuid() != 0 and _only_own(kind, gid_maps)
 
 
 def _write_rootless(pid: int, kind: Kind, maps: "list[IDMapping]") -> None:

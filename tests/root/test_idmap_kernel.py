@@ -72,7 +72,8 @@ def mapped(uids: list[IDMapping], gids: list[IDMapping], rootless: bool) -> Any:
         os._exit(0)
     os.read(ready[0], 1)
     try:
-        allowed = idmap.write_maps(pid, uids, gids, rootless=rootless)
+        idmap.write_maps(pid, uids, gids, rootless=rootless)
+        allowed = idmap.allows_setgroups(gids, rootless=rootless)
         names = ("uid_map", "gid_map", "setgroups")
         return [allowed, *(Path(f"/proc/{pid}/{name}").read_text().split() for name in names)]
     except OciError as error:
