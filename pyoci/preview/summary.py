@@ -18,7 +18,7 @@ _WORDS = (
     ("/root", "root"),
     ("/mounts", "mount"),
     ("/hostname", "hostname"),
-    ("/domainname", "domain name"),
+    ("/domainname", "domainname"),
     ("/hooks", "hook"),
     ("/linux/cgroupsPath", "cgroup"),
     ("/linux/resources/devices", "device rules"),
@@ -46,7 +46,7 @@ _WORDS = (
     ("/process/selinuxLabel", "SELinux"),
     ("/process/scheduler", "scheduler"),
     ("/process/ioPriority", "I/O priority"),
-    ("/process", "process"),
+    ("/process/terminal", "terminal"),
 )
 _SINGLE = (
     "/mounts",
@@ -55,6 +55,10 @@ _SINGLE = (
     "/linux/sysctl",
     "/process/rlimits",
 )  # members have lines of their own
+_UNASKED = (
+    "open_null",
+    "host_propagation",
+)  # what others need first, and what happens whether it is asked for or not
 _DEFAULTS = ("mknod", "symlink", "open_tree")  # ops of devices that nobody asked for
 
 
@@ -92,6 +96,8 @@ def summary(spec: dict[str, Any], found: list[Step]) -> list[Line]:
 def _thing(step: Step) -> str:
     """What steps that belong to one line have in common; "" for what is done anyway."""
     pointer = step.pointer
+    if pointer == "/process" or step.name in _UNASKED:
+        return ""
     if not pointer:
         return "defaults" if step.name in _DEFAULTS and step.about.startswith(("device ", "link ")) else ""
     prefix, what = _word(pointer)
@@ -135,6 +141,28 @@ def _listed(spec: dict[str, Any], steps: list[Step]) -> str:
     return " ".join(
         step.about.rpartition(" path ")[2] for step in steps if step.name in ("mask_path", "readonly_path")
     )
+
+
+def _rlimit(spec: dict[str, Any], steps: list[Step]) -> str:
+    return steps[-1].about  # the first may be for the hard limit alone
+
+
+def _value(spec: dict[str, Any], steps: list[Step]) -> str:
+    return steps[0].value
+
+
+def _detailed(spec: dict[str, Any], steps: list[Step]) -> str:
+    return f"{_about(spec, steps)}  {steps[0].detail()}"
+
+
+def _device(spec: dict[str, Any], steps: list[Step]) -> str:
+    bound = "" if steps[0].name == "mknod" else "  bound from the host's"
+    return _about(spec, steps) + (bound or f"  {steps[0].detail()}")
+
+
+def _terminal(spec: dict[str, Any], steps: list[Step]) -> str:
+    size = spec["process"].get("consoleSize")
+    return f"of {size['height']} rows, {size['width']} columns" if size else "a new one"
 
 
 def _root(spec: dict[str, Any], steps: list[Step]) -> str:
@@ -211,6 +239,13 @@ _TEXTS: dict[str, Callable[[dict[str, Any], list[Step]], str]] = {
     "/linux/resources/devices": _device_rules,
     "/linux/cgroupsPath": _cgroup,
     "/linux/sysctl": _sysctl,
+    "/linux/devices": _device,
+    "/linux/timeOffsets": _detailed,
+    "/process/oomScoreAdj": _value,
+    "/process/rlimits": _rlimit,
+    "/process/scheduler": _detailed,
+    "/process/ioPriority": _detailed,
+    "/process/terminal": _terminal,
     "/process/capabilities": _capabilities,
     "/process/user": _user,
     "/process/args": _program,

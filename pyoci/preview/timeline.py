@@ -1,4 +1,4 @@
-"""The whole of a create in its order: what the runtime does itself, and the ops of the container's init."""
+"""The whole of a create in its order, start and poststop too: what the runtime does itself, and the ops of the init."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def timeline(preview: Preview) -> list[Step]:
     found += finish[:ready] + _hand_over(preview)
     if preview.waits:
         found += [Step("runtime", "write", f"{_entry(preview)}/start", value="one byte, by `start`")]
-    return found + finish[ready:] + _hooks(preview.spec, "poststart")
+    return found + finish[ready:] + _hooks(preview.spec, "poststart") + _hooks(preview.spec, "poststop")
 
 
 def _entry(preview: Preview) -> str:

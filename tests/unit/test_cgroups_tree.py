@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import posix
 import time
 from pathlib import Path
 
@@ -119,3 +120,24 @@ def test_a_file_that_is_missing(tmp_path: Path) -> None:
     assert (
         caught.value.code == "cgroup-file-missing" and "linux.resources.memory.limit" in caught.value.message
     )
+
+
+def test_what_would_be_made(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    assert tree.missing(str(tmp_path / "there")) == []
+    assert tree.missing(str(tmp_path / "there/a/b")) == [f"{tmp_path}/there/a", f"{tmp_path}/there/a/b"]
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_who_may_not_write_above_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def access(path: str, mode: int, **_options: bool) -> bool:
+        asked.append((path, mode))
+        return mode == posix.F_OK and path == str(tmp_path)
+
+    monkeypatch.setattr(posix, "access", access)
+    error = tree.refusal(f"{tmp_path}/a/b")
+    assert error and (error.errno, error.strerror) == (errno.EACCES, str(tmp_path))
+    assert asked[-1] == (str(tmp_path), posix.W_OK | posix.X_OK)
+    assert tree.refusal(str(tmp_path)) is None

@@ -145,3 +145,26 @@ def test_has_and_is_new() -> None:
         namespaces.has(made, "pid") and namespaces.has(made, "network") and not namespaces.has(made, "user")
     )
     assert namespaces.is_new(made, "pid") and not namespaces.is_new(made, "network")
+
+
+@pytest.mark.parametrize(
+    ("made", "ahead"),
+    [
+        (plans.namespaces("pid", "mount", "uts", "cgroup"), FLAGS["mount"] | FLAGS["uts"]),
+        (plans.namespaces("mount", network="/ns/net"), FLAGS["mount"]),
+        (plans.namespaces("mount", pid="/ns/pid"), 0),  # its child makes them
+        (plans.namespaces("mount", "user"), 0),  # the user namespace must own them
+        (plans.namespaces("mount", user="/ns/user"), 0),
+    ],
+)
+def test_what_is_made_before_the_init_is_there(made: list[dict[str, str]], ahead: int) -> None:
+    assert namespaces.sort(plans.spec(linux__namespaces=made)).ahead == ahead
+
+
+@pytest.mark.parametrize(
+    ("made", "early"),
+    [(plans.namespaces("mount", pid="/ns/pid"), ["join_cgroup"]), (plans.namespaces("pid", "mount"), [])],
+)
+def test_an_init_that_forks_joins_its_cgroup_early(made: list[dict[str, str]], early: list[str]) -> None:
+    names = plans.names(plans.early(plans.spec(linux__namespaces=made), cgroup_fds=2))
+    assert [name for name in names if name == "join_cgroup"] == early

@@ -169,7 +169,12 @@ def test_one_line_for_each_thing(page: Page) -> None:
         linux__maskedPaths=["/proc/acpi", "/proc/keys"],
         linux__sysctl={"kernel.domainname": "x"},
         linux__devices=[{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}],
-        hooks={"createRuntime": [{"path": "/h/c"}]},
+        hooks={"createRuntime": [{"path": "/h/c"}], "poststop": [{"path": "/h/d"}]},
+        domainname="there",
+        process__oomScoreAdj=-5,
+        process__terminal=True,
+        process__consoleSize={"height": 30, "width": 90},
+        process__scheduler={"policy": "SCHED_BATCH", "nice": 5},
     )
     found = {(line["what"], line["text"], line["pointer"]) for line in page.lines()}
     assert found >= {
@@ -181,7 +186,12 @@ def test_one_line_for_each_thing(page: Page) -> None:
         ("namespace", "network, /ns/net", "/linux/namespaces/3"),
         ("masked", "/proc/acpi /proc/keys", "/linux/maskedPaths"),
         ("sysctl", "kernel.domainname = x", "/linux/sysctl/kernel.domainname"),
-        ("device", "/dev/fuse", "/linux/devices/0"),
+        ("device", "/dev/fuse  mode 20666, device 10:229", "/linux/devices/0"),
+        ("OOM score", "-5", "/process/oomScoreAdj"),
+        ("terminal", "of 30 rows, 90 columns", "/process/terminal"),
+        ("scheduler", "SCHED_BATCH  policy 3, nice 5", "/process/scheduler"),
+        ("domainname", "there", "/domainname"),
+        ("hook", "poststop hook /h/d", "/hooks/poststop/0"),
         ("hook", "createRuntime hook /h/c", "/hooks/createRuntime/0"),
         ("hostname", "box", "/hostname"),
         ("program", "/bin/sh", "/process/args"),

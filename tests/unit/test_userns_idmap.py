@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import posix
 from pathlib import Path
 
 import pytest
 
+from pyoci import userns
 from pyoci.base.errors import OciError
 from pyoci.userns import idmap
 
@@ -126,3 +128,27 @@ def test_a_process_that_is_gone() -> None:
     with pytest.raises(OciError) as caught:
         idmap.write_maps(2**22 + 1, MAPS, MAPS, rootless=False)
     assert caught.value.errno == errno.ENOENT
+
+
+@pytest.mark.parametrize(
+    ("uid", "maps", "rootless", "here", "expected"),
+    [
+        (1000, [entry(0, 1000, 1)], True, True, False),  # given up for the right to map it
+        (1000, [entry(0, 1000, 1), entry(1, 100000, 9)], True, True, True),
+        (0, [entry(0, 1000, 1)], True, True, True),
+        (0, [entry(0, 100000, 9)], False, True, True),
+        (0, [entry(0, 100000, 9)], False, False, False),  # denied here, denied in all below
+    ],
+)
+def test_whether_setgroups_is_allowed(
+    uid: int,
+    maps: list[IDMapping],
+    rootless: bool,
+    here: bool,
+    expected: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(posix, "geteuid", lambda: uid)
+    monkeypatch.setattr(posix, "getegid", lambda: 1000)
+    monkeypatch.setattr(userns, "may_set_groups", lambda pid: here and pid == "self")
+    assert idmap.allows_setgroups(maps, rootless=rootless) is expected
