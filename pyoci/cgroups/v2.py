@@ -118,7 +118,7 @@ class V2(base.Manager):
         if not (request and request.may_do_without(error)):
             raise base.not_made(self._path, error, request.pointer if request else paths.POINTER) from None
         if resources.v2(request.resources):
-            raise _needs_permission(self._path, error) from None
+            raise needs_permission(self._path, error) from None
         self._path = ""
 
     def _is_new(self) -> bool:
@@ -219,11 +219,14 @@ class V2(base.Manager):
         if not memory.get("checkBeforeUpdate"):
             return
         usage = base.number(f"{self._path}/memory.current")
-        for name, limit in (("swap", memory.get("swap", 0)), ("limit", memory.get("limit", 0))):
+        for name, rejecting, limit in (
+            ("swap", "rejecting memory+swap limit", memory.get("swap", 0)),
+            ("limit", "rejecting memory limit", memory.get("limit", 0)),
+        ):
             if 0 < limit <= usage:
                 raise OciError(
                     "cgroup-limit",
-                    f"rejecting memory.{name} {limit}: {usage} bytes are in use (memory.checkBeforeUpdate)",
+                    f"{rejecting} {limit}: {usage} bytes are in use (memory.checkBeforeUpdate)",
                     pointer=f"{resources.BASE}/memory/{name}",
                     obj="memory.max",
                 )
@@ -335,7 +338,8 @@ def delegate(path: str, owner: int) -> None:
         ) from None
 
 
-def _needs_permission(path: str, error: OSError) -> OciError:
+def needs_permission(path: str, error: OSError) -> OciError:
+    """The error for a cgroup that a user without privileges may not make although limits need it."""
     return OciError(
         "cgroup-create",
         f"rootless needs no limits + no cgrouppath when no permission is granted for cgroups: cannot make {path}",

@@ -57,7 +57,7 @@ def _asked(wanted: "dict[str, Any]") -> "dict[str, Any]":
 def _apply(context: "Context", entry: store.Entry, wanted: "dict[str, Any]") -> None:
     version = 2 if paths.is_v2() else 1
     for pointer in resources.ignored(wanted, version=version):
-        context.log.warning(f"{pointer} does not exist on cgroup v{version}: ignored", pointer=pointer)
+        context.log.warning(f"{pointer} is not available on cgroup v{version}: ignored", pointer=pointer)
     manager = entry.manager()
     if manager is None:
         hint = "it was created with --cgroup-manager disabled, or by a user who may not create cgroups"

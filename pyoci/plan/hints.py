@@ -65,7 +65,7 @@ _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
         "open_tree",
         "open_tree",
         errno.ENOENT,
-    ): "the source does not exist on the host (relative paths start at the bundle): create it, or correct the path",
+    ): "the source is missing on the host (relative paths start at the bundle): create it, or correct the path",
     (
         "open_tree",
         "open_tree",
@@ -128,7 +128,7 @@ _LABELS: "dict[tuple[str, Step], str]" = {
     (
         "/linux/sysctl",
         "open",
-    ): "this sysctl does not exist in this kernel or in this namespace: correct or omit it",
+    ): "this kernel, or this namespace, does not have this sysctl: correct or omit it",
     ("/linux/sysctl", "write"): "the kernel rejects this value: correct it",
     (
         "apparmorProfile",

@@ -222,7 +222,7 @@ def _notify(rule: "Syscall", at: str, listener: str | None, report: Report) -> N
         report(
             "seccomp-notify-write",
             f"{at}/names/{rule['names'].index('write')}",
-            'SCMP_ACT_NOTIFY cannot be used for the "write" syscall',
+            "SCMP_ACT_NOTIFY cannot be used for the write syscall",
             hint="the runtime itself must write after the filter is loaded",
         )
 

@@ -430,6 +430,7 @@ def test_v2_update_that_would_kill(make: Make, inside: Any) -> None:
     process.stdout.readline()
     with pytest.raises(OciError) as caught:
         manager.apply({"memory": {"limit": 1 << 20, "checkBeforeUpdate": True}}, update=True)
+    assert "rejecting memory limit" in caught.value.message
     assert caught.value.pointer == "/linux/resources/memory/limit"
     assert process.poll() is None
 
