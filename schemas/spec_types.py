@@ -93,9 +93,11 @@ SECTIONS = {
 # for loops over the members of an object that are of one type: what the type of their names is called
 MEMBERS = {
     "BlockIO": ("ThrottleName", "list[BlockIODeviceThrottle]"),
+    "CPU": ("CPUNumber", "int"),
     "Capabilities": ("CapabilitySet", "list[str]"),
     "ExecCPUAffinity": ("AffinityName", "str"),
     "Hooks": ("HookName", "list[Hook]"),
+    "Memory": ("MemoryNumber", "int"),
     "TimeOffsets": ("Clock", "TimeOffset"),
 }
 SCALARS = {"string": "str", "integer": "int", "boolean": "bool"}

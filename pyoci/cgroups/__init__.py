@@ -9,8 +9,6 @@ from pyoci.spec import namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.base.spans import Spans
     from pyoci.cgroups.base import Manager, Request
     from pyoci.cgroups.records import Record
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def manager(
-    spec: "Any",
+    spec: "Spec",
     id: str,
     *,
     systemd: bool = False,

@@ -13,7 +13,6 @@ from pyoci.cgroups.paths import POINTER
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from pyoci.cgroups.devices import Rule
     from pyoci.cgroups.records import Record
@@ -111,12 +110,12 @@ class Manager:
         Raises OciError where `create` would for lack of rights.
         """
 
-    def outline(self, resources: "Any") -> "list[Step]":
+    def outline(self, resources: "Resources") -> "list[Step]":
         """What `create` and `apply` make and write, in their order; nothing is made. Raises OciError as `apply`."""
         raise NotImplementedError
 
     def apply(
-        self, resources: "Any", *, update: bool = False, device_rules: "list[Rule] | None" = None
+        self, resources: "Resources", *, update: bool = False, device_rules: "list[Rule] | None" = None
     ) -> None:
         """Set the limits of `linux.resources`, and unless it is an update the device rules.
 

@@ -14,7 +14,7 @@ from pyoci.spec.resource_rules import UNSET
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Literal
+    from typing import Literal
 
     from pyoci.spec.spec_types import (
         CPU,
@@ -79,7 +79,7 @@ def optional(file: str, value: str) -> bool:
     return file == "memory.memsw.limit_in_bytes" and value == "-1"
 
 
-def ignored(resources: "Any", *, version: int) -> list[str]:
+def ignored(resources: "Resources", *, version: int) -> list[str]:
     """Pointers of what is asked for and has no meaning on this version of cgroups."""
     memory, cpu, block = resources.get("memory", {}), resources.get("cpu", {}), resources.get("blockIO", {})
     found = [f"{BASE}/memory/kernel"] if memory.get("kernel") else []

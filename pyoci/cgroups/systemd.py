@@ -15,8 +15,6 @@ from pyoci.cgroups.v2 import V2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.cgroups.base import Request, Step
     from pyoci.cgroups.devices import Rule
     from pyoci.cgroups.records import SystemdRecord
@@ -70,13 +68,13 @@ class Systemd(base.Manager):
         if self.exists():
             base.refuse_busy(self, self.main_path())
 
-    def outline(self, resources_: "Any") -> "list[Step]":
+    def outline(self, resources_: "Resources") -> "list[Step]":
         assert self._unit
         what = f"StartTransientUnit in {self._unit.slice}"
         return [("systemd", self._name, what, paths.POINTER), *self._inner.outline_limits(resources_)]
 
     def apply(
-        self, resources_: "Any", *, update: bool = False, device_rules: "list[Rule] | None" = None
+        self, resources_: "Resources", *, update: bool = False, device_rules: "list[Rule] | None" = None
     ) -> None:
         """As in the base class; before the scope exists the limits are kept for `add`."""
         if not self._started:

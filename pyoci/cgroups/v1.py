@@ -15,13 +15,12 @@ from pyoci.spec.paths import components
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.cgroups.base import Request, Step
     from pyoci.cgroups.devices import Rule
     from pyoci.cgroups.records import V1Record
     from pyoci.cgroups.resources import Held
     from pyoci.plan.cgroup_facts import CgroupFacts, Hierarchy
+    from pyoci.spec.spec_types import Resources
 
 UNIFIED = "unified"  # the key of the v2 tree in the record
 _SPEAKERS = ("freezer", "pids", "devices", "name=systemd", "memory")
@@ -132,7 +131,7 @@ class V1(base.Manager):
             if error := tree.refusal(path):
                 self._do_without(path, error)
 
-    def outline(self, resources_: "Any") -> "list[Step]":
+    def outline(self, resources_: "Resources") -> "list[Step]":
         steps: list[Step] = []
         for path in self.paths():
             above = tree.missing(path)
@@ -141,7 +140,7 @@ class V1(base.Manager):
                 steps += _inherited_cpuset(path)
         return steps + self.outline_limits(resources_)
 
-    def outline_limits(self, resources_: "Any") -> "list[Step]":
+    def outline_limits(self, resources_: "Resources") -> "list[Step]":
         """The part of `apply`."""
         steps: list[Step] = []
         rules = devices.rules(resources_)
@@ -173,7 +172,7 @@ class V1(base.Manager):
         self._directories = {name: own for name, own in self._directories.items() if own != path}
 
     def apply(
-        self, resources_: "Any", *, update: bool = False, device_rules: "list[Rule] | None" = None
+        self, resources_: "Resources", *, update: bool = False, device_rules: "list[Rule] | None" = None
     ) -> None:
         if device_rules is None and not update:
             device_rules = devices.rules(resources_)

@@ -16,8 +16,6 @@ from pyoci.spec.paths import components
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.cgroups.base import Request, Step
     from pyoci.cgroups.devices import Rule
     from pyoci.cgroups.records import V2Record
@@ -88,7 +86,7 @@ class V2(base.Manager):
         if error := tree.refusal(self._path):
             self._do_without(error)
 
-    def outline(self, resources_: "Any") -> "list[Step]":
+    def outline(self, resources_: "Resources") -> "list[Step]":
         if not self._path:
             return []
         steps: list[Step] = [("mkdir", path, "", paths.POINTER) for path in tree.missing(self._path)]
@@ -99,7 +97,7 @@ class V2(base.Manager):
             steps.append(("chown", self._path, str(self._request.owner), paths.POINTER))
         return steps + self.outline_limits(resources_)
 
-    def outline_limits(self, resources_: "Any") -> "list[Step]":
+    def outline_limits(self, resources_: "Resources") -> "list[Step]":
         """The part of `apply`."""
         if not self._path:
             return []
@@ -157,7 +155,7 @@ class V2(base.Manager):
             )
 
     def apply(
-        self, resources_: "Any", *, update: bool = False, device_rules: "list[Rule] | None" = None
+        self, resources_: "Resources", *, update: bool = False, device_rules: "list[Rule] | None" = None
     ) -> None:
         if not self._path:
             # create() has made sure that nothing is asked for

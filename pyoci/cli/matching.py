@@ -26,7 +26,7 @@ def each(context: "Context", options: "Options", root: str, act: "Callable[[str]
         raise OciError("usage", f'invalid regular expression "{options.args[0]}": {error}') from None
     status = 0
     for state in list_states(context, root):
-        name = state["id"]
+        name = str(state["id"])
         if not expression.search(name):
             continue
         try:

@@ -1,7 +1,6 @@
 """`pyoci update`: from its options, or a document, to a `linux.resources` object."""
 
 import re
-from typing import Any
 
 from pyoci.base.context import Context
 from pyoci.base.errors import OciError
@@ -12,21 +11,27 @@ from pyoci.lifecycle import update
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyoci.cli.values import Values
+    from pyoci.spec.spec_types import CPU, CPUNumber, Memory, MemoryNumber, Resources
 
 _RDT = ("l3_cache_schema", "mem_bw_schema")
-_MEMORY = {"memory": "limit", "memory_reservation": "reservation", "memory_swap": "swap"}
+_MEMORY: "tuple[tuple[str, MemoryNumber], ...]" = (
+    ("memory", "limit"),
+    ("memory_reservation", "reservation"),
+    ("memory_swap", "swap"),
+)
 _KERNEL_MEMORY = ("kernel_memory", "kernel_memory_tcp")
-_CPU = {  # option -> property, whether it may be negative
-    "cpu_share": ("shares", False),
-    "cpu_quota": ("quota", True),
-    "cpu_burst": ("burst", False),
-    "cpu_period": ("period", False),
-    "cpu_rt_runtime": ("realtimeRuntime", True),
-    "cpu_rt_period": ("realtimePeriod", False),
-    "cpu_idle": ("idle", False),
-}
-_CPUSET = {"cpuset_cpus": "cpus", "cpuset_mems": "mems"}
+_CPU: "tuple[tuple[str, CPUNumber, bool], ...]" = (  # option, property, whether it may be negative
+    ("cpu_share", "shares", False),
+    ("cpu_quota", "quota", True),
+    ("cpu_burst", "burst", False),
+    ("cpu_period", "period", False),
+    ("cpu_rt_runtime", "realtimeRuntime", True),
+    ("cpu_rt_period", "realtimePeriod", False),
+    ("cpu_idle", "idle", False),
+)
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgtp]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
 _UNITS = " kmgtp"
 _MOST = {True: (1 << 63) - 1, False: (1 << 64) - 1}
@@ -52,25 +57,38 @@ def run(context: Context, options: Options) -> int:
     return 0
 
 
-def from_options(context: Context, values: Any) -> dict[str, Any]:
+def from_options(context: Context, values: "Mapping[str, object]") -> "Resources":
     """The resources that the options ask for. Raises OciError `usage`."""
     if any(key in values for key in _KERNEL_MEMORY):
         context.log.warning("Kernel memory settings are ignored: no supported kernel has them")
-    memory = {name: size(key, values[key]) for key, name in _MEMORY.items() if values.get(key)}
-    cpu: dict[str, Any] = {
-        name: number(key, values[key], signed) for key, (name, signed) in _CPU.items() if values.get(key)
-    }
-    cpu |= {name: values[key] for key, name in _CPUSET.items() if values.get(key)}
-    found: dict[str, Any] = {}
+    given = {key: value for key, value in values.items() if isinstance(value, str) and value}
+    memory: Memory = {}
+    for key, limit in _MEMORY:
+        if key in given:
+            memory[limit] = size(key, given[key])
+    cpu = _cpu(given)
+    found: Resources = {}
     if memory:
         found["memory"] = memory
     if cpu:
         found["cpu"] = cpu
-    if values.get("pids_limit"):
-        found["pids"] = {"limit": number("pids_limit", values["pids_limit"], True)}
-    if values.get("blkio_weight"):
-        found["blockIO"] = {"weight": number("blkio_weight", values["blkio_weight"], False)}
+    if "pids_limit" in given:
+        found["pids"] = {"limit": number("pids_limit", given["pids_limit"], True)}
+    if "blkio_weight" in given:
+        found["blockIO"] = {"weight": number("blkio_weight", given["blkio_weight"], False)}
     return found
+
+
+def _cpu(given: dict[str, str]) -> "CPU":
+    cpu: CPU = {}
+    for key, name, signed in _CPU:
+        if key in given:
+            cpu[name] = number(key, given[key], signed)
+    if "cpuset_cpus" in given:
+        cpu["cpus"] = given["cpuset_cpus"]
+    if "cpuset_mems" in given:
+        cpu["mems"] = given["cpuset_mems"]
+    return cpu
 
 
 def number(key: str, text: str, signed: bool) -> int:

@@ -5,10 +5,10 @@ from pyoci.spec.rlimits import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.spec.spec_types import Process
 
 
-def raise_hard(pid: int, process: "dict[str, Any]") -> None:
+def raise_hard(pid: int, process: "Process") -> None:
     """Raise the hard limits of a process in a user namespace, which has no privilege to do so, to those of `process`.
 
     Where we have none either nothing is done: the process itself then reports its failure.

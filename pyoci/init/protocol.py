@@ -13,9 +13,8 @@ from pyoci.base.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci._ops import Op
+    from pyoci._shim import CData, PlanReply, Pointer
 
     Ops = list[Op]
 
@@ -86,7 +85,7 @@ def receive(socket: int) -> Reply | None:
             files.close(fd[0])
 
 
-def _receive(socket: int, buffer: "Any", size: int, fd: "Any") -> bool:
+def _receive(socket: int, buffer: "CData", size: int, fd: "Pointer[int]") -> bool:
     """Fill a buffer; False at the end of file. Raises OSError."""
     while True:  # between two tries a signal's handler may raise
         got = lib.pyoci_receive(socket, buffer, size, fd)
@@ -94,7 +93,7 @@ def _receive(socket: int, buffer: "Any", size: int, fd: "Any") -> bool:
             break
     if got < 0:
         raise OSError(-got, posix.strerror(-got))
-    return bool(got > 0)
+    return got > 0
 
 
 def parse(data: bytes) -> list[Reply]:
@@ -129,7 +128,7 @@ def failed_op(reply: Reply, ops: "Ops") -> "Op":
     return ops[reply.op]
 
 
-def _check(head: "Any") -> None:
+def _check(head: "PlanReply") -> None:
     """Raise OciError unless this is the head of a reply."""
     if head.kind not in _KINDS or head.length > lib.PLAN_MAX_REPLY or head.step >= len(STEPS):
         raise garbled(f"a reply of kind {head.kind}, step {head.step}, with {head.length} bytes")

@@ -7,26 +7,25 @@ from pyoci.init import protocol
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.plan.ops import Plan
     from pyoci.trace.recorder import Trace
 
 
-def late_ops(plan: "Plan") -> "list[list[Any]]":
+def late_ops(plan: "Plan") -> "list[list[int | str]]":
     """What `start` has to know of the ops from the wait on: [index, name, pointer, about] each."""
     first = [op.name for op in plan.ops].index("wait_start")
     return [[index, op.name, op.pointer, op.about] for index, op in enumerate(plan.ops) if index >= first]
 
 
-def read(data: bytes, late: "list[list[Any]]", trace: "Trace | None") -> OciError | None:
+def read(data: bytes, late: "list[list[int | str]]", trace: "Trace | None") -> OciError | None:
     """What the init wrote into the failure fifo until its program ran: an error, or None. `late` is from late_ops().
 
     The record of a version before 0.2 has a number for the name, which means nothing any more. Raises OciError for what can't
     be an answer.
     """
-    ops = [Op("ready", "", "ready")] * late[0][0]
-    ops += [Op(name if isinstance(name, str) else "", pointer, about) for _, name, pointer, about in late]
+    ops = [Op("ready", "", "ready")] * int(late[0][0])
+    for _, name, pointer, about in late:
+        ops.append(Op(name if isinstance(name, str) else "", str(pointer), str(about)))
     for found in protocol.parse(data):
         if found.kind == lib.REPLY_ERROR:
             return _failure(ops, found, trace)

@@ -24,13 +24,12 @@ from pyoci.spec import namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.base.context import Context
     from pyoci.cgroups.base import Manager
     from pyoci.lifecycle.requests import CreateRequest
     from pyoci.plan.facts import Facts
     from pyoci.plan.ops import Plan
+    from pyoci.spec.spec_types import HookName, Hooks, Process, Spec
 
 
 def create(context: "Context", request: "CreateRequest") -> int:
@@ -54,8 +53,8 @@ class NewContainer(ContainerProcess):
 
     request: "CreateRequest"
     bundle: bundles.Bundle
-    spec: "dict[str, Any]"
-    process: "dict[str, Any]"
+    spec: "Spec"
+    process: "Process"
     entry: store.Entry
 
     def __init__(self, context: "Context", request: "CreateRequest", *, waits: bool) -> None:
@@ -86,13 +85,13 @@ class NewContainer(ContainerProcess):
         self.bundle = bundles.load(request.bundle, request.config)
         self._loaded = True
         self.spec = self.bundle.spec
-        self.process = self.spec.get("process") or {}
         spans.lap("load")
         self._namespaces = namespaces.sort(self.spec)
         if self._namespaces.ahead:
             self.init.prepare(self._namespaces.ahead, directory=self.bundle.directory)
         spans.lap("prepare namespaces", "/linux/namespaces")
         self.bundle.check(systemd=request.cgroup_manager == "systemd")
+        self.process = self.spec["process"]
         self.check_terminal(self.process)
         request.console_socket = request.console_socket and self.bundle.below(request.console_socket)
         request.pidfd_socket = request.pidfd_socket and self.bundle.below(request.pidfd_socket)
@@ -132,7 +131,7 @@ class NewContainer(ContainerProcess):
                 self.entry.record.cgroup = None
             raise
         self.context.spans.lap("cgroup create", "/linux/cgroupsPath")
-        self.manager.apply((self.spec.get("linux") or {}).get("resources") or {})
+        self.manager.apply(self.spec.get("linux", {}).get("resources", {}))
         self.context.spans.lap("cgroup limits", "/linux/resources")
 
     def _start_init(self) -> None:
@@ -202,7 +201,7 @@ class NewContainer(ContainerProcess):
         compiled = compiler.compile_container(self.spec, self._gather_facts())
         self.context.spans.lap("compile")
         self.warn(compiled)
-        hooks = self.spec.get("hooks") or {}
+        hooks = self.spec.get("hooks", {})
         between = hooks.get("prestart") or hooks.get("createRuntime")
         self._send("prepare", compiled.prepare)
         if not between:
@@ -243,14 +242,15 @@ class NewContainer(ContainerProcess):
         self.context.spans.lap("facts")
         return found
 
-    def _run_hooks(self, hooks: "dict[str, Any]") -> None:
+    def _run_hooks(self, hooks: "Hooks") -> None:
         from pyoci.host.hooks import run
 
         text = document(self.entry.record, "creating", self.init.pid)
+        name: HookName
         for name in ("prestart", "createRuntime"):
-            if hooks.get(name):
+            if listed := hooks.get(name):
                 run(
-                    hooks[name],
+                    listed,
                     text,
                     name=name,
                     spans=self.context.spans,

@@ -54,13 +54,13 @@ def _salvage(context: "Context", root: str, id: str) -> store.Entry:
         spec = entry.config()
         from pyoci import cgroups
 
-        systemd = ":" in ((spec.get("linux") or {}).get("cgroupsPath") or "")
+        systemd = ":" in spec.get("linux", {}).get("cgroupsPath", "")
         record = cgroups.manager(spec, id, systemd=systemd, rootless=True).record()
         if record["manager"] != "systemd":
             record["kept"] = []
         entry.record.cgroup = record
-        hooks = spec.get("hooks") or {}
-        entry.record.hooks = {"poststop": hooks["poststop"]} if hooks.get("poststop") else {}
+        poststop = spec.get("hooks", {}).get("poststop")
+        entry.record.hooks = {"poststop": poststop} if poststop else {}
     except OciError as error:
         context.log.warning(error.text(), code=error.code)
     return entry

@@ -18,14 +18,11 @@ from pyoci.spec.problem import RefusedDocument, refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.base.context import Context
     from pyoci.lifecycle.requests import ExecRequest
+    from pyoci.spec.spec_types import CapabilitySet, Process, Spec
 
 _LARGEST = 16 << 20
-# What a process file that leaves it out takes from the container's own process, as with runc.
-_INHERITED = ("capabilities", "rlimits", "apparmorProfile", "selinuxLabel", "oomScoreAdj")
 # Why the kernel refuses CLONE_INTO_CGROUP where moving a process may still be granted, by systemd for one.
 _NOT_CLONED_INTO_CGROUP = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.EOPNOTSUPP)
 
@@ -51,8 +48,8 @@ class JoiningProcess(ContainerProcess):
 
     request: "ExecRequest"
     entry: store.Entry
-    spec: "dict[str, Any]"
-    process: "dict[str, Any]"
+    spec: "Spec"
+    process: "Process"
 
     def __init__(self, context: "Context", request: "ExecRequest") -> None:
         super().__init__(context, request, detached=request.detach)
@@ -160,7 +157,7 @@ class JoiningProcess(ContainerProcess):
             self.entry.close()
 
 
-def _joined(spec: "dict[str, Any]", pid: int) -> int:
+def _joined(spec: "Spec", pid: int) -> int:
     """CLONE_NEW* of the namespaces to join: the container's, but for a user namespace that we are in already."""
     flags = 0
     for item in namespaces.entries(spec):
@@ -177,20 +174,17 @@ def _is_ours(kind: str, pid: int) -> bool:
         raise from_os_error("namespace", f"{kind} namespace of process {pid}", error) from None
 
 
-def _process(request: "ExecRequest", spec: "dict[str, Any]") -> "dict[str, Any]":
+def _process(request: "ExecRequest", spec: "Spec") -> "Process":
     """The process object: from the file, or the container's own with the options laid over it. Raises OciError."""
-    own = spec.get("process") or {}
+    own = spec["process"]
     if request.process:
         process = _read_process(request.process)
-        for name in _INHERITED:
-            # no capabilities at all and a score of 0 are wishes, an empty list or text is none
-            if name in own and process.get(name) in (None, [], ""):
-                process[name] = own[name]
+        _inherit(process, own)
         return process
-    process = dict(own)
+    process = own.copy()
     process["args"] = request.args
     process["terminal"] = request.tty
-    process["env"] = [*(own.get("env") or []), *request.env]
+    process["env"] = [*own.get("env", []), *request.env]
     if request.cwd:
         process["cwd"] = request.cwd
     if request.apparmor:
@@ -205,14 +199,29 @@ def _process(request: "ExecRequest", spec: "dict[str, Any]") -> "dict[str, Any]"
     return process
 
 
-def _check(process: "dict[str, Any]", name: str) -> None:
+def _inherit(process: "Process", own: "Process") -> None:
+    """What a process file that leaves it out takes from the container's own process, as with runc."""
+    # no capabilities at all and a score of 0 are wishes, an empty list or text is none
+    if "capabilities" in own and "capabilities" not in process:
+        process["capabilities"] = own["capabilities"]
+    if "rlimits" in own and not process.get("rlimits"):
+        process["rlimits"] = own["rlimits"]
+    if "apparmorProfile" in own and not process.get("apparmorProfile"):
+        process["apparmorProfile"] = own["apparmorProfile"]
+    if "selinuxLabel" in own and not process.get("selinuxLabel"):
+        process["selinuxLabel"] = own["selinuxLabel"]
+    if "oomScoreAdj" in own and "oomScoreAdj" not in process:
+        process["oomScoreAdj"] = own["oomScoreAdj"]
+
+
+def _check(process: "Process", name: str) -> None:
     """Raise OciError for what the rules of config.json refuse; `name` is where it comes from."""
     problems = check.process_problems(process, first=True)
     if problems:
         raise refused(name, problems[0])
 
 
-def _read_process(path: str) -> "dict[str, Any]":
+def _read_process(path: str) -> "Process":
     try:
         raw = files.read(path, limit=_LARGEST)
     except OSError as error:
@@ -226,16 +235,16 @@ def _read_process(path: str) -> "dict[str, Any]":
     return process
 
 
-def _override_user(process: "dict[str, Any]", request: "ExecRequest") -> None:
+def _override_user(process: "Process", request: "ExecRequest") -> None:
     """--user UID[:GID], --additional-gids."""
-    user = dict(process.get("user") or {})
+    user = process.get("user", {}).copy()
     if request.user:
         uid, colon, gid = request.user.partition(":")
         user["uid"] = _id(uid, request.user)
         if colon:
             user["gid"] = _id(gid, request.user)
     if request.additional_gids:
-        user["additionalGids"] = [*(user.get("additionalGids") or []), *request.additional_gids]
+        user["additionalGids"] = [*user.get("additionalGids", []), *request.additional_gids]
     process["user"] = user
 
 
@@ -247,11 +256,12 @@ def _id(text: str, given: str) -> int:
     raise OciError("usage", f'invalid value "{given}" for flag -user', obj="user", hint=hint)
 
 
-def _add_capabilities(process: "dict[str, Any]", names: list[str]) -> None:
+def _add_capabilities(process: "Process", names: list[str]) -> None:
     """--cap: into bounding, effective and permitted, never into inheritable or ambient (CVE-2022-29162 and its kin)."""
     if not names:
         return
-    sets = dict(process.get("capabilities") or {})
+    sets = process.get("capabilities", {}).copy()
+    kind: CapabilitySet
     for kind in ("bounding", "effective", "permitted"):
-        sets[kind] = [*(sets.get(kind) or []), *names]
+        sets[kind] = [*sets.get(kind, []), *names]
     process["capabilities"] = sets

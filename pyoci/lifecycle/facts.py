@@ -14,13 +14,12 @@ from pyoci.spec import capabilities, namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.base.spans import Spans
     from pyoci.cgroups.base import Manager
     from pyoci.host.inherited import Inherited
     from pyoci.lifecycle.requests import CreateRequest, ProcessRequest
     from pyoci.lifecycle.store import Record
+    from pyoci.spec.spec_types import Spec
 
 
 class Known:
@@ -34,7 +33,7 @@ class Known:
     keep_filter     a seccomp filter that had to be compiled goes into the cache
     """
 
-    def __init__(self, spec: "dict[str, Any]", rootfs: str, inherited: "Inherited") -> None:
+    def __init__(self, spec: "Spec", rootfs: str, inherited: "Inherited") -> None:
         self.spec = spec
         self.rootfs = rootfs
         self.inherited = inherited
@@ -90,7 +89,7 @@ def gather(request: "ProcessRequest", known: Known, spans: "Spans") -> Facts:
     return facts
 
 
-def filter_of(spec: "dict[str, Any]", *, keep: bool = True) -> tuple[bytes, int] | None:
+def filter_of(spec: "Spec", *, keep: bool = True) -> tuple[bytes, int] | None:
     """The compiled linux.seccomp and its flags, None where there is nothing to filter. Raises OciError."""
     profile = (spec.get("linux") or {}).get("seccomp")
     if not profile:
@@ -106,7 +105,7 @@ def is_rootless(request: "CreateRequest") -> bool:
     return posix.geteuid() != 0 if request.rootless is None else request.rootless
 
 
-def may_set_groups(spec: "dict[str, Any]", *, rootless: bool) -> bool:
+def may_set_groups(spec: "Spec", *, rootless: bool) -> bool:
     """Whether setgroups(2) is allowed in the user namespace of a new container, unless it joins one. Raises OSError."""
     if namespaces.is_new(spec, "user"):
         from pyoci.userns import idmap
@@ -115,7 +114,7 @@ def may_set_groups(spec: "dict[str, Any]", *, rootless: bool) -> bool:
     return userns.may_set_groups("self")
 
 
-def manager_of(request: "CreateRequest", spec: "dict[str, Any]", spans: "Spans") -> "Manager | None":
+def manager_of(request: "CreateRequest", spec: "Spec", spans: "Spans") -> "Manager | None":
     """The manager of a new container's cgroups, which has made nothing yet; None where they are disabled. Raises OciError."""
     if request.cgroup_manager == "disabled":
         return None

@@ -19,13 +19,12 @@ from pyoci.init.process import InitProcess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.base.context import Context
     from pyoci.host.signals import Signals
     from pyoci.lifecycle.requests import ProcessRequest
     from pyoci.plan.compiler import Compiled
     from pyoci.plan.ops import Plan
+    from pyoci.spec.spec_types import Process
 
 
 class ContainerProcess:
@@ -59,7 +58,7 @@ class ContainerProcess:
 
     # -- set-up --------------------------------------------------------------------------------------------------------
 
-    def check_terminal(self, process: "dict[str, Any]") -> None:
+    def check_terminal(self, process: "Process") -> None:
         """A terminal needs somebody at its other end: the console socket when we go away, else ourselves. Raises OciError."""
         terminal, socket = bool(process.get("terminal")), self.request.console_socket
         pointer = "/process/terminal"
@@ -71,7 +70,7 @@ class ContainerProcess:
             message = "--console-socket needs process.terminal, and a container in the background"
             raise OciError("console-socket", message, pointer=pointer, obj=socket)
 
-    def set_from_outside(self, process: "dict[str, Any]", *, user_namespace: bool) -> None:
+    def set_from_outside(self, process: "Process", *, user_namespace: bool) -> None:
         """What only the host's root may set: hard limits of a process in a user namespace, the OOM score. Raises OciError."""
         if user_namespace:
             rlimits.raise_hard(self.init.pid, process)

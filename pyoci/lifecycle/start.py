@@ -12,7 +12,6 @@ from pyoci.lifecycle.processes import kill_and_wait
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from pyoci.base.context import Context
     from pyoci.trace.recorder import Trace
@@ -87,7 +86,7 @@ def _wake(entry: store.Entry) -> bytes:
         files.close(failure)
 
 
-def _read_answer(answer: bytes, late: "list[list[Any]]", trace: "Trace | None") -> OciError | None:
+def _read_answer(answer: bytes, late: "list[list[int | str]]", trace: "Trace | None") -> OciError | None:
     """The failure that the init has written, if any. Raises OciError for what can't be an answer."""
     from pyoci.init import (
         start_answer,

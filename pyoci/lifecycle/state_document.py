@@ -5,8 +5,6 @@ from pyoci.spec.versions import SPECIFICATION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.lifecycle.store import Entry, Record
 
 _PLACE = "\x00pid\x00"
@@ -23,8 +21,8 @@ def halves(record: "Record", status: str) -> tuple[bytes, bytes]:
     return before.encode(), behind.encode()
 
 
-def _values(record: "Record", status: str, pid: int | str) -> "dict[str, Any]":
-    values: dict[str, Any] = {"ociVersion": SPECIFICATION, "id": record.id, "status": status}
+def _values(record: "Record", status: str, pid: int | str) -> dict[str, object]:
+    values: dict[str, object] = {"ociVersion": SPECIFICATION, "id": record.id, "status": status}
     if pid:
         values["pid"] = pid
     values["bundle"] = record.bundle
@@ -32,11 +30,11 @@ def _values(record: "Record", status: str, pid: int | str) -> "dict[str, Any]":
     return values
 
 
-def full(entry: "Entry") -> "dict[str, Any]":
+def full(entry: "Entry") -> dict[str, object]:
     """What `state` prints: the specification's members and those that runc adds; pid is 0 for a stopped container."""
     record = entry.record
     status = entry.status()
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "ociVersion": SPECIFICATION,
         "id": entry.id,
         "pid": 0 if status in ("stopped", "creating") else record.pid,

@@ -8,12 +8,10 @@ from pyoci.lifecycle.state_document import full
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.base.context import Context
 
 
-def state(root: str, id: str) -> "dict[str, Any]":
+def state(root: str, id: str) -> dict[str, object]:
     """`state`: the container's state document. Raises OciError."""
     entry = store.open(root, id, lock=False)
     try:
@@ -22,7 +20,7 @@ def state(root: str, id: str) -> "dict[str, Any]":
         entry.close()
 
 
-def list_states(context: "Context", root: str) -> "list[dict[str, Any]]":
+def list_states(context: "Context", root: str) -> list[dict[str, object]]:
     """`list`: the state documents of all containers; one that can't be read is logged and left out. Raises OciError."""
     found = []
     for id in store.ids(root):

@@ -14,14 +14,13 @@ import posix
 
 from pyoci.base import files, jsontext, proc_stat
 from pyoci.base.errors import OciError, from_os_error, unreadable_proc
+from pyoci.spec.fast import drop_nulls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.cgroups.base import Manager
     from pyoci.cgroups.records import Record as CgroupRecord
-    from pyoci.spec.spec_types import Hook
+    from pyoci.spec.spec_types import Hook, Spec
 
 FORMAT = 1
 _ID_LENGTH = 1024
@@ -62,13 +61,13 @@ class Record:
         self.start = 0
         self.cgroup: CgroupRecord | None = None
         self.hooks: dict[str, list[Hook]] = {}
-        self.late: list[list[Any]] = []
+        self.late: list[list[int | str]] = []
         self.flags: dict[str, bool] = {}
         self.trace = ""
 
     def as_json(self) -> str:
         """The text of state.json."""
-        values: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        values = {name: getattr(self, name) for name in self.__slots__}
         return jsontext.dumps({"format": FORMAT, **values, "creator": list(self.creator)})
 
     @classmethod
@@ -102,11 +101,11 @@ class Entry:
         except OSError as error:
             raise unwritable(f"{self.root}/{self.id}", error) from None
 
-    def config(self) -> "dict[str, Any]":
+    def config(self) -> "Spec":
         """The configuration as it was at create. Raises OciError."""
         try:
-            spec: dict[str, Any] = jsontext.loads(files.read("config.json", dir_fd=self.directory))
-            return spec
+            raw = files.read("config.json", dir_fd=self.directory)
+            spec: Spec = jsontext.loads(raw)
         except (OSError, ValueError) as error:
             raise OciError(
                 "state-damaged",
@@ -114,6 +113,9 @@ class Entry:
                 obj=f"{self.root}/{self.id}/config.json",
                 hint=f"`pyoci delete --force {self.id}` removes it",
             ) from None
+        if b"null" in raw:  # it is kept as it was given, and a null counts as nothing
+            drop_nulls(spec)
+        return spec
 
     def close(self) -> None:
         """Give up the lock."""

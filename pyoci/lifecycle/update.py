@@ -11,9 +11,8 @@ from pyoci.spec.problem import RefusedDocument, refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.base.context import Context
+    from pyoci.spec.spec_types import Resources
 
 _LARGEST = 16 << 20
 _RESCTRL = "/sys/fs/resctrl"
@@ -23,7 +22,7 @@ def update(
     context: "Context",
     root: str,
     id: str,
-    wanted: "dict[str, Any]",
+    wanted: "Resources",
     *,
     l3_cache_schema: str = "",
     mem_bw_schema: str = "",
@@ -46,15 +45,16 @@ def update(
         entry.close()
 
 
-def _asked(wanted: "dict[str, Any]") -> "dict[str, Any]":
+def _asked(wanted: "Resources") -> "Resources":
     """The resources without what an update leaves alone whatever it says."""
-    asked = {key: value for key, value in wanted.items() if key != "devices"}
-    if not (asked.get("pids") or {}).get("limit"):
+    asked = wanted.copy()
+    asked.pop("devices", None)
+    if not asked.get("pids", {}).get("limit"):
         asked.pop("pids", None)  # docker means "as it was" by 0, though at create it is the limit of no forks
     return asked
 
 
-def _apply(context: "Context", entry: store.Entry, wanted: "dict[str, Any]") -> None:
+def _apply(context: "Context", entry: store.Entry, wanted: "Resources") -> None:
     version = 2 if paths.is_v2() else 1
     for pointer in resources.ignored(wanted, version=version):
         context.log.warning(f"{pointer} is not available on cgroup v{version}: ignored", pointer=pointer)
@@ -65,7 +65,7 @@ def _apply(context: "Context", entry: store.Entry, wanted: "dict[str, Any]") -> 
     manager.apply(wanted, update=True)
 
 
-def read(source: str) -> "dict[str, Any]":
+def read(source: str) -> "Resources":
     """The `linux.resources` object in a file, or on standard input for "-". Raises OciError."""
     try:
         raw = files.read_fd(0, _LARGEST) if source == "-" else files.read(source, limit=_LARGEST)
@@ -99,7 +99,7 @@ def _schemata(l3_cache: str, mem_bw: str) -> list[str]:
 
 
 def _write_schemata(entry: store.Entry, lines: list[str]) -> None:
-    rdt = (entry.config().get("linux") or {}).get("intelRdt") or {}
+    rdt = entry.config().get("linux", {}).get("intelRdt", {})
     path = f"{_RESCTRL}/{rdt.get('closID') or entry.id}/schemata"
     for line in lines:
         try:

@@ -16,8 +16,6 @@ from pyoci.spec.namespaces import NEWPID, NEWUSER, is_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.spec.spec_types import Process, Spec
 
 
@@ -32,7 +30,7 @@ class Compiled:
         self.warnings = warnings
 
 
-def compile_container(spec: "Any", facts: Facts) -> Compiled:
+def compile_container(spec: "Spec", facts: Facts) -> Compiled:
     """The plans of a container's first process, but for the early one (namespaces.early).
 
     Raises OciError where the host denies what is asked for.
@@ -97,7 +95,7 @@ def _finish(
     return plan
 
 
-def compile_exec(spec: "Any", wanted: "Any", facts: Facts, joined: int) -> Compiled:
+def compile_exec(spec: "Spec", wanted: "Process", facts: Facts, joined: int) -> Compiled:
     """The plan of a process that joins a running container; it comes in `finish`.
 
     wanted   its process object

@@ -7,12 +7,10 @@ from pyoci.spec.namespaces import FLAGS, NEWCGROUP, NEWNET, NEWUSER, Sorted, ent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.spec.spec_types import Spec
 
 
-def early(spec: "Any", found: Sorted, made: int = 0, cgroup_fds: int = 0) -> Plan:
+def early(spec: "Spec", found: Sorted, made: int = 0, cgroup_fds: int = 0) -> Plan:
     """The first plan: what needs nothing but the list of namespaces and takes the kernel longest.
 
     found       the namespaces of the spec, sorted

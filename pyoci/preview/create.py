@@ -19,10 +19,6 @@ from pyoci.plan.ops import Plan
 from pyoci.spec import bundle as bundles
 from pyoci.spec import namespaces
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 
 class Preview:
     """A container that is not there.
@@ -39,7 +35,7 @@ class Preview:
         self.bundle = bundles.load(request.bundle, request.config)
         try:
             self.bundle.check(systemd=request.cgroup_manager == "systemd")
-            self.spec: dict[str, Any] = self.bundle.spec
+            self.spec = self.bundle.spec
             self.birth = namespaces.sort(self.spec)
             self.manager = self._foresee_cgroup(context)
             self.plans = self._compile(context)

@@ -32,19 +32,19 @@ def words(op: Op) -> str:
     return ", ".join(found)
 
 
-def document(index: int, op: Op) -> dict[str, Any]:
+def document(index: int, op: Op) -> dict[str, object]:
     """The op for `pyoci plan --format json`."""
     fields = op.fields()
     values = {name: told(kind, fields[name]) for name, kind, _ in OPS[op.name][1]}
     return {"index": index, "op": op.name, "about": op.about, "pointer": op.pointer, "fields": values}
 
 
-def told(kind: str, value: Any) -> Any:
+def told(kind: str, value: object) -> Any:
     """A field's value as people and JSON have it."""
     return _TELLERS[kind](value) if kind in _TELLERS else value
 
 
-def _text(name: str, value: Any) -> str:
+def _text(name: str, value: object) -> str:
     text = (" ".join(map(str, value)) or "none") if isinstance(value, list) else str(value)
     return f"{name} {text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}"
 

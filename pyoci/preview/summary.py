@@ -13,6 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyoci.spec.spec_types import Spec
+
+
 # JSON pointer of a thing, or of what is told in one line, and the word for it. The first that fits counts.
 _WORDS = (
     ("/root", "root"),
@@ -75,7 +78,7 @@ class Line:
         return {"what": self.what, "text": self.text, "pointer": self.pointer}
 
 
-def summary(spec: dict[str, Any], found: list[Step]) -> list[Line]:
+def summary(spec: Spec, found: list[Step]) -> list[Line]:
     """The lines, in the order in which the things are first done."""
     groups: dict[str, list[Step]] = {}
     for step in found:
@@ -118,13 +121,13 @@ def _word(pointer: str) -> tuple[str, str]:
     return pointer, pointer.rpartition("/")[2]
 
 
-def _about(spec: dict[str, Any], steps: list[Step]) -> str:
+def _about(spec: Spec, steps: list[Step]) -> str:
     step = steps[0]
     text = step.about + (f"  {step.value}" if step.value and not step.op else "")
     return text.removeprefix(_word(step.pointer)[1] + " ")
 
 
-def _namespaces(spec: dict[str, Any]) -> list[Line]:
+def _namespaces(spec: Spec) -> list[Line]:
     """A line for each entry of the list."""
     return [
         Line("namespace", f"{entry['type']}, {entry.get('path') or 'new'}", f"/linux/namespaces/{index}")
@@ -132,50 +135,50 @@ def _namespaces(spec: dict[str, Any]) -> list[Line]:
     ]
 
 
-def _mount(spec: dict[str, Any], steps: list[Step]) -> str:
+def _mount(spec: Spec, steps: list[Step]) -> str:
     index = int(steps[0].pointer.split("/")[2])
     return f"{steps[0].about}  {','.join(spec['mounts'][index].get('options') or [])}".rstrip()
 
 
-def _listed(spec: dict[str, Any], steps: list[Step]) -> str:
+def _listed(spec: Spec, steps: list[Step]) -> str:
     return " ".join(
         step.about.rpartition(" path ")[2] for step in steps if step.name in ("mask_path", "readonly_path")
     )
 
 
-def _rlimit(spec: dict[str, Any], steps: list[Step]) -> str:
+def _rlimit(spec: Spec, steps: list[Step]) -> str:
     return steps[-1].about  # the first may be for the hard limit alone
 
 
-def _value(spec: dict[str, Any], steps: list[Step]) -> str:
+def _value(spec: Spec, steps: list[Step]) -> str:
     return steps[0].value
 
 
-def _detailed(spec: dict[str, Any], steps: list[Step]) -> str:
+def _detailed(spec: Spec, steps: list[Step]) -> str:
     return f"{_about(spec, steps)}  {steps[0].detail()}"
 
 
-def _device(spec: dict[str, Any], steps: list[Step]) -> str:
+def _device(spec: Spec, steps: list[Step]) -> str:
     bound = "" if steps[0].name == "mknod" else "  bound from the host's"
     return _about(spec, steps) + (bound or f"  {steps[0].detail()}")
 
 
-def _terminal(spec: dict[str, Any], steps: list[Step]) -> str:
+def _terminal(spec: Spec, steps: list[Step]) -> str:
     size = spec["process"].get("consoleSize")
     return f"of {size['height']} rows, {size['width']} columns" if size else "a new one"
 
 
-def _root(spec: dict[str, Any], steps: list[Step]) -> str:
+def _root(spec: Spec, steps: list[Step]) -> str:
     path: str = spec["root"]["path"]
     return path + (", read-only" if spec["root"].get("readonly") else "")
 
 
-def _limit(spec: dict[str, Any], steps: list[Step]) -> str:
+def _limit(spec: Spec, steps: list[Step]) -> str:
     directory, _, file = steps[0].about.rpartition("/")
     return f"{file} = {steps[0].value}  in {directory}"
 
 
-def _cgroup(spec: dict[str, Any], steps: list[Step]) -> str:
+def _cgroup(spec: Spec, steps: list[Step]) -> str:
     """The directory of v2, the unit of systemd; of v1 the trees that have one."""
     made = [step.about for step in steps if step.name in ("mkdir", "systemd")]
     if len(made) < 2:
@@ -184,7 +187,7 @@ def _cgroup(spec: dict[str, Any], steps: list[Step]) -> str:
     return f"{made[-1].rpartition('/')[2]} in {' '.join(trees)}"
 
 
-def _device_rules(spec: dict[str, Any], steps: list[Step]) -> str:
+def _device_rules(spec: Spec, steps: list[Step]) -> str:
     """Of v1 the lines that are written, of v2 the rules of the program."""
     return "; ".join(
         step.value if step.name == "bpf" else f"{step.about.rpartition('.')[2]} {step.value}"
@@ -192,12 +195,12 @@ def _device_rules(spec: dict[str, Any], steps: list[Step]) -> str:
     )
 
 
-def _defaults(spec: dict[str, Any], steps: list[Step]) -> str:
+def _defaults(spec: Spec, steps: list[Step]) -> str:
     names = [step.about.rpartition("/")[2] for step in steps]
     return f"in every /dev: {' '.join(dict.fromkeys(names))}"
 
 
-def _capabilities(spec: dict[str, Any], steps: list[Step]) -> str:
+def _capabilities(spec: Spec, steps: list[Step]) -> str:
     """What the process gets, the sets that are alike together."""
     last = {step.name: step.op for step in steps if step.op}
     sets: dict[str, Any] = {"bounding": last["bounding_set"].fields()["capabilities"]}
@@ -213,7 +216,7 @@ def _capabilities(spec: dict[str, Any], steps: list[Step]) -> str:
     return "; ".join(parts)
 
 
-def _user(spec: dict[str, Any], steps: list[Step]) -> str:
+def _user(spec: Spec, steps: list[Step]) -> str:
     user = spec["process"].get("user") or {}
     groups = user.get("additionalGids") or []
     return f"{user.get('uid', 0)}:{user.get('gid', 0)}" + (
@@ -221,16 +224,16 @@ def _user(spec: dict[str, Any], steps: list[Step]) -> str:
     )
 
 
-def _program(spec: dict[str, Any], steps: list[Step]) -> str:
+def _program(spec: Spec, steps: list[Step]) -> str:
     return " ".join(spec["process"]["args"])
 
 
-def _sysctl(spec: dict[str, Any], steps: list[Step]) -> str:
+def _sysctl(spec: Spec, steps: list[Step]) -> str:
     name = json_pointer.split(steps[0].pointer)[-1]
     return f"{name} = {spec['linux']['sysctl'][name]}"
 
 
-_TEXTS: dict[str, Callable[[dict[str, Any], list[Step]], str]] = {
+_TEXTS: dict[str, Callable[[Spec, list[Step]], str]] = {
     "/root": _root,
     "/mounts": _mount,
     "/linux/maskedPaths": _listed,

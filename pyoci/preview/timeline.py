@@ -9,7 +9,7 @@ from pyoci.spec import namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.spec.spec_types import HookName, Spec
 
 
 class Step:
@@ -43,11 +43,12 @@ class Step:
         """What there is to say beside the about."""
         return steps.words(self.op) if self.op else self.value
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """For JSON."""
         if self.op:
             return {"by": "init", "plan": self.section, **steps.document(self.index, self.op)}
-        found = {"by": "runtime", "op": self.name, "about": self.about, "pointer": self.pointer}
+        found: dict[str, object] = {"by": "runtime", "op": self.name, "about": self.about}
+        found["pointer"] = self.pointer
         return found | ({"value": self.value} if self.value else {})
 
 
@@ -106,7 +107,7 @@ def _before_the_init(preview: Preview) -> list[Step]:
 
 
 def _birth(preview: Preview) -> list[Step]:
-    sorted_, process = preview.birth, preview.spec.get("process") or {}
+    sorted_, process = preview.birth, preview.spec["process"]
     flags = 0 if sorted_.forks else sorted_.clone_flags
     names = f"the init in new namespaces: {_names(flags)}" if flags else "the init"
     manager = preview.manager
@@ -125,18 +126,20 @@ def _birth(preview: Preview) -> list[Step]:
     return found
 
 
-def _maps(spec: dict[str, Any]) -> list[Step]:
+def _maps(spec: Spec) -> list[Step]:
     found = []
-    for member, file in (("uidMappings", "uid_map"), ("gidMappings", "gid_map")):
-        rows = [
-            f"{row['containerID']} {row['hostID']} {row['size']}" for row in spec["linux"].get(member) or []
-        ]
+    linux = spec["linux"]
+    for member, file, maps in (
+        ("uidMappings", "uid_map", linux.get("uidMappings", [])),
+        ("gidMappings", "gid_map", linux.get("gidMappings", [])),
+    ):
+        rows = [f"{row['containerID']} {row['hostID']} {row['size']}" for row in maps]
         found.append(Step("runtime", "write", f"/proc/PID/{file}", f"/linux/{member}", ", ".join(rows)))
     return found
 
 
-def _hooks(spec: dict[str, Any], kind: str) -> list[Step]:
-    hooks = (spec.get("hooks") or {}).get(kind) or []
+def _hooks(spec: Spec, kind: HookName) -> list[Step]:
+    hooks = spec.get("hooks", {}).get(kind, [])
     return [
         Step(
             "runtime",
@@ -152,7 +155,7 @@ def _hooks(spec: dict[str, Any], kind: str) -> list[Step]:
 def _hand_over(preview: Preview) -> list[Step]:
     request, status = preview.request, "created" if preview.waits else "running"
     found = [Step("runtime", "write", f"{_entry(preview)}/state.json", value=f"the record: {status}")]
-    if (preview.spec.get("process") or {}).get("terminal") and request.console_socket:
+    if preview.spec["process"].get("terminal") and request.console_socket:
         found.append(
             Step("runtime", "send", f"the terminal to {request.console_socket}", "/process/terminal")
         )

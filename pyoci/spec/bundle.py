@@ -11,7 +11,7 @@ from pyoci.spec.problem import RefusedDocument, refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyoci.spec.spec_types import Spec
 
 
 class Bundle:
@@ -27,7 +27,7 @@ class Bundle:
 
     __slots__ = ("path", "directory", "name", "raw", "spec", "rootfs")
 
-    def __init__(self, path: str, directory: int, name: str, raw: bytes, spec: "dict[str, Any]") -> None:
+    def __init__(self, path: str, directory: int, name: str, raw: bytes, spec: "Spec") -> None:
         self.path = path
         self.directory = directory
         self.name = name

@@ -11,9 +11,10 @@ from pyoci.spec.versions import SPECIFICATION, semver_major
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Literal
+    from typing import Literal
 
-    from pyoci.spec.spec_types import HookName, Hooks, Spec
+    from pyoci.spec.spec_types import HookName, Hooks, Process, Resources, Spec
+
 
 HOOKS: "tuple[HookName, ...]" = (
     "prestart",
@@ -26,7 +27,7 @@ HOOKS: "tuple[HookName, ...]" = (
 HOST_NAME_MAX = 64
 
 
-def problems(spec: "Any", *, first: bool, systemd: bool = False, rootless: bool = False) -> list[Problem]:
+def problems(spec: "Spec", *, first: bool, systemd: bool = False, rootless: bool = False) -> list[Problem]:
     """The errors of a config.json that its schema accepts; [] when all is well.
 
     first     stop at the first error; otherwise all are found
@@ -41,7 +42,7 @@ def problems(spec: "Any", *, first: bool, systemd: bool = False, rootless: bool 
     return report.found
 
 
-def process_problems(process: "Any", *, first: bool) -> list[Problem]:
+def process_problems(process: "Process", *, first: bool) -> list[Problem]:
     """The errors of a process object as `exec --process` reads it; the pointers start at the object."""
     report = Report(first)
     try:
@@ -52,7 +53,7 @@ def process_problems(process: "Any", *, first: bool) -> list[Problem]:
     return report.found
 
 
-def resource_problems(resources: "Any", *, first: bool) -> list[Problem]:
+def resource_problems(resources: "Resources", *, first: bool) -> list[Problem]:
     """The errors of a resources object as `update --resources` reads it; the pointers start at the object."""
     report = Report(first)
     try:

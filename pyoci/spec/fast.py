@@ -8,27 +8,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from pyoci.spec.spec_types import Process, Resources, Spec
+
+
 _SURROGATES = 0xD800 >> 11  # U+D800 to U+DFFF
 
 
-def load(raw: bytes) -> "dict[str, Any] | None":
+def load(raw: bytes) -> "Spec | None":
     """A config.json that is sound as a text and accepted by the schema; None for any other."""
-    return _load(raw, accepts)
+    spec: Spec | None = _load(raw, accepts)
+    return spec
 
 
-def load_process(raw: bytes) -> "dict[str, Any] | None":
+def load_process(raw: bytes) -> "Process | None":
     """The same for a process object, as `exec --process` reads it."""
-    return _load(raw, accepts_process)
+    process: Process | None = _load(raw, accepts_process)
+    return process
 
 
-def load_resources(raw: bytes) -> "dict[str, Any] | None":
+def load_resources(raw: bytes) -> "Resources | None":
     """The same for the value of linux.resources, as `update --resources` reads it."""
-    return _load(raw, accepts_resources)
+    resources: Resources | None = _load(raw, accepts_resources)
+    return resources
 
 
-def _load(raw: bytes, test: "Callable[[object], bool]") -> "dict[str, Any] | None":
+def _load(raw: bytes, test: "Callable[[object], bool]") -> "Any":
     try:
-        value: dict[str, Any] = jsontext.loads(raw, unique=True)
+        value = jsontext.loads(raw, unique=True)
     except ValueError:
         return None
     return value if test(value) and is_text(raw, value) else None

@@ -2,9 +2,7 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from pyoci.spec.spec_types import Namespace
+    from pyoci.spec.spec_types import Namespace, Spec
 
 
 NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
@@ -57,22 +55,22 @@ class Sorted:
         return not self.clone_flags & NEWUSER and any(kind == "user" for kind, _, _ in self.joined)
 
 
-def entries(spec: "Any") -> "list[Namespace]":
+def entries(spec: "Spec") -> "list[Namespace]":
     """linux.namespaces, or [] ."""
     return (spec.get("linux") or {}).get("namespaces") or []
 
 
-def has(spec: "Any", kind: str) -> bool:
+def has(spec: "Spec", kind: str) -> bool:
     """Whether the container gets a namespace of this type other than the runtime's, be it new or joined."""
     return any(entry["type"] == kind for entry in entries(spec))
 
 
-def is_new(spec: "Any", kind: str) -> bool:
+def is_new(spec: "Spec", kind: str) -> bool:
     """Whether a new namespace of this type is made."""
     return any(entry["type"] == kind and not entry.get("path") for entry in entries(spec))
 
 
-def sort(spec: "dict[str, Any]") -> Sorted:
+def sort(spec: "Spec") -> Sorted:
     """Sort the namespaces by the moment they are entered. cgroup and time come later, see `pyoci.plan.namespaces.add_late`."""
     found = Sorted()
     for index, entry in enumerate(entries(spec)):

@@ -291,6 +291,16 @@ class CPU(TypedDict, total=False):
     shares: int
     idle: int
 
+CPUNumber: TypeAlias = Literal[
+    "period",
+    "quota",
+    "burst",
+    "realtimePeriod",
+    "realtimeRuntime",
+    "shares",
+    "idle",
+]
+
 class HugepageLimit(TypedDict, total=False):
     """config-linux.md, Huge page limits"""
 
@@ -309,6 +319,8 @@ class Memory(TypedDict, total=False):
     disableOOMKiller: bool
     useHierarchy: bool
     checkBeforeUpdate: bool
+
+MemoryNumber: TypeAlias = Literal["kernel", "kernelTCP", "limit", "reservation", "swap", "swappiness"]
 
 class Network(TypedDict, total=False):
     """config-linux.md, Network"""

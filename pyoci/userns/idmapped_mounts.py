@@ -10,13 +10,11 @@ from pyoci.userns import idmap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyoci.plan.ops import Plan
-    from pyoci.spec.spec_types import IDMapping, Mount
+    from pyoci.spec.spec_types import IDMapping, Mount, Spec
 
 
-def namespaces_of(spec: "Any", plan: "Plan", pid: int, rootless: bool) -> list[int]:
+def namespaces_of(spec: "Spec", plan: "Plan", pid: int, rootless: bool) -> list[int]:
     """A descriptor for each mount of the plan that is id-mapped, in their order; the caller closes them.
 
     A mount without mappings of its own takes those of the container, whose init is `pid`. Raises OciError.
@@ -26,7 +24,7 @@ def namespaces_of(spec: "Any", plan: "Plan", pid: int, rootless: bool) -> list[i
         for what in plan.passed:
             if str(what[0]).endswith("idmapped-tree"):
                 pointer = str(what[3])
-                mount: Mount = spec["mounts"][int(pointer.rpartition("/")[2])]
+                mount = spec["mounts"][int(pointer.rpartition("/")[2])]
                 found.append(_namespace_of(mount, pointer, pid, rootless))
     except OciError:
         for fd in found:

@@ -35,7 +35,7 @@ def of_config(path: Path, *, timed: bool = False) -> bytes:
     return of_spec(json.loads(path.read_text()), timed=timed)
 
 
-def of_spec(spec: dict[str, Any], *, timed: bool = False) -> bytes:
+def of_spec(spec: Any, *, timed: bool = False) -> bytes:
     """What a configuration becomes. Raises OciError."""
     facts = Facts("/bundle/rootfs", "fuzz")
     facts.states = dict.fromkeys(("createContainer", "startContainer"), (b'{"pid":', b"}"))

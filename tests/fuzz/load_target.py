@@ -14,7 +14,7 @@ from pyoci.spec.problem import refused
 from pyoci.validate import explain, schema
 
 
-def load(raw: bytes) -> dict[str, Any]:
+def load(raw: bytes) -> Any:
     """The checked spec, as `create` gets it from a bundle. Raises the OciError that is told where it is refused."""
     spec = fast.load(raw)
     if spec is None:

@@ -54,7 +54,7 @@ def change(number: int, start: list[Any], random: Random) -> Any:
     return (mutate, vary)[number % 2](random.choice(start), random)
 
 
-def compiled(spec: dict[str, Any]) -> None:
+def compiled(spec: Any) -> None:
     """Compile a configuration for a container's first process and for one that joins, as far as bytes. Raises OciError."""
     for nested in (False, True):
         facts = plans.facts(cgroup=V2, nested=nested, open_sources=nested, seccomp=(bytes(80), 0))
@@ -65,18 +65,21 @@ def compiled(spec: dict[str, Any]) -> None:
         compiler.compile_exec(spec, spec["process"], facts, ALL_NAMESPACES).finish.encode()
 
 
-def written(spec: dict[str, Any]) -> None:
+def written(spec: Any) -> None:
     """The limits as files of the cgroup and the rules on devices, as far as no machine is asked. Raises OciError."""
     limits: Resources = spec["linux"].get("resources", {})
     resources.v2(limits)
     devices.program(devices.rules(limits))
 
 
+def is_for_linux(value: object) -> bool:
+    """Whether it is an object with a linux section and a process."""
+    return isinstance(value, dict) and isinstance(value.get("linux"), dict) and "process" in value
+
+
 def try_to_compile(spec: Any) -> bool:
     """Whether a configuration with a linux section and a process is accepted by the check; then it must compile."""
-    if not isinstance(spec, dict) or not isinstance(spec.get("linux"), dict) or "process" not in spec:
-        return False
-    if not fast.accepts(spec) or check.problems(spec, first=True):
+    if not is_for_linux(spec) or not fast.accepts(spec) or check.problems(spec, first=True):
         return False
     try:
         compiled(spec)
@@ -86,13 +89,13 @@ def try_to_compile(spec: Any) -> bool:
     return True
 
 
-def is_good(spec: dict[str, Any], *, systemd: bool = False) -> bool:
+def is_good(spec: Any, *, systemd: bool = False) -> bool:
     """Whether `validate` finds no error."""
     report = explain.examine(json.dumps(spec).encode(), "config.json", systemd=systemd)
     return report.count("error") == 0
 
 
-def is_taken(spec: dict[str, Any]) -> bool:
+def is_taken(spec: Any) -> bool:
     """Whether the quick check, with which `create` begins, accepts a configuration."""
     loaded = fast.load(json.dumps(spec).encode())
     return loaded is not None and not check.problems(loaded, first=True)

@@ -37,7 +37,7 @@ def name() -> str:
     return f"pyoci-test-{os.getpid()}-{next(NUMBERS)}"
 
 
-def spec(path: str | None = None, **resources: Any) -> dict[str, Any]:
+def spec(path: str | None = None, **resources: Any) -> Any:
     return {"linux": {"resources": resources} | ({} if path is None else {"cgroupsPath": path})}
 
 
@@ -458,7 +458,7 @@ def as_nobody(job: Callable[[], Any]) -> Any:
     return json.loads(text)
 
 
-def rootless_create(path: str | None, resources: dict[str, Any]) -> Any:
+def rootless_create(path: str | None, resources: Any) -> Any:
     manager = cgroups.manager(spec(path, **resources), name(), rootless=True)
     manager.create()
     manager.apply(resources)
@@ -471,7 +471,7 @@ def rootless_create(path: str | None, resources: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("resources", [{}, {"devices": [DENY_ALL]}])
-def test_rootless_without_limits_needs_no_cgroup(resources: dict[str, Any]) -> None:
+def test_rootless_without_limits_needs_no_cgroup(resources: Any) -> None:
     [places] = as_nobody(lambda: rootless_create(None, resources))
     for place in places if isinstance(places, list) else [places]:
         assert os.path.isdir(place)  # the caller's own, for mounts of type cgroup

@@ -19,6 +19,11 @@ from pyoci.cgroups import paths
 from pyoci.cgroups.base import Manager
 from pyoci.cgroups.dbus import bus
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import Resources
+
+
 ROOTLESS = os.geteuid() != 0
 SOCKETS = [name for name, _ in bus._sockets(ROOTLESS) if os.path.exists(name)]
 pytestmark = [
@@ -74,7 +79,7 @@ def make(sleeper: Callable[[], int]) -> Iterator[Make]:
 
     def create(path: str | None = None, resources: Any = RESOURCES, annotations: Any = None) -> Manager:
         linux = {"resources": resources, "cgroupsPath": f":pyoci-test:{name()}" if path is None else path}
-        spec = {"linux": linux, "annotations": annotations or {}}
+        spec: Any = {"linux": linux, "annotations": annotations or {}}
         manager = cgroups.manager(spec, name(), systemd=True, rootless=ROOTLESS)
         made.append(manager)
         assert manager.late
@@ -112,7 +117,7 @@ def test_scope_with_its_limits(make: Make) -> None:
 
 
 def test_record_is_known_before(make: Make) -> None:
-    spec = {"linux": {"cgroupsPath": f":pyoci-test:{name()}"}}
+    spec: Any = {"linux": {"cgroupsPath": f":pyoci-test:{name()}"}}
     manager = cgroups.manager(spec, "id", systemd=True, rootless=ROOTLESS)
     before = manager.record()
     manager.destroy()  # nothing was made, nothing is missing
@@ -146,7 +151,7 @@ def test_annotations_become_properties(make: Make) -> None:
 
 
 def test_a_refused_property_leaves_no_unit(make: Make, sleeper: Callable[[], int]) -> None:
-    spec = {
+    spec: Any = {
         "linux": {"cgroupsPath": f":pyoci-test:{name()}"},
         "annotations": {"org.systemd.property.Nonsense": "1"},
     }
@@ -158,8 +163,8 @@ def test_a_refused_property_leaves_no_unit(make: Make, sleeper: Callable[[], int
 
 
 def test_a_failing_limit_leaves_no_unit(make: Make, sleeper: Callable[[], int]) -> None:
-    resources = {"unified": {"memory.nonsense": "1"}}
-    spec = {"linux": {"cgroupsPath": f":pyoci-test:{name()}", "resources": resources}}
+    resources: Resources = {"unified": {"memory.nonsense": "1"}}
+    spec: Any = {"linux": {"cgroupsPath": f":pyoci-test:{name()}", "resources": resources}}
     manager = cgroups.manager(spec, "id", systemd=True, rootless=ROOTLESS)
     manager.apply(resources)
     with pytest.raises(OciError) as caught:
@@ -198,7 +203,9 @@ def test_a_name_in_use_is_refused(make: Make) -> None:
     path = f":pyoci-test:{name()}"
     make(path)
     with pytest.raises(OciError) as caught:
-        cgroups.manager({"linux": {"cgroupsPath": path}}, "other", systemd=True, rootless=ROOTLESS).create()
+        cgroups.manager(
+            {"ociVersion": "1.0.0", "linux": {"cgroupsPath": path}}, "other", systemd=True, rootless=ROOTLESS
+        ).create()
     assert caught.value.code == "cgroup-not-empty"
 
 
@@ -224,7 +231,7 @@ def test_every_way_to_systemd(make: Make, monkeypatch: pytest.MonkeyPatch, socke
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, sleeper: Callable[[], int]) -> None:
     monkeypatch.setattr(bus, "_sockets", lambda user: [("/nowhere", True), ("\0nothing", False)])
     with pytest.raises(OciError) as caught:
-        cgroups.manager({}, name(), systemd=True, rootless=ROOTLESS).add(sleeper())
+        cgroups.manager({"ociVersion": "1.0.0"}, name(), systemd=True, rootless=ROOTLESS).add(sleeper())
     assert caught.value.code == "systemd-unreachable" and "/nowhere" in caught.value.message
 
 

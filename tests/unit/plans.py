@@ -29,7 +29,7 @@ SPEC: dict[str, Any] = {
 ALL_CAPABILITIES = (1 << 64) - 1
 
 
-def spec(**changes: Any) -> dict[str, Any]:
+def spec(**changes: Any) -> Any:
     """The plain spec with members replaced; a name like linux__sysctl replaces /linux/sysctl."""
     made = copy.deepcopy(SPEC)
     for name, value in changes.items():
@@ -57,17 +57,17 @@ def facts(**changes: Any) -> Facts:
     return made
 
 
-def early(made: dict[str, Any], **given: int) -> Plan:
+def early(made: Any, **given: int) -> Plan:
     """The first plan, of the namespaces alone."""
     return namespace_ops.early(made, spec_namespaces.sort(made), **given)
 
 
-def prepare(made: dict[str, Any], **given: Any) -> Plan:
+def prepare(made: Any, **given: Any) -> Plan:
     """The plan of what is set up before the runtime's hooks."""
     return compiler.compile_container(made, facts(**given)).prepare
 
 
-def finish(made: dict[str, Any], **given: Any) -> Plan:
+def finish(made: Any, **given: Any) -> Plan:
     """The plan of what comes behind the runtime's hooks."""
     return compiler.compile_container(made, facts(**given)).finish
 

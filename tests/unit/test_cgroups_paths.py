@@ -46,7 +46,7 @@ def v2_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: dict[str, str]
     return tmp_path
 
 
-def spec(path: str | None, **more: Any) -> dict[str, Any]:
+def spec(path: str | None, **more: Any) -> Any:
     return {"linux": {} if path is None else {"cgroupsPath": path}, **more}
 
 

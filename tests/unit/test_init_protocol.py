@@ -176,7 +176,7 @@ def test_one_that_hangs_up_and_lives_on(
         sleeper.returncode = -9
 
 
-LATE = [[3, "wait_start", "", "wait"], [4, "execve", "/process/args", "exec x"]]
+LATE: list[list[int | str]] = [[3, "wait_start", "", "wait"], [4, "execve", "/process/args", "exec x"]]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_a_failure_through_the_fifo() -> None:
 
 def test_the_record_and_the_init_of_a_former_version() -> None:
     """A container may have been created before the runtime was replaced: a number for the name, the step in the text."""
-    late = [[3, 53, "", "wait for start"], [4, 54, "/process/args", "exec x"]]
+    late: list[list[int | str]] = [[3, 53, "", "wait for start"], [4, 54, "/process/args", "exec x"]]
     text = b"execve\0/bin/x\0"
     data = head(lib.REPLY_ERROR, op=4, error=8, length=len(text)) + text
     error = start_answer.read(data, late, None)

@@ -18,6 +18,10 @@ from pyoci.base.errors import OciError
 from pyoci.plan import compiler
 from pyoci.plan.ops import Plan
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import Process
+
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "data" / "engine-configs").glob("*.json"))
 FILTER = bytes(range(24))
 # A container and an exec that between them ask for every kind of op.
@@ -56,7 +60,7 @@ FACTS: dict[str, Any] = {
 def all_plans() -> list[Plan]:
     compiled = compiler.compile_container(EVERYTHING, plans.facts(**FACTS))
     unpivoted = compiler.compile_container(EVERYTHING, plans.facts(no_pivot=True))
-    wanted = {"args": ["x"], "selinuxLabel": "l", "terminal": True}
+    wanted: Process = {"args": ["x"], "cwd": "/", "selinuxLabel": "l", "terminal": True}
     executed = compiler.compile_exec(EVERYTHING, wanted, plans.facts(), 0x30000080)
     return [
         plans.early(EVERYTHING),
@@ -182,7 +186,7 @@ def test_no_string_is_cut_short(changes: dict[str, Any], pointer: str) -> None:
 # -- purity ----------------------------------------------------------------------------------------------------------------
 
 
-def _bytes(made: dict[str, Any]) -> bytes:
+def _bytes(made: Any) -> bytes:
     compiled = compiler.compile_container(made, plans.facts(**FACTS))
     return b"".join(plan.encode() for plan in (plans.early(made), compiled.prepare, compiled.finish))
 
@@ -197,13 +201,14 @@ def test_same_input_same_plan_and_the_input_stays_as_it_was(path: Path | None) -
 
 
 def test_facts_and_process_stay_as_they_were() -> None:
-    given, wanted = plans.facts(listen_fds=1, **FACTS), {"args": ["x"], "env": ["A=1"]}
+    given = plans.facts(listen_fds=1, **FACTS)
+    wanted: Process = {"args": ["x"], "cwd": "/", "env": ["A=1"]}
     before = copy.deepcopy(vars(given))
     for _ in range(2):
         compiler.compile_container(EVERYTHING, given)
         compiler.compile_exec(EVERYTHING, wanted, given, 0)
     assert vars(given) == before
-    assert wanted == {"args": ["x"], "env": ["A=1"]}
+    assert wanted == {"args": ["x"], "cwd": "/", "env": ["A=1"]}
 
 
 def test_compiling_asks_the_system_nothing() -> None:
@@ -212,6 +217,11 @@ def test_compiling_asks_the_system_nothing() -> None:
 import sys
 sys.path[:0] = {sys.path!r}
 from unit import test_plan_encode as test
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import Process
+
 seen = []
 test._bytes(test.EVERYTHING)
 sys.addaudithook(lambda event, args: seen.append((event, args)))

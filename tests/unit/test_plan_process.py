@@ -12,6 +12,11 @@ from pyoci.plan import compiler
 from pyoci.plan.ops import Plan
 from pyoci.spec import capabilities
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import Process
+
+
 FILTER = bytes(range(24))
 SYS_ADMIN = 1 << 21
 IDENTITY = ["chdir", "stdio_owner", "bounding_set", "user", "chdir"]
@@ -402,7 +407,13 @@ def test_exec() -> None:
         linux__sysctl={"net.x": "1"},
         linux__personality={"domain": "LINUX32"},
     )
-    wanted = {"args": ["ps"], "env": ["HOME=/"], "cwd": "/w", "terminal": True, "noNewPrivileges": True}
+    wanted: Process = {
+        "args": ["ps"],
+        "env": ["HOME=/"],
+        "cwd": "/w",
+        "terminal": True,
+        "noNewPrivileges": True,
+    }
     compiled = compiler.compile_exec(made, wanted, plans.facts(seccomp=(FILTER, 0), cgroup_fds=1), 0x30000080)
     assert compiled.prepare.ops == []
     plan = compiled.finish
@@ -429,7 +440,7 @@ def test_exec() -> None:
 
 
 def test_exec_writes_its_labels_through_a_procfs_with_processes_only() -> None:
-    wanted = {"args": ["ps"], "selinuxLabel": "x"}
+    wanted: Process = {"args": ["ps"], "cwd": "/", "selinuxLabel": "x"}
     plan = compiler.compile_exec(plans.spec(), wanted, plans.facts(no_new_keyring=True), 0).finish
     assert plans.names(plan)[:3] == ["open_procfs", "open_rootfs", "setsid"]
     assert plan.passed == []
@@ -437,6 +448,6 @@ def test_exec_writes_its_labels_through_a_procfs_with_processes_only() -> None:
 
 
 def test_exec_warns_as_create_does() -> None:
-    wanted = {"args": ["ps"], "capabilities": {"permitted": ["CAP_X"]}}
+    wanted: Process = {"args": ["ps"], "cwd": "/", "capabilities": {"permitted": ["CAP_X"]}}
     compiled = compiler.compile_exec(plans.spec(), wanted, plans.facts(), 0)
     assert compiled.warnings == ["permitted capabilities that this version does not know: CAP_X"]

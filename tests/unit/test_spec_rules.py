@@ -18,6 +18,11 @@ from pyoci.spec.versions import semver_major
 from pyoci.validate import explain, warnings
 from pyoci.validate.security import advice
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import Process, Resources
+
+
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "data" / "engine-configs").glob("*.json"))
 
 
@@ -107,11 +112,11 @@ def test_advice_is_not_noise() -> None:
 
 
 def test_process_and_resources_on_their_own() -> None:
-    process = {"cwd": "x", "args": []}
+    process: Process = {"cwd": "x", "args": []}
     pointers = [problem.pointer for problem in check.process_problems(process, first=False)]
     assert pointers == ["/args", "/cwd"]
     assert len(check.process_problems(process, first=True)) == 1
-    limits = {"memory": {"limit": 5, "swap": 1}, "cpu": {"idle": 7}}
+    limits: Resources = {"memory": {"limit": 5, "swap": 1}, "cpu": {"idle": 7}}
     pointers = [problem.pointer for problem in check.resource_problems(limits, first=False)]
     assert pointers == ["/memory/swap", "/cpu/idle"]
     assert len(check.resource_problems(limits, first=True)) == 1

@@ -243,7 +243,7 @@ def test_a_file_that_can_not_be_written_later_is_a_warning(
 # -- what comes through the fifo -----------------------------------------------------------------------------------------------
 
 
-LATE = [
+LATE: list[list[int | str]] = [
     [3, "wait_start", "", "wait for start"],
     [4, "hook", "/hooks/startContainer/0", "startContainer hook /h"],
     [5, "execve", "/process/args", "exec /x"],
