@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyoci.cgroups.base import Request, Step
     from pyoci.cgroups.devices import Rule
     from pyoci.cgroups.records import V1Record
-    from pyoci.cgroups.resources import Held
+    from pyoci.cgroups.resources import Held, Write
     from pyoci.plan.cgroup_facts import CgroupFacts, Hierarchy
     from pyoci.spec.spec_types import Resources
 
@@ -151,8 +151,7 @@ class V1(base.Manager):
             ]
         elif not (devices.allows_all(rules) or self._rootless):
             raise writer.no_controller("devices", devices.POINTER)
-        bfq = resources.wants_bfq(resources_) and self.exists() and self._has_bfq()
-        for file, value, pointer in resources.v1(resources_, bfq=bfq):
+        for file, value, pointer in self._writes(resources_):
             place = self._directory(file.partition(".")[0], pointer)
             steps.append(("write", f"{place}/{file}", value, pointer))
         return steps
@@ -180,11 +179,8 @@ class V1(base.Manager):
             began = self._spans.now()
             self._apply_devices(device_rules)
             self._spans.within(began, "device rules", devices.POINTER, "cgroup")
-        bfq = resources.wants_bfq(resources_) and self._has_bfq()
         try:
-            writer.write_limits(
-                resources.v1(resources_, bfq=bfq), self._directory, undo=update, spans=self._spans
-            )
+            writer.write_limits(self._writes(resources_), self._directory, undo=update, spans=self._spans)
         except OciError as error:
             if error.obj == "memory.limit_in_bytes" and error.errno == errno.EBUSY:
                 used = base.number(f"{self._directories['memory']}/memory.usage_in_bytes")
@@ -201,9 +197,13 @@ class V1(base.Manager):
             raise writer.no_controller(controller, pointer, joined=not self._rootless)
         return path
 
-    def _has_bfq(self) -> bool:
-        path = self._directories.get("blkio", "")
-        return not posix.access(f"{path}/blkio.weight", posix.F_OK)
+    def _writes(self, resources_: "Resources") -> "list[Write]":
+        """The limits. Where only BFQ has weights is seen in a cgroup that is there, so not before create()."""
+        bfq = False
+        if resources.wants_bfq(resources_):
+            path = self._directories.get("blkio", "")
+            bfq = posix.access(path, posix.F_OK) and not posix.access(f"{path}/blkio.weight", posix.F_OK)
+        return resources.v1(resources_, bfq=bfq)
 
     def _apply_devices(self, rules: "list[Rule]") -> None:
         path = self._directories.get("devices")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyoci.cgroups.base import Request, Step
     from pyoci.cgroups.devices import Rule
     from pyoci.cgroups.records import V2Record
-    from pyoci.cgroups.resources import Held
+    from pyoci.cgroups.resources import Held, Write
     from pyoci.plan.cgroup_facts import CgroupFacts
     from pyoci.spec.spec_types import Memory, Resources
 
@@ -105,8 +105,7 @@ class V2(base.Manager):
         rules = devices.rules(resources_)
         if not devices.allows_all(rules):
             steps.append(("bpf", self._path, "; ".join(devices.in_words(rules)), devices.POINTER))
-        bfq = resources.wants_bfq(resources_) and posix.access(f"{self._path}/io.bfq.weight", posix.F_OK)
-        for file, value, pointer in resources.v2(resources_, bfq=bfq):
+        for file, value, pointer in self._writes(resources_):
             steps.append(("write", f"{self._path}/{file}", value, pointer))
         return steps
 
@@ -172,14 +171,18 @@ class V2(base.Manager):
             resources_ = self.completed(resources_)
             self._check_usage(resources_.get("memory", {}))
             _ensure(self._path, _controllers_of(resources_))
-        bfq = resources.wants_bfq(resources_) and posix.access(f"{self._path}/io.bfq.weight", posix.F_OK)
-        writes = resources.v2(resources_, bfq=bfq)
+        writes = self._writes(resources_)
         try:
             writer.write_limits(
                 writes, lambda _controller, _pointer: self._path, undo=update, spans=self._spans
             )
         except OciError as error:
             raise self._explained(error) from None
+
+    def _writes(self, resources_: "Resources") -> "list[Write]":
+        """The limits. Whether BFQ has weights of its own is seen in a cgroup that is there, so not before create()."""
+        bfq = resources.wants_bfq(resources_) and posix.access(f"{self._path}/io.bfq.weight", posix.F_OK)
+        return resources.v2(resources_, bfq=bfq)
 
     def _explained(self, error: OciError) -> OciError:
         """A missing file is a missing controller, if that is missing too."""

@@ -99,6 +99,8 @@ def test_a_recording_in_a_nested_user_namespace(box: Boxes, folder: Path, name: 
         mount["options"] = [
             word for word in mount.get("options", []) if not word.startswith("gid=")
         ]  # one id is there
+    here = [device for device in made.linux.get("devices", []) if Path(device["path"]).exists()]
+    made.linux["devices"] = here  # the host's are bound
     made.process.pop("rlimits", None)
     made.process.pop("oomScoreAdj", None)
     made.process["user"].pop("additionalGids", None)
