@@ -273,7 +273,12 @@ class NewContainer(ContainerProcess):
         self.context.spans.lap("record")
 
     def undo(self) -> None:
-        """Take back whatever was made: the process, the cgroup, the entry. Raises nothing."""
+        """Take back whatever was made. Raises nothing.
+
+        In this order: the init is killed and reaped, so that the cgroup is empty; the cgroup is removed, the poststop hooks run
+        and the entry with its record is removed (`cleanup.destroy`); last the descriptors are closed, the lock with them. What
+        can't be removed is a warning: the first failure is the one to report, and the entry stays for `delete`.
+        """
         self.init.kill()
         if self._entered and self.entry.directory >= 0:
             cleanup.destroy_anyway(self.context, self.entry, self.manager, self.bundle.directory)

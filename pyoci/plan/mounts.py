@@ -136,6 +136,11 @@ def _place(
 ) -> None:
     """The target, made when it is missing, as a file for what is a file; then the mount goes onto it."""
     kernel = kind in _KERNEL_TYPES and not bind
+    # The copy of a bind mount has the flags of the mount that it is a copy of. In a user namespace those that a more privileged
+    # namespace set (ro, nodev, nosuid, noexec, the atime kind) are locked: mount(2) with MS_REMOUNT replaces all flags, so
+    # a plain "ro" would also clear nodev and fail with EPERM, and a runtime has to find out and repeat the old flags.
+    # mount_setattr(2) changes only what is named here: "ro" sets read-only, and nodev stays as the source has it. Only an option
+    # that clears a locked flag ("dev") fails, as it has to.
     if bind and (found.set or found.clear):
         plan.add(ops.mount_setattr(mount=lib.REG_MOUNT, set=found.set, clear=found.clear), pointer, about)
     what = lib.MOUNTPOINT_LIKE_MOUNT if bind else lib.MOUNTPOINT_DIRECTORY

@@ -126,3 +126,8 @@ def test_no_state_lives_in_a_module() -> None:
     assert found == {"base/boot.py": {"_full"}}, (
         "of the process, not of a command: whether site has been imported"
     )
+
+
+def test_contributing_has_the_list() -> None:
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
+    assert " < ".join(", ".join(names.split()) for names in LAYERS) in text
