@@ -16,13 +16,13 @@ _OFFSET, _ADDRESS, _FILE_SIZE, _MEMORY_SIZE = 8, 16, 32, 40
 
 
 def put(program: Path, data: Path, target: Path) -> None:
-    """Write `program` with `data`, its writable segments one behind the other, as their content. Raises BuildError."""
+    """Write `program` with `data`, its writable segments one after the other, as their content. Raises BuildError."""
     found = bytearray(program.read_bytes())
     contents = data.read_bytes()
     segments = _writable(found)
     if sum(_number(found, place + _MEMORY_SIZE) for place in segments) != len(contents):
         raise BuildError(f"{data} is not the data of {program}")
-    # Behind the data of the first come only the section headers, which nobody needs to run it.
+    # After the data of the first come only the section headers, which are not needed to run it.
     start = end = _number(found, segments[0] + _OFFSET)
     parts = []
     at = 0

@@ -13,7 +13,7 @@ static struct {
     int fifo;        /* which `start` reads, in its place, once there is a `start` to wait for */
     uint32_t op;     /* the index of the op under way */
     uint64_t *times; /* when the first op of the plan began, then when each one ended; NULL when nobody asks */
-    uint32_t told;   /* of how many ops the times have been sent */
+    uint32_t sent;   /* of how many ops the times have been sent */
 } channel;
 
 void open_channel(int sync) {
@@ -157,7 +157,7 @@ static uint64_t now(void) {
 
 /* `times` has room for one more than the plan has ops; NULL when nobody asks for them. */
 void plan_begins(uint64_t *times) {
-    channel.op = channel.told = 0;
+    channel.op = channel.sent = 0;
     channel.times = times;
     if (times)
         times[0] = now();
@@ -173,11 +173,11 @@ void op_ends(void) {
 void tell_times(void) {
     const uint32_t current = channel.op, most = PLAN_MAX_REPLY / sizeof(uint64_t) - 1;
 
-    while (channel.times && channel.told < current) {
-        uint32_t count = current - channel.told < most ? current - channel.told : most;
-        channel.op = channel.told; /* the op that the reply names */
-        say(REPLY_TIMES, 0, (const char *)&channel.times[channel.told], (count + 1) * sizeof(uint64_t), -1);
-        channel.told += count;
+    while (channel.times && channel.sent < current) {
+        uint32_t count = current - channel.sent < most ? current - channel.sent : most;
+        channel.op = channel.sent; /* the op that the reply names */
+        say(REPLY_TIMES, 0, (const char *)&channel.times[channel.sent], (count + 1) * sizeof(uint64_t), -1);
+        channel.sent += count;
     }
     channel.op = current;
 }
@@ -196,7 +196,7 @@ void wait_for_go(void) {
         _exit(1);
 }
 
-/* `create` has ended: what fails from now on is told through the fifo that `start` reads. */
+/* `create` has ended: what fails from now on is reported through the fifo that `start` reads. */
 void tell_start(int fifo) {
     channel.fifo = fifo;
     close(channel.sync);

@@ -30,7 +30,7 @@ void op_setns(const struct op_setns *op) {
 }
 
 /* setns(2) into a pid namespace is for children only, and a new user namespace must not be there before what it does not own is
- * joined. The processes of what was joined may see the child from its birth on: nothing of the host's is open in it. */
+ * joined. The processes of what was joined may see the child from its start: nothing of the host's is open in it. */
 void op_fork(const struct op_fork *op) {
     long pid;
 

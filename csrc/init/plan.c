@@ -145,7 +145,7 @@ bool receive_plan(struct plan *plan) {
     return read_all(plan->ops, header.size - sizeof(header)) && place_plan(plan);
 }
 
-/* Fill a place with the strings of a list, and a NULL after them; returns what is behind that. */
+/* Fill a place with the strings of a list, and a NULL after them; returns the place after it. */
 char **list_strings(const struct plan_strings *list, char **place) {
     const char *string = list->first;
 

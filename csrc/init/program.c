@@ -177,7 +177,7 @@ void op_ready(const struct op_ready *op) {
         tell_start(take(op->failure));
 }
 
-/* `create` has ended and `start` is to come. What fails from now on is told through the fifo that `start` reads; that fifo
+/* `create` has ended and `start` is to come. What fails from now on is reported through the fifo that `start` reads; that fifo
  * closing without a word, by execve(2), means success. */
 void op_wait_start(const struct op_wait_start *op) {
     int start = get(op->fifo);

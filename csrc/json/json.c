@@ -35,7 +35,7 @@ static void skip_space(struct reader *reader) {
         reader->at++;
 }
 
-/* Whether the next character that is no space is this one, which is then behind us. */
+/* Whether the next character that is no space is this one, which has then been read. */
 static bool take(struct reader *reader, char wanted) {
     skip_space(reader);
     if (reader->at == reader->end || *reader->at != wanted)
@@ -62,7 +62,7 @@ static int32_t read_hex(struct reader *reader) {
     return value;
 }
 
-/* What stands behind a backslash, or -1. Two escapes for the halves of one character are that character. */
+/* What follows a backslash, or -1. Two escapes for the halves of one character are that character. */
 static int32_t read_escape(struct reader *reader) {
     static const char letters[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t";
     if (reader->at == reader->end)
@@ -123,7 +123,7 @@ static PyObject *read_long_way(struct reader *reader, const char *close) {
     return text;
 }
 
-/* The string whose opening quote is behind us. */
+/* The string whose opening quote has been read. */
 static PyObject *read_string(struct reader *reader) {
     bool plain = true;
     const char *close = reader->at;
@@ -301,7 +301,7 @@ static PyObject *loads(PyObject *module, PyObject *arguments) {
     skip_space(&reader);
     if (value && reader.at < reader.end) {
         Py_DECREF(value);
-        return refuse("more text behind the value");
+        return refuse("more text after the value");
     }
     return value;
 }

@@ -42,7 +42,7 @@ static struct {
     int (*export_bpf)(const void *, int);
 } library;
 
-/* every function of the library above, by its name behind "seccomp_" */
+/* every function of the library above, by its name after "seccomp_" */
 #define FUNCTIONS(X)                                                                                                        \
     X(version)                                                                                                              \
     X(arch_resolve_name)                                                                                                    \

@@ -1,7 +1,7 @@
 /* spawn: from the Python process to the container's init.
  *
  * The child shares our memory until its execve(2) (CLONE_VM, as vfork(2) does), so it costs no copy of the interpreter; but
- * it does not hold us up: while it is being born, Python goes on. So the child's code may only use its own stack, the
+ * it does not hold us up: while the kernel makes the child, Python goes on. So the child's code may only use its own stack, the
  * `struct child` and raw system calls: errno, like all of the C library's state, belongs to the parent.
  *
  *     parent ──clone3──> child: wait for the id maps, become root, execveat(init in a sealed memfd)

@@ -39,7 +39,7 @@ class OciError(Exception):
         self.status = status
 
     def text(self) -> str:
-        """The one-line text: the message with the errno's own words behind it."""
+        """The one-line text: the message with the text of the errno after it."""
         if not self.errno:
             return self.message
         return f"{self.message}: {errno_text(self.errno)}"

@@ -9,7 +9,7 @@ _LONGEST = 40  # no mistyped word is longer, and looking for one in megabytes ta
 
 
 def closest(word: str, candidates: "Iterable[str]") -> str:
-    """The candidate that was probably meant, or "": one in other letter case, a longer one, or that of the fewest slips."""
+    """The candidate that was probably meant, or "": one in other letter case, a longer one, or the one with the fewest edits."""
     if not 2 <= len(word) <= _LONGEST:
         return ""
     word = word.lower()
@@ -21,13 +21,13 @@ def closest(word: str, candidates: "Iterable[str]") -> str:
             return candidate
         if not longer and len(word) > 3 and other.startswith(word):
             longer = candidate
-        distance = slips(word, other, allowed)
+        distance = edits(word, other, allowed)
         if distance <= allowed:
             best, allowed = candidate, distance - 1
     return longer or best
 
 
-def slips(left: str, right: str, limit: int) -> int:
+def edits(left: str, right: str, limit: int) -> int:
     """How many letters were added, left out, changed or swapped; limit + 1 for more than `limit`."""
     if abs(len(left) - len(right)) > limit:
         return limit + 1

@@ -38,7 +38,7 @@ DEFAULT: "tuple[Rule, ...]" = (
 
 
 def rules(resources: "Resources") -> "list[Rule]":
-    """The rules of `linux.resources.devices` with the default ones behind them. Raises OciError."""
+    """The rules of `linux.resources.devices` with the default ones after them. Raises OciError."""
     return parse(resources.get("devices") or []) + list(DEFAULT)
 
 

@@ -187,7 +187,7 @@ def _v1_memory(memory: "Memory") -> "list[Write]":
     writes: list[Write] = []
     limit, swap = (memory.get("limit") or 0), (memory.get("swap") or 0)
     if limit == UNLIMITED and swap == 0:
-        # The limit of both together must go first, and must not stay behind.
+        # The limit of both together must go first, and must not remain.
         writes.append(("memory.memsw.limit_in_bytes", "-1", f"{base}/limit"))
     if limit:
         writes.append(("memory.limit_in_bytes", str(limit), f"{base}/limit"))

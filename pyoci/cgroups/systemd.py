@@ -218,7 +218,7 @@ class Systemd(base.Manager):
             self._reset_failed(bus)
 
     def _stop_after_failure(self) -> None:
-        """Leave no unit behind; the failure itself is what counts.
+        """Leave no unit; the failure itself is what counts.
 
         Killed, because stopping a unit asks first, and the container's first process would not answer.
         """

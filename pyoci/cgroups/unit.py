@@ -68,7 +68,7 @@ def base_properties(which: Unit, id: str, pid: int, *, version: int) -> "list[Pr
         found.append(("PIDs", ("au", [pid])))
         found.append(
             ("CollectMode", ("s", "inactive-or-failed"))
-        )  # nothing stays behind that blocks the name
+        )  # no failed unit remains that blocks the name
     found += [(name, ("b", True)) for name in accounting]
     found.append(("DefaultDependencies", ("b", False)))
     return found

@@ -1,6 +1,6 @@
 """From argument words to values, by the table.
 
-Accepted is what Go's flag package accepts (-name and --name, value in the next word or behind "="), and
+Accepted is what Go's flag package accepts (-name and --name, value in the next word or after "="), and
 short options in one word as getopt has them (-td, -b/srv/bundle).
 """
 
@@ -129,7 +129,7 @@ def usage_error(message: str, command: "Command | None", hint: str = "") -> OciE
 def _option(
     argv: list[str], at: int, known: "tuple[Option, ...]", values: "Any", command: "Command | None"
 ) -> int:
-    """Take in the option at `at` and return the index of the word behind it and its value."""
+    """Take in the option at `at` and return the index of the word after it and its value."""
     word = argv[at]
     body = word[2:] if word[:2] == "--" else word[1:]
     name, equals, text = body.partition("=")

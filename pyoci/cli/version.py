@@ -1,7 +1,7 @@
 """`pyoci --version` and `pyoci version`.
 
 The first line is "pyoci version X", whatever name pyoci was started by. dockerd takes the words before and
-behind "version" as the runtime's name and version (moby: parseRuntimeVersion in daemon/info_unix.go), so no
+after "version" as the runtime's name and version (moby: parseRuntimeVersion in daemon/info_unix.go), so no
 other line may contain that word; older ones find no "runc version" and show an empty field, and nothing
 else comes of it. podman shows the text as it is. crun and youki name themselves in the same way.
 """

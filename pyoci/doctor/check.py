@@ -34,11 +34,11 @@ class Check:
 
 @dataclass
 class Leftover:
-    """What a dead container left behind.
+    """What is left of a dead container.
 
     kind     "container" (an entry of the state store) or "process"
     name     the container's id, or the pid
-    why      how one knows that it is nobody's any more
+    why      how we know that it is not in use
     removed  whether --fix has removed it
     failure  why it could not be removed, or ""
     """

@@ -1,4 +1,4 @@
-"""What dead containers left behind, and its removal.
+"""What is left of dead containers, and its removal.
 
 A container is dead when no process of it runs: its creator was killed half-way, its program ended and nobody has deleted it,
 or the machine has been booted since. Its entry holds on to cgroups, which `delete` removes with it. A process is left over when

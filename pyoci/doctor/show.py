@@ -14,7 +14,7 @@ def as_json(report: Report) -> str:
 
 
 def as_text(report: Report) -> str:
-    """One line for each check, and behind each "no" what it costs and what to do."""
+    """One line for each check, and after each "no" what it costs and what to do."""
     lines = []
     area = ""
     for check in report.checks:

@@ -27,7 +27,7 @@ class Trial:
     """
 
     def __init__(self, *kinds: str, cgroup: str = "") -> None:
-        """`cgroup`: a directory of cgroup v2 that the process shall be born in."""
+        """`cgroup`: a directory of cgroup v2 that the process starts in."""
         self.plan = Plan()
         self._kinds = set(kinds)
         self._cgroup = cgroup
@@ -75,8 +75,8 @@ class Trial:
 
     def _spawn(self, init: InitProcess, cgroup_fd: int) -> None:
         user = "user" in self._kinds
-        born = self._flags("pid", "user")
-        init.spawn(born, cgroup_fd=cgroup_fd, wait_for_maps=user, become_root=user, die_with_parent=True)
+        flags = self._flags("pid", "user")
+        init.spawn(flags, cgroup_fd=cgroup_fd, wait_for_maps=user, become_root=user, die_with_parent=True)
         if user:
             uids, gids = self._maps or (own_id(posix.geteuid()), own_id(posix.getegid()))
             idmap.write_maps(init.pid, uids, gids, rootless=posix.geteuid() != 0)

@@ -9,7 +9,7 @@ from pyoci.base.numbers import decimal
 
 
 class Inherited:
-    """What the container inherits behind its standard files.
+    """What the container inherits after its standard files.
 
     listen_fds, listen_names   LISTEN_FDS and LISTEN_FDNAMES, when they are meant for us (sd_listen_fds(3))
     count                      how many descriptors from 3 up the container keeps, those of LISTEN_FDS first

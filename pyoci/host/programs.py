@@ -57,7 +57,7 @@ def run(
         reaped = True
         return result
     finally:
-        if not reaped:  # an interrupt came: leave nothing behind
+        if not reaped:  # an interrupt came: leave nothing
             _kill(pid)
             _reap(pid)
         files.close(reader)
@@ -128,7 +128,7 @@ def _high(fd: int) -> int:
 def _wait(pid: int, reader: int, deadline: float | None) -> tuple[int, bytes]:
     """Wait for the end; gives the wait status or TIMED_OUT, and the end of the output.
 
-    Only the program's own end counts: a daemon it leaves behind may hold the pipe for ever.
+    Only the program's own end counts: a daemon that it leaves may hold the pipe for ever.
     """
     tail = bytearray()
     pidfd = posix.pidfd_open(pid)

@@ -66,7 +66,7 @@ def explain(stage: str, status: int | None, memory: "Memory", program: bytes) ->
         from pyoci.seccomp import verdict
 
         denied = verdict.words(program)
-    return failure.died(stage, status, memory, denied)
+    return failure.init_ended(stage, status, memory, denied)
 
 
 def filter_before(ops: "list[Op]", last: int) -> bytes:

@@ -44,7 +44,7 @@ class InitProcess(Child):
         before = self.pid
         super()._take()
         if self.trace and self.pid != before:
-            self.trace.born(self.pid)
+            self.trace.init_started(self.pid)
 
     def send(self, name: str, plan: Plan, fds: list[int]) -> None:
         """Send a plan with its descriptors, which stay the caller's; it may be sent before the one before is done.
@@ -86,7 +86,7 @@ class InitProcess(Child):
             raise self._died()
         if self.trace:
             name, plan = self._sent[0]
-            self.trace.executed(name, plan.ops)
+            self.trace.program_started(name, plan.ops)
 
     def close(self) -> None:
         """Close what we hold of the init, its terminal included; it lives on."""
@@ -139,13 +139,13 @@ class InitProcess(Child):
         self.pid, self.pidfd = pid, pidfd
         termination.unblock(before)
         if self.trace:
-            self.trace.became(pid)
+            self.trace.init_forked(pid)
 
     def _report_times(self, found: "Reply") -> None:
         name, plan = self._sent[0]
         if self.trace is None:
             raise protocol.garbled("unexpected times")
-        self.trace.told(name, plan.ops, found.op, protocol.times(found, plan.ops))
+        self.trace.ops_ended(name, plan.ops, found.op, protocol.times(found, plan.ops))
 
     def _failed(self, found: "Reply") -> OciError:
         from pyoci.plan import failure
@@ -153,7 +153,7 @@ class InitProcess(Child):
         name, plan = self._sent[0]
         op = protocol.failed_op(found, plan.ops)
         if self.trace:
-            self.trace.failed(name, op)
+            self.trace.op_failed(name, op)
         error = failure.explain(op, found.error, found.step, found.object())
         exit_status.add_filter(error, exit_status.filter_before(plan.ops, found.op))
         return error

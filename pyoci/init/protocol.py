@@ -114,7 +114,7 @@ def parse(data: bytes) -> list[Reply]:
 
 
 def times(reply: Reply, ops: "Ops") -> list[int]:
-    """The numbers of a REPLY_TIMES: when ops[reply.op] began, then when it and those behind it ended. Raises OciError."""
+    """The numbers of a REPLY_TIMES: when ops[reply.op] began, then when it and those after it ended. Raises OciError."""
     size = len(reply.text)
     if size < 16 or size % 8 or reply.op + size // 8 - 1 > len(ops):
         raise garbled(f"{size} bytes of times from op {reply.op} on")

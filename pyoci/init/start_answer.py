@@ -30,9 +30,9 @@ def read(data: bytes, late: "list[list[int | str]]", trace: "Trace | None") -> O
         if found.kind == lib.REPLY_ERROR:
             return _failure(ops, found, trace)
         if found.kind == lib.REPLY_TIMES and trace:
-            trace.told("finish", ops, found.op, protocol.times(found, ops))
+            trace.ops_ended("finish", ops, found.op, protocol.times(found, ops))
     if trace:
-        trace.executed("finish", ops)
+        trace.program_started("finish", ops)
     return None
 
 
@@ -41,5 +41,5 @@ def _failure(ops: list[Op], found: "protocol.Reply", trace: "Trace | None") -> O
 
     op = protocol.failed_op(found, ops)
     if trace:
-        trace.failed("finish", op)
+        trace.op_failed("finish", op)
     return failure.explain(op, found.error, found.step, found.object())

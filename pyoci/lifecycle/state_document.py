@@ -16,9 +16,9 @@ def document(record: "Record", status: str, pid: int) -> bytes:
 
 
 def halves(record: "Record", status: str) -> tuple[bytes, bytes]:
-    """The document before and behind the pid, for a process that sees its pid otherwise than we do."""
-    before, _, behind = jsontext.dumps(_values(record, status, _PLACE)).partition(jsontext.dumps(_PLACE))
-    return before.encode(), behind.encode()
+    """The document before and after the pid, for a process that sees its pid otherwise than we do."""
+    before, _, after = jsontext.dumps(_values(record, status, _PLACE)).partition(jsontext.dumps(_PLACE))
+    return before.encode(), after.encode()
 
 
 def _values(record: "Record", status: str, pid: int | str) -> dict[str, object]:

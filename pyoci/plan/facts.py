@@ -22,7 +22,7 @@ class Facts:
     no_pivot, no_new_keyring   as the command line has it
     listen_fds     LISTEN_FDS to hand on, 0 for none; listen_names its LISTEN_FDNAMES
     kcore          the host has /proc/kcore
-    states         the state document for hooks inside, as (before the pid, behind the pid), by their kind
+    states         the state document for hooks inside, as (before the pid, after the pid), by their kind
     seccomp        the compiled filter and its flags, or None
     """
 

@@ -119,7 +119,7 @@ def _hook(about: str, words: str, error: int, pointer: str) -> OciError:
     return OciError("hook", message, errno=error, pointer=pointer, op="hook")
 
 
-def died(
+def init_ended(
     stage: str, status: int | None, memory: tuple[int, int, int] = (0, 0, 0), denied: str = ""
 ) -> OciError:
     """The error for an init that ended without a word.

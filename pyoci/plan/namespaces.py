@@ -1,4 +1,4 @@
-"""linux.namespaces -> ops: what the init joins, and what it leaves behind first (namespaces(7))."""
+"""linux.namespaces -> ops: what the init joins, and what it leaves first (namespaces(7))."""
 
 from pyoci import _ops as ops
 from pyoci.plan.facts import Facts
@@ -15,7 +15,7 @@ def early(spec: "Spec", found: Sorted, made: int = 0, cgroup_fds: int = 0) -> Pl
 
     found       the namespaces of the spec, sorted
     made        CLONE_NEW* of those that were made ahead: the init is in them already
-    cgroup_fds  count of `tasks` files (cgroup v1) that it writes itself into, here when it forks: its child is to be born there
+    cgroup_fds  count of `tasks` files (cgroup v1) that it writes itself into, here when it forks: its child starts there
     """
     plan = Plan()
     if found.forks:

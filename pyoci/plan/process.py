@@ -182,7 +182,7 @@ def add_program(
 ) -> None:
     """From the capabilities to execve. The filter comes last: the fewer system calls under it, the fewer it has to allow.
 
-    Without no_new_privs loading a filter takes CAP_SYS_ADMIN, which is kept for this and given up right behind it.
+    Without no_new_privs loading a filter takes CAP_SYS_ADMIN, which is kept for this and given up right after it.
     """
     no_new_privileges = bool(process.get("noNewPrivileges"))
     more = _CAP_SYS_ADMIN & facts.capabilities if facts.seccomp is not None and not no_new_privileges else 0

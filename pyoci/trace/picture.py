@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.trace.events import Document, Event
 
-_LABELS, _CHART, _TAIL = 330, 760, 90  # widths in pixels: names, bars, the figure behind a bar
+_LABELS, _CHART, _TAIL = 330, 760, 90  # widths in pixels: names, bars, the figure after a bar
 _ROW, _HEAD, _MARGIN = 18, 74, 12
 _NOTHING = 0.005  # microseconds: the file holds nanoseconds as fractions
 _LONG_PAUSE = 0.25  # of the busy time: a pause that is longer is cut out of the picture ...

@@ -47,28 +47,28 @@ class Trace:
 
     # -- what the init does --------------------------------------------------------------------------------------------
 
-    def born(self, pid: int) -> None:
+    def init_started(self, pid: int) -> None:
         """The init has been started just now."""
         self._pid, self._since = pid, self._spans.now()
 
-    def became(self, pid: int) -> None:
+    def init_forked(self, pid: int) -> None:
         """A child goes on in the init's place."""
         self._pid = pid
 
-    def told(self, plan: str, ops: "list[Op]", first: int, times: list[int]) -> None:
-        """ops[first] of a plan began at times[0]; it and those behind it ended at the times that follow (nanoseconds)."""
+    def ops_ended(self, plan: str, ops: "list[Op]", first: int, times: list[int]) -> None:
+        """ops[first] of a plan began at times[0]; it and those after it ended at the times that follow (nanoseconds)."""
         if self._since and not self._ops:
-            self._ops.append(("birth of the init", "op", self._pid, self._since, times[0], {}))
+            self._ops.append(("start of the init", "op", self._pid, self._since, times[0], {}))
         for index, ended in enumerate(times[1:]):
             self._add(plan, [ops[first + index]], times[index], ended)
         self._since = times[-1]
 
-    def failed(self, plan: str, op: "Op") -> None:
-        """An op has failed just now; those before it have been told of."""
+    def op_failed(self, plan: str, op: "Op") -> None:
+        """An op has failed just now; those before it are recorded."""
         self._add(plan, [op], self._since, self._spans.now())
 
-    def executed(self, plan: str, ops: "list[Op]") -> None:
-        """The program has begun just now. Of the filter and what comes behind it the init can't tell: that is one event."""
+    def program_started(self, plan: str, ops: "list[Op]") -> None:
+        """The program has begun just now. The init cannot report the filter and the ops after it: they are one event."""
         names = [op.name for op in ops]
         first = names.index("seccomp") if "seccomp" in names else -1
         self._add(plan, ops[first:], self._since, self._spans.now())

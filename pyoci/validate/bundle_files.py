@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyoci.spec.spec_types import Namespace, Seccomp, Spec
 
 
-def surroundings(spec: "Spec", bundle: str) -> list[Problem]:
+def missing_files(spec: "Spec", bundle: str) -> list[Problem]:
     """Errors and warnings about files outside of config.json, for a document that the schema accepts.
 
     bundle  the directory of the bundle, which relative paths start from

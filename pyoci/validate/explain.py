@@ -88,11 +88,11 @@ def _judge(
         nulls = _nulls(value)
         if nulls and drop_nulls(value):
             found = _schema_problems(value, kind) + nulls
-    slips = [problem for problem in schema.unknown(value, kind) if problem.hint or strict]
-    for problem in slips:
+    unknown = [problem for problem in schema.unknown(value, kind) if problem.hint or strict]
+    for problem in unknown:
         problem.severity = "warning" if problem.hint else "advice"
     broken = [problem for problem in found if problem.severity == "error"]
-    return found + slips + _rules(value, text, broken, kind, systemd, strict, bundle)
+    return found + unknown + _rules(value, text, broken, kind, systemd, strict, bundle)
 
 
 def _schema_problems(value: object, kind: str) -> list[Problem]:
@@ -166,13 +166,13 @@ def _apply(value: Any, kind: str, systemd: bool, strict: bool, bundle: str | Non
         return []  # what the limits exclude depends on those that are in force
     found = config_problems(value, systemd=systemd)
     if bundle is not None:
-        from pyoci.validate.bundle_files import surroundings
+        from pyoci.validate.bundle_files import missing_files
 
-        found += surroundings(value, bundle)
+        found += missing_files(value, bundle)
     if strict:
-        from pyoci.validate.security import advice
+        from pyoci.validate.security import review
 
-        found += advice(value)
+        found += review(value)
     return found
 
 
@@ -182,7 +182,7 @@ def config_problems(spec: Any, *, systemd: bool = False) -> list[Problem]:
     for problem in found:
         if problem.code == "mount-option-bind":
             problem.hint = warnings.option_hint(repair.value(spec, problem.pointer)) or problem.hint
-    return found + warnings.cautions(spec, systemd=systemd)
+    return found + warnings.find(spec, systemd=systemd)
 
 
 def _nulls(value: object) -> list[Problem]:

@@ -140,7 +140,7 @@ class Reader:
         return found.end() if found else at
 
     def _value(self, at: int, key: int | None) -> int:
-        """Take a value, or the opening of one; the offset behind it."""
+        """Take a value, or the opening of one; the offset after it."""
         token = _TOKEN.match(self.text, at)
         if not token or token["mark"] in ("]", "}", ":", ","):
             raise self._wrong(at, json_errors.VALUE)

@@ -74,7 +74,7 @@ TREES = {
 SECRETS = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "APIKEY", "PRIVATE_KEY", "CREDENTIAL")
 
 
-def advice(spec: "Spec") -> list[Problem]:
+def review(spec: "Spec") -> list[Problem]:
     """What a security review would remark on a config.json that schema and rules accept."""
     report = Report(severity="advice")
     linux = spec.get("linux", {})

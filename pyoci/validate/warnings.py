@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 OTHER_PLATFORMS = ("windows", "solaris", "vm", "zos", "freebsd")
 
 
-def cautions(spec: "Spec", *, systemd: bool = False) -> list[Problem]:
+def find(spec: "Spec", *, systemd: bool = False) -> list[Problem]:
     """The warnings for a config.json that the schema accepts."""
     report = Report(severity="warning")
     linux = spec.get("linux", {})

@@ -257,7 +257,7 @@ def test_exec(box: Boxes, folder: Path) -> None:
     ]
     assert all(name in left for name in [*order, "wait for the program's start"]), steps
     inside = found.names(f"init of {made.id}")
-    assert inside[0] == "birth of the init" and inside[-1] == "exec /bin/true"
+    assert inside[0] == "start of the init" and inside[-1] == "exec /bin/true"
     found.check_order("pyoci exec")
     found.check_cpu_time("pyoci exec")
     made.stop()

@@ -186,8 +186,8 @@ def test_options_of_other_runtimes_are_ignored() -> None:
         ("a", "abcd", 1, 2),
     ],
 )
-def test_slips(left: str, right: str, limit: int, number: int) -> None:
-    assert suggest.slips(left, right, limit) == number
+def test_edits(left: str, right: str, limit: int, number: int) -> None:
+    assert suggest.edits(left, right, limit) == number
 
 
 # -- the table

@@ -109,8 +109,8 @@ def test_a_step_that_is_not_known(pointer: str, code: str) -> None:
 
 
 def test_an_init_that_went_without_a_word() -> None:
-    assert "was killed" in failure.died("prepare", 9).text()
-    assert failure.died("exec", 31).pointer == "/linux/seccomp"
-    assert failure.died("x", 11).text().endswith("signal 11")
-    assert failure.died("x", 1 << 8).text().endswith("exit status 1")
-    assert failure.died("x", None).code == "init-died"
+    assert "was killed" in failure.init_ended("prepare", 9).text()
+    assert failure.init_ended("exec", 31).pointer == "/linux/seccomp"
+    assert failure.init_ended("x", 11).text().endswith("signal 11")
+    assert failure.init_ended("x", 1 << 8).text().endswith("exit status 1")
+    assert failure.init_ended("x", None).code == "init-died"

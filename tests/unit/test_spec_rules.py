@@ -16,7 +16,7 @@ from pyoci.spec.problem import Problem
 from pyoci.spec.resource_rules import is_cpu_list
 from pyoci.spec.versions import semver_major
 from pyoci.validate import explain, warnings
-from pyoci.validate.security import advice
+from pyoci.validate.security import review
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def found(spec: Any, severity: str, **options: bool) -> list[Problem]:
     assert _generated.config(spec), "the rules see only what the schema accepts"
     errors = check.problems(spec, first=False, **options)
     assert {problem.severity for problem in errors} <= {"error"}
-    return errors if severity == "error" else warnings.cautions(spec, systemd=options.get("systemd", False))
+    return errors if severity == "error" else warnings.find(spec, systemd=options.get("systemd", False))
 
 
 def test_the_base_is_clean() -> None:
@@ -61,7 +61,7 @@ def test_warning(case: tuple[Any, ...]) -> None:
 @pytest.mark.parametrize("case", ADVICE, ids=lambda case: f"{case[0]}:{case[1]}")
 def test_advice(case: tuple[Any, ...]) -> None:
     code, at, changes = case
-    assert (code, at) in [(problem.code, problem.pointer) for problem in advice(spoil(changes))]
+    assert (code, at) in [(problem.code, problem.pointer) for problem in review(spoil(changes))]
 
 
 def test_every_code_has_an_example() -> None:
@@ -108,7 +108,7 @@ def test_advice_is_not_noise() -> None:
         ],
         "/linux/readonlyPaths": ["/proc/sys", "/proc/sysrq-trigger", "/proc/bus", "/proc/fs", "/proc/irq"],
     }
-    assert advice(spoil(changes)) == []
+    assert review(spoil(changes)) == []
 
 
 def test_process_and_resources_on_their_own() -> None:

@@ -95,18 +95,18 @@ def test_a_part_does_not_end_the_step() -> None:
 
 def begun(context: Context, path: Path) -> recorder.Trace:
     made = recorder.begin(context, str(path), "run", "box")
-    made.born(4711)
+    made.init_started(4711)
     return made
 
 
 def test_what_the_init_tells(context: Context, tmp_path: Path) -> None:
     made = begun(context, tmp_path / "t")
     base = context.spans.now()
-    made.told("prepare", OPS, 0, [base, base + MS, base + 5 * MS])
-    made.told("finish", OPS, 2, [base + 6 * MS, base + 8 * MS])
+    made.ops_ended("prepare", OPS, 0, [base, base + MS, base + 5 * MS])
+    made.ops_ended("finish", OPS, 2, [base + 6 * MS, base + 8 * MS])
     made.save()
     birth, mount, hook, ready = [event for event in events(tmp_path / "t") if event["pid"] == 4711]
-    assert birth["name"] == "birth of the init"
+    assert birth["name"] == "start of the init"
     assert mount["args"] == {"pointer": "/mounts/0", "op": "fsmount", "plan": "prepare"}
     assert (mount["name"], mount["cat"], mount["dur"]) == ("tmpfs on /t", "op", 1000.0)
     assert mount["ts"] == pytest.approx(birth["ts"] + birth["dur"], abs=0.01)
@@ -116,8 +116,8 @@ def test_what_the_init_tells(context: Context, tmp_path: Path) -> None:
 
 def test_filter_and_program_are_one_event(context: Context, tmp_path: Path) -> None:
     made = begun(context, tmp_path / "t")
-    made.told("finish", OPS, 2, [context.spans.now(), context.spans.now()])
-    made.executed("finish", OPS)
+    made.ops_ended("finish", OPS, 2, [context.spans.now(), context.spans.now()])
+    made.program_started("finish", OPS)
     made.save()
     last = events(tmp_path / "t")[-1]
     assert last["name"] == "filter of 3 instructions, capabilities, exec /bin/true"
@@ -126,7 +126,7 @@ def test_filter_and_program_are_one_event(context: Context, tmp_path: Path) -> N
 
 def test_without_a_filter_the_program_stands_alone(context: Context, tmp_path: Path) -> None:
     made = begun(context, tmp_path / "t")
-    made.executed("finish", [OPS[0], OPS[5]])
+    made.program_started("finish", [OPS[0], OPS[5]])
     made.save()
     assert events(tmp_path / "t")[-1]["name"] == "exec /bin/true"
 
@@ -134,8 +134,8 @@ def test_without_a_filter_the_program_stands_alone(context: Context, tmp_path: P
 def test_failed_op(context: Context, tmp_path: Path) -> None:
     made = begun(context, tmp_path / "t")
     now = context.spans.now()
-    made.told("prepare", OPS, 0, [now, now + 1])
-    made.failed("prepare", OPS[1])
+    made.ops_ended("prepare", OPS, 0, [now, now + 1])
+    made.op_failed("prepare", OPS[1])
     made.save()
     last = events(tmp_path / "t")[-1]
     assert (last["name"], last["args"]["pointer"]) == ("createContainer hook /h", "/hooks/createContainer/0")
@@ -144,7 +144,7 @@ def test_failed_op(context: Context, tmp_path: Path) -> None:
 def test_document(context: Context, tmp_path: Path) -> None:
     made = begun(context, tmp_path / "t")
     context.spans.lap("load", "/x")
-    made.told("early", OPS, 0, [context.spans.now(), context.spans.now()])
+    made.ops_ended("early", OPS, 0, [context.spans.now(), context.spans.now()])
     made.save()
     document = json.loads((tmp_path / "t").read_text())
     assert document["otherData"]["id"] == "box"
@@ -165,7 +165,7 @@ def test_document(context: Context, tmp_path: Path) -> None:
 def test_a_clock_that_was_set_back_makes_no_negative_times(context: Context, tmp_path: Path) -> None:
     made = begun(context, tmp_path / "t")
     now = context.spans.now()
-    made.told("early", OPS, 0, [now, now - 5])
+    made.ops_ended("early", OPS, 0, [now, now - 5])
     made.save()
     assert events(tmp_path / "t")[-1]["dur"] == 0
 
@@ -177,7 +177,7 @@ def test_start_goes_on_where_create_ended(context: Context, tmp_path: Path) -> N
     later = Context()
     more = recorder.begin_start(later, str(path), "box", 4711)
     now = later.spans.now()
-    more.told("finish", OPS, 2, [now, now + MS])
+    more.ops_ended("finish", OPS, 2, [now, now + MS])
     more.save()
     second = json.loads(path.read_text())
     assert second["otherData"] == first["otherData"]

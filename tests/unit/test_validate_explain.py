@@ -11,7 +11,7 @@ from unit.check_cases import BASE, BIND, GONE, USERS, codes, spoil
 
 from pyoci.spec.problem import Problem
 from pyoci.validate import explain, repair, schema
-from pyoci.validate.bundle_files import surroundings
+from pyoci.validate.bundle_files import missing_files
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "data" / "engine-configs").glob("*.json"))
 STATE = {"ociVersion": "1.3.0", "id": "box", "status": "running", "pid": 5, "bundle": "/b"}
@@ -156,7 +156,7 @@ LONG = "x " * 1_000_000
     "at", ["/process/args", "/process/terminal", "/process/user/uid", "/linux/namespaces/0/type"]
 )
 def test_no_hint_is_looked_for_in_megabytes(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("validate.hints.shlex.split", "base.suggest.slips", "validate.hints.re.fullmatch"):
+    for name in ("validate.hints.shlex.split", "base.suggest.edits", "validate.hints.re.fullmatch"):
         monkeypatch.setattr(f"pyoci.{name}", None)
     (problem,) = schema.problems(spoil({at: LONG}), "config")
     assert problem.hint == "" and len(problem.message) < 100
@@ -396,7 +396,7 @@ def test_features(changes: dict[str, Any], code: str | None) -> None:
 
 def test_surroundings(tmp_path: Path) -> None:
     def found(changes: dict[str, Any]) -> list[tuple[str, str]]:
-        return [(problem.code, problem.pointer) for problem in surroundings(spoil(changes), str(tmp_path))]
+        return [(problem.code, problem.pointer) for problem in missing_files(spoil(changes), str(tmp_path))]
 
     assert found({}) == [("rootfs-missing", "/root/path")]
     (tmp_path / "rootfs").mkdir()
