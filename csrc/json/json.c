@@ -1,6 +1,6 @@
 /* pyoci._json: JSON texts (RFC 8259) to Python's values and back.
  *
- * The standard library's scanner is a file that the static launcher cannot open, and tells of names that come twice only
+ * The standard library's scanner is a file that the static launcher cannot open, and reports duplicate names only
  * through a call into Python for each object. What is read here comes from anybody: every step is taken between `at` and
  * `end`, and nesting has a limit of its own.
  */

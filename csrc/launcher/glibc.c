@@ -152,7 +152,7 @@ char *strerror(int number) {
     return unknown;
 }
 
-/* glibc's gives the text, musl's a number. */
+/* glibc's returns the text, musl's a number. */
 char *strerror_r(int number, char *to, size_t room) {
     (void)to, (void)room;
     return strerror(number);

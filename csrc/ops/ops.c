@@ -264,7 +264,7 @@ static PyObject *default_of(const char *kind) {
     return strcmp(kind, "FLAG") == 0 ? PyBool_FromLong(0) : PyLong_FromLong(0);
 }
 
-/* Complete an op of the table; gives (error, ((field, kind, whether it may be left out), ...)). */
+/* Complete an op of the table; returns (error, ((field, kind, whether it may be left out), ...)). */
 static PyObject *know(struct known *op) {
     PyObject *rows = PyTuple_New(0);
     bool optional = false;

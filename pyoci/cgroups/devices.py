@@ -102,7 +102,7 @@ def in_words(found: "list[Rule]") -> list[str]:
 
 
 def program(found: "list[Rule]") -> bytes:
-    """The eBPF instructions that decide by these rules; gives 1 to allow and 0 to deny. Raises OciError."""
+    """The eBPF instructions that decide by these rules; returns 1 to allow and 0 to deny. Raises OciError."""
     default = bool(found) and found[0][1] == "a" and found[0][0]
     code = _Assembler()
     code.load(2, 0)  # r2 = access << 16 | type

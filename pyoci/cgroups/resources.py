@@ -1,7 +1,7 @@
 """`linux.resources` as the files of cgroup v1 and v2: pure functions, no system call.
 
 runtime-spec config-linux.md, "Control groups"; the kernel's Documentation/admin-guide/cgroup-v1/ and
-cgroup-v2.rst. Each function gives `(file, value, pointer)` in the order of writing; `writer.py` repeats what
+cgroup-v2.rst. Each function returns `(file, value, pointer)` in the order of writing; `writer.py` repeats what
 the kernel refuses only until a later value is in place, such as a quota below the old burst. A value of zero
 leaves a limit alone, as the engines mean it when they send one; the exceptions are those of the
 specification, named where they are.
@@ -98,7 +98,7 @@ def ignored(resources: "Resources", *, version: int) -> list[str]:
 def completed(resources: "Resources", held: "Callable[[Held], int]") -> "Resources":
     """For an update: the same with what the kernel or systemd must be told in one, as it is now.
 
-    held  gives the limits in force by name, "quota" and "period" of cpu and "limit" of memory
+    held  returns the limits in force by name, "quota" and "period" of cpu and "limit" of memory
     """
     found = resources.copy()
     cpu, memory = resources.get("cpu", {}), resources.get("memory", {})
@@ -125,7 +125,7 @@ def shares_to_weight(shares: int) -> int:
         return 1
     if shares >= _MAX_SHARES:
         return 10000
-    # A cubic without math.log2: bit_length gives the whole part, repeated squaring the fraction.
+    # A cubic without math.log2: bit_length returns the whole part, repeated squaring the fraction.
     exponent = _log2(shares)
     power = (exponent * exponent + 125 * exponent) / 612.0 - 7.0 / 34.0
     return _ceil(10.0**power)

@@ -106,7 +106,7 @@ def _procs(name: str, dir_fd: int | None = None) -> list[int]:
 def make(path: str, stop: str) -> list[str]:
     """Make a cgroup and what is missing above it, not above `stop`. Gives what was made, the topmost first.
 
-    Raises OSError; then nothing that was made is left. An existing cgroup is no error, and gives an empty
+    Raises OSError; then nothing that was made is left. An existing cgroup is no error, and returns an empty
     list.
     """
     try:

@@ -47,7 +47,7 @@ def write_limits(
     undo: bool = False,
     spans: Spans | None = None,
 ) -> None:
-    """Make all writes; `directory(controller, pointer)` gives the cgroup's directory or raises OciError.
+    """Make all writes; `directory(controller, pointer)` returns the cgroup's directory or raises OciError.
 
     Some files bound one another (limit and limit with swap, period, quota and burst), and which order is
     right depends on the old values: so what is refused as invalid is tried again once others are in place.

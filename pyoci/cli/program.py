@@ -38,7 +38,7 @@ def run(argv: list[str], refused: "RefusedDocument | None" = None) -> None:
 
 
 def flush() -> OSError | None:
-    """Write out what the standard streams hold, where there are any; gives the failure, if that failed."""
+    """Write out what the standard streams hold, where there are any; returns the failure, if that failed."""
     failure = None
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name, None)

@@ -1,6 +1,6 @@
 """`pyoci doctor`: what this machine offers to containers, found out by trying, and what dead containers left on it.
 
-One module for each group of checks; each gives a list of `Check`s. Nothing here changes the machine, but for `leftovers.remove`.
+One module for each group of checks; each returns a list of `Check`s. Nothing changes the machine, except `leftovers.remove`.
 """
 
 import sys

@@ -112,7 +112,7 @@ def _lost_fifo(pid: int) -> str:
             path, _, gone = os.readlink(f"/proc/{pid}/fd/{fd}").rpartition(" ")
             if gone == "(deleted)" and path.endswith("/start"):
                 return path
-    except OSError:  # it has ended, or is none of ours
+    except OSError:  # it has ended, or is another user's
         pass
     return ""
 

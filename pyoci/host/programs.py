@@ -126,7 +126,7 @@ def _high(fd: int) -> int:
 
 
 def _wait(pid: int, reader: int, deadline: float | None) -> tuple[int, bytes]:
-    """Wait for the end; gives the wait status or TIMED_OUT, and the end of the output.
+    """Wait for the end; returns the wait status or TIMED_OUT, and the end of the output.
 
     Only the program's own end counts: a daemon that it leaves may hold the pipe for ever.
     """

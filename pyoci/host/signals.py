@@ -62,7 +62,7 @@ def _noted(number: int, frame: object) -> None:
 
 
 def poll(interests: dict[int, int], timeout: int | None = None) -> dict[int, int]:
-    """Wait, at most `timeout` ms, until descriptors have one of their events; gives those that have."""
+    """Wait, at most `timeout` ms, until descriptors have one of their events; returns those that have."""
     poller = select.poll()
     for fd, events in interests.items():
         poller.register(fd, events)

@@ -149,7 +149,7 @@ class Entry:
         return bool(self.record.pid) and start_time(self.record.pid) == self.record.start
 
     def open_process(self) -> int:
-        """A pidfd of the container's first process, or -1 when it is gone: the pid alone may be somebody else's by now."""
+        """A pidfd of the container's first process, or -1 when it is gone: the pid alone may be another process by now."""
         try:
             pidfd = posix.pidfd_open(self.record.pid)
         except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""compile: a checked spec and the facts of the host become plans. Pure: the same input gives the same plans.
+"""compile: a checked spec and the facts of the host become plans. Pure: the same input compiles to the same plans.
 
 Three plans, because the runtime has something to do between them:
 

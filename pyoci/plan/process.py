@@ -228,7 +228,7 @@ def _environment(process: "Process", facts: Facts) -> list[str]:
 
 
 def _add_lookup(plan: Plan, process: "Process", args: list[str], environment: list[str]) -> None:
-    """Find the program now, while a failure is still one of create; and a home directory for who has none."""
+    """Find the program now, while a failure is still one of create; and a home directory when the environment has none."""
     path, home = defaults.PATH, False
     for entry in environment:
         if entry.startswith("PATH="):

@@ -112,7 +112,7 @@ def _arches(seccomp: "Seccomp", pointer: str) -> dict[int, str]:
 
 
 def _add_rules(handle: "CData", seccomp: "Seccomp", default: int, pointer: str) -> int:
-    """Add the rules to a filter; gives how many system calls got one."""
+    """Add the rules to a filter; returns how many system calls got one."""
     native = lib.pyoci_seccomp_native()
     added = 0
     for index, rule in enumerate(seccomp.get("syscalls") or ()):

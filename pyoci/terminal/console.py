@@ -28,7 +28,7 @@ def match_size(master: int) -> None:
 
 
 def foreground(pid: int, pidfd: int, master: int | None = None, *, signals: Signals | None = None) -> int:
-    """Stay with the container's process until it ends; gives its exit status, 128 + n after signal n.
+    """Stay with the container's process until it ends; returns its exit status, 128 + n after signal n.
 
     pid, pidfd  the process: our child, not waited for by anybody else; other children are reaped meanwhile
     master      its terminal, which is connected with ours and stays open; None when it has our streams
@@ -57,7 +57,7 @@ def foreground(pid: int, pidfd: int, master: int | None = None, *, signals: Sign
 
 
 def _watch(pid: int, pidfd: int, signals: Signals, proxy: "Proxy | None") -> int:
-    """Serve signals and the terminal until the process ends; gives its wait status."""
+    """Serve signals and the terminal until the process ends; returns its wait status."""
     status = None
     while True:
         interests = {signals.fd: select.POLLIN, pidfd: select.POLLIN}

@@ -111,7 +111,7 @@ class Proxy:
             self._peer = -1
 
     def _read_master(self) -> int:
-        """Read once; gives the count of bytes, 0 when there are none for now."""
+        """Read once; returns the count of bytes, 0 when there are none for now."""
         if len(self._to_output) >= _BUFFER:
             return 0
         try:

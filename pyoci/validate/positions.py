@@ -1,6 +1,6 @@
 """Where things stand in a JSON text: lines and columns of JSON pointers, and what is wrong with the text.
 
-Python's json module neither keeps positions nor tells of a key that comes twice; this reader does nothing
+Python's json module neither keeps positions nor reports a duplicate key; this reader does nothing
 else. It uses no recursion, so that no depth of nesting troubles it.
 """
 
