@@ -157,7 +157,7 @@ def _short_options(
 ) -> int:
     """Take in several one-letter options in one word, such as -td or -b/srv/bundle."""
     word = argv[at]
-    taken: dict[str, Any] = {}
+    taken: dict[str, bool] = {}
     for place in range(1, len(word)):
         letter = word[place]
         for option in known:
