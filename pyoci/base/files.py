@@ -89,7 +89,7 @@ def replace(
     try:
         create(temporary, data, mode, dir_fd=dir_fd, sync=sync)
         posix.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-    except OSError:
+    except BaseException:  # a signal that ends the command, too
         try:
             posix.unlink(temporary, dir_fd=dir_fd)
         except OSError:

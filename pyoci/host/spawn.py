@@ -29,7 +29,7 @@ class Child:
         self._made: Spawn | None = None
 
     def prepare(self, unshare_flags: int, *, directory: int = -1) -> None:
-        """Begin to make namespaces (CLONE_NEW*) for a child that joins none and has no user namespace of its own.
+        """Begin to make namespaces (CLONE_NEW*) for a child that neither forks nor has a user namespace.
 
         `directory` is that of spawn().
 

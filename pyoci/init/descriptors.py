@@ -33,7 +33,7 @@ def open_passed(plan: "Plan", ready: "dict[str, list[int]]", directory: int = -1
                     _map_ids(found[-1], ready["userns"].pop(0), what)
             else:
                 found.append(ready[str(what[0])].pop(0))
-    except OciError:
+    except BaseException:
         for fds in (found, *ready.values()):
             files.close_all(fds)
         raise

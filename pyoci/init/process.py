@@ -8,7 +8,7 @@ import errno
 import posix
 
 from pyoci._shim import lib
-from pyoci.base import files, termination
+from pyoci.base import files, signal_numbers, termination
 from pyoci.base.errors import OciError
 from pyoci.host.spawn import Child
 from pyoci.init import exit_status, protocol
@@ -54,12 +54,22 @@ class InitProcess(Child):
         data = plan.encode(timed=self.trace is not None)
         self._sent.append((name, plan))
         result = lib.pyoci_send_plan(self.sync, data, len(data), fds, len(fds))
-        if result in (-errno.EPIPE, -errno.ECONNRESET):
-            while self._receive():  # what it said before it went
-                pass
-            raise self._died()
         if result < 0:
-            raise self.broken(-result)
+            raise self._gone(-result)
+
+    def send_byte(self) -> None:
+        """Let the init go on. Raises OciError that says why it has ended where it has."""
+        result = lib.pyoci_send_byte(self.sync)
+        if result < 0:
+            raise self._gone(-result)
+
+    def _gone(self, error: int) -> OciError:
+        """The error for an init that can't be written to: it has ended, or the socket fails."""
+        if error not in (errno.EPIPE, errno.ECONNRESET):
+            return self.broken(error)
+        while self._receive():  # what it said before it went
+            pass
+        return self.explain_death()
 
     def expect(self, expected: int) -> None:
         """Listen until the init says `expected` (REPLY_DONE, REPLY_READY, REPLY_FORKED). Raises OciError for a failure."""
@@ -68,7 +78,7 @@ class InitProcess(Child):
             if kind == expected:
                 return
             if kind == 0:
-                raise self._died()
+                raise self.explain_death()
             if kind in (lib.REPLY_DONE, lib.REPLY_READY):
                 raise protocol.garbled("a reply to another request")
 
@@ -83,7 +93,7 @@ class InitProcess(Child):
             if kind != lib.REPLY_TIMES:
                 raise protocol.garbled("a reply without a request")
         if exit_status.early(self.pid, self.pidfd):
-            raise self._died()
+            raise self.explain_death()
         if self.trace:
             name, plan = self._sent[0]
             self.trace.program_started(name, plan.ops)
@@ -134,6 +144,9 @@ class InitProcess(Child):
             files.close(pidfd)
             raise protocol.garbled("the pid of a process that is not the runtime's child") from None
         before = termination.block()
+        lib.pyoci_pidfd_signal(
+            self.pidfd, signal_numbers.KILL
+        )  # it has only to end: one that was stopped must not hold us up
         files.close(self.pidfd)
         self.reap()
         self.pid, self.pidfd = pid, pidfd
@@ -158,7 +171,7 @@ class InitProcess(Child):
         exit_status.add_filter(error, exit_status.filter_before(plan.ops, found.op))
         return error
 
-    def _died(self) -> OciError:
+    def explain_death(self) -> OciError:
         """The init went without a word: killed for lack of memory, by a signal, by the filter."""
         # Its socket is closed a moment before a process has ended; one that only closed its socket must not hold us up.
         if not exit_status.within(self.pidfd, _DEATH_MILLISECONDS):

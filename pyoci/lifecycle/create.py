@@ -160,7 +160,7 @@ class NewContainer(ContainerProcess):
             self.manager.add(self.init.pid)
             self.entry.record.cgroup = self.manager.record()
             self.context.spans.lap("cgroup join", "/linux/cgroupsPath")
-        self.set_from_outside(self.process, user_namespace=namespaces.has(self.spec, "user"))
+        self.raise_limits(self.process, user_namespace=namespaces.has(self.spec, "user"))
         if new_user:
             self._write_maps()
         self._enter_namespaces()
@@ -184,7 +184,10 @@ class NewContainer(ContainerProcess):
             if not sorted_.forks:  # then it has joined only when the plan is done
                 self.init.expect(lib.REPLY_DONE)
                 self._waits_for_early = False
-            self._can_set_groups = userns.may_set_groups(self.init.pid)
+            try:
+                self._can_set_groups = userns.may_set_groups(self.init.pid)
+            except (FileNotFoundError, ProcessLookupError):
+                raise self.init.explain_death() from None
         else:
             self._can_set_groups = facts.may_set_groups(self.spec, rootless=self.rootless)
 
@@ -215,7 +218,7 @@ class NewContainer(ContainerProcess):
             self._send("finish", compiled.finish)
         if self.waits:
             self.entry.record.late = start_answer.late_ops(compiled.finish)
-        self.expect_ready()
+        self.expect_ready(self.process)
 
     def _send(self, name: str, plan: "Plan") -> None:
         ready: dict[str, list[int]] = {"cgroup": self._cgroup_fds}
@@ -280,9 +283,11 @@ class NewContainer(ContainerProcess):
         can't be removed is a warning: the first failure is the one to report, and the entry stays for `delete`.
         """
         self.init.kill()
-        if self._entered and self.entry.directory >= 0:
-            cleanup.destroy_anyway(self.context, self.entry, self.manager, self.bundle.directory)
-        self.close()
+        try:
+            if self._entered and self.entry.directory >= 0:
+                cleanup.destroy_anyway(self.context, self.entry, self.manager, self.bundle.directory)
+        finally:
+            self.close()
         self.context.spans.lap("undo")
 
     def close(self) -> None:

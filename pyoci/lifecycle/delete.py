@@ -29,7 +29,14 @@ def delete(
         if not force or error.code != "state-damaged":
             raise
         entry = _salvage(context, root, id)
-    status = entry.status()
+    try:
+        _delete(context, entry, force, directory)
+    finally:
+        entry.close()
+
+
+def _delete(context: "Context", entry: store.Entry, force: bool, directory: int) -> None:
+    status, id = entry.status(), entry.id
     if status in ("running", "paused") and not force:
         message = f"cannot delete container {id} that is not stopped: {status}"
         raise OciError(

@@ -69,7 +69,7 @@ class JoiningProcess(ContainerProcess):
             self._join(passed)
         finally:
             files.close_all(passed)
-        self.expect_ready()
+        self.expect_ready(self.process)
         self.entry.close()
 
     def _load(self) -> None:
@@ -107,7 +107,7 @@ class JoiningProcess(ContainerProcess):
         finally:
             if cgroup_fd >= 0:
                 files.close(cgroup_fd)
-        self.set_from_outside(self.process, user_namespace=bool(joined & namespaces.NEWUSER))
+        self.raise_limits(self.process, user_namespace=bool(joined & namespaces.NEWUSER))
         ready = {"cgroup": self._cgroup_fds, "pidfd": pidfd}
         self.send_plan("exec", compiled.finish, ready)
         if joined & namespaces.NEWPID:

@@ -52,28 +52,32 @@ def kill_and_wait(entry: "Entry") -> None:
     """Kill the container's process and wait for its death. Raises OciError when it does not die."""
     record = entry.record
     pidfd = entry.open_process() if record.pid else -1
-    if pidfd >= 0:
-        try:
-            _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    if record.flags.get("host_pid") or not (record.pid or _shares_cgroup(entry)):
-        signal_all(entry, _signal.SIGKILL)
-    if pidfd < 0:
-        return
     try:
-        thaw(entry)
-        dead = exit_status.within(pidfd, _THAW_MILLISECONDS)
-        if not dead:
-            signal_all(entry, _signal.SIGKILL)
-            dead = exit_status.within(pidfd, _DEATH_MILLISECONDS)
+        if pidfd >= 0:
+            signal_first(entry, _signal.SIGKILL)
+        dead = _kill_rest(entry, pidfd)
     finally:
-        files.close(pidfd)
+        if pidfd >= 0:
+            files.close(pidfd)
     if not dead:
         hint = "a process is in uninterruptible sleep (state D), or its cgroup is frozen"
         raise OciError(
             "not-dying", f"container {entry.id} does not end although it was killed", obj=entry.id, hint=hint
         )
+
+
+def _kill_rest(entry: "Entry", pidfd: int) -> bool:
+    """Kill those whom the death of the first process does not end; whether that one (-1: it is gone) is dead. Raises OciError."""
+    record = entry.record
+    if record.flags.get("host_pid") or not (record.pid or _shares_cgroup(entry)):
+        signal_all(entry, _signal.SIGKILL)
+    if pidfd < 0:
+        return True
+    thaw(entry)
+    if exit_status.within(pidfd, _THAW_MILLISECONDS):
+        return True
+    signal_all(entry, _signal.SIGKILL)
+    return exit_status.within(pidfd, _DEATH_MILLISECONDS)
 
 
 def _shares_cgroup(entry: "Entry") -> bool:

@@ -28,11 +28,15 @@ def run(context: "Context", request: "CreateRequest") -> int:
         return 0
     container.entry.close()  # others may kill, pause, delete it meanwhile
     pid = container.init.pid
-    status = container.wait(signals)
-    context.spans.lap("the program runs", kind="idle")
-    if not request.keep:
-        delete(context, request.root, request.id, force=True, only=pid, directory=container.bundle.directory)
-    container.close()
-    if request.trace:
-        request.trace.save()
+    try:
+        status = container.wait(signals)
+        context.spans.lap("the program runs", kind="idle")
+        if not request.keep:
+            delete(
+                context, request.root, request.id, force=True, only=pid, directory=container.bundle.directory
+            )
+    finally:
+        container.close()
+        if request.trace:
+            request.trace.save()
     return status

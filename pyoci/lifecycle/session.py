@@ -70,17 +70,17 @@ class ContainerProcess:
             message = "--console-socket needs process.terminal, and a container in the background"
             raise OciError("console-socket", message, pointer=pointer, obj=socket)
 
-    def set_from_outside(self, process: "Process", *, user_namespace: bool) -> None:
-        """What only the host's root may set: hard limits of a process in a user namespace, the OOM score. Raises OciError."""
+    def raise_limits(self, process: "Process", *, user_namespace: bool) -> None:
+        """Raise the hard limits of a process in a user namespace, which only the host's root may do."""
         if user_namespace:
             rlimits.raise_hard(self.init.pid, process)
-        score = process.get("oomScoreAdj")
-        if score is not None:
-            self._set_oom_score(score)
-            self.context.spans.lap("oom score", "/process/oomScoreAdj")
 
     def _set_oom_score(self, value: int) -> None:
-        """process.oomScoreAdj; without privilege it can only be raised, and runc lets that pass. Raises OciError."""
+        """process.oomScoreAdj; without privilege it can only be raised, and runc lets that pass. Raises OciError.
+
+        Not before the init has replied: until its execve(2) it shares our memory, and the kernel gives the score to every
+        process that does, so it would be ours and that of the hooks too.
+        """
         try:
             files.write(f"/proc/{self.init.pid}/oom_score_adj", str(value).encode())
         except OSError as error:
@@ -106,10 +106,14 @@ class ContainerProcess:
             files.close_all(fds)
         self.context.spans.lap(f"send {name}")
 
-    def expect_ready(self) -> None:
-        """Wait until the set-up is complete. Raises OciError."""
+    def expect_ready(self, process: "Process") -> None:
+        """Wait until the set-up is complete, and set the OOM score. Raises OciError."""
         self.init.expect(lib.REPLY_READY)
         self.context.spans.lap("wait for ready")
+        score = process.get("oomScoreAdj")
+        if score is not None:
+            self._set_oom_score(score)
+            self.context.spans.lap("oom score", "/process/oomScoreAdj")
 
     # -- hand-over -----------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import posix
 
 from pyoci.base import files
-from pyoci.base.errors import OciError
+from pyoci.base.errors import OciError, from_os_error
 from pyoci.init import exit_status
 from pyoci.lifecycle import store
 from pyoci.lifecycle.delete import destroy
@@ -27,37 +27,50 @@ def start(context: "Context", root: str, id: str, resume_trace: "ResumeTrace") -
     resume_trace  goes on with the trace file of `create`: called with its path, the id and the pid of the init
     """
     entry = store.open(root, id, lock=True)
+    try:
+        _refuse_unless_created(entry)
+        record = entry.record
+        trace = resume_trace(record.trace, entry.id, record.pid) if record.trace else None
+        try:
+            _let_go(context, entry, trace)
+        finally:
+            if trace:
+                trace.save()
+    finally:
+        entry.close()
+
+
+def _refuse_unless_created(entry: store.Entry) -> None:
+    """Raise OciError for a container that does not wait for `start`; engines look for its words."""
     status = entry.status()
     if status == "stopped":
-        hint = f"a container runs once: `pyoci delete {id}`, then create it again"
-        raise OciError("not-created", "cannot start a container that has stopped", obj=id, hint=hint)
+        hint = f"a container runs once: `pyoci delete {entry.id}`, then create it again"
+        raise OciError("not-created", "cannot start a container that has stopped", obj=entry.id, hint=hint)
     if status == "paused":
-        hint = f"`pyoci resume {id}` resumes it"
-        raise OciError("paused", "cannot start a container in the paused state", obj=id, hint=hint)
+        hint = f"`pyoci resume {entry.id}` resumes it"
+        raise OciError("paused", "cannot start a container in the paused state", obj=entry.id, hint=hint)
     if status != "created":
-        raise OciError("not-created", "cannot start an already running container", obj=id)
-    record = entry.record
-    trace = resume_trace(record.trace, entry.id, record.pid) if record.trace else None
+        raise OciError("not-created", "cannot start an already running container", obj=entry.id)
+
+
+def _let_go(context: "Context", entry: store.Entry, trace: "Trace | None") -> None:
+    """From the byte that the init waits for until the poststart hooks have run. Raises OciError."""
     try:
         answer = _wake(entry)
         context.spans.lap("wait for the program's start")
-        error = _read_answer(answer, record.late, trace) if answer else None
+        error = _read_answer(answer, entry.record.late, trace) if answer else None
         if error:
             if error.op == "execve":
                 exit_status.add_filter(error, _filter(entry))
             raise error
         _check_ran(entry)
-        run_poststart(context, entry, record.pid)
+        run_poststart(context, entry, entry.record.pid)
     except OciError as error:
         if error.code == "hook":
             # A startContainer or poststart hook that fails ends the container altogether (runtime.md, Lifecycle, 9 and 10).
             kill_and_wait(entry)
             destroy(context, entry)
         raise
-    finally:
-        if trace:
-            trace.save()
-    entry.close()
 
 
 def run_poststart(context: "Context", entry: store.Entry, pid: int, directory: int = -1) -> None:
@@ -73,24 +86,30 @@ def run_poststart(context: "Context", entry: store.Entry, pid: int, directory: i
 
 
 def _wake(entry: store.Entry) -> bytes:
-    """Wake the init and read what it says until its program runs: nothing, or a failure."""
-    directory = entry.directory
-    failure = posix.open("failure", posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC, dir_fd=directory)
-    posix.set_blocking(failure, True)
+    """Wake the init and read what it says until its program runs: nothing, or a failure. Raises OciError when it is gone."""
+    opened: list[int] = []
     try:
-        go = posix.open("start", posix.O_WRONLY | posix.O_NONBLOCK | posix.O_CLOEXEC, dir_fd=directory)
+        for name, flag in (("failure", posix.O_RDONLY), ("start", posix.O_WRONLY)):
+            flags = flag | posix.O_NONBLOCK | posix.O_CLOEXEC
+            opened.append(posix.open(name, flags, dir_fd=entry.directory))
+        failure, go = opened
+        posix.set_blocking(failure, True)
         posix.write(go, b"\0")
-        files.close(go)
+        files.close(opened.pop())
         return files.read_fd(failure, _LARGEST_ANSWER)
+    except OSError as error:
+        message = "cannot wake the container's init"
+        raise from_os_error(
+            "init-died", message, error, obj=entry.id, hint="it may have been killed"
+        ) from None
     finally:
-        files.close(failure)
+        files.close_all(opened)
 
 
 def _read_answer(answer: bytes, late: "list[list[int | str]]", trace: "Trace | None") -> OciError | None:
     """The failure that the init has written, if any. Raises OciError for what can't be an answer."""
-    from pyoci.init import (
-        start_answer,
-    )  # with the compiler's words, which a start that succeeds has no use for
+    # It brings the compiler's words along, which a start that succeeds does not need.
+    from pyoci.init import start_answer
 
     return start_answer.read(answer, late, trace)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pyoci import userns
 from pyoci.base.context import Context
+from pyoci.base.errors import from_os_error
 from pyoci.cgroups.base import Manager
 from pyoci.host.inherited import Inherited
 from pyoci.lifecycle import facts
@@ -24,7 +25,7 @@ class Preview:
     """A container that is not there.
 
     bundle, spec   loaded and checked            request   as of the command line
-    birth          its namespaces, sorted        waits     for `start` (create), or not (run)
+    namespaces     its namespaces, sorted        waits     for `start` (create), or not (run)
     manager        of its cgroups, or None       plans     by name: early, prepare, finish
     """
 
@@ -36,7 +37,7 @@ class Preview:
         try:
             self.bundle.check(systemd=request.cgroup_manager == "systemd")
             self.spec = self.bundle.spec
-            self.birth = namespaces.sort(self.spec)
+            self.namespaces = namespaces.sort(self.spec)
             self.manager = self._foresee_cgroup(context)
             self.plans = self._compile(context)
         finally:
@@ -52,7 +53,7 @@ class Preview:
         manager = self.manager
         cgroup_fds = len(manager.spawn_files()) if manager and not manager.late else 0
         known = facts.Known(self.spec, self.bundle.rootfs, Inherited(self.request.preserve_fds))
-        known.cgroup_fds = 0 if self.birth.forks else cgroup_fds
+        known.cgroup_fds = 0 if self.namespaces.forks else cgroup_fds
         known.can_set_groups = self._may_set_groups()
         known.keep_filter = False
         found = facts.gather_new(
@@ -66,13 +67,19 @@ class Preview:
         compiled = compiler.compile_container(self.spec, found)
         for warning in compiled.warnings:
             context.log.warning(warning, pointer="/process/capabilities")
-        early = namespace_ops.early(self.spec, self.birth, self.birth.ahead, cgroup_fds)
+        early = namespace_ops.early(self.spec, self.namespaces, self.namespaces.ahead, cgroup_fds)
         return {"early": early, "prepare": compiled.prepare, "finish": compiled.finish}
 
     def _may_set_groups(self) -> bool:
-        if self.birth.joins_user:
-            path = next(path for kind, path, _ in self.birth.joined if kind == "user")
-            return userns.may_set_groups(_process_in(path))
+        if self.namespaces.joins_user:
+            path = next(path for kind, path, _ in self.namespaces.joined if kind == "user")
+            try:
+                return userns.may_set_groups(_process_in(path))
+            except (FileNotFoundError, ProcessLookupError) as error:
+                message = f"user namespace {path}: its process has ended"
+                raise from_os_error(
+                    "namespace", message, error, pointer="/linux/namespaces", obj=path
+                ) from None
         return facts.may_set_groups(self.spec, rootless=facts.is_rootless(self.request))
 
 

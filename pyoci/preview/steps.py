@@ -26,7 +26,7 @@ def words(op: Op) -> str:
         value = op.fields()[name]
         if optional and not value:
             continue
-        text = name.replace("_", " ") if kind == "FLAG" else _text(name, told(kind, value))
+        text = name.replace("_", " ") if kind == "FLAG" else _text(name, worded(kind, value))
         if kind != "STR" or (value and str(value) not in op.about):
             found.append(text)
     return ", ".join(found)
@@ -35,11 +35,11 @@ def words(op: Op) -> str:
 def document(index: int, op: Op) -> dict[str, object]:
     """The op for `pyoci plan --format json`."""
     fields = op.fields()
-    values = {name: told(kind, fields[name]) for name, kind, _ in OPS[op.name][1]}
+    values = {name: worded(kind, fields[name]) for name, kind, _ in OPS[op.name][1]}
     return {"index": index, "op": op.name, "about": op.about, "pointer": op.pointer, "fields": values}
 
 
-def told(kind: str, value: object) -> Any:
+def worded(kind: str, value: object) -> Any:
     """A field's value as people and JSON have it."""
     return _TELLERS[kind](value) if kind in _TELLERS else value
 

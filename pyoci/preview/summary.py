@@ -210,7 +210,7 @@ def _capabilities(spec: Spec, steps: list[Step]) -> str:
         alike.setdefault(mask, []).append(name)
     parts = []
     for mask, names in alike.items():
-        told = ops_in_words.told("CAPS", mask)
+        told = ops_in_words.worded("CAPS", mask)
         held = " ".join(word.removeprefix("CAP_") for word in told) or "none"
         parts.append(f"{', '.join(names)}: {held}")
     return "; ".join(parts)

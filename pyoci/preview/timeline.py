@@ -54,9 +54,9 @@ class Step:
 
 def timeline(preview: Preview) -> list[Step]:
     """All steps, in their order."""
-    found = _before_the_init(preview) + _birth(preview)
+    found = _before_the_init(preview) + _clone(preview)
     found += _ops(preview, "early")
-    if preview.birth.forks and preview.birth.clone_flags & namespaces.NEWUSER:
+    if preview.namespaces.forks and preview.namespaces.clone_flags & namespaces.NEWUSER:
         found += _maps(preview.spec)
     found += (
         _ops(preview, "prepare") + _hooks(preview.spec, "prestart") + _hooks(preview.spec, "createRuntime")
@@ -88,8 +88,8 @@ def _fifos(preview: Preview) -> list[str]:
 
 def _before_the_init(preview: Preview) -> list[Step]:
     found = []
-    if preview.birth.ahead:
-        names = _names(preview.birth.ahead)
+    if preview.namespaces.ahead:
+        names = _names(preview.namespaces.ahead)
         found.append(
             Step("runtime", "unshare", f"new namespaces: {names}", "/linux/namespaces", "ahead of the init")
         )
@@ -106,8 +106,8 @@ def _before_the_init(preview: Preview) -> list[Step]:
     return found
 
 
-def _birth(preview: Preview) -> list[Step]:
-    sorted_, process = preview.birth, preview.spec["process"]
+def _clone(preview: Preview) -> list[Step]:
+    sorted_, process = preview.namespaces, preview.spec["process"]
     flags = 0 if sorted_.forks else sorted_.clone_flags
     names = f"the init in new namespaces: {_names(flags)}" if flags else "the init"
     manager = preview.manager

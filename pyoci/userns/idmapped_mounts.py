@@ -43,8 +43,8 @@ def _namespace_of(mount: "Mount", pointer: str, pid: int, rootless: bool) -> int
 def _make(uids: "list[IDMapping]", gids: "list[IDMapping]", pointer: str, rootless: bool) -> int:
     """A new user namespace with these maps. It starts with a process, which ends as soon as we hold the file."""
     helper = Child()
-    helper.spawn(namespaces.NEWUSER, wait_for_maps=True)
     try:
+        helper.spawn(namespaces.NEWUSER, wait_for_maps=True)
         try:
             idmap.write_maps(helper.pid, uids, gids, rootless=rootless)
         except OciError as error:

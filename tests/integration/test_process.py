@@ -495,3 +495,18 @@ def test_sysctl_names_do_not_leave_proc_sys(box: Boxes) -> None:
     made = box("/bin/true")
     made.linux["sysctl"] = {"net/../../self/oom_score_adj": "500"}
     made.run(check=False).failed()
+
+
+@pytest.mark.only("pyoci")
+def test_the_oom_score_is_the_container_s_alone(box: Boxes, folder: Path) -> None:
+    """Until its execve the init shares the runtime's memory, and the kernel gives the score to all who do."""
+    own = Path("/proc/self/oom_score_adj").read_text()
+    made = box("/bin/cat", "/proc/self/oom_score_adj")
+    made.user_namespace()
+    made.process["oomScoreAdj"] = 555
+    script = f"cat /proc/self/oom_score_adj /proc/$PPID/oom_score_adj > {folder}/score"
+    made.config["hooks"] = {
+        kind: [{"path": "/bin/sh", "args": ["sh", "-c", script]}] for kind in ("createRuntime", "poststart")
+    }
+    assert made.out() == "555\n"
+    assert (folder / "score").read_text() == own + own

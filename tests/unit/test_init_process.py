@@ -119,3 +119,17 @@ def test_no_other_process_is_taken_for_the_init(
     with pytest.raises(OciError, match=words):
         init.expect_fork()
     assert init.pid == before
+
+
+def test_an_init_that_ended_before_it_was_let_go_is_explained() -> None:
+    init = InitProcess()
+    ours, theirs = socket.socketpair()
+    init.pid = sleeper()
+    init.pidfd, init.sync = os.pidfd_open(init.pid), ours.detach()
+    init.oom = lambda: (1, 4096, 0)
+    os.kill(init.pid, signal.SIGKILL)
+    theirs.close()
+    with pytest.raises(OciError, match="killed for lack of memory") as caught:
+        init.send_byte()
+    assert caught.value.code == "out-of-memory"
+    init.kill()
