@@ -96,7 +96,9 @@ def test_the_static_launcher_is_refused_with_the_reason_that_the_other_keeps(lan
 
 
 def test_an_installation_that_fails_is_quoted(lane: Lane) -> None:
-    lane.program("pip", "echo 'x.c:1: error: no PyThing'; echo 'error: subprocess-exited-with-error'; exit 1")
+    lane.program(
+        "pip", "echo 'x.c:1: error: no PyThing'; echo 'error: subprocess-exited-with-error'; exit 1"
+    )  # as pip ends
     (lane.programs / "pyoci").unlink()
     status, output = lane.run()
     assert status == 1 and "refused  by the installation: x.c:1: error: no PyThing\n" in output
