@@ -182,4 +182,4 @@ def test_user_without_a_range_is_told(scratch: Path) -> None:
     error = as_user([entry(0, USER, 1), entry(1, 300000, 10)], [entry(0, GROUP, 1)], scratch)
     assert error["pointer"] == "/linux/uidMappings"
     assert "newuidmap" in error["text"]
-    assert error["hint"] == f"/etc/subuid does not give {NAME} the host uid range 300000 to 300009"
+    assert error["hint"] == f"/etc/subuid does not grant {NAME} the host uid range 300000 to 300009"
