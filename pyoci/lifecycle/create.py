@@ -91,11 +91,13 @@ class NewContainer(ContainerProcess):
             self.init.prepare(self._namespaces.ahead, directory=self.bundle.directory)
         spans.lap("prepare namespaces", "/linux/namespaces")
         self.bundle.check(systemd=request.cgroup_manager == "systemd")
+        spans.lap("check")
+        self.bundle.find_rootfs()
         self.process = self.spec["process"]
         self.check_terminal(self.process)
         request.console_socket = request.console_socket and self.bundle.below(request.console_socket)
         request.pidfd_socket = request.pidfd_socket and self.bundle.below(request.pidfd_socket)
-        spans.lap("check")
+        spans.lap("bundle")
 
     def _write_intent(self) -> None:
         """Before anything else is made, what is going to be made is written down."""

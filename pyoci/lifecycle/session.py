@@ -45,6 +45,7 @@ class ContainerProcess:
         self.inherited = inherited.take(request.preserve_fds)
         self.init = InitProcess(request.trace)
         self._cgroup_fds: list[int] = []  # v1 `tasks` files that the init writes itself into
+        context.spans.lap("inherited descriptors")
 
     def __enter__(self) -> "ContainerProcess":
         return self

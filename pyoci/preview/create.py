@@ -36,6 +36,7 @@ class Preview:
         self.bundle = bundles.load(request.bundle, request.config)
         try:
             self.bundle.check(systemd=request.cgroup_manager == "systemd")
+            self.bundle.find_rootfs()
             self.spec = self.bundle.spec
             self.namespaces = namespaces.sort(self.spec)
             self.manager = self._foresee_cgroup(context)

@@ -22,7 +22,7 @@ class Bundle:
     name       the name of config.json for messages
     raw        config.json as it was read
     spec       the same as Python values
-    rootfs     the root file system's directory, absolute; "" until check()
+    rootfs     the root file system's directory, absolute; "" until find_rootfs()
     """
 
     __slots__ = ("path", "directory", "name", "raw", "spec", "rootfs")
@@ -36,11 +36,10 @@ class Bundle:
         self.rootfs = ""
 
     def check(self, *, systemd: bool = False) -> None:
-        """Apply the rules that no schema can express, and find the root file system. Raises OciError."""
+        """Apply the rules that no schema can express. Raises OciError."""
         problems = check.problems(self.spec, first=True, systemd=systemd, rootless=posix.geteuid() != 0)
         if problems:
             raise refused(self.name, problems[0])
-        self.rootfs = self._find_rootfs()
 
     def below(self, path: str) -> str:
         """A path that starts from the bundle where it is relative, absolute."""
@@ -52,8 +51,8 @@ class Bundle:
             files.close(self.directory)
             self.directory = -1
 
-    def _find_rootfs(self) -> str:
-        """root.path, absolute; it must be a directory (config.md, Root)."""
+    def find_rootfs(self) -> None:
+        """Find root.path, which must be a directory (config.md, Root). Raises OciError."""
         root = self.spec["root"]
         rootfs = self.below(root["path"])
         try:
@@ -67,11 +66,11 @@ class Bundle:
             raise OciError(
                 "rootfs", f"rootfs {rootfs}", errno=errno.ENOTDIR, pointer="/root/path", obj=rootfs
             )
-        return rootfs
+        self.rootfs = rootfs
 
 
 def load(directory: str, name: str = "config.json") -> Bundle:
-    """Read a bundle as far as its schema goes; Bundle.check() has the rest. The caller closes it.
+    """Read a bundle as far as its schema goes; check() and find_rootfs() have the rest. The caller closes it.
 
     directory  the bundle
     name       the configuration: a name within the bundle, or an absolute path

@@ -228,9 +228,11 @@ def test_a_taken_id_is_traced_up_to_the_check(box: Boxes, folder: Path, runtime:
     assert steps == [
         "start of the runtime",
         "trace file",
+        "inherited descriptors",
         "load",
         "prepare namespaces",
         "check",
+        "bundle",
         "undo",
     ]
     found.check_cpu_time("pyoci create")

@@ -46,7 +46,9 @@ def test_ids_that_nobody_gave_us(rootless: Boxes, log: Path, user: int) -> None:
     found = entry(rootless, made.run(check=False), log)
     assert (found["code"], found["pointer"]) == ("idmap", "/linux/uidMappings")
     assert (
-        "newuidmap" in found["msg"] and "/etc/subuid does not grant" in found["hint"] and " 7" in found["hint"]
+        "newuidmap" in found["msg"]
+        and "/etc/subuid does not grant" in found["hint"]
+        and " 7" in found["hint"]
     )
 
 
