@@ -42,5 +42,4 @@ def _manager(entry: store.Entry, verb: str) -> "Manager":
     manager = entry.manager()
     if manager is not None and manager.main_path():
         return manager
-    hint = "it was created with --cgroup-manager disabled, or by a user who may not create cgroups"
-    raise OciError("no-cgroup", f"cannot {verb} a container without a cgroup", obj=entry.id, hint=hint)
+    raise store.no_cgroup(entry.id, verb)

@@ -310,6 +310,12 @@ def _read_record(root: str, id: str, directory: int) -> Record:
         ) from None
 
 
+def no_cgroup(id: str, verb: str) -> OciError:
+    """The error for a command that works on the cgroup of a container that has none."""
+    hint = "it was created with --cgroup-manager disabled, or by a user who may not create cgroups"
+    return OciError("no-cgroup", f"cannot {verb} a container without a cgroup", obj=id, hint=hint)
+
+
 def start_time(pid: int) -> int:
     """When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); -1 for one that is gone or a zombie.
 

@@ -60,8 +60,7 @@ def _apply(context: "Context", entry: store.Entry, wanted: "Resources") -> None:
         context.log.warning(f"{pointer} is not available on cgroup v{version}: ignored", pointer=pointer)
     manager = entry.manager()
     if manager is None:
-        hint = "it was created with --cgroup-manager disabled, or by a user who may not create cgroups"
-        raise OciError("no-cgroup", "cannot update a container without a cgroup", obj=entry.id, hint=hint)
+        raise store.no_cgroup(entry.id, "update")
     manager.apply(wanted, update=True)
 
 

@@ -155,10 +155,6 @@ def _hooks(spec: Spec, kind: HookName) -> list[Step]:
 def _hand_over(preview: Preview) -> list[Step]:
     request, status = preview.request, "created" if preview.waits else "running"
     found = [Step("runtime", "write", f"{_entry(preview)}/state.json", value=f"the record: {status}")]
-    if preview.spec["process"].get("terminal") and request.console_socket:
-        found.append(
-            Step("runtime", "send", f"the terminal to {request.console_socket}", "/process/terminal")
-        )
     if request.pid_file:
         found.append(Step("runtime", "write", request.pid_file, value="PID"))
     return found

@@ -27,8 +27,7 @@ def namespaces_of(spec: "Spec", plan: "Plan", pid: int, rootless: bool) -> list[
                 mount = spec["mounts"][int(pointer.rpartition("/")[2])]
                 found.append(_namespace_of(mount, pointer, pid, rootless))
     except OciError:
-        for fd in found:
-            files.close(fd)
+        files.close_all(found)
         raise
     return found
 
