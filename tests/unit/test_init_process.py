@@ -123,8 +123,8 @@ def test_no_other_process_is_taken_for_the_init(
 
 def test_an_init_that_ended_before_it_was_let_go_is_explained() -> None:
     init = InitProcess()
+    init.pid = sleeper()  # before there is a socket of which it would hold an end until it is dead
     ours, theirs = socket.socketpair()
-    init.pid = sleeper()
     init.pidfd, init.sync = os.pidfd_open(init.pid), ours.detach()
     init.oom = lambda: (1, 4096, 0)
     os.kill(init.pid, signal.SIGKILL)
