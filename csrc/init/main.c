@@ -63,7 +63,8 @@ int main(int argc, char **argv) {
     struct plan plan = {.header = NULL};
 
     prctl(PR_SET_DUMPABLE, 0);
-    prctl(PR_SET_NAME, "pyoci-init"); /* until the program's own: so the runtime sees whether it ever ran */
+    /* Until execve(2) names the process after its program: so the runtime sees whether that ever ran. No file has this name. */
+    prctl(PR_SET_NAME, "pyoci/init");
     if (argc != 3)
         _exit(1);
     clear_state();

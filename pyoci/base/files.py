@@ -2,6 +2,7 @@
 
 import posix
 
+from pyoci.base import printable
 from pyoci.base.errors import from_os_error
 
 DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
@@ -98,16 +99,16 @@ def replace(
 
 
 def out(text: str) -> None:
-    """Print to standard output. Raises OciError "output"."""
+    """Print to standard output, with nothing in it that a terminal obeys. Raises OciError "output"."""
     try:
-        write_all(1, text.encode("utf-8", "surrogateescape"))
+        write_all(1, printable.lines(text).encode())
     except OSError as error:
         raise from_os_error("output", "write to standard output", error) from None
 
 
 def err(text: str) -> None:
-    """Print to standard error; a closed one is no reason to fail."""
+    """Print to standard error in the same way; a closed one is no reason to fail."""
     try:
-        write_all(2, text.encode("utf-8", "surrogateescape"))
+        write_all(2, printable.lines(text).encode())
     except OSError:
         pass

@@ -9,7 +9,7 @@ look for words such as "does not exist".
 
 import posix
 
-from pyoci.base import files, timestamps
+from pyoci.base import files, printable, timestamps
 from pyoci.base.errors import OciError
 
 TYPE_CHECKING = False
@@ -87,7 +87,7 @@ class Log:
         self._held.clear()
 
     def _write(self, level: str, message: str, fields: "Fields", *, also_stderr: bool) -> None:
-        message = clean(message)
+        message = printable.line(message)
         if self._path or self._json:
             line = (_json_line if self._json else _text_line)(self.operation, level, message, fields)
             if not self._path:
@@ -111,30 +111,12 @@ class Log:
         kind = "" if level == "error" else f"{level}: "
         text = f"{prefix}{kind}{message}\n"
         if "hint" in fields:
-            text += f"  hint: {clean(str(fields['hint']))}\n"
+            text += f"  hint: {printable.line(str(fields['hint']))}\n"
         if self._debug:
             details = [f"{key}={value}" for key, value in fields.items() if key not in ("hint", "warnings")]
             if details:
-                text += f"  {clean(' '.join(details))}\n"
+                text += f"  {printable.line(' '.join(details))}\n"
         return text
-
-
-def clean(text: str) -> str:
-    """The text on one line, without control characters: names from a bundle may carry escape sequences."""
-    if text.isprintable():
-        return text
-    return "".join([letter if letter.isprintable() else _escape(letter) for letter in text])
-
-
-def _escape(letter: str) -> str:
-    code = ord(letter)
-    if letter == "\n":
-        return "\\n"
-    if letter == "\t":
-        return " "
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that was not UTF-8, as surrogateescape keeps it
-        code -= 0xDC00
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _json_line(operation: str, level: str, message: str, fields: "Fields") -> str:

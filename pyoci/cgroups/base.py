@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 REMOVE_SECONDS = 3.0
 FREEZE_SECONDS = 5.0
 
+# How cgroup.procs of v2 lists a process that the reader's pid namespace does not see. For kill(2) it is the caller's own group.
+_OUT_OF_SIGHT = 0
+
 
 class Request:
     """What the configuration asks of cgroups; made by `pyoci.cgroups.manager`.
@@ -238,11 +241,13 @@ class Manager:
             seen: set[int] = set()
             for _ in range(100):
                 found = set(self.pids()) - seen
-                for pid in found:
+                for pid in found - {_OUT_OF_SIGHT}:
                     _kill(pid, signal)
                 seen |= found
                 if held or not found:
                     break
+            if _OUT_OF_SIGHT in seen:
+                raise _not_seen(path, signal)
         finally:
             # In a frozen cgroup of v1 even SIGKILL waits.
             if held and (not stopped or signal == signal_numbers.KILL):
@@ -366,6 +371,11 @@ def number(path: str) -> int:
     except OSError:
         return 0
     return -1 if text == "max" else int(text)
+
+
+def _not_seen(path: str, signal: int) -> OciError:
+    message = f"cannot send signal {signal} to all processes of cgroup {path}: this pid namespace does not see some of them"
+    return OciError("kill", message, obj=path, hint="run the command in the pid namespace of the host")
 
 
 def _kill(pid: int, signal: int) -> None:

@@ -165,7 +165,7 @@ def annotated(annotations: dict[str, str]) -> "list[Property]":
         try:
             kind, value = gvariant.parse(text)
             found.append(_in_microseconds(name, kind, value))
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, OverflowError) as error:
             raise OciError(
                 "systemd-property", f'annotation {key}: "{text}": {error}', pointer=pointer
             ) from None

@@ -30,7 +30,7 @@ def run(context: "Context", options: "Options") -> int:
 
 def table(states: "Sequence[Mapping[str, object]]") -> str:
     """The table, its columns as wide as runc's."""
-    from pyoci.base.log import clean
+    from pyoci.base.printable import line as clean
 
     rows = [[column.upper() for column in _COLUMNS]]
     rows += [[clean(str(state.get(column, ""))) for column in _COLUMNS] for state in states]

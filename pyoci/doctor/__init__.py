@@ -3,8 +3,7 @@
 One module for each group of checks; each returns a list of `Check`s. Nothing changes the machine, except `leftovers.remove`.
 """
 
-import sys
-
+from pyoci.base import files
 from pyoci.base.context import Context
 from pyoci.doctor import cgroups, kernel, launcher, leftovers, security, show, store, tools, users
 from pyoci.doctor.check import Report
@@ -21,7 +20,7 @@ def main(context: Context, root: str, *, fmt: str, fix: bool) -> int:
     if fix:
         for leftover in report.leftovers:
             leftovers.remove(context, root, leftover)
-    sys.stdout.write(show.as_json(report) if fmt == "json" else show.as_text(report))
+    files.out(show.as_json(report) if fmt == "json" else show.as_text(report))
     failed = any(leftover.failure for leftover in report.leftovers)
     return 0 if report.ready and not failed else 1
 

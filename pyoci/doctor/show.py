@@ -2,7 +2,7 @@
 
 import json
 
-from pyoci.base.log import clean
+from pyoci.base.printable import line as clean
 from pyoci.doctor.check import NO, Check, Leftover, Report
 
 _WIDTH = 44  # of the column with the names

@@ -8,6 +8,7 @@ import time
 from pyoci._shim import ffi, lib
 from pyoci.base import files, termination
 from pyoci.base.files import write_all
+from pyoci.base.numbers import LONGEST_TIMEOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ TIMED_OUT = -1  # in place of a wait status
 
 _TAIL = 8192  # bytes of output that are kept
 _CHUNK = 1 << 16
+_LONGEST_POLL = (1 << 31) - 1  # milliseconds
 
 
 def run(
@@ -42,7 +44,7 @@ def run(
 
     Raises OSError when it cannot be started, ValueError for a NUL in a string.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
+    deadline = None if timeout is None else time.monotonic() + min(timeout, LONGEST_TIMEOUT)
     _make_waitable()
     blocked = termination.block()  # a signal between the start and the `try` would leave the program running
     try:
@@ -137,8 +139,7 @@ def _wait(pid: int, reader: int, deadline: float | None) -> tuple[int, bytes]:
         poller.register(pidfd, select.POLLIN)
         poller.register(reader, select.POLLIN)
         while True:
-            timeout = None if deadline is None else max(0, int((deadline - time.monotonic()) * 1000) + 1)
-            ready = [fd for fd, _ in poller.poll(timeout)]
+            ready = [fd for fd, _ in poller.poll(_milliseconds_to(deadline))]
             if reader in ready and not _drain(reader, tail):
                 poller.unregister(reader)
             late = deadline is not None and time.monotonic() >= deadline and pidfd not in ready
@@ -150,6 +151,13 @@ def _wait(pid: int, reader: int, deadline: float | None) -> tuple[int, bytes]:
                 return TIMED_OUT if late else status, bytes(tail)
     finally:
         files.close(pidfd)
+
+
+def _milliseconds_to(deadline: float | None) -> int | None:
+    """For poll(2), which takes an int: a longer wait goes on after it."""
+    if deadline is None:
+        return None
+    return min(max(0, int((deadline - time.monotonic()) * 1000) + 1), _LONGEST_POLL)
 
 
 def _drain(reader: int, tail: bytearray) -> bool:

@@ -1,5 +1,6 @@
 """How an init ended that never became its program, found out from what the kernel still shows of it."""
 
+import posix
 import select
 
 from pyoci.base import files, proc_stat
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
 
     Memory = tuple[int, int, int]
 
-NAME = b"pyoci-init\n"  # as csrc/init calls itself until its program runs (/proc/PID/comm)
+# As csrc/init calls itself until its program runs (/proc/PID/comm). execve(2) names a process after the last component of a path,
+# which has no slash.
+NAME = b"pyoci/init\n"
 _MILLISECONDS = 1000
 
 
@@ -33,16 +36,27 @@ def within(pidfd: int, milliseconds: int) -> bool:
 def early(pid: int, pidfd: int) -> bool:
     """Whether an init that has closed its socket ended instead of becoming the program.
 
-    execve(2) closes the socket a moment before it renames the process, and so does the death of one that is killed.
+    execve(2) closes the socket a moment before it renames the process, and so does the death of one that is killed. An init that
+    fails says so before, so one that ends without a word was killed: what exits by itself is a program, whatever it calls itself.
     """
     if not is_init(pid):
         return False
     for _ in range(_MILLISECONDS):
         if within(pidfd, 1):
-            return is_init(pid)
+            return is_init(pid) and _was_killed(pid, pidfd)
         if not is_init(pid):
             return False
     return False
+
+
+def _was_killed(pid: int, pidfd: int) -> bool:
+    """Whether a process that has ended was killed by a signal. The kernel tells its parent, and with privilege others."""
+    try:
+        found = posix.waitid(posix.P_PIDFD, pidfd, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
+        return found is not None and found.si_code != posix.CLD_EXITED
+    except ChildProcessError:
+        status = wait_status(pid)
+        return status is None or bool(status & 0x7F)
 
 
 def wait_status(pid: int) -> int | None:

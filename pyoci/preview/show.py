@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pyoci.base import files
+from pyoci.base import files, printable
 from pyoci.base.context import Context
 from pyoci.lifecycle.requests import CreateRequest
 from pyoci.preview.create import Preview
@@ -28,7 +28,10 @@ def show(context: Context, request: CreateRequest, *, waits: bool, every_step: b
         ]
         files.out(json.dumps(document, indent=2) + "\n")
     else:
-        files.out(f"bundle {preview.bundle.path}\n" + (_steps(found) if every_step else _lines(lines)))
+        files.out(
+            f"bundle {printable.line(preview.bundle.path)}\n"
+            + (_steps(found) if every_step else _lines(lines))
+        )
     return 0
 
 
@@ -37,11 +40,11 @@ def _steps(found: list[Step]) -> str:
     for step in found:
         if step.section != section:
             section = step.section
-            rows.append(f"\n{section}")
+            rows += ["", printable.line(section)]
         number = step.index if step.op else ""
         detail = step.detail()
         text = f"{number:>4}  {step.name:<20} {step.about}" + (f"  [{detail}]" if detail else "")
-        rows.append(f"{text:<100}  {step.pointer}".rstrip())
+        rows.append(printable.line(f"{text:<100}  {step.pointer}".rstrip()))
     return "\n".join(rows) + "\n"
 
 
@@ -49,5 +52,6 @@ def _lines(lines: list[Line]) -> str:
     width = max(len(line.what) for line in lines)
     rows = [f"{line.what:<{width}}  {line.text}" for line in lines]
     return "".join(
-        f"{row:<{90}}  {line.pointer}".rstrip() + "\n" for row, line in zip(rows, lines, strict=True)
+        printable.line(f"{row:<{90}}  {line.pointer}".rstrip()) + "\n"
+        for row, line in zip(rows, lines, strict=True)
     )

@@ -4,6 +4,7 @@ Every rule expects a document that the schema accepts. Only errors are found her
 path; what is legal but doubtful is in `pyoci.validate.warnings`.
 """
 
+from pyoci.base.printable import utf8_size
 from pyoci.spec import linux_rules, process_rules, resource_rules, unsupported
 from pyoci.spec.json_pointer import escape
 from pyoci.spec.problem import Enough, Problem, Report
@@ -138,7 +139,7 @@ def _names(spec: "Spec", namespaces: dict[str, str], report: Report) -> None:
                 f"unable to set {field} without a private UTS namespace",
                 hint='add {"type": "uts"} to linux.namespaces, or omit the name',
             )
-        if len(name.encode("utf-8", "surrogateescape")) > HOST_NAME_MAX or "\0" in name:
+        if utf8_size(name) > HOST_NAME_MAX or "\0" in name:
             report(
                 "hostname-length",
                 f"/{field}",

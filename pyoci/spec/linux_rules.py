@@ -3,6 +3,7 @@
 import posix
 
 from pyoci.base.numbers import decimal
+from pyoci.base.printable import utf8_size
 from pyoci.spec.json_pointer import escape
 from pyoci.spec.paths import components, slice_path
 from pyoci.spec.problem import Report
@@ -327,7 +328,7 @@ def _net_devices(devices: "dict[str, NetDevice]", namespaces: dict[str, str], re
 
 def is_interface_name(name: str) -> bool:
     """Whether the kernel would take a name for a network device (dev_valid_name)."""
-    if not 0 < len(name.encode("utf-8", "surrogateescape")) <= IF_NAME_MAX or name in (".", ".."):
+    if not 0 < utf8_size(name) <= IF_NAME_MAX or name in (".", ".."):
         return False
     return not any(char in "/:\0" or char.isspace() for char in name)
 

@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 
+from pyoci.base import files
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.spec import LARGEST
 from pyoci.validate.explain import examine
@@ -22,7 +23,7 @@ def validate(target: str, *, kind: str, fmt: str, strict: bool, systemd: bool = 
     """
     data, name, bundle = _read(target, kind)
     report = examine(data, name, kind=kind, systemd=systemd, strict=strict, bundle=bundle)
-    sys.stdout.write(FORMATS[fmt](report))
+    files.out(FORMATS[fmt](report))
     return 1 if report.count("error") else 0
 
 

@@ -5,6 +5,7 @@ import os
 from urllib.parse import quote
 
 from pyoci import __version__
+from pyoci.base import printable
 from pyoci.validate.explain import SEVERITIES, Finding, Report
 
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -14,7 +15,7 @@ GITHUB_LEVELS = {"error": "error", "warning": "warning", "advice": "notice"}
 
 def text(report: Report) -> str:
     """Every problem with its source line and a mark below it, and the sum."""
-    name = printable(report.name)
+    name = printable.line(report.name)
     rows: list[str] = []
     for finding in report.findings:
         rows += _rows(name, finding)
@@ -26,29 +27,18 @@ def _rows(name: str, finding: Finding) -> list[str]:
     problem = finding.problem
     place = f"{name}:{finding.line}:{finding.column}" if finding.line else name
     where = f"{problem.pointer}: " if problem.pointer else ""
-    rows = [f"{place}: {problem.severity}: {where}{printable(problem.message)} [{problem.code}]"]
+    rows = [f"{place}: {problem.severity}: {where}{printable.line(problem.message)} [{problem.code}]"]
     if finding.source:
         margin = f"{finding.line:>6} | "
-        rows.append(margin + printable(finding.source))
+        rows.append(margin + printable.line(finding.source))
         rows.append(
-            " " * (len(margin) - 2) + "| " + " " * len(printable(finding.source[: finding.mark])) + "^"
+            " " * (len(margin) - 2) + "| " + " " * len(printable.line(finding.source[: finding.mark])) + "^"
         )
     if problem.expected:
-        rows.append(f"       expected: {printable(problem.expected)}")
+        rows.append(f"       expected: {printable.line(problem.expected)}")
     if problem.hint:
-        rows.append(f"       hint: {printable(problem.hint)}")
+        rows.append(f"       hint: {printable.line(problem.hint)}")
     return rows
-
-
-def printable(words: str) -> str:
-    """A text without characters that a terminal would obey."""
-    if words.isprintable():
-        return words
-    return "".join(char if char.isprintable() else " " if char == "\t" else _escaped(char) for char in words)
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
 def summary(report: Report) -> str:

@@ -70,7 +70,7 @@ def test_root_of_a_user_namespace_can_not_look_into_an_init_that_joins(box: Boxe
     seen = made.exec(
         "/bin/sh", "-c", f"cat /proc/{inside}/comm; ls /proc/{inside}/fd /proc/{inside}/cwd/", check=False
     )
-    assert seen.out.startswith("pyoci-init\n") and seen.rc != 0
+    assert seen.out.startswith("pyoci/init\n") and seen.rc != 0
     assert seen.err.count("Permission denied") == 2
     # the same of a process of the container: it is not for lack of privilege
     assert made.exec("/bin/sh", "-c", "ls /proc/1/fd /proc/1/cwd/").rc == 0

@@ -232,3 +232,21 @@ def test_where_systemd_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     variables.clear()
     monkeypatch.setattr(bus, "host_uid", lambda: 7)
     assert bus._sockets(True)[1] == ("/run/user/7/bus", True)
+
+
+ENDLESS = [
+    "[" * 5000,
+    "(" * 5000,
+    "@" + "a" * 5000 + "s []",
+    "int16 " * 5000 + "1",
+    "1e999",
+    "double 1e999",
+    "-1e308",
+]
+
+
+@pytest.mark.parametrize("text", ENDLESS, ids=lambda text: text[:12])
+def test_a_property_that_has_no_end(text: str) -> None:
+    with pytest.raises(OciError) as caught:
+        unit.annotated({"org.systemd.property.TimeoutStopSec": text})
+    assert caught.value.code == "systemd-property"

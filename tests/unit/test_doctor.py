@@ -90,7 +90,7 @@ def test_names_from_elsewhere_cannot_write_to_the_terminal() -> None:
 )
 def test_exit_status(
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
     ready: bool,
     failure: str,
     status: int,
@@ -104,13 +104,13 @@ def test_exit_status(
 
     monkeypatch.setattr(leftovers, "remove", remove)
     assert doctor.main(Context(), "/r", fmt="text", fix=True) == status
-    assert ("removed" if not failure else "can't be removed: busy") in capsys.readouterr().out
+    assert ("removed" if not failure else "can't be removed: busy") in capfd.readouterr().out
 
 
-def test_nothing_is_removed_without_fix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_removed_without_fix(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     entry(tmp_path / "r", "dead")
     doctor.main(Context(), str(tmp_path / "r"), fmt="json", fix=False)
-    assert json.loads(capsys.readouterr().out)["leftovers"][0]["name"] == "dead"
+    assert json.loads(capfd.readouterr().out)["leftovers"][0]["name"] == "dead"
     assert (tmp_path / "r" / "dead").is_dir()
 
 

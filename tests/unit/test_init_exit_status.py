@@ -135,7 +135,7 @@ def test_an_init_that_becomes_its_program_has_not_ended() -> None:
 
 
 def test_an_init_that_dies_as_such_has_ended(tmp_path: Path) -> None:
-    process = named("pyoci-init")
+    process = named("pyoci/init")
     pidfd = os.pidfd_open(process.pid)
     assert exit_status.is_init(process.pid)
     process.send_signal(signal.SIGKILL)
@@ -147,7 +147,7 @@ def test_an_init_that_dies_as_such_has_ended(tmp_path: Path) -> None:
 
 
 def test_an_init_that_is_about_to_be_renamed_is_waited_for() -> None:
-    script = "printf pyoci-init >/proc/$$/comm; echo; sleep 0.05; exec cat"
+    script = "printf pyoci/init >/proc/$$/comm; echo; sleep 0.05; exec cat"
     process = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout and process.stdout.read(1)
     pidfd = os.pidfd_open(process.pid)

@@ -159,27 +159,27 @@ def bundle(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_validate(bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validate(bundle: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert validate(str(bundle), kind="config", fmt="text", strict=False) == 0
-    assert capsys.readouterr().out == f"{bundle}/config.json: no problems\n"
+    assert capfd.readouterr().out == f"{bundle}/config.json: no problems\n"
     assert validate(str(bundle / "config.json"), kind="config", fmt="json", strict=True) == 0
-    assert json.loads(capsys.readouterr().out)["valid"]
+    assert json.loads(capfd.readouterr().out)["valid"]
     monkeypatch.chdir(bundle)
     assert validate(".", kind="config", fmt="text", strict=False) == 0
-    assert capsys.readouterr().out == "config.json: no problems\n"
+    assert capfd.readouterr().out == "config.json: no problems\n"
     (bundle / "rootfs").rmdir()
     assert validate("config.json", kind="config", fmt="github", strict=False) == 1
-    assert "rootfs-missing" in capsys.readouterr().out
+    assert "rootfs-missing" in capfd.readouterr().out
     (bundle / "config.json").rename(bundle / "other.json")
     assert validate("other.json", kind="config", fmt="text", strict=False) == 0, (
         "no bundle, no root filesystem"
     )
 
 
-def test_validate_standard_input(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validate_standard_input(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"ociVersion": "1.3.0"}')))
     assert validate("-", kind="state", fmt="text", strict=False) == 1
-    assert "standard input:1:1: error: /id" in capsys.readouterr().out
+    assert "standard input:1:1: error: /id" in capfd.readouterr().out
 
 
 def test_validate_without_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

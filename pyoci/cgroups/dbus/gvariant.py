@@ -21,6 +21,7 @@ _TYPES = {
     "objectpath": "o",
     "signature": "g",
 }
+_DEPTH = 32  # arrays, and structs, inside one another, as D-Bus allows; the words for a type count here, too
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
 
@@ -39,6 +40,7 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
+        self.depth = 0
 
     def space(self) -> None:
         while self.text[self.at : self.at + 1].isspace():
@@ -60,6 +62,14 @@ class _Scanner:
 
     def value(self, wanted: str) -> "tuple[str, object]":
         """The next value; `wanted` is its signature where something before has said it."""
+        self.depth += 1
+        if self.depth > _DEPTH:
+            raise ValueError(f"more than {_DEPTH} values inside one another")
+        found = self.inner(wanted)
+        self.depth -= 1
+        return found
+
+    def inner(self, wanted: str) -> "tuple[str, object]":
         first = self.peek()
         if first in ("'", '"'):
             if wanted not in ("", "s", "o", "g"):
@@ -138,5 +148,8 @@ def _number(word: str, wanted: str) -> "tuple[str, object]":
         raise ValueError(f'a number does not have the type "{wanted}"')
     hexadecimal = "x" in word.lower()
     if wanted == "d" or (not wanted and not hexadecimal and any(mark in word for mark in ".eE")):
-        return "d", float(word)
+        number = float(word)
+        if number - number:  # not a finite one
+            raise ValueError(f'"{word}" is too large for a double')
+        return "d", number
     return (wanted or "i"), int(word, 0 if hexadecimal else 10)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 METHOD_CALL, METHOD_RETURN, ERROR, SIGNAL = 1, 2, 3, 4
 HEADER_SIZE = 16  # up to and with the length of the header fields
 MAX_MESSAGE = 1 << 27
+_LONGEST_SIGNATURE = 255
 _FIELDS = {
     "path": (1, "o"),
     "interface": (2, "s"),
@@ -114,6 +115,8 @@ def parse(data: bytes) -> Message:
 
 def split(signature: str) -> list[str]:
     """The complete types of a signature. Raises WireError."""
+    if len(signature) > _LONGEST_SIGNATURE:
+        raise WireError(f"a signature of more than {_LONGEST_SIGNATURE} types")
     parts = []
     while signature:
         end = _end(signature)
