@@ -195,8 +195,8 @@ def change(spec: Any, random: Random) -> Any:
         text = random.choice(TEXTS)
         holder[key] = random.choice([text, value + text, text + value, value[: len(value) // 2]])
     elif isinstance(value, list) and value:
-        copied = copy.deepcopy(random.choice(value))
-        random.choice([value.clear, value.reverse, value.pop, lambda: value.append(copied)])()
+        more = [*value, copy.deepcopy(random.choice(value))]
+        holder[key] = random.choice([[], value[::-1], value[:-1], more])
     elif isinstance(holder, dict):
         del holder[key]
     return spec
