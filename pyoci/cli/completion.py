@@ -3,6 +3,7 @@
 from pyoci.base import files
 from pyoci.cli.parse import usage_error
 from pyoci.cli.table import (
+    AUTO,
     CHOICE,
     COMMANDS,
     FLAG,
@@ -74,7 +75,7 @@ def _bash_case(
     ids = " ids=1" if command is not None and _takes_id(command) else ""
     words = words or _words(command)
     rows = [f"        {label})", f'            options="{shown}"{ids} values="{words}"']
-    choices = [option for option in _shown(options) if option[KIND] == CHOICE]
+    choices = [option for option in _shown(options) if option[KIND] in (CHOICE, AUTO)]
     if choices:
         rows.append("            case $before in")
         for option in choices:
@@ -137,7 +138,7 @@ def _zsh_options(options: "tuple[Option, ...]") -> list[str]:
 
 
 def _zsh_values(option: "Option") -> str:
-    if option[KIND] == CHOICE:
+    if option[KIND] in (CHOICE, AUTO):
         return f"({option[VALUE].replace('|', ' ')})"
     return {"DIR": "_files -/", "FILE": "_files", "SOCKET": "_files"}.get(option[VALUE], "")
 
@@ -170,7 +171,7 @@ def _fish_option(option: "Option", condition: str) -> str:
     row = f"complete -c pyoci -n {_quote(condition)}"
     for name in option[NAMES]:
         row += f" -{'s' if len(name) == 1 else 'l'} {name}"
-    if option[KIND] == CHOICE:
+    if option[KIND] in (CHOICE, AUTO):
         row += f" -x -a {_quote(option[VALUE].replace('|', ' '))}"
     elif option[KIND] != FLAG:
         row += " -r" + (" -F" if option[VALUE] in ("DIR", "FILE", "SOCKET") else "")

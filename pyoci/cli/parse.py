@@ -6,6 +6,7 @@ short options in one word as getopt has them (-td, -b/srv/bundle).
 
 from pyoci.base.errors import OciError
 from pyoci.cli.table import (
+    AUTO,
     CHOICE,
     COMMANDS,
     FLAG,
@@ -141,7 +142,7 @@ def _option(
             return _short_options(argv, at, known, values, command)
         raise _unknown(name, known, command)
     if option[KIND] == FLAG:
-        values[option[KEY]] = _truth(text, name, command) if equals else True
+        values[option[KEY]] = _truth(text, name, "true or false", command) if equals else True
         return at + 1
     if not equals:
         at += 1
@@ -189,18 +190,22 @@ def _store(option: "Option", text: str, values: "Any", command: "Command | None"
         values.setdefault(key, []).append(text)
     elif kind == NUMBERS:
         values.setdefault(key, []).extend(_number(part, option, command) for part in text.split(","))
+    elif kind == AUTO:
+        values[key] = (
+            None if text == "auto" else _truth(text, option[NAMES][0], "true, false or auto", command)
+        )
     elif kind == CHOICE and text not in option[VALUE].split("|"):
         raise _bad_value(text, option[NAMES][0], f"one of {option[VALUE].replace('|', ', ')}", command)
     else:
         values[key] = text
 
 
-def _truth(text: str, name: str, command: "Command | None") -> bool:
+def _truth(text: str, name: str, expected: str, command: "Command | None") -> bool:
     if text in _TRUE:
         return True
     if text in _FALSE:
         return False
-    raise _bad_value(text, name, "true or false", command)
+    raise _bad_value(text, name, expected, command)
 
 
 def _number(text: str, option: "Option", command: "Command | None") -> int:

@@ -18,7 +18,7 @@ def run(context: Context, options: Options) -> int:
     values = options.values
     bundle = root.absolute(options.args[0] if options.args else "")
     wanted = CreateRequest(root.choose(options.settings), _id(values.get("id", ""), bundle), bundle)
-    wanted.rootless = requests.rootless(options.settings)
+    wanted.rootless = options.settings.get("rootless")
     wanted.cgroup_manager = requests.cgroup_manager(options.settings)
     wanted.config = values.get("config", wanted.config)
     wanted.no_pivot = values.get("no_pivot", False)

@@ -1,6 +1,5 @@
 """Fills the lifecycle's requests from a command line; the table's keys are the requests' field names."""
 
-from pyoci.base.errors import OciError
 from pyoci.cli import root
 from pyoci.lifecycle.requests import CreateRequest
 
@@ -11,14 +10,12 @@ if TYPE_CHECKING:
     from pyoci.cli.values import Settings, Values
     from pyoci.lifecycle.requests import ProcessRequest
 
-_ROOTLESS = {"auto": None, "true": True, "false": False, "1": True, "0": False}
-
 
 def create_request(context: "Context", options: "Options", command: str) -> CreateRequest:
     """The request of `create` and `run`. Raises OciError `usage`, `bad-root` and `trace-file`."""
     settings, values = options.settings, options.values
     request = CreateRequest(root.make(settings), options.args[0], root.absolute(values.get("bundle", "")))
-    request.rootless = rootless(settings)
+    request.rootless = settings.get("rootless")
     request.cgroup_manager = cgroup_manager(settings)
     fill(context, request, values, command)
     return request
@@ -40,14 +37,3 @@ def cgroup_manager(settings: "Settings") -> str:
     if settings.get("systemd_cgroup"):
         return "systemd"
     return settings.get("cgroup_manager", "cgroupfs")
-
-
-def rootless(settings: "Settings") -> bool | None:
-    """The value of --rootless, None for "auto". Raises OciError `usage`."""
-    given = settings.get("rootless", "auto")
-    try:
-        return _ROOTLESS[given]
-    except KeyError:
-        raise OciError(
-            "usage", f'invalid value "{given}" for flag -rootless: expected true, false or auto'
-        ) from None

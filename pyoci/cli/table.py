@@ -7,7 +7,7 @@ A command is a tuple (NAME, CORE, LEAST, MOST, TAIL, USAGE, SUMMARY, OPTIONS):
 An option is a tuple (KEY, NAMES, KIND, VALUE, HELP):
   KEY      its name in `Options.values` and in the request; "" is accepted and ignored
   NAMES    its spellings without dashes, the long one first
-  VALUE    what the help calls its value; for CHOICE the allowed values, separated by "|"
+  VALUE    what the help calls its value; for CHOICE and AUTO the allowed values, separated by "|"
   HELP     one line without a full stop; "" hides the option (kept for callers of other runtimes)
 """
 
@@ -39,6 +39,7 @@ NUMBER: "Final" = 2
 LIST: "Final" = 3
 NUMBERS: "Final" = 4
 CHOICE: "Final" = 5
+AUTO: "Final" = 6
 
 GLOBALS: "tuple[Option, ...]" = (
     ("root", ("root",), TEXT, "DIR", "the containers' state (default: /run/pyoci or $XDG_RUNTIME_DIR/pyoci)"),
@@ -62,7 +63,7 @@ GLOBALS: "tuple[Option, ...]" = (
     (
         "rootless",
         ("rootless",),
-        TEXT,
+        AUTO,
         "true|false|auto",
         "ignore missing permissions on cgroups (default: auto)",
     ),

@@ -10,7 +10,7 @@ class Settings(TypedDict, total=False):
     debug: bool
     systemd_cgroup: bool
     cgroup_manager: str
-    rootless: str
+    rootless: bool | None
     help: bool
     version: bool
     verbose: bool

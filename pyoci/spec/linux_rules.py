@@ -5,7 +5,7 @@ import posix
 from pyoci.base.numbers import decimal
 from pyoci.base.printable import utf8_size
 from pyoci.spec.json_pointer import escape
-from pyoci.spec.paths import components, slice_path
+from pyoci.spec.paths import components, slice_path, without_dots
 from pyoci.spec.problem import Report
 
 TYPE_CHECKING = False
@@ -277,8 +277,19 @@ def _is_own_network(path: str) -> bool:
 
 
 def _devices(devices: "list[Device]", report: Report) -> None:
+    listed: dict[str, tuple[int, tuple[str, int | None, int | None]]] = {}
     for index, device in enumerate(devices):
         path = device["path"]
+        kind = "c" if device["type"] == "u" else device["type"]
+        node = (kind, None, None) if kind == "p" else (kind, device.get("major"), device.get("minor"))
+        before, other = listed.setdefault(without_dots(path), (index, node))
+        if other != node:
+            report(
+                "device-clash",
+                f"/linux/devices/{index}/path",
+                f"{path} is another device at /linux/devices/{before}",
+                hint="a path can be one device only: take one of the two out",
+            )
         if path[:1] != "/" or "\0" in path:
             report(
                 "device-path",

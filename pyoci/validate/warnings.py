@@ -197,7 +197,7 @@ def _namespaces(linux: "Linux", report: Report) -> None:
 
 
 def _devices(devices: "list[Device]", report: Report) -> None:
-    paths: dict[str, int] = {}
+    paths: dict[str, int] = {}  # where they differ in anything else, the check refuses them
     numbers: dict[tuple[str, int | None, int | None], int] = {}
     for index, device in enumerate(devices):
         number = (device["type"], device.get("major"), device.get("minor"))

@@ -275,6 +275,26 @@ ERRORS: list[tuple[Any, ...]] = [
         "/linux/netDevices/b",
         {"/linux/netDevices": {"a": {"name": "x"}, "b": {"name": "x"}}},
     ),
+    (
+        "device-clash",
+        "/linux/devices/1/path",
+        {
+            "/linux/devices": [
+                {"type": "c", "path": "/dev/x", "major": 1, "minor": 3},
+                {"type": "u", "path": "/dev/./x", "major": 1, "minor": 5},
+            ]
+        },
+    ),
+    (
+        "device-clash",
+        "/linux/devices/1/path",
+        {
+            "/linux/devices": [
+                {"type": "p", "path": "/dev/x"},
+                {"type": "b", "path": "/dev/x", "major": 1, "minor": 3},
+            ]
+        },
+    ),
     ("cgroup-path", "/linux/cgroupsPath", {"/linux/cgroupsPath": "/a/../"}),
     ("cgroup-path", "/linux/cgroupsPath", {"/linux/cgroupsPath": "/a\nb"}),
     ("cgroup-path", "/linux/cgroupsPath", {"/linux/cgroupsPath": "a.slice:b:\0"}, {"systemd": True}),

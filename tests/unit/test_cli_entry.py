@@ -172,8 +172,14 @@ def test_global_options_reach_the_request(
     assert request.detach and request.keep
 
 
-def test_an_unknown_value_of_rootless(lifecycle: Lifecycle, tmp_path: Path) -> None:
-    assert call("--root", str(tmp_path), "--rootless", "perhaps", "create", "ID") == 1
+@pytest.mark.parametrize("verb", [["create", "ID"], ["delete", "ID"], ["list"]])
+def test_an_unknown_value_of_rootless(
+    lifecycle: Lifecycle, tmp_path: Path, verb: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert call("--root", str(tmp_path), "--rootless", "perhaps", *verb) == 1
+    assert (
+        'invalid value "perhaps" for flag -rootless: expected true, false or auto' in capfd.readouterr().err
+    )
     assert lifecycle.calls == []
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pyoci.cli import parse
 from pyoci.cli.table import (
+    AUTO,
     CHOICE,
     COMMANDS,
     FLAG,
@@ -26,7 +27,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.cli.table import Option
 
-TYPES = {FLAG: "bool", TEXT: "str", CHOICE: "str", NUMBER: "int", LIST: "list[str]", NUMBERS: "list[int]"}
+TYPES = {
+    FLAG: "bool",
+    TEXT: "str",
+    CHOICE: "str",
+    AUTO: "bool | None",
+    NUMBER: "int",
+    LIST: "list[str]",
+    NUMBERS: "list[int]",
+}
 STUB = ast.parse(Path(parse.__file__).with_name("values.pyi").read_text())
 
 
