@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/magic.h>
 #include <linux/nsfs.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { TREE_CLONE = 1, TREE_RECURSIVE = 0x8000, MOUNT_IDMAP = 0x100000 };
@@ -75,4 +78,34 @@ uint64_t pyoci_ignored_signals(void) {
 /* The CLONE_NEW* number of a namespace file (ioctl_ns(2)). */
 int pyoci_namespace_type(int fd) {
     return result_of(ioctl(fd, NS_GET_NSTYPE));
+}
+
+static int is_cgroup(const struct statfs *facts) {
+    return facts->f_type == CGROUP_SUPER_MAGIC || facts->f_type == CGROUP2_SUPER_MAGIC;
+}
+
+/* Whether a path is in a cgroup file system, 1 or 0 (statfs(2)). */
+int pyoci_is_cgroup(const char *path) {
+    struct statfs facts;
+
+    return statfs(path, &facts) < 0 ? -errno : is_cgroup(&facts);
+}
+
+/* Open a directory of a cgroup file system to list it: by its whole path, or with a `directory` (not -1) one below that. From there
+ * no link, no ".." and no mount leads away, so that what is walked is the tree that was opened first (openat2(2)). -EXDEV for a
+ * directory of another file system. */
+int pyoci_open_cgroup(int directory, const char *path) {
+    uint64_t inside = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
+    struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+                           .resolve = directory < 0 ? RESOLVE_NO_MAGICLINKS : inside};
+    struct statfs facts;
+    int fd = result_of(syscall(SYS_openat2, directory < 0 ? AT_FDCWD : directory, path, &how, sizeof(how)));
+
+    if (fd < 0 || directory >= 0)
+        return fd;
+    if (fstatfs(fd, &facts) < 0 || !is_cgroup(&facts)) {
+        close(fd);
+        return -EXDEV;
+    }
+    return fd;
 }

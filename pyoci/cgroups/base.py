@@ -7,8 +7,7 @@ import time
 from pyoci.base import files, signal_numbers
 from pyoci.base.errors import OciError
 from pyoci.base.spans import Spans
-from pyoci.cgroups import resources, tree, writer
-from pyoci.cgroups.paths import POINTER
+from pyoci.cgroups import paths, resources, tree, writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class Request:
     @property
     def pointer(self) -> str:
         """What in the configuration makes a cgroup necessary."""
-        return POINTER if self.path else "/linux/resources"
+        return paths.POINTER if self.path else "/linux/resources"
 
     def may_do_without(self, error: OSError) -> bool:
         """Whether this failure to make a cgroup may pass: rootless, no path asked for, and no permission."""
@@ -88,6 +87,8 @@ class Manager:
         self._rootless = request.rootless if request else rootless
         self._made: list[str] = []  # what `create` has made, also above the container's own
         self._kept: list[str] = []  # the container's own ones that were there before it
+        self._ids: dict[str, list[int]] = {}  # device and inode of the container's own ones
+        self._proven = True  # nobody can have put other ones in their place unnoticed
 
     def record(self) -> "Record":
         """What `from_record` needs, made of JSON values; complete before `create`, and to be asked again
@@ -99,9 +100,59 @@ class Manager:
         """Before `create`: the cgroups that are there already will outlive the container (runtime.md, delete)."""
         self._kept = [path for path in self.paths() if posix.access(path, posix.F_OK)]
 
-    def keep(self, paths: list[str]) -> None:
+    def keep(self, directories: list[str]) -> None:
         """As `keep_existing` found out when the container was made."""
-        self._kept = paths
+        self._kept = directories
+
+    def identify(self, ids: dict[str, list[int]] | None = None) -> None:
+        """Know the cgroups again: by device and inode as the record has them, else as they are now. Raises OciError."""
+        if ids is None:
+            for path in self.paths():
+                try:
+                    found = tree.identity(path)
+                except OSError as error:
+                    raise not_made(path, error) from None
+                if found:
+                    self._ids[path] = found
+        else:
+            self._ids = ids
+            self._proven = bool(ids)
+
+    def identify_by(self, pid: int) -> None:
+        """For a record that has no ids, of pyoci 0.1: the cgroups that the container's first process is in are the container's.
+
+        Raises OciError.
+        """
+        if self._proven:
+            return
+        try:
+            within = set(paths.of_process(pid).values())
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        path = self.main_path()
+        if any(path.endswith(place) for place in within if place != "/"):
+            self.identify()
+            self._proven = True
+
+    def is_own(self, path: str) -> bool:
+        """Whether a directory that is there is the one that was made for the container, and not another one of its name.
+
+        Raises OciError.
+        """
+        try:
+            found = tree.identity(path)
+        except OSError as error:
+            message = f"cannot read cgroup {path}"
+            raise OciError("cgroup-changed", message, errno=error.errno or 0, obj=path) from None
+        return found is None or (self._proven and found == self._ids.get(path, found))
+
+    def require_own(self, *directories: str) -> None:
+        """Raise OciError for a directory that is not the container's any more, before something is done to it."""
+        for path in directories:
+            if not self.is_own(path):
+                hint = "it was removed and made again, by another container or by hand: pyoci leaves it alone"
+                message = f"cgroup {path} is not the one that was made for the container"
+                raise OciError("cgroup-changed", message, obj=path, hint=hint)
 
     def create(self) -> None:
         """Make the cgroups. Raises OciError; then nothing that was made is left."""
@@ -181,11 +232,17 @@ class Manager:
 
     def freeze(self) -> None:
         """Stop every process; returns when all have stopped. Raises OciError."""
+        self.require_own(self.freezer_path())
         self._freezer(True)
 
     def thaw(self) -> None:
         """Let the processes run again. Raises OciError."""
+        self.require_own(self.freezer_path())
         self._freezer(False)
+
+    def freezer_path(self) -> str:
+        """The directory whose freezer holds the processes; the main one where there is none."""
+        return self.main_path()
 
     def _freezer(self, wanted: bool) -> None:
         try:
@@ -234,6 +291,9 @@ class Manager:
         path = self.main_path()
         if not path or not posix.access(path, posix.F_OK):
             return False
+        if not self._proven:
+            return False
+        self.require_own(path)
         stopped = self.frozen()
         held = stopped or self._try(self.freeze)
         try:
@@ -261,23 +321,32 @@ class Manager:
             return False
         return True
 
-    def destroy(self) -> None:
+    def destroy(self) -> list[str]:
         """Remove the cgroups with all below them, and what this manager made above them. Kills nothing.
 
-        Raises OciError when processes keep them busy.
+        Returns the directories that are left alone because they are not those that were made for the container. A record
+        that does not tell gets only empty cgroups removed. Raises OciError when processes keep them busy.
         """
         deadline = time.monotonic() + REMOVE_SECONDS
         failure: OciError | None = None
+        strange: list[str] = []
         for path in self.paths():
             if path in self._kept:
                 continue
             try:
-                tree.remove(path, deadline)
+                found = tree.identity(path)
+                if found is None:
+                    continue
+                if found != self._ids.get(path, found):
+                    strange.append(path)
+                    continue
+                tree.remove(path, deadline, below=self._proven)
             except OSError as error:
                 failure = failure or _not_removed(path, error)
         tree.unmake(self._made)
         if failure:
             raise failure
+        return strange
 
 
 def refuse_busy(manager: Manager, path: str) -> None:
@@ -290,7 +359,7 @@ def refuse_busy(manager: Manager, path: str) -> None:
         raise OciError(
             "cgroup-not-empty",
             f"container's cgroup is not empty: {len(found)} process(es) found in {path}",
-            pointer=POINTER,
+            pointer=paths.POINTER,
             obj=path,
             hint="another container or a leftover process uses it; give each container its own cgroupsPath",
         )
@@ -301,10 +370,10 @@ def refuse_frozen(manager: Manager, path: str) -> None:
     if manager.frozen():
         message = f"container's cgroup {path} is unexpectedly frozen"
         hint = "thaw this cgroup, or the frozen one above it"
-        raise OciError("cgroup-frozen", message, pointer=POINTER, obj=path, hint=hint)
+        raise OciError("cgroup-frozen", message, pointer=paths.POINTER, obj=path, hint=hint)
 
 
-def not_made(path: str, error: OSError, pointer: str = POINTER) -> OciError:
+def not_made(path: str, error: OSError, pointer: str = paths.POINTER) -> OciError:
     """The error for a cgroup that could not be made."""
     number = error.errno or 0
     hints = {
@@ -339,7 +408,7 @@ def not_joined(path: str, error: OSError) -> OciError:
     }
     hint = hints.get(number, "")
     return OciError(
-        "cgroup-join", f"cannot join cgroup {path}", pointer=POINTER, errno=number, obj=path, hint=hint
+        "cgroup-join", f"cannot join cgroup {path}", pointer=paths.POINTER, errno=number, obj=path, hint=hint
     )
 
 

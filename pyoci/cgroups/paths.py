@@ -120,8 +120,8 @@ def own(mount: str, path: str) -> str:
     Inside a container without a cgroup namespace the mount shows only a part of the tree, and the path counts
     from the tree's root: then mountinfo tells which part it is.
     """
-    if path == "/":
-        return mount
+    if path == "/" or ".." in path.split("/"):
+        return mount  # with "..", the place is above the root of our cgroup namespace
     if posix.access(mount + path, posix.F_OK):
         return mount + path
     root = _mount_root(mount)

@@ -6,12 +6,14 @@ class V1Record(TypedDict):
     paths: dict[str, str]  # controller -> directory
     rootless: bool
     kept: NotRequired[list[str]]  # directories that were there before the container
+    ids: NotRequired[dict[str, list[int]]]  # directory -> its device and inode, once it is made
 
 class V2Record(TypedDict):
     manager: Literal["v2"]
     path: str
     rootless: bool
     kept: NotRequired[list[str]]
+    ids: NotRequired[dict[str, list[int]]]
 
 class SystemdRecord(TypedDict):
     manager: Literal["systemd"]

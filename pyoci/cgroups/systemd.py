@@ -197,14 +197,20 @@ class Systemd(base.Manager):
     def mount_facts(self) -> "CgroupFacts":
         return self._inner.mount_facts()
 
-    def destroy(self) -> None:
+    def identify_by(self, pid: int) -> None:
+        self._inner.identify_by(pid)
+
+    def require_own(self, *directories: str) -> None:
+        self._inner.require_own(*directories)
+
+    def destroy(self) -> list[str]:
         """Stop the unit, which is gone already when its processes are, and remove what is left."""
         try:
             self._stop()
         except OciError:
             if self.exists():
                 raise
-        self._inner.destroy()
+        return self._inner.destroy()
 
     def _stop(self) -> None:
         with Connection(user=self._user) as bus:

@@ -2,13 +2,17 @@
 
 Below a container's cgroup the names and the depth are the container's own when it has been delegated: so
 nothing here recurses, builds long paths or keeps a descriptor for each level. cgroup file systems have no
-links and no renames from one directory to another, so `..` leads back to where the walk came from.
+links and no renames from one directory to another, so `..` leads back to where the walk came from; that it did is
+compared all the same. A walk starts in a directory of a cgroup file system only, and does not leave it: what is
+to be removed may come from a record that is damaged.
 """
 
 import errno
 import posix
+import stat
 import time
 
+from pyoci._shim import lib
 from pyoci.base import files
 
 TYPE_CHECKING = False
@@ -16,8 +20,46 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Visit = Callable[[int, str, int], None]
+    Identity = list[int]
 
 _OPEN = files.DIRECTORY | posix.O_NOFOLLOW
+_GONE = (errno.ENOENT, errno.ENODEV)
+
+
+def identity(path: str) -> "Identity | None":
+    """Device and inode of a cgroup's directory, None where there is none. Raises OSError, EXDEV outside of cgroup file systems.
+
+    The kernel gives no inode number of a cgroup file system out twice: it is the 64-bit id of the file handle.
+    """
+    try:
+        facts = posix.lstat(path)
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise
+    if not stat.S_ISDIR(facts.st_mode) or lib.pyoci_is_cgroup(os_path(path)) != 1:
+        raise _outside(path)
+    return [facts.st_dev, facts.st_ino]
+
+
+def _outside(path: str) -> OSError:
+    return OSError(errno.EXDEV, "not a cgroup", path)
+
+
+def open_cgroup(path: str, directory: int = -1) -> int:
+    """A descriptor of a cgroup's directory, by its whole path or by its name in the directory of another one.
+
+    Raises OSError, EXDEV where the directory is outside of cgroup file systems.
+    """
+    fd = lib.pyoci_open_cgroup(directory, os_path(path))
+    if fd < 0:
+        raise OSError(-fd, path)
+    return int(fd)
+
+
+def os_path(path: str) -> bytes:
+    """The bytes of a path, for a function of C."""
+    return path.encode("utf-8", "surrogateescape")
 
 
 def has_children(path: str) -> bool:
@@ -31,15 +73,17 @@ def walk(path: str, visit: "Visit") -> None:
 
     A cgroup that vanishes meanwhile is skipped. Raises OSError of `visit`, or when `path` cannot be opened.
     """
-    fd = posix.open(path, _OPEN)
+    fd = open_cgroup(path)
     names: list[str] = []
     waiting = [_children(fd)]
+    passed: list[tuple[int, int]] = []  # the directories that the walk came through
     try:
         while True:
             if waiting[-1]:
                 name = waiting[-1].pop()
                 below = _open_child(fd, name)
                 if below >= 0:
+                    passed.append(_key(fd))
                     files.close(fd)
                     fd = below
                     names.append(name)
@@ -50,6 +94,8 @@ def walk(path: str, visit: "Visit") -> None:
             above = posix.open("..", _OPEN, dir_fd=fd)
             below, fd = fd, above
             try:
+                if _key(fd) != passed.pop():
+                    raise _outside(path)
                 visit(fd, names.pop(), below)
             finally:
                 files.close(below)
@@ -60,11 +106,16 @@ def walk(path: str, visit: "Visit") -> None:
 
 def _open_child(fd: int, name: str) -> int:
     try:
-        return posix.open(name, _OPEN, dir_fd=fd)
+        return open_cgroup(name, fd)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENODEV):
+        if error.errno in _GONE:
             return -1
         raise
+
+
+def _key(fd: int) -> tuple[int, int]:
+    facts = posix.fstat(fd)
+    return facts.st_dev, facts.st_ino
 
 
 def _children(fd: int) -> list[str]:
@@ -75,7 +126,7 @@ def _children(fd: int) -> list[str]:
         with posix.scandir(fd) as entries:
             return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENODEV):
+        if error.errno in _GONE:
             return []
         raise
 
@@ -88,7 +139,7 @@ def pids(path: str, recursive: bool = True) -> list[int]:
         if recursive and has_children(path):
             walk(path, lambda _above, _name, fd: found.extend(_procs("cgroup.procs", fd)))
     except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENODEV):
+        if error.errno not in _GONE:
             raise
     return found
 
@@ -161,8 +212,8 @@ def unmake(made: list[str]) -> None:
             continue
 
 
-def remove(path: str, deadline: float) -> None:
-    """Remove a cgroup with all below it, trying again while the kernel says it is busy until `deadline`
+def remove(path: str, deadline: float, *, below: bool = True) -> None:
+    """Remove a cgroup, with all below it unless told otherwise, trying again while the kernel says it is busy until `deadline`
     (monotonic).
 
     A process that has ended keeps its cgroup busy for a moment. Raises OSError, EBUSY when the time is over.
@@ -173,11 +224,11 @@ def remove(path: str, deadline: float) -> None:
             posix.rmdir(path)
             return
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENODEV):
+            if error.errno in _GONE:
                 return
             if error.errno not in (errno.EBUSY, errno.ENOTEMPTY) or time.monotonic() > deadline:
                 raise
-        if not _remove_children(path):
+        if not (below and _remove_children(path)):
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
 

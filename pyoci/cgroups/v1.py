@@ -53,6 +53,7 @@ class V1(base.Manager):
         """The manager that gave this record."""
         found = cls(record["paths"], rootless=record["rootless"])
         found.keep(record.get("kept", []))
+        found.identify(record.get("ids", {}))
         return found
 
     @classmethod
@@ -76,12 +77,15 @@ class V1(base.Manager):
         return manager
 
     def record(self) -> "V1Record":
-        return {
+        found: V1Record = {
             "manager": "v1",
             "paths": self._directories,
             "rootless": self._rootless,
             "kept": self._kept,
         }
+        if self._ids:
+            found["ids"] = self._ids
+        return found
 
     def paths(self) -> list[str]:
         return list(dict.fromkeys(self._directories.values()))
@@ -96,6 +100,7 @@ class V1(base.Manager):
         try:
             for path in self.paths():
                 self._made += self._make(path)
+            self.identify()
         except BaseException:
             tree.unmake(self._made)
             raise
@@ -179,6 +184,8 @@ class V1(base.Manager):
             began = self._spans.now()
             self._apply_devices(device_rules)
             self._spans.within(began, "device rules", devices.POINTER, "cgroup")
+        if update:
+            self.require_own(*self.paths())
         try:
             writer.write_limits(self._writes(resources_), self._directory, undo=update, spans=self._spans)
         except OciError as error:
@@ -289,6 +296,9 @@ class V1(base.Manager):
     def frozen(self) -> bool:
         path = self._directories.get("freezer")
         return path is not None and freezer.frozen_v1(path)
+
+    def freezer_path(self) -> str:
+        return self._directories.get("freezer") or self.main_path()
 
     def _freezer_state(self) -> str:
         path = self._directories.get("freezer")

@@ -52,10 +52,19 @@ class V2(base.Manager):
         """The manager that gave this record."""
         found = cls(record["path"], rootless=record["rootless"])
         found.keep(record.get("kept", []))
+        found.identify(record.get("ids", {}))
         return found
 
     def record(self) -> "V2Record":
-        return {"manager": "v2", "path": self._path, "rootless": self._rootless, "kept": self._kept}
+        found: V2Record = {
+            "manager": "v2",
+            "path": self._path,
+            "rootless": self._rootless,
+            "kept": self._kept,
+        }
+        if self._ids:
+            found["ids"] = self._ids
+        return found
 
     def paths(self) -> list[str]:
         return [self._path] if self._path else []
@@ -78,6 +87,7 @@ class V2(base.Manager):
             self._provide(needed)
             if request and request.owner >= 0:
                 delegate(self._path, request.owner)
+            self.identify()
         except BaseException:
             tree.unmake(self._made)
             raise
@@ -130,6 +140,7 @@ class V2(base.Manager):
         self._provide(_controllers_of(request.resources) if request else set())
         if request and request.owner >= 0:
             delegate(self._path, request.owner)
+        self.identify()
 
     def _provide(self, needed: set[str]) -> None:
         """Have the controllers enabled from above, and see that processes can be put here.
@@ -168,6 +179,7 @@ class V2(base.Manager):
             self._apply_devices(device_rules)
             self._spans.within(began, "device rules", devices.POINTER, "cgroup")
         if update:
+            self.require_own(self._path)
             resources_ = self.completed(resources_)
             self._check_usage(resources_.get("memory", {}))
             _ensure(self._path, _controllers_of(resources_))
@@ -273,7 +285,8 @@ class V2(base.Manager):
         return moved if moved.startswith(self._path + "/") else self._path
 
     def signal_all(self, signal: int) -> bool:
-        if signal == signal_numbers.KILL and self._path:
+        if signal == signal_numbers.KILL and self._path and self._proven:
+            self.require_own(self._path)
             try:
                 writer.put(f"{self._path}/cgroup.kill", "1")
                 return True

@@ -17,7 +17,9 @@ def destroy(context: "Context", entry: "Entry", manager: "Manager | None", direc
     Raises OciError for a cgroup or an entry that can't be removed; then the entry stays, for another try.
     """
     if manager is not None:
-        manager.destroy()
+        for path in manager.destroy():
+            message = f"cgroup {path} is not the one that was made for the container: it is left alone"
+            context.log.warning(message, code="cgroup-changed")
         context.spans.lap("cgroup removal", "/linux/cgroupsPath")
     _run_poststop(context, entry, directory)
     entry.remove()
@@ -34,7 +36,11 @@ def destroy_anyway(context: "Context", entry: "Entry", manager: "Manager | None"
 
 def _run_poststop(context: "Context", entry: "Entry", directory: int) -> None:
     """Run the poststop hooks; their failures are only logged (config.md, POSIX-platform Hooks)."""
-    wanted = entry.record.hooks.get("poststop")
+    try:
+        wanted = entry.hooks("poststop")
+    except OciError as error:
+        context.log.warning(error.text(), code=error.code)
+        return
     if not wanted:
         return
     from pyoci.host import hooks

@@ -15,6 +15,7 @@ from pyoci.base import files, termination, timestamps
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.init import start_answer
 from pyoci.lifecycle import cleanup, facts, store
+from pyoci.lifecycle.record import Record
 from pyoci.lifecycle.session import ContainerProcess
 from pyoci.lifecycle.state_document import document
 from pyoci.plan import compiler
@@ -113,6 +114,7 @@ class NewContainer(ContainerProcess):
             self.manager.keep_existing()
             self.init.oom = self.manager.oom
         self.entry.record = intent(request, self.bundle, self.manager)
+        self.entry.spec = self.spec
         try:
             files.create("config.json", self.bundle.raw, dir_fd=self.entry.directory)
         except OSError as error:
@@ -133,6 +135,10 @@ class NewContainer(ContainerProcess):
                 self.entry.record.cgroup = None
             raise
         self.context.spans.lap("cgroup create", "/linux/cgroupsPath")
+        self.entry.record.cgroup = self.manager.record()
+        if not self.manager.late:
+            self.entry.save_cgroup()
+        self.context.spans.lap("cgroup record")
         self.manager.apply(self.spec.get("linux", {}).get("resources", {}))
         self.context.spans.lap("cgroup limits", "/linux/resources")
 
@@ -161,6 +167,7 @@ class NewContainer(ContainerProcess):
             # before the maps make it a process of another user
             self.manager.add(self.init.pid)
             self.entry.record.cgroup = self.manager.record()
+            self.entry.save_cgroup()
             self.context.spans.lap("cgroup join", "/linux/cgroupsPath")
         self.raise_limits(self.process, user_namespace=namespaces.has(self.spec, "user"))
         if new_user:
@@ -301,15 +308,17 @@ class NewContainer(ContainerProcess):
             self.entry.close()
 
 
-def intent(request: "CreateRequest", bundle: bundles.Bundle, manager: "Manager | None") -> store.Record:
+def intent(request: "CreateRequest", bundle: bundles.Bundle, manager: "Manager | None") -> Record:
     """What is written down of a container before anything is made for it."""
     spec = bundle.spec
-    record = store.Record(request.id, bundle=bundle.path, rootfs=bundle.rootfs, creator=posix.getpid())
+    pid = posix.getpid()
+    creator = (pid, store.start_time(pid))
+    record = Record(request.id, bundle=bundle.path, rootfs=bundle.rootfs, creator=creator)
     record.created = timestamps.now(9)
     record.annotations = spec.get("annotations") or {}
     record.cgroup = manager.record() if manager else None
     hooks = spec.get("hooks") or {}
-    record.hooks = {name: hooks[name] for name in ("poststart", "poststop") if hooks.get(name)}
+    record.hooks = [name for name in ("poststart", "poststop") if hooks.get(name)]
     record.flags = {
         "no_new_keyring": request.no_new_keyring,
         "rootless": facts.is_rootless(request),

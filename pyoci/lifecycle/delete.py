@@ -1,9 +1,8 @@
 """delete: what create made is removed, whatever state the container is in."""
 
-from pyoci.base import signal_numbers
 from pyoci.base.errors import OciError
 from pyoci.lifecycle import cleanup, store
-from pyoci.lifecycle.processes import kill_and_wait, signal_all
+from pyoci.lifecycle.processes import kill_and_wait, kill_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ def delete(
 
 def _delete(context: "Context", entry: store.Entry, force: bool, directory: int) -> None:
     status, id = entry.status(), entry.id
+    entry.manager()  # while its process lives: what that is in is its cgroup, even where the record has no ids
     if status in ("running", "paused") and not force:
         message = f"cannot delete container {id} that is not stopped: {status}"
         raise OciError(
@@ -50,7 +50,7 @@ def _delete(context: "Context", entry: store.Entry, force: bool, directory: int)
 def destroy(context: "Context", entry: store.Entry, directory: int = -1) -> None:
     """Remove what is left of a container whose process is dead, other processes of it included. Raises OciError."""
     if entry.record.flags.get("host_pid"):
-        signal_all(entry, signal_numbers.KILL)
+        kill_own(entry)
     cleanup.destroy(context, entry, entry.manager(), directory)
 
 
@@ -66,8 +66,7 @@ def _salvage(context: "Context", root: str, id: str) -> store.Entry:
         if record["manager"] != "systemd":
             record["kept"] = []
         entry.record.cgroup = record
-        poststop = spec.get("hooks", {}).get("poststop")
-        entry.record.hooks = {"poststop": poststop} if poststop else {}
+        entry.record.hooks = ["poststop"]
     except OciError as error:
         context.log.warning(error.text(), code=error.code)
     return entry

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pyoci.base.spans import Spans
     from pyoci.cgroups.base import Manager
     from pyoci.host.inherited import Inherited
+    from pyoci.lifecycle.record import Record
     from pyoci.lifecycle.requests import CreateRequest, ProcessRequest
-    from pyoci.lifecycle.store import Record
     from pyoci.spec.spec_types import Spec
 
 

@@ -29,6 +29,18 @@ def signal_all(entry: "Entry", signal: int) -> bool:
     return manager is not None and manager.signal_all(signal)
 
 
+def kill_own(entry: "Entry") -> None:
+    """Kill all processes in the container's cgroup, unless another one has taken its place, which `destroy` warns of.
+
+    Raises OciError.
+    """
+    try:
+        signal_all(entry, _signal.SIGKILL)
+    except OciError as error:
+        if error.code != "cgroup-changed":
+            raise
+
+
 def signal_first(entry: "Entry", signal: int) -> bool:
     """Signal the container's first process; False when it is gone. Raises OciError."""
     pidfd = entry.open_process()
@@ -70,13 +82,17 @@ def _kill_rest(entry: "Entry", pidfd: int) -> bool:
     """Kill those whom the death of the first process does not end; whether that one (-1: it is gone) is dead. Raises OciError."""
     record = entry.record
     if record.flags.get("host_pid") or not (record.pid or _shares_cgroup(entry)):
-        signal_all(entry, _signal.SIGKILL)
+        kill_own(entry)
     if pidfd < 0:
         return True
-    thaw(entry)
+    try:
+        thaw(entry)
+    except OciError as error:
+        if error.code != "cgroup-changed":
+            raise
     if exit_status.within(pidfd, _THAW_MILLISECONDS):
         return True
-    signal_all(entry, _signal.SIGKILL)
+    kill_own(entry)
     return exit_status.within(pidfd, _DEATH_MILLISECONDS)
 
 

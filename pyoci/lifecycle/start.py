@@ -75,7 +75,7 @@ def _let_go(context: "Context", entry: store.Entry, trace: "Trace | None") -> No
 
 def run_poststart(context: "Context", entry: store.Entry, pid: int, directory: int = -1) -> None:
     """Run the poststart hooks, in a directory or, for -1, in ours. Raises OciError "hook"."""
-    wanted = entry.record.hooks.get("poststart")
+    wanted = entry.hooks("poststart")
     if wanted:
         from pyoci.host import hooks
         from pyoci.lifecycle.state_document import document
@@ -90,8 +90,7 @@ def _wake(entry: store.Entry) -> bytes:
     opened: list[int] = []
     try:
         for name, flag in (("failure", posix.O_RDONLY), ("start", posix.O_WRONLY)):
-            flags = flag | posix.O_NONBLOCK | posix.O_CLOEXEC
-            opened.append(posix.open(name, flags, dir_fd=entry.directory))
+            opened.append(store.open_fifo(name, flag, entry.directory))
         failure, go = opened
         posix.set_blocking(failure, True)
         posix.write(go, b"\0")

@@ -5,7 +5,8 @@ from pyoci.spec.versions import SPECIFICATION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.lifecycle.store import Entry, Record
+    from pyoci.lifecycle.record import Record
+    from pyoci.lifecycle.store import Entry
 
 _PLACE = "\x00pid\x00"
 

@@ -2,6 +2,7 @@
 
     ROOT/ID/state.json    the record, replaced atomically
     ROOT/ID/config.json   the configuration as it was at create
+    ROOT/ID/cgroup.json   its cgroups as they were made, for `delete` after a `create` that was killed, or without a record
     ROOT/ID/start, failure   fifos that the waiting init holds open until its program runs
 
 What the kernel knows is not written down: whether the process lives (by pid and start time), whether it is paused (its
@@ -11,78 +12,21 @@ cgroup) and whether it still waits (the start fifo has a reader) is asked each t
 import errno
 import fcntl
 import posix
+import stat
 
 from pyoci.base import files, jsontext, proc_stat
-from pyoci.base.errors import OciError, from_os_error, unreadable_proc
-from pyoci.spec.fast import drop_nulls
+from pyoci.base.errors import OciError, errno_text, from_os_error, unreadable_proc
+from pyoci.lifecycle.record import Record, is_cgroup_record
+from pyoci.spec import fast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.cgroups.base import Manager
-    from pyoci.cgroups.records import Record as CgroupRecord
-    from pyoci.spec.spec_types import Hook, Spec
+    from pyoci.spec.spec_types import Hook, HookName, Spec
 
-FORMAT = 1
 _ID_LENGTH = 1024
 _ID_SIGNS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-."
 _LARGEST = 64 << 20
-
-
-class Record:
-    """The content of state.json: what is known of a container that can't be asked of the kernel.
-
-    id           the container's
-    status       "creating", "created" or "running", as it was written last
-    bundle       path of the bundle         rootfs       path of its root file system
-    created      RFC 3339                   annotations  those of config.json
-    creator      pid and start time of the runtime that makes it
-    pid, start   the container's process and its start time; both 0 before there is one
-    cgroup       Manager.record() of its cgroups, or None
-    hooks        {"poststart": [...], "poststop": [...]} as config.json has them
-    late         what each op after the wait for `start` is about (pyoci.init.start_answer)
-    flags        "no_new_keyring", "rootless" (as create had them), "host_pid" (no pid namespace of its own)
-    trace        path of the trace file of `create`, which `start` goes on with, or ""
-    """
-
-    __slots__ = (
-        "id", "status", "bundle", "rootfs", "created", "annotations", "creator", "pid", "start", "cgroup", "hooks", "late",
-        "flags", "trace",
-    )  # fmt: skip
-
-    def __init__(self, id: str, *, bundle: str = "", rootfs: str = "", creator: int = 0) -> None:
-        self.id = id
-        self.status = "creating"
-        self.bundle = bundle
-        self.rootfs = rootfs
-        self.created = ""
-        self.annotations: dict[str, str] = {}
-        self.creator = (creator, start_time(creator) if creator else 0)
-        self.pid = 0
-        self.start = 0
-        self.cgroup: CgroupRecord | None = None
-        self.hooks: dict[str, list[Hook]] = {}
-        self.late: list[list[int | str]] = []
-        self.flags: dict[str, bool] = {}
-        self.trace = ""
-
-    def as_json(self) -> str:
-        """The text of state.json."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        return jsontext.dumps({"format": FORMAT, **values, "creator": list(self.creator)})
-
-    @classmethod
-    def from_json(cls, raw: bytes) -> "Record":
-        """The record in the content of a state.json. Raises ValueError, KeyError, TypeError for what is none."""
-        values = jsontext.loads(raw)
-        if values["format"] != FORMAT:
-            raise ValueError(f"format {values['format']}")
-        found = cls(values["id"])
-        for name in cls.__slots__:
-            if name != "trace" or name in values:
-                setattr(found, name, values[name])
-        pid, start = values["creator"]
-        found.creator = (pid, start)
-        return found
 
 
 class Entry:
@@ -93,6 +37,8 @@ class Entry:
         self.id = id
         self.directory = directory
         self.record = record
+        self.spec: Spec | None = None  # where it is known without being read from here
+        self._manager: Manager | None = None
 
     def save(self, *, sync: bool = False) -> None:
         """Write the record. Raises OciError."""
@@ -101,21 +47,53 @@ class Entry:
         except OSError as error:
             raise unwritable(f"{self.root}/{self.id}", error) from None
 
+    def save_cgroup(self) -> None:
+        """Write down the cgroups that have just been made. Raises OciError.
+
+        From here on `delete` may kill whoever is in them: their devices and inodes prove that they are the container's.
+        """
+        try:
+            files.create("cgroup.json", jsontext.dumps(self.record.cgroup).encode(), dir_fd=self.directory)
+        except OSError as error:
+            raise unwritable(f"{self.root}/{self.id}", error) from None
+
+    def load_cgroup(self) -> None:
+        """Complete the record of a create that was killed by what save_cgroup() wrote, if it came so far."""
+        try:
+            found = jsontext.loads(read_regular("cgroup.json", self.directory))
+        except (OSError, ValueError):
+            return
+        if found is not None and is_cgroup_record(found):
+            self.record.cgroup = found
+
     def config(self) -> "Spec":
         """The configuration as it was at create. Raises OciError."""
+        if self.spec is not None:
+            return self.spec
+        reason = "it is not a configuration that pyoci runs"
+        spec: Spec | None = None
         try:
-            raw = files.read("config.json", dir_fd=self.directory)
-            spec: Spec = jsontext.loads(raw)
-        except (OSError, ValueError) as error:
+            raw = read_regular("config.json", self.directory)
+            spec = fast.load(raw)
+        except OSError as error:
+            reason = errno_text(error.errno or 0)
+        if spec is None:
             raise OciError(
                 "state-damaged",
-                f"the saved configuration of {self.id} can't be read: {error}",
+                f"the saved configuration of {self.id} can't be read: {reason}",
                 obj=f"{self.root}/{self.id}/config.json",
                 hint=f"`pyoci delete --force {self.id}` removes it",
-            ) from None
+            )
         if b"null" in raw:  # it is kept as it was given, and a null counts as nothing
-            drop_nulls(spec)
+            fast.drop_nulls(spec)
         return spec
+
+    def hooks(self, name: "HookName") -> "list[Hook]":
+        """The hooks of this kind, from the configuration as it was at create. Raises OciError."""
+        if name not in self.record.hooks:
+            return []
+        hooks: list[Hook] = self.config().get("hooks", {}).get(name) or []
+        return hooks
 
     def close(self) -> None:
         """Give up the lock."""
@@ -182,9 +160,15 @@ class Entry:
         """The manager of its cgroups, None for a container without any."""
         if not self.record.cgroup:
             return None
-        from pyoci import cgroups
+        if self._manager is None:
+            if self.record.status == "creating":
+                self.load_cgroup()
+            from pyoci import cgroups
 
-        return cgroups.from_record(self.record.cgroup)
+            self._manager = cgroups.from_record(self.record.cgroup)
+            if self.record.format == 1 and self.alive():
+                self._manager.identify_by(self.record.pid)
+        return self._manager
 
     def memory(self) -> tuple[int, int, int]:
         """What the container's cgroup knows of a lack of memory (Manager.oom)."""
@@ -194,13 +178,32 @@ class Entry:
     def waits(self) -> bool:
         """Whether the init still reads the start fifo."""
         try:
-            fifo = posix.open(
-                "start", posix.O_WRONLY | posix.O_NONBLOCK | posix.O_CLOEXEC, dir_fd=self.directory
-            )
+            files.close(open_fifo("start", posix.O_WRONLY, self.directory))
         except OSError:
             return False
-        files.close(fifo)
         return True
+
+
+def open_fifo(name: str, flag: int, directory: int) -> int:
+    """A fifo of an entry, opened without waiting for its other end. Raises OSError, ENXIO for what is no fifo."""
+    flags = flag | posix.O_NONBLOCK | posix.O_CLOEXEC | posix.O_NOFOLLOW
+    fd = posix.open(name, flags, dir_fd=directory)
+    if stat.S_ISFIFO(posix.fstat(fd).st_mode):
+        return fd
+    files.close(fd)
+    raise OSError(errno.ENXIO, name)
+
+
+def read_regular(name: str, directory: int) -> bytes:
+    """The content of a file of an entry. Raises OSError, EINVAL for what is no regular file and is not opened to wait for it."""
+    flags = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC | posix.O_NOFOLLOW
+    fd = posix.open(name, flags, dir_fd=directory)
+    try:
+        if not stat.S_ISREG(posix.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, name)
+        return files.read_fd(fd, _LARGEST)
+    finally:
+        files.close(fd)
 
 
 def check_id(id: str) -> None:
@@ -292,16 +295,18 @@ def unknown(root: str, id: str) -> OciError:
 
 def _read_record(root: str, id: str, directory: int) -> Record:
     try:
-        raw = files.read("state.json", dir_fd=directory, limit=_LARGEST)
+        raw = read_regular("state.json", directory)
     except FileNotFoundError:
         if posix.fstat(directory).st_nlink == 0:
             raise unknown(root, id) from None
         return Record(id)  # create ended before it could write one: nothing else was made then
     except OSError as error:
-        raise _unreadable(f"{root}/{id}/state.json", error) from None
+        if error.errno not in (errno.EINVAL, errno.ELOOP, errno.ENXIO):  # no regular file
+            raise _unreadable(f"{root}/{id}/state.json", error) from None
+        raw = b""
     try:
-        return Record.from_json(raw)
-    except (ValueError, KeyError, TypeError):
+        return Record.from_json(raw, id)
+    except ValueError:
         raise OciError(
             "state-damaged",
             f"the state of {id} is damaged: its record can't be read",

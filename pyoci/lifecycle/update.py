@@ -99,7 +99,10 @@ def _schemata(l3_cache: str, mem_bw: str) -> list[str]:
 
 def _write_schemata(entry: store.Entry, lines: list[str]) -> None:
     rdt = entry.config().get("linux", {}).get("intelRdt", {})
-    path = f"{_RESCTRL}/{rdt.get('closID') or entry.id}/schemata"
+    group = rdt.get("closID") or entry.id
+    if "/" in group or group in (".", ".."):
+        raise OciError("intel-rdt", f"the closID {group} is not the name of a resctrl group", obj=group)
+    path = f"{_RESCTRL}/{group}/schemata"
     for line in lines:
         try:
             files.write(path, f"{line}\n".encode())

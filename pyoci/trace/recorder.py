@@ -86,16 +86,27 @@ class Trace:
     # -- the file ------------------------------------------------------------------------------------------------------
 
     def resume(self, pid: int) -> None:
-        """Go on with the file of the `create` whose init, `pid`, waits; one that can't be read any more is begun anew."""
+        """Go on with the file of the `create` whose init, `pid`, waits.
+
+        The record names it, which may be damaged: a file that is not this container's trace is left as it is.
+        """
         self._pid = pid
         try:
+            _refuse_special(self.path)
             document = read(self.path)
             self._base, self._earlier = document["otherData"]["began"], document["traceEvents"]
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
+            ours = document["otherData"]["id"] == self._id
+        except (OSError, ValueError, KeyError, TypeError, OciError):
+            ours = False
+        if not ours:
+            message = f"trace file {self.path} is not of this container's create: nothing is added to it"
+            self._log.warning(message, code="trace-file")
+            self.path = ""
 
     def save(self) -> None:
         """Write all that was measured so far. A failure is only logged: the container is there."""
+        if not self.path:
+            return
         own = posix.getpid()
         events = [*self._earlier, _title(own, f"pyoci {self._command}")]
         for span in self._spans.measured or ():

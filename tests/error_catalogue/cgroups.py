@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -239,6 +240,24 @@ def killed_by_somebody_else(stage: Stage) -> Result:
     made = stage.running()
     stage.open_state(made)
     return stage.as_nobody("kill", "--all", made.id, "KILL")
+
+
+@case(
+    "cgroup-changed", "is not the one that was made for the container", verb="pause", hint="leaves it alone"
+)
+def made_again_under_the_same_name(stage: Stage) -> Result:
+    made = stage.running()
+    assert stage.runtime.root
+    path = stage.runtime.root / made.id / "state.json"
+    right = path.read_text()
+    record = json.loads(right)
+    for identity in record["cgroup"]["ids"].values():
+        identity[1] += 1
+    path.write_text(json.dumps(record))
+    try:
+        return stage.call("pause", made.id)
+    finally:
+        path.write_text(right)
 
 
 @case(

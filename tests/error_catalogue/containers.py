@@ -122,6 +122,19 @@ def damaged_state(stage: Stage) -> Result:
     return stage.call("state", made.id)
 
 
+@case("state-newer", "was written by pyoci 99.0 (format 99)", verb="delete", hint="use pyoci 99.0")
+def state_of_a_newer_version(stage: Stage) -> Result:
+    made = stage.stopped()
+    assert stage.runtime.root
+    path = stage.runtime.root / made.id / "state.json"
+    right = path.read_text()
+    path.write_text('{"format":99,"version":"99.0"}')
+    try:
+        return stage.call("delete", "--force", made.id)
+    finally:
+        path.write_text(right)
+
+
 @case("state-remove", "is a directory", verb="delete", errno="EISDIR", hint="by hand")
 def something_else_in_the_state(stage: Stage) -> Result:
     made = stage.stopped()

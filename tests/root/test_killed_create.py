@@ -10,6 +10,7 @@ from harness.boxes import Boxes
 from harness.runtime import Runtime
 
 from pyoci.lifecycle import store
+from pyoci.lifecycle.record import Record
 
 pytestmark = pytest.mark.only("pyoci")
 
@@ -22,8 +23,8 @@ def test_another_container_in_the_same_cgroup_lives_on(runtime: Runtime, box: Bo
     cgroup = record["cgroup"]
     paths = cgroup.get("paths") or {"": cgroup.get("path")}
     entry = store.create(str(root), "killed")
-    killed = store.Record("killed", bundle=str(other.directory), rootfs=str(other.rootfs))
-    killed.creator = (1, -5)
+    killed = Record("killed", bundle=str(other.directory), rootfs=str(other.rootfs))
+    killed.creator = (1, 0)
     cgroup["kept"] = list(paths.values())
     killed.cgroup = cgroup
     entry.record = killed

@@ -6,12 +6,41 @@ import errno
 import os
 import posix
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pyoci.base.errors import OciError
 from pyoci.cgroups import tree, writer
+
+
+@pytest.fixture(autouse=True)
+def ordinary(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Directories of an ordinary file system count as cgroups here, but for the tests that say otherwise."""
+    if "outside" in request.node.name:
+        return
+
+    def open_cgroup(path: str, directory: int = -1) -> int:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+        return os.open(path, flags, dir_fd=None if directory < 0 else directory)
+
+    monkeypatch.setattr(tree, "open_cgroup", open_cgroup)
+
+
+def test_nothing_outside_of_cgroups_is_walked(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    acts: list[Callable[[], object]] = [
+        lambda: tree.remove(str(tmp_path), time.monotonic() + 1),
+        lambda: tree.walk(str(tmp_path), lambda _above, _name, _fd: None),
+        lambda: tree.identity(str(tmp_path)),
+        lambda: tree.pids(str(tmp_path)),  # also where cgroup.procs is missing
+    ]
+    for act in acts:
+        with pytest.raises(OSError) as caught:
+            act()
+        assert caught.value.errno == errno.EXDEV
+    assert (tmp_path / "a" / "b").is_dir()
 
 
 def test_make_gives_what_it_made(tmp_path: Path) -> None:

@@ -14,15 +14,18 @@ from pyoci.base.context import Context
 from pyoci.doctor import leftovers, show, store
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check, Leftover, Report
 from pyoci.lifecycle import store as state
+from pyoci.lifecycle.record import Record
 
 
 def entry(root: Path, id: str, *, creating: bool = False, alive: bool = False, bundle: str = "/") -> None:
     """A container in the store, without any process of its own."""
     root.mkdir(exist_ok=True)
     made = state.create(str(root), id)
-    record = made.record = state.Record(id, bundle=bundle, rootfs="/", creator=os.getpid())
+    record = made.record = Record(
+        id, bundle=bundle, rootfs="/", creator=(os.getpid(), state.start_time(os.getpid()))
+    )
     if not alive:
-        record.creator = (1, -5)
+        record.creator = (1, 0)
     if not creating:
         record.status = "created"
         record.pid, record.start = os.getpid(), state.start_time(os.getpid()) - (not alive)

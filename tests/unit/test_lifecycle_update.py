@@ -18,6 +18,7 @@ from pyoci.cli import refusal
 from pyoci.cli import update as command
 from pyoci.cli.table import COMMANDS, NAME, NAMES, OPTIONS
 from pyoci.lifecycle import ps, store, update
+from pyoci.lifecycle.record import Record as ContainerRecord
 from pyoci.spec import fast
 from pyoci.spec.problem import RefusedDocument
 from pyoci.validate import explain
@@ -219,7 +220,9 @@ def test_status_paused(tmp_path: Path) -> None:
     (tmp_path / "freezer.state").write_text("FROZEN\n")
     pid = os.getpid()
     entry = store.create(str(tmp_path), "c")
-    record = entry.record = store.Record("c", bundle="/b", rootfs="/b/rootfs", creator=pid)
+    record = entry.record = ContainerRecord(
+        "c", bundle="/b", rootfs="/b/rootfs", creator=(pid, store.start_time(pid))
+    )
     record.status, record.pid, record.start = "running", pid, store.start_time(pid)
     assert entry.status() == "running"
     record.cgroup = {"manager": "v1", "paths": {"freezer": str(tmp_path)}, "rootless": False}

@@ -1,0 +1,223 @@
+"""The record of a container, the content of ROOT/ID/state.json.
+
+It is checked like any other input when it is read: a disk can damage it and a person can edit it, and what is in it is killed,
+removed and written by the verbs.
+"""
+
+from pyoci import __version__
+from pyoci.base import jsontext
+from pyoci.base.errors import OciError
+from pyoci.cgroups import paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyoci.cgroups.records import Record as CgroupRecord
+
+FORMAT = 2  # 1, of pyoci 0.1: the hooks themselves in place of their names, no ids of the cgroups
+_STATUS = ("creating", "created", "running")
+_HOOKS = ("poststart", "poststop")
+_LARGEST_PID = 1 << 22  # PID_MAX_LIMIT
+_LARGEST = 1 << 64
+_MOST_OPS = 1 << 16
+
+
+class Record:
+    """The content of state.json: what is known of a container that can't be asked of the kernel.
+
+    format       FORMAT, or that of the older version which has written it
+    id           the container's
+    status       "creating", "created" or "running", as it was written last
+    bundle       path of the bundle         rootfs       path of its root file system
+    created      RFC 3339                   annotations  those of config.json
+    creator      pid and start time of the runtime that makes it
+    pid, start   the container's process and its start time; both 0 before there is one
+    cgroup       Manager.record() of its cgroups, or None
+    hooks        which of "poststart" and "poststop" config.json has
+    late         what each op after the wait for `start` is about (pyoci.init.start_answer)
+    flags        "no_new_keyring", "rootless" (as create had them), "host_pid" (no pid namespace of its own)
+    trace        path of the trace file of `create`, which `start` goes on with, or ""
+    """
+
+    __slots__ = (
+        "format", "id", "status", "bundle", "rootfs", "created", "annotations", "creator", "pid", "start", "cgroup",
+        "hooks", "late", "flags", "trace",
+    )  # fmt: skip
+
+    def __init__(
+        self, id: str, *, bundle: str = "", rootfs: str = "", creator: tuple[int, int] = (0, 0)
+    ) -> None:
+        self.format = FORMAT
+        self.id = id
+        self.status = "creating"
+        self.bundle = bundle
+        self.rootfs = rootfs
+        self.created = ""
+        self.annotations: dict[str, str] = {}
+        self.creator = creator
+        self.pid = 0
+        self.start = 0
+        self.cgroup: CgroupRecord | None = None
+        self.hooks: list[str] = []
+        self.late: list[list[int | str]] = []
+        self.flags: dict[str, bool] = {}
+        self.trace = ""
+
+    def as_json(self) -> str:
+        """The text of state.json."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return jsontext.dumps({**values, "creator": list(self.creator), "version": __version__})
+
+    @classmethod
+    def from_json(cls, raw: bytes, id: str) -> "Record":
+        """The record in the content of the state.json of a container.
+
+        Raises ValueError for what is none, OciError for one that a newer version has written.
+        """
+        values = jsontext.loads(raw)
+        if type(values) is not dict or type(values.get("format")) is not int or values["format"] < 1:
+            raise ValueError("no record")
+        if values["format"] > FORMAT:
+            raise _newer(id, values)
+        found = cls(id)
+        values.setdefault("trace", "")
+        if values["format"] == 1 and type(values.get("hooks")) is dict:
+            values["hooks"] = list(values["hooks"])
+        for name, test in _TESTS.items():
+            if name not in values or not test(values[name]):
+                raise ValueError(name)
+            setattr(found, name, values[name])
+        if found.id != id:
+            raise ValueError("the id of another container")
+        pid, start = values["creator"]
+        found.creator = (pid, start)
+        return found
+
+
+def _newer(id: str, values: "dict[str, object]") -> OciError:
+    """The error for a record of a version to come."""
+    writer = values.get("version")
+    name = (
+        writer
+        if type(writer) is str and len(writer) < 40 and writer.isascii() and writer.isprintable()
+        else ""
+    )
+    message = (
+        f"the record of {id} was written by pyoci {name or 'of a newer version'} (format {values['format']}); "
+        f"this is pyoci {__version__}, which reads format {FORMAT} and older"
+    )
+    return OciError("state-newer", message, obj=id, hint=f"use pyoci {name or 'of that version'} for it")
+
+
+# -- what the fields may be --------------------------------------------------------------------------------------------------
+
+
+def _text(value: object) -> bool:
+    return type(value) is str and "\0" not in value
+
+
+def _path(value: object) -> bool:
+    return type(value) is str and "\0" not in value and value[:1] in ("", "/")
+
+
+def _number(value: object, end: int = _LARGEST) -> bool:
+    return type(value) is int and 0 <= value < end
+
+
+def _map(value: object, test: "Callable[[object], bool]") -> bool:
+    return type(value) is dict and all(map(test, value.values()))
+
+
+def _annotations(value: object) -> bool:
+    return _map(value, lambda item: type(item) is str)
+
+
+def _flags(value: object) -> bool:
+    return _map(value, lambda item: type(item) is bool)
+
+
+def _creator(value: object) -> bool:
+    return type(value) is list and len(value) == 2 and _pid(value[0]) and _number(value[1])
+
+
+def _pid(value: object) -> bool:
+    return _number(value, _LARGEST_PID + 1)
+
+
+def _hooks(value: object) -> bool:
+    return type(value) is list and all(name in _HOOKS for name in value)
+
+
+def _late(value: object) -> bool:
+    return type(value) is list and all(map(_op, value))
+
+
+def _op(value: object) -> bool:
+    if type(value) is not list or len(value) != 4 or not _number(value[0], _MOST_OPS):
+        return False
+    return type(value[1]) in (int, str) and type(value[2]) is str and type(value[3]) is str
+
+
+def is_cgroup_record(value: object) -> bool:
+    """Whether a value may be what Manager.record() returns, or None for a container without cgroups."""
+    if value is None:
+        return True
+    if type(value) is not dict:
+        return False
+    if value.get("manager") != "systemd":
+        return _tree(value)
+    inner = value.get("inner")
+    return (
+        _unit(value.get("unit")) and type(value.get("user")) is bool and type(inner) is dict and _tree(inner)
+    )
+
+
+def _unit(name: object) -> bool:
+    return type(name) is str and 0 < len(name) < 256 and "/" not in name and name.isprintable()
+
+
+def _tree(value: "dict[str, object]") -> bool:
+    ids, kept = value.get("ids", {}), value.get("kept", [])
+    if type(value.get("rootless")) is not bool or type(ids) is not dict or type(kept) is not list:
+        return False
+    if (
+        not all(map(_is_cgroup, ids))
+        or not all(map(_identity, ids.values()))
+        or not all(map(_is_cgroup, kept))
+    ):
+        return False
+    if value.get("manager") == "v2":
+        return value.get("path") == "" or _is_cgroup(value.get("path"))
+    return value.get("manager") == "v1" and _map(value.get("paths"), _is_cgroup)
+
+
+def _is_cgroup(path: object) -> bool:
+    """Whether a path is a normal one of a cgroup, below the mount point and below the root of its hierarchy."""
+    if type(path) is not str or not path.startswith(paths.MOUNT + "/") or "\0" in path:
+        return False
+    names = path[len(paths.MOUNT) + 1 :].split("/")
+    return not any(name in ("", ".", "..") for name in names)
+
+
+def _identity(value: object) -> bool:
+    return type(value) is list and len(value) == 2 and _number(value[0]) and _number(value[1])
+
+
+_TESTS: "dict[str, Callable[[object], bool]]" = {
+    "format": _number,
+    "id": _text,
+    "status": lambda value: value in _STATUS,
+    "bundle": _path,
+    "rootfs": _path,
+    "created": _text,
+    "annotations": _annotations,
+    "creator": _creator,
+    "pid": _pid,
+    "start": _number,
+    "cgroup": is_cgroup_record,
+    "hooks": _hooks,
+    "late": _late,
+    "flags": _flags,
+    "trace": _path,
+}
