@@ -154,11 +154,11 @@ ON_OWN_STACK static int run_preparer(void *argument) {
     return 0;
 }
 
-static void close_preparer(struct spawn *spawn) {
+/* No process uses it any more, or none ever did. */
+static void free_preparer(struct spawn *spawn) {
     struct preparer *preparer = spawn->preparer;
 
     spawn->preparer = NULL;
-    reap(preparer->pid);
     close(preparer->go[0]);
     close(preparer->go[1]);
     munmap(preparer, sizeof(*preparer));
@@ -168,7 +168,8 @@ static void kill_preparer(struct spawn *spawn) {
     struct preparer *preparer = spawn->preparer;
 
     kill((pid_t)preparer->pid, SIGKILL);
-    close_preparer(spawn);
+    reap(preparer->pid);
+    free_preparer(spawn);
 }
 
 /* Let the preparer have the child. One that can't be told is killed, for it would wait for ever. */
@@ -186,7 +187,8 @@ static long finish_preparer(struct spawn *spawn) {
         kill_preparer(spawn);
         return -error;
     }
-    close_preparer(spawn);
+    reap(preparer->pid);
+    free_preparer(spawn);
     return outcome(child);
 }
 
@@ -300,10 +302,7 @@ int pyoci_prepare(struct spawn *spawn, uint64_t unshare_flags) {
     if (preparer->pid >= 0)
         return 0;
     error = (int)preparer->pid;
-    spawn->preparer = NULL;
-    close(preparer->go[0]);
-    close(preparer->go[1]);
-    munmap(preparer, sizeof(*preparer));
+    free_preparer(spawn);
     return error;
 }
 

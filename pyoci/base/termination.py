@@ -1,4 +1,8 @@
-"""Signals that end the runtime while it makes a container: they become errors, so that what was made is taken back."""
+"""Signals that end the runtime while it makes a container: they become errors, so that what was made is taken back.
+
+What a signal does belongs to the process. So only the command line calls catch(), in a process of its own; in a program that
+makes containers from Python signals do what that program wants, and what it raises at one is an error like any other.
+"""
 
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
@@ -32,9 +36,10 @@ def unblock(before: "set[int]") -> None:
 
 
 def ignore() -> None:
-    """From now on these signals do nothing: the work is done, or is being taken back."""
+    """From now on the signals of catch() do nothing: the work is done, or is being taken back."""
     for number in _SIGNALS:
-        _signal.signal(number, _signal.SIG_IGN)
+        if _signal.getsignal(number) is _interrupt:
+            _signal.signal(number, _signal.SIG_IGN)
 
 
 def _interrupt(number: int, frame: object) -> None:

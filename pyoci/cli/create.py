@@ -1,5 +1,7 @@
 """`pyoci create`."""
 
+from pyoci.base import termination
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.base.context import Context
@@ -11,4 +13,5 @@ def run(context: "Context", options: "Options") -> int:
     from pyoci.cli.request import create_request
     from pyoci.lifecycle.create import create
 
+    termination.catch()
     return create(context, create_request(context, options, "create"))

@@ -1,5 +1,6 @@
 """`pyoci exec`."""
 
+from pyoci.base import termination
 from pyoci.base.errors import OciError
 
 TYPE_CHECKING = False
@@ -22,4 +23,5 @@ def run(context: "Context", options: "Options") -> int:
     if not options.values.get("process") and not request.args:
         raise OciError("usage", "exec needs a command or --process")
     fill(context, request, options.values, "exec")
+    termination.catch()
     return exec_process(context, request)

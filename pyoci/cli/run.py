@@ -1,5 +1,7 @@
 """`pyoci run`."""
 
+from pyoci.base import termination
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.base.context import Context
@@ -11,4 +13,5 @@ def run(context: "Context", options: "Options") -> int:
     from pyoci.cli.request import create_request
     from pyoci.lifecycle import run as lifecycle
 
+    termination.catch()
     return lifecycle.run(context, create_request(context, options, "run"))

@@ -8,10 +8,11 @@ from pyoci._shim import ffi, lib
 from pyoci.base.errors import OciError
 from pyoci.cgroups import devices
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check, answer, read
-from pyoci.doctor.trial import Trial, own_id, reason, user_namespace
+from pyoci.doctor.trial import Trial, own_id, reason
 from pyoci.seccomp import bpf
 from pyoci.spec import mount_options, versions
 from pyoci.spec.seccomp_words import ACTIONS, FLAG_NEW_LISTENER, FLAGS
+from pyoci.userns.idmapped_mounts import make_namespace
 
 AREA = "kernel"
 _ALLOW_ALL = bpf.instruction(bpf.RETURN, ACTIONS["SCMP_ACT_ALLOW"])
@@ -142,7 +143,7 @@ def _id_mapped_mounts() -> Check:
     if tree < 0:
         return _checked(name, posix.strerror(-tree).lower(), cost)
     try:
-        user = user_namespace(own_id(1), own_id(1))
+        user = make_namespace(own_id(1), own_id(1), "", rootless=False)
         result = lib.pyoci_idmap_mount(tree, user, 0)
         posix.close(user)
         why = posix.strerror(-result).lower() if result < 0 else ""

@@ -9,7 +9,6 @@ import posix
 from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
-from pyoci.host.spawn import Child
 from pyoci.init.process import InitProcess
 from pyoci.plan.ops import Plan
 from pyoci.spec import mount_options, namespaces
@@ -89,17 +88,6 @@ class Trial:
 def own_id(number: int) -> "list[IDMapping]":
     """An id map of one id: root inside is us outside."""
     return [{"containerID": 0, "hostID": number, "size": 1}]
-
-
-def user_namespace(uids: "list[IDMapping]", gids: "list[IDMapping]") -> int:
-    """A descriptor of a new user namespace with these maps, which the caller closes. Raises OciError, OSError."""
-    helper = Child()
-    helper.spawn(namespaces.NEWUSER, wait_for_maps=True, die_with_parent=True)
-    try:
-        idmap.write_maps(helper.pid, uids, gids, rootless=posix.geteuid() != 0)
-        return posix.open(f"/proc/{helper.pid}/ns/user", posix.O_RDONLY | posix.O_CLOEXEC)
-    finally:
-        helper.kill()
 
 
 def reason(error: OciError | OSError) -> str:

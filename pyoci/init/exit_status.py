@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # As csrc/init calls itself until its program runs (/proc/PID/comm). execve(2) names a process after the last component of a path,
 # which has no slash.
 NAME = b"pyoci/init\n"
+DEATH_MILLISECONDS = 10000  # that a killed process may take to end
 _MILLISECONDS = 1000
 
 

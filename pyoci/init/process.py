@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pyoci.init.protocol import Reply
     from pyoci.trace.recorder import Trace
 
-_DEATH_MILLISECONDS = 10000
-
 
 class InitProcess(Child):
     """A container's init, from the clone until it has become the program.
@@ -174,7 +172,7 @@ class InitProcess(Child):
     def explain_death(self) -> OciError:
         """The init went without a word: killed for lack of memory, by a signal, by the filter."""
         # Its socket is closed a moment before a process has ended; one that only closed its socket must not hold us up.
-        if not exit_status.within(self.pidfd, _DEATH_MILLISECONDS):
+        if not exit_status.within(self.pidfd, exit_status.DEATH_MILLISECONDS):
             return protocol.garbled("it closed the socket and keeps running")
         status = self.reap()
         self.pid = 0

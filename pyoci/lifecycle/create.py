@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 def create(context: "Context", request: "CreateRequest") -> int:
     """`create`: the container is set up and its init waits for `start`. Raises OciError; then nothing is left of it."""
-    termination.catch()
     with NewContainer(context, request, waits=True) as container:
         container.make()
         container.record("created")
@@ -291,7 +290,7 @@ class NewContainer(ContainerProcess):
         and the entry with its record is removed (`cleanup.destroy`); last the descriptors are closed, the lock with them. What
         can't be removed is a warning: the first failure is the one to report, and the entry stays for `delete`.
         """
-        self.init.kill()
+        self.kill()
         try:
             if self._entered and self.entry.directory >= 0:
                 cleanup.destroy_anyway(self.context, self.entry, self.manager, self.bundle.directory)

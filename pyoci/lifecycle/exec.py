@@ -12,9 +12,8 @@ from pyoci.lifecycle.processes import not_running
 from pyoci.lifecycle.session import ContainerProcess
 from pyoci.plan import compiler
 from pyoci.plan.facts import Facts
-from pyoci.spec import check, fast, namespaces
+from pyoci.spec import check, documents, fast, namespaces
 from pyoci.spec.linux_rules import NO_ID
-from pyoci.spec.problem import RefusedDocument, refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,14 +21,15 @@ if TYPE_CHECKING:
     from pyoci.lifecycle.requests import ExecRequest
     from pyoci.spec.spec_types import CapabilitySet, Process, Spec
 
-_LARGEST = 16 << 20
 # Why the kernel refuses CLONE_INTO_CGROUP where moving a process may still be granted, by systemd for one.
 _NOT_CLONED_INTO_CGROUP = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.EOPNOTSUPP)
 
 
 def exec_process(context: "Context", request: "ExecRequest") -> int:
-    """`exec`: returns the exit status of the process, 0 when detached. Raises OciError; then no process is left."""
-    termination.catch()
+    """`exec`: returns the exit status of the process, 0 when detached. Raises OciError; then no process is left.
+
+    In the foreground the signals of our process are the new one's, and stay so.
+    """
     with JoiningProcess(context, request) as process:
         process.make()
         process.hand_over()
@@ -195,7 +195,7 @@ def _process(request: "ExecRequest", spec: "Spec") -> "Process":
         process["noNewPrivileges"] = True
     _override_user(process, request)
     _add_capabilities(process, request.caps)
-    _check(process, "the command line")
+    documents.raise_first("the command line", check.process_problems(process, first=True))
     return process
 
 
@@ -214,24 +214,10 @@ def _inherit(process: "Process", own: "Process") -> None:
         process["oomScoreAdj"] = own["oomScoreAdj"]
 
 
-def _check(process: "Process", name: str) -> None:
-    """Raise OciError for what the rules of config.json refuse; `name` is where it comes from."""
-    problems = check.process_problems(process, first=True)
-    if problems:
-        raise refused(name, problems[0])
-
-
 def _read_process(path: str) -> "Process":
-    try:
-        raw = files.read(path, limit=_LARGEST)
-    except OSError as error:
-        raise from_os_error("process-file", f"process file {path}", error, obj=path) from None
-    if len(raw) > _LARGEST:
-        raise OciError("process-file", f"process file {path} is larger than {_LARGEST >> 20} MiB", obj=path)
-    process = fast.load_process(raw)
-    if process is None:
-        raise RefusedDocument(raw, path, "process")
-    _check(process, path)
+    raw = documents.read_document("process-file", f"process file {path}", path)
+    process = documents.accepted(fast.load_process(raw), raw, path, "process")
+    documents.raise_first(path, check.process_problems(process, first=True))
     return process
 
 

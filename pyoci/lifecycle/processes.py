@@ -15,7 +15,6 @@ else:
     import _signal
 
 _THAW_MILLISECONDS = 200
-_DEATH_MILLISECONDS = 10000
 
 
 def not_running(id: str) -> OciError:
@@ -93,7 +92,7 @@ def _kill_rest(entry: "Entry", pidfd: int) -> bool:
     if exit_status.within(pidfd, _THAW_MILLISECONDS):
         return True
     kill_own(entry)
-    return exit_status.within(pidfd, _DEATH_MILLISECONDS)
+    return exit_status.within(pidfd, exit_status.DEATH_MILLISECONDS)
 
 
 def _shares_cgroup(entry: "Entry") -> bool:

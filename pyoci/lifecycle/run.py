@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 
 def run(context: "Context", request: "CreateRequest") -> int:
-    """`run`: returns the exit status of the program, 0 when detached. Raises OciError; then nothing is left."""
-    termination.catch()
+    """`run`: returns the exit status of the program, 0 when detached. Raises OciError; then nothing is left.
+
+    In the foreground the signals of our process are the container's, and stay so.
+    """
     with NewContainer(context, request, waits=False) as container:
         container.make()
         container.record("running")

@@ -10,6 +10,8 @@
 Whatever raises inside the `with`, undo() leaves the machine as if nothing had been tried.
 """
 
+import posix
+
 from pyoci._shim import lib
 from pyoci.base import files, termination
 from pyoci.base.errors import OciError, from_os_error
@@ -45,6 +47,7 @@ class ContainerProcess:
         self.inherited = inherited.take(request.preserve_fds)
         self.init = InitProcess(request.trace)
         self._cgroup_fds: list[int] = []  # v1 `tasks` files that the init writes itself into
+        self._pid_file = ""  # of --pid-file, once it is written
         context.spans.lap("inherited descriptors")
 
     def __enter__(self) -> "ContainerProcess":
@@ -127,6 +130,7 @@ class ContainerProcess:
             _send_descriptor("pidfd-socket", request.pidfd_socket, self.init.pidfd, "pidfd")
         if request.pid_file:
             _write_pid_file(request.pid_file, self.init.pid)
+            self._pid_file = request.pid_file
             self.context.spans.lap("pid file")
 
     def take_signals(self) -> "Signals | None":
@@ -160,8 +164,14 @@ class ContainerProcess:
 
     def undo(self) -> None:
         """Kill the process and take back what was made for it. Raises nothing."""
-        self.init.kill()
+        self.kill()
         self.close()
+
+    def kill(self) -> None:
+        """Kill the process; a pid file that names it goes first, for the number may soon be another process's."""
+        if self._pid_file:
+            _remove_pid_file(self._pid_file, self.init.pid)
+        self.init.kill()
 
     def close(self) -> None:
         """Close what we hold of the process; it lives on."""
@@ -175,6 +185,15 @@ def _write_pid_file(path: str, pid: int) -> None:
         files.replace(path, str(pid).encode(), 0o644)
     except OSError as error:
         raise from_os_error("pid-file", f"pid file {path}", error, obj=path) from None
+
+
+def _remove_pid_file(path: str, pid: int) -> None:
+    """Remove the pid file of a process that failed, unless somebody has put another one there. Raises nothing."""
+    try:
+        if files.read(path, limit=16) == str(pid).encode():
+            posix.unlink(path)
+    except OSError:
+        pass
 
 
 def _send_descriptor(code: str, path: str, fd: int, name: str) -> None:

@@ -6,15 +6,13 @@ from pyoci.base import files
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.cgroups import paths, resources
 from pyoci.lifecycle import store
-from pyoci.spec import check, fast
-from pyoci.spec.problem import RefusedDocument, refused
+from pyoci.spec import check, documents, fast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.base.context import Context
     from pyoci.spec.spec_types import Resources
 
-_LARGEST = 16 << 20
 _RESCTRL = "/sys/fs/resctrl"
 
 
@@ -66,19 +64,10 @@ def _apply(context: "Context", entry: store.Entry, wanted: "Resources") -> None:
 
 def read(source: str) -> "Resources":
     """The `linux.resources` object in a file, or on standard input for "-". Raises OciError."""
-    try:
-        raw = files.read_fd(0, _LARGEST) if source == "-" else files.read(source, limit=_LARGEST)
-    except OSError as error:
-        raise from_os_error("resources-file", f"resources file {source}", error, obj=source) from None
-    name = "standard input" if source == "-" else source
-    if len(raw) > _LARGEST:
-        raise OciError("resources-file", f"{name} is larger than {_LARGEST >> 20} MiB", obj=source)
-    found = fast.load_resources(raw)
-    if found is None:
-        raise RefusedDocument(raw, name, "resources")
-    problems = check.resource_problems(found, first=True)
-    if problems:
-        raise refused(name, problems[0])
+    path, name = ("", "standard input") if source == "-" else (source, source)
+    raw = documents.read_document("resources-file", f"resources file {name}", path, where=source)
+    found = documents.accepted(fast.load_resources(raw), raw, name, "resources")
+    documents.raise_first(name, check.resource_problems(found, first=True))
     return found
 
 

@@ -6,8 +6,7 @@ import stat
 
 from pyoci.base import files
 from pyoci.base.errors import OciError, from_os_error
-from pyoci.spec import LARGEST, check, fast
-from pyoci.spec.problem import RefusedDocument, refused
+from pyoci.spec import check, documents, fast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,8 +37,7 @@ class Bundle:
     def check(self, *, systemd: bool = False) -> None:
         """Apply the rules that no schema can express. Raises OciError."""
         problems = check.problems(self.spec, first=True, systemd=systemd, rootless=posix.geteuid() != 0)
-        if problems:
-            raise refused(self.name, problems[0])
+        documents.raise_first(self.name, problems)
 
     def below(self, path: str) -> str:
         """A path that starts from the bundle where it is relative, absolute."""
@@ -79,10 +77,12 @@ def load(directory: str, name: str = "config.json") -> Bundle:
     """
     fd, path = _open(directory)
     try:
-        raw = _read_config(fd, path, name)
-        spec = fast.load(raw)
-        if spec is None:
-            raise RefusedDocument(raw, name, "config")
+        where = name if name.startswith("/") else f"{path}/{name}"
+        hint = "make one with `pyoci spec`"
+        raw = documents.read_document(
+            "config-file", f"configuration {where}", name, dir_fd=fd, where=where, missing=hint
+        )
+        spec = documents.accepted(fast.load(raw), raw, name, "config")
         return Bundle(path, fd, name, raw, spec)
     except BaseException:
         files.close(fd)
@@ -102,15 +102,3 @@ def _open(directory: str) -> tuple[int, str]:
         files.close(fd)
         hint = "procfs must be mounted on /proc"
         raise from_os_error("bundle", f"bundle {directory}", error, obj=directory, hint=hint) from None
-
-
-def _read_config(directory: int, path: str, name: str) -> bytes:
-    try:
-        raw = files.read(name, dir_fd=directory, limit=LARGEST)
-    except OSError as error:
-        hint = "make one with `pyoci spec`" if error.errno == errno.ENOENT else ""
-        where = name if name.startswith("/") else f"{path}/{name}"
-        raise from_os_error("config-file", f"configuration {where}", error, obj=where, hint=hint) from None
-    if len(raw) > LARGEST:
-        raise OciError("config-file", f"{name} is larger than {LARGEST >> 20} MiB", obj=name)
-    return raw

@@ -78,16 +78,3 @@ class RefusedDocument(OciError):
         self.raw = raw
         self.name = name
         self.kind = kind
-
-
-def refused(name: str, problem: Problem) -> OciError:
-    """The error for a document that a rule refuses; line and column, and the rest, are what `validate` is for."""
-    hints = [problem.hint, f"expected {problem.expected}" if problem.expected else ""]
-    return OciError(
-        problem.code,
-        f"{name}: {problem.pointer}: {problem.message}",
-        pointer=problem.pointer,
-        obj=name,
-        hint="; ".join([hint for hint in hints if hint])
-        or "run `pyoci validate` to see the place and all other problems",
-    )

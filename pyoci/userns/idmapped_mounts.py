@@ -35,15 +35,18 @@ def namespaces_of(spec: "Spec", plan: "Plan", pid: int, rootless: bool) -> list[
 def _namespace_of(mount: "Mount", pointer: str, pid: int, rootless: bool) -> int:
     uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
     if uids and gids:
-        return _make(uids, gids, pointer, rootless)
+        return make_namespace(uids, gids, pointer, rootless=rootless)
     return _open(pid, pointer)
 
 
-def _make(uids: "list[IDMapping]", gids: "list[IDMapping]", pointer: str, rootless: bool) -> int:
-    """A new user namespace with these maps. It starts with a process, which ends as soon as we hold the file."""
+def make_namespace(uids: "list[IDMapping]", gids: "list[IDMapping]", pointer: str, *, rootless: bool) -> int:
+    """A descriptor of a new user namespace with these maps, for the mount at `pointer`. Raises OciError.
+
+    A namespace starts with a process, which is killed as soon as we hold the file.
+    """
     helper = Child()
     try:
-        helper.spawn(namespaces.NEWUSER, wait_for_maps=True)
+        helper.spawn(namespaces.NEWUSER, wait_for_maps=True, die_with_parent=True)
         try:
             idmap.write_maps(helper.pid, uids, gids, rootless=rootless)
         except OciError as error:

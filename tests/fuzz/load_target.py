@@ -9,8 +9,7 @@ from pyoci.base.errors import OciError
 from pyoci.plan import compiler
 from pyoci.plan import namespaces as namespace_ops
 from pyoci.plan.facts import Facts
-from pyoci.spec import check, fast, namespaces
-from pyoci.spec.problem import refused
+from pyoci.spec import check, documents, fast, namespaces
 from pyoci.validate import explain, schema
 
 
@@ -20,8 +19,7 @@ def load(raw: bytes) -> Any:
     if spec is None:
         raise explain.refusal(raw, "config.json")
     problems = check.problems(spec, first=True, rootless=os.geteuid() != 0)
-    if problems:
-        raise refused("config.json", problems[0])
+    documents.raise_first("config.json", problems)
     return spec
 
 

@@ -447,6 +447,32 @@ def test_a_detached_one_that_can_not_start_fails(running: Container, folder: Pat
     assert not pid_file.exists()
 
 
+def bad_format(made: Container) -> str:
+    """A program that is found and may be run, which execve(2) refuses."""
+    path = made.rootfs / "tmp/bad"
+    path.write_bytes(b"neither ELF nor a script")
+    path.chmod(0o755)
+    return "/tmp/bad"
+
+
+def test_a_program_that_the_kernel_refuses_leaves_no_pid_file(running: Container, folder: Path) -> None:
+    pid_file = folder / "pid"
+    options = ("-d", "--pid-file", str(pid_file))
+    running.exec(bad_format(running), options=options, check=False).failed("exec format error")
+    assert not pid_file.exists()
+
+
+def test_a_run_that_the_kernel_refuses_leaves_no_pid_file(box: Boxes, folder: Path) -> None:
+    made = box("/tmp/bad")
+    made.save()
+    bad_format(made)
+    pid_file = folder / "pid"
+    made.runtime.call("run", "-d", "--pid-file", str(pid_file), "-b", str(made.directory), made.id).failed(
+        "exec format error"
+    )
+    assert list(folder.glob("pid*")) == []
+
+
 def test_the_kill_of_all_reaches_a_detached_one(box: Boxes, folder: Path) -> None:
     made = box("/bin/sleep", "1000")
     made.no_namespace("pid")

@@ -75,3 +75,39 @@ def test_interleaved(box: Boxes, folder: Path) -> None:
         assert [line["operation"] for line in lines] == [id]
         assert f"CAP_OF_{number}" in lines[0]["msg"]
         assert list(Path(below).iterdir()) == []
+
+
+INTERRUPTED = """
+import os, signal, sys
+from pyoci.base.context import Context
+from pyoci.lifecycle.create import NewContainer, create
+from pyoci.lifecycle.delete import delete
+from pyoci.lifecycle.requests import CreateRequest
+
+bundle, root = sys.argv[1:]
+create(Context(), CreateRequest(root, "first", bundle))
+try:
+    with NewContainer(Context(), CreateRequest(root, "second", bundle), waits=True) as container:
+        container.make()
+        os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted", sorted(os.listdir(root)))
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+delete(Context(), root, "first", force=True)
+print(sorted(os.listdir(root)))
+"""
+
+
+def test_signals_are_those_of_the_program(box: Boxes, folder: Path) -> None:
+    """A second container in the same process can be interrupted as the first could, and nothing of it stays."""
+    made = box("/bin/sleep", "100")
+    made.linux["cgroupsPath"] = ""
+    made.save()
+    root = folder / "root"
+    root.mkdir(mode=0o700)
+    command = [sys.executable, "-c", INTERRUPTED, str(made.directory), str(root)]
+    with open(folder / "said", "w") as said:
+        ended = subprocess.run(command, stdout=said, stderr=said, timeout=60, check=False)
+    text = (folder / "said").read_text()
+    assert (ended.returncode, text) == (0, "interrupted ['first']\n[]\n")

@@ -97,3 +97,11 @@ def test_a_helper_program_that_cannot_be_started_leaves_no_signal_blocked() -> N
     with pytest.raises(FileNotFoundError):
         programs.run("/no/such/program", ["x"], [])
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_the_handlers_of_another_program_stay() -> None:
+    """A program that makes containers from Python catches its signals itself."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    termination.ignore()
+    assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

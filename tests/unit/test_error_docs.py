@@ -20,7 +20,8 @@ ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$
 MAKERS = ("OciError", "from_os_error")
 # where the code is a variable: file and expression
 VARIABLE = {
-    ("spec/problem.py", "problem.code"),  # a rule of the check: docs/validation.md
+    ("spec/documents.py", "problem.code"),  # a rule of the check: docs/validation.md
+    ("spec/documents.py", "code"),  # read_document, whose callers are looked at
     ("validate/explain.py", "problem.code"),
     ("lifecycle/session.py", "code"),  # _send_descriptor, whose callers are looked at
     ("base/errors.py", "code"),
@@ -51,7 +52,7 @@ def codes() -> tuple[set[str], set[tuple[str, str]]]:
     found: set[str] = set()
     variable: set[tuple[str, str]] = set()
     for file, call, name in calls():
-        if name in (*MAKERS, "_send_descriptor") and call.args:
+        if name in (*MAKERS, "_send_descriptor", "read_document") and call.args:
             code = call.args[0]
             if isinstance(code, ast.Constant):
                 found.add(str(code.value))

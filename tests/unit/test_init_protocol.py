@@ -14,7 +14,7 @@ import pytest
 from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
-from pyoci.init import process, protocol, start_answer
+from pyoci.init import exit_status, protocol, start_answer
 from pyoci.init.process import InitProcess
 from pyoci.plan.ops import Plan
 
@@ -167,7 +167,7 @@ def test_one_that_hangs_up_and_lives_on(
     ends: tuple[socket.socket, socket.socket], init: InitProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It must not hold the runtime up; kill() then ends it."""
-    monkeypatch.setattr(process, "_DEATH_MILLISECONDS", 10)
+    monkeypatch.setattr(exit_status, "DEATH_MILLISECONDS", 10)
     with subprocess.Popen(["sleep", "100"]) as sleeper:
         init.pid, init.pidfd = sleeper.pid, os.pidfd_open(sleeper.pid)
         ends[1].close()
