@@ -249,6 +249,7 @@ FAKES = {
     "a file": "echo > /dev/pts/ptmx",
     "a node elsewhere": "mkdir /dev/pts/pts && mknod /dev/pts/ptmx c 5 2",
     "nothing": "true",
+    "a node beside a devpts": "mkdir /dev/pts/pts && mount -t devpts x /dev/pts/pts && mknod /dev/pts/ptmx c 5 2",
 }
 
 

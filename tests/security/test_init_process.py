@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from harness.boxes import Boxes
+from harness.terminal import ConsoleSocket
 
 from pyoci import _ops as ops
 from pyoci._shim import lib
@@ -81,3 +84,56 @@ def test_root_of_a_user_namespace_can_not_look_into_an_init_that_joins(box: Boxe
 def _pid_inside(pid: int) -> int:
     with open(f"/proc/{pid}/status") as status:
         return int(next(line for line in status if line.startswith("NSpid:")).split()[-1])
+
+
+SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+def test_the_image_of_the_init_is_sealed(box: Boxes) -> None:
+    """CVE-2019-5736: all inits of a machine could be another program from then on."""
+    made = box("/bin/true")
+    made.create()
+    fd = os.open(f"/proc/{made.pid}/exe", os.O_RDONLY)
+    try:
+        assert fcntl.fcntl(fd, fcntl.F_GET_SEALS) == SEALS
+    finally:
+        os.close(fd)
+
+
+def test_the_waiting_init_is_not_dumpable(box: Boxes) -> None:
+    """The files of its /proc/PID belong to root then, not to the user that it has become (proc(5))."""
+    made = box("/bin/sleep", "1000")
+    made.process["user"] = {"uid": 1000, "gid": 1000}
+    made.create()
+    assert f"Uid:\t{1000}" in Path(f"/proc/{made.pid}/status").read_text()
+    assert os.stat(f"/proc/{made.pid}/environ").st_uid == 0
+    made.start()
+    made.first = made.pid
+    assert os.stat(f"/proc/{made.pid}/environ").st_uid == 1000
+    made.stop()
+
+
+def test_the_descriptors_of_the_waiting_init(box: Boxes) -> None:
+    """Three streams, and the two fifos of `start`: nothing that leads to a file system of the host."""
+    made = box("/bin/true")
+    made.create()
+    found = {
+        int(name): os.readlink(f"/proc/{made.pid}/fd/{name}") for name in os.listdir(f"/proc/{made.pid}/fd")
+    }
+    others = [Path(path).name for number, path in found.items() if number > 2]
+    assert sorted(others) == ["failure", "start"]
+
+
+def test_a_console_that_is_a_link(box: Boxes, folder: Path) -> None:
+    """The terminal is bound on /dev/console, and nothing is made where a link there leads."""
+    console = ConsoleSocket(folder / "console.sock")
+    made = box.sh("true")
+    made.mounts[:] = [mount for mount in made.mounts if not mount["destination"].startswith("/dev")]
+    os.symlink("/elsewhere", made.rootfs / "dev/console")
+    (made.rootfs / "dev/pts").mkdir(exist_ok=True)
+    made.mount("/dev/pts", "devpts", "devpts", "newinstance", "ptmxmode=0666", "mode=0620")
+    made.process["terminal"] = True
+    found = made.create("--console-socket", str(console.path), check=False)
+    console.close()
+    assert found.rc != 0 and "/dev/console" in found.err
+    assert not (made.rootfs / "elsewhere").exists()
