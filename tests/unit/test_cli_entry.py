@@ -498,6 +498,7 @@ class Gone:
 for name in {COMMANDS!r}:
     sys.modules["pyoci.lifecycle." + name] = Gone()
     setattr(pyoci.lifecycle, name, Gone())
+sys.modules["pyoci.base.termination"] = Gone()  # like the lifecycle it needs the shim, which is not on this path
 from pyoci.base.context import Context
 from pyoci.cli import entry
 entry.main(Context(), {["--root", str(tmp_path), "--log", str(tmp_path / "log"), "--log-format", "json", *argv]!r})
