@@ -12,16 +12,27 @@
 #define RESOLVE_IN_ROOT       0x10
 
 /* open_tree(2), mount_setattr(2), fsconfig(2) */
-#define TREE_CLONE         0x1
-#define TREE_RECURSIVE     0x8000
-#define ATTRIBUTE_READONLY 0x1
-#define FSCONFIG_FLAG      0
-#define FSCONFIG_STRING    1
-#define FSCONFIG_CREATE    6
+#define TREE_CLONE            0x1
+#define TREE_RECURSIVE        0x8000
+#define ATTRIBUTE_READONLY    0x1
+#define ATTRIBUTE_NOSUID      0x2
+#define ATTRIBUTE_NODEV       0x4
+#define ATTRIBUTE_NOEXEC      0x8
+#define ATTRIBUTE_NOATIME     0x10
+#define ATTRIBUTE_STRICTATIME 0x20
+#define ATTRIBUTE_ATIME       0x70 /* the mask of the two above, and relatime, which is 0 */
+#define ATTRIBUTE_NODIRATIME  0x80
+#define ATTRIBUTE_NOSYMFOLLOW 0x200000
+#define FSCONFIG_FLAG         0
+#define FSCONFIG_STRING       1
+#define FSCONFIG_CREATE       6
 
 /* statfs(2) */
-#define PROC_MAGIC   0x9fa0
-#define DEVPTS_MAGIC 0x1cd1
+#define PROC_MAGIC        0x9fa0
+#define DEVPTS_MAGIC      0x1cd1
+#define STATFS_NOATIME    0x400
+#define STATFS_NODIRATIME 0x800
+#define STATFS_RELATIME   0x1000
 
 /* seccomp(2), bpf filters */
 #define SECCOMP_FILTER 1

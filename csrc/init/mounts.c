@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* The kernel explains a refused option in the log of the context: "e tmpfs: Bad value for 'mode'". */
@@ -85,6 +86,49 @@ void op_mount_setattr(const struct op_mount_setattr *op) {
     unsigned flags = op->recursive ? TREE_RECURSIVE : 0;
 
     check(sys_mount_setattr(get(op->mount), flags, op->set, op->clear, op->propagation), STEP_mount_setattr, NULL);
+}
+
+/* The lockable flags of a mount; statfs(2) has the first four by the same numbers. */
+static uint64_t lockable_attributes(int mount) {
+    struct statfs status;
+    uint64_t found;
+
+    check(fstatfs(mount, &status), STEP_statfs, NULL);
+    found = (uint64_t)status.f_flags & (ATTRIBUTE_READONLY | ATTRIBUTE_NOSUID | ATTRIBUTE_NODEV | ATTRIBUTE_NOEXEC);
+    if (status.f_flags & STATFS_NOATIME)
+        found |= ATTRIBUTE_NOATIME;
+    else if (!(status.f_flags & STATFS_RELATIME))
+        found |= ATTRIBUTE_STRICTATIME;
+    if (status.f_flags & STATFS_NODIRATIME)
+        found |= ATTRIBUTE_NODIRATIME;
+    return found;
+}
+
+static const char *name_of(uint64_t attribute) {
+    return attribute & ATTRIBUTE_READONLY      ? "ro"
+           : attribute & ATTRIBUTE_NOSUID      ? "nosuid"
+           : attribute & ATTRIBUTE_NODEV       ? "nodev"
+           : attribute & ATTRIBUTE_NOEXEC      ? "noexec"
+           : attribute & ATTRIBUTE_NODIRATIME  ? "nodiratime"
+           : attribute & ATTRIBUTE_NOATIME     ? "noatime"
+           : attribute & ATTRIBUTE_STRICTATIME ? "strictatime"
+                                               : "relatime";
+}
+
+/* What the source has stays, and an option that would clear it fails as it does where the kernel has locked the flags. The ways to
+ * keep access times are one value, nodiratime included: none of them can be exchanged, nor added to. nosymfollow is never locked. */
+void op_bind_attributes(const struct op_bind_attributes *op) {
+    const uint64_t times = ATTRIBUTE_ATIME | ATTRIBUTE_NODIRATIME;
+    const uint64_t flags = ATTRIBUTE_READONLY | ATTRIBUTE_NOSUID | ATTRIBUTE_NODEV | ATTRIBUTE_NOEXEC;
+    uint64_t source = lockable_attributes(get(op->mount)), lost = source & op->clear & ~op->set;
+    bool names_times = (op->clear & ATTRIBUTE_ATIME) == ATTRIBUTE_ATIME || (op->set & ATTRIBUTE_NODIRATIME);
+
+    if (lost & flags)
+        fail(EPERM, STEP_mount_setattr, name_of(lost & flags));
+    if (names_times ? (op->set & times) != (source & times) : (lost & (ATTRIBUTE_NOATIME | ATTRIBUTE_NODIRATIME)) != 0)
+        fail(EPERM, STEP_mount_setattr, name_of(source & times));
+    check(sys_mount_setattr(get(op->mount), 0, (op->set & ~times) | (source & flags), flags | ATTRIBUTE_NOSYMFOLLOW, 0),
+          STEP_mount_setattr, NULL);
 }
 
 void op_mountpoint(const struct op_mountpoint *op) {

@@ -24,6 +24,7 @@ _MISSING: dict[int, str] = {
 _UTS = "the uts namespace belongs to another user namespace: give the container a new one, without a path"
 _TYPE = "the kernel does not know this file system type: correct it, or load the module"
 _KINDS = "a directory can only be mounted onto a directory, a file onto a file"
+_LOCKED = "the attribute is locked: the source was mounted with it outside this user namespace, so it cannot be cleared"
 _LOOP = "a symbolic link in the rootfs leads back to itself, or to a magic link of /proc"
 
 # (op, step, errno) -> hint; "" for any step
@@ -75,7 +76,8 @@ _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
         "mount_setattr",
         "mount_setattr",
         errno.EPERM,
-    ): "the attribute is locked: the source was mounted with it outside this user namespace, so it cannot be cleared",
+    ): _LOCKED,
+    ("bind_attributes", "mount_setattr", errno.EPERM): _LOCKED,
     (
         "mountpoint",
         "openat2",

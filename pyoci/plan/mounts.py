@@ -5,7 +5,7 @@ from pyoci._shim import lib
 from pyoci.plan import cgroupfs
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
-from pyoci.spec import mount_options, paths
+from pyoci.spec import mount_options, namespaces, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,8 +66,29 @@ def _add_mount(plan: Plan, spec: "Spec", facts: Facts, mount: "Mount", pointer: 
         make_bind(plan, facts, mount.get("source") or "", found, pointer, about, idmapped=idmapped)
     else:
         make_new(plan, kind, mount.get("source") or "", found, pointer, about, label=_mount_label(spec))
+    if bind and found.flagged:
+        _set_bind_flags(plan, spec, facts, found, pointer, about)
     _place(plan, destination, kind, found, pointer, about, bind)
     _finish(plan, spec, found, pointer, about, fresh=not bind)
+
+
+def _set_bind_flags(
+    plan: Plan, spec: "Spec", facts: Facts, found: mount_options.Options, pointer: str, about: str
+) -> None:
+    """The copy of a mount has the flags of its source. A flag option replaces them all: what is named, and nothing else.
+
+    With a user namespace, the container's own or the one that the runtime itself is in (rootless podman), a flag of the source
+    must not go away like that: what the host forbids by nosuid, nodev, noexec or ro on a mount, root of a user namespace must
+    not allow itself through a copy. The kernel sees to it where a user namespace copies the mounts of its parent: their flags
+    are locked (mount_namespaces(7)), and mount(2) of other runtimes meets EPERM and repeats the old flags. Our copy is made by
+    the host's root, so the kernel locks nothing on it, and the same rule is computed by op_bind_attributes.
+    """
+    if facts.nested or namespaces.has(spec, "user"):
+        op = ops.bind_attributes(mount=lib.REG_MOUNT, set=found.set, clear=found.unset)
+    else:
+        add, remove = found.bind_attributes()
+        op = ops.mount_setattr(mount=lib.REG_MOUNT, set=add, clear=remove)
+    plan.add(op, pointer, about)
 
 
 def _mount_label(spec: "Spec") -> str:
@@ -136,13 +157,6 @@ def _place(
 ) -> None:
     """The target, made when it is missing, as a file for what is a file; then the mount goes onto it."""
     kernel = kind in _KERNEL_TYPES and not bind
-    # The copy of a bind mount has the flags of the mount that it is a copy of. In a user namespace those that a more privileged
-    # namespace set (ro, nodev, nosuid, noexec, the atime kind) are locked: mount(2) with MS_REMOUNT replaces all flags, so
-    # a plain "ro" would also clear nodev and fail with EPERM, and a runtime has to find out and repeat the old flags.
-    # mount_setattr(2) changes only what is named here: "ro" sets read-only, and nodev stays as the source has it. Only an option
-    # that clears a locked flag ("dev") fails, as it has to.
-    if bind and (found.set or found.clear):
-        plan.add(ops.mount_setattr(mount=lib.REG_MOUNT, set=found.set, clear=found.clear), pointer, about)
     what = lib.MOUNTPOINT_LIKE_MOUNT if bind else lib.MOUNTPOINT_DIRECTORY
     plan.add(ops.mountpoint(path=destination, type=what, mode=0o755, no_symlinks=kernel), pointer, about)
     if kind == "tmpfs" and not bind:

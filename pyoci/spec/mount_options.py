@@ -10,6 +10,7 @@ MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 17, 1 << 18, 1 << 19, 1 <<
 
 RDONLY, NOSUID, NODEV, NOEXEC, NOATIME, STRICTATIME = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20
 ATIME_MASK, NODIRATIME, NOSYMFOLLOW = 0x70, 0x80, 0x200000
+BIND_FLAGS = RDONLY | NOSUID | NODEV | NOEXEC | NOSYMFOLLOW
 
 # name: (MOUNT_ATTR_* set, MOUNT_ATTR_* cleared), see mount_setattr(2). A word that negates a way to keep access times leaves the
 # other ways alone; what is left then is relatime, the kernel's default, so that "norelatime" has nothing to say (mount(8)).
@@ -88,6 +89,8 @@ class Options:
     propagation           MS_* flags, in their order
     data                  options of the file system
     old_flags             MS_* flags that only mount(2) takes; -1 where there are none
+    flagged               an option names a flag of the mount or of its file system
+    unset                 MOUNT_ATTR_* that options clear by name; all of ATIME_MASK where one says how to keep access times
     """
 
     __slots__ = (
@@ -98,6 +101,8 @@ class Options:
         "propagation",
         "data",
         "old_flags",
+        "flagged",
+        "unset",
         "bind",
         "recursive",
         "remount",
@@ -111,7 +116,26 @@ class Options:
         self.propagation: list[int] = []
         self.data: list[str] = []
         self.old_flags = -1
+        self.flagged = False
+        self.unset = 0
         self.bind = self.recursive = self.remount = self.copy_up = self.idmap = self.deep_idmap = False
+
+    def names_atime(self) -> bool:
+        """Whether an option sets how access times are kept, as mount(2) sees it."""
+        return bool(self.unset & ATIME_MASK == ATIME_MASK or self.set & NODIRATIME)
+
+    def bind_attributes(self) -> tuple[int, int]:
+        """MOUNT_ATTR_* to set and to clear on the copy that is a bind mount: the flags that are named, and no others.
+
+        As mount(2) with MS_BIND | MS_REMOUNT does it: how access times are kept stays as it is on the source unless it is named.
+        Without any flag option the copy keeps all flags of its source.
+        """
+        if not self.flagged:
+            return 0, 0
+        times = ATIME_MASK | NODIRATIME
+        if self.names_atime():
+            return self.set, BIND_FLAGS | times
+        return self.set & ~times, BIND_FLAGS
 
     def has_data(self, key: str) -> bool:
         """Whether the file system is given this option."""
@@ -137,6 +161,9 @@ def parse(words: list[str]) -> Options:
     found = Options()
     for word in words:
         attribute = ATTRIBUTES.get(word)
+        found.flagged = (
+            found.flagged or attribute is not None or word in FILESYSTEM_FLAGS or word in OLD_FLAGS
+        )
         if attribute is not None:
             found.set = found.set & ~attribute[1] & ~attribute[0] | attribute[0]
             found.clear = found.clear & ~attribute[0] | attribute[1]
@@ -144,6 +171,7 @@ def parse(words: list[str]) -> Options:
             found.propagation.append(PROPAGATION[word])
         elif not _special(found, word):
             found.data += _split(word)
+    found.unset = found.clear & ~found.set if not found.set & ATIME_MASK else found.clear
     found.clear |= _whole_mask(found.set | found.clear)
     found.deep_clear |= _whole_mask(found.deep_set | found.deep_clear)
     return found

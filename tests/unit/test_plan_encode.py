@@ -59,13 +59,14 @@ FACTS: dict[str, Any] = {
 
 def all_plans() -> list[Plan]:
     compiled = compiler.compile_container(EVERYTHING, plans.facts(**FACTS))
-    unpivoted = compiler.compile_container(EVERYTHING, plans.facts(no_pivot=True))
+    unpivoted = compiler.compile_container(EVERYTHING, plans.facts(no_pivot=True, nested=True))
     wanted: Process = {"args": ["x"], "cwd": "/", "selinuxLabel": "l", "terminal": True}
     executed = compiler.compile_exec(EVERYTHING, wanted, plans.facts(), 0x30000080)
     return [
         plans.early(EVERYTHING),
         compiled.prepare,
         compiled.finish,
+        unpivoted.prepare,
         unpivoted.finish,
         executed.finish,
     ]
@@ -76,7 +77,9 @@ def test_every_kind_of_op_is_compiled() -> None:
     assert compiled == set(ops.OPS)
 
 
-@pytest.mark.parametrize("plan", all_plans(), ids=["early", "prepare", "finish", "unpivoted", "exec"])
+@pytest.mark.parametrize(
+    "plan", all_plans(), ids=["early", "prepare", "finish", "nested", "unpivoted", "exec"]
+)
 def test_round_trip(plan: Plan) -> None:
     assert plans.decode(plan.encode()) == (0, [(op.name, list(op.values)) for op in plan.ops])
     assert plans.decode(plan.encode(timed=True))[0] == lib.PLAN_TIMED

@@ -12,6 +12,7 @@ from pyoci._shim import lib
 from pyoci.plan.ops import Plan
 
 RDONLY, NOSUID, NOEXEC = 0x1, 0x2, 0x8
+BIND_FLAGS = 0x20000F  # ro, nosuid, nodev, noexec, nosymfollow
 CONTROLLERS = [("cpu,cpuacct", "cpu,cpuacct"), ("systemd", "none,name=systemd")]
 V1 = {
     "version": 1,
@@ -122,7 +123,21 @@ def test_bind_by_its_type_alone_or_its_option_alone() -> None:
 def test_bind_with_attributes_is_changed_before_it_is_seen() -> None:
     found = steps(bind("ro", "nosuid", "exec"))
     assert names(found) == ["open_tree", "mount_setattr", "mountpoint", "move_mount"]
-    assert found[1] == attributes(set=RDONLY | NOSUID, clear=NOEXEC)
+    assert found[1] == attributes(set=RDONLY | NOSUID, clear=BIND_FLAGS)
+
+
+def test_access_times_of_a_bind_stay_unless_they_are_named() -> None:
+    assert steps(bind("atime"))[1] == attributes(clear=BIND_FLAGS)
+    assert steps(bind("relatime"))[1] == attributes(clear=BIND_FLAGS | 0xF0)
+    assert steps(bind("nodiratime"))[1] == attributes(set=0x80, clear=BIND_FLAGS | 0xF0)
+
+
+@pytest.mark.parametrize("given", [{"nested": True}, {}])
+def test_with_a_user_namespace_the_flags_of_a_source_are_looked_at(given: dict[str, Any]) -> None:
+    users = {} if given else {"linux__namespaces": plans.namespaces("mount", "user")}
+    found = steps(bind("ro", "exec"), given, **users)
+    assert ops.bind_attributes(mount=lib.REG_MOUNT, set=RDONLY, clear=NOEXEC) in found
+    assert "bind_attributes" not in names(steps(bind("rprivate"), given, **users))
 
 
 def test_attributes_of_the_whole_tree_come_once_it_is_in_place() -> None:
@@ -148,9 +163,11 @@ def test_a_new_mount_below_a_private_root_is_private() -> None:
 @pytest.mark.parametrize(
     "word", ["sync", "async", "dirsync", "mand", "nomand", "lazytime", "nolazytime", "silent", "loud"]
 )
-def test_flags_of_a_file_system_mean_nothing_to_a_bind(word: str) -> None:
-    """They are the specification's, and the kernel passes over them (mount(2), MS_BIND)."""
-    assert names(steps(bind(word))) == ["open_tree", "mountpoint", "move_mount"]
+def test_flags_of_a_file_system_are_not_set_by_a_bind(word: str) -> None:
+    """The kernel passes over them (mount(2), MS_BIND | MS_REMOUNT), yet as flags they replace those of the source."""
+    found = steps(bind(word))
+    assert names(found) == ["open_tree", "mount_setattr", "mountpoint", "move_mount"]
+    assert found[1] == attributes(clear=BIND_FLAGS)
 
 
 def test_in_a_user_namespace_the_runtime_opens_the_sources() -> None:
