@@ -165,7 +165,7 @@ def make_stripped(target: Path, command: Sequence[str], inputs: Sequence[Path]) 
 
 
 def run(command: Sequence[str]) -> None:
-    """Run a compiler. Raises BuildError when it is missing or fails: with the first error that it told, on one line."""
+    """Run a compiler. Raises BuildError when it is missing or fails: with the first error that it printed, on one line."""
     try:
         done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True, errors="replace")
     except OSError as error:

@@ -12,7 +12,7 @@ static struct {
     int sync;        /* the socket; -1 once it is closed */
     int fifo;        /* which `start` reads, in its place, once there is a `start` to wait for */
     uint32_t op;     /* the index of the op under way */
-    uint64_t *times; /* when the first op of the plan began, then when each one ended; NULL when nobody asks */
+    uint64_t *times; /* when the first op of the plan began, then when each one ended; NULL when no times are wanted */
     uint32_t sent;   /* of how many ops the times have been sent */
 } channel;
 
@@ -155,7 +155,7 @@ static uint64_t now(void) {
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-/* `times` has room for one more than the plan has ops; NULL when nobody asks for them. */
+/* `times` has room for one more than the plan has ops; NULL when no times are wanted. */
 void plan_begins(uint64_t *times) {
     channel.op = channel.sent = 0;
     channel.times = times;

@@ -50,7 +50,7 @@ static void copy_file_or_directory(int from, int to, const char *name, const str
     check(source, STEP_open, name);
     check(fstat(source, &status), STEP_stat, name);
     if ((status.st_mode & S_IFMT) != (expected->st_mode & S_IFMT))
-        fail(EAGAIN, STEP_open, name); /* somebody replaced it meanwhile */
+        fail(EAGAIN, STEP_open, name); /* another process replaced it meanwhile */
     if (directory) {
         check(mkdirat(to, name, 0700), STEP_mkdir, name);
         copy = openat(to, name, O_RDONLY | flags);

@@ -1,4 +1,4 @@
-/* Mounts: made as detached descriptors, changed while nobody sees them, attached onto a descriptor. */
+/* Mounts: made as detached descriptors, changed while no path leads to them, attached onto a descriptor. */
 #include "init.h"
 #include "kernel.h"
 

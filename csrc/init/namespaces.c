@@ -34,7 +34,7 @@ void op_setns(const struct op_setns *op) {
 void op_fork(const struct op_fork *op) {
     long pid;
 
-    if (!is_connected()) /* then the fifo of `start` is open, and nobody would let the child go on */
+    if (!is_connected()) /* then the fifo of `start` is open, and no message would let the child go on */
         fail(EBADMSG, STEP_plan, "fork after start");
     close_registers();
     pid = syscall(SYS_clone, op->flags | CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
@@ -122,7 +122,7 @@ void op_loopback_up(const struct op_loopback_up *op) {
     close(fd);
 }
 
-/* A procfs of our own that is mounted nowhere: nobody can put something over a file in it. One that stays open while others may
+/* A procfs of our own that is mounted nowhere: no process can mount over a file in it. One that stays open while others may
  * look at our descriptors has processes only. Where the kernel refuses both (a user namespace that sees only part of /proc), the
  * /proc that is there serves; op_write_procfs crosses into no other mount. */
 void op_open_procfs(const struct op_open_procfs *op) {

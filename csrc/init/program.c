@@ -159,7 +159,7 @@ static void heed_signals(void) {
         sigaction(numbers[i], &action, NULL);
 }
 
-/* A waiting init is a process of the container: what it has no more use for, nobody shall find in its /proc/PID/fd. */
+/* A waiting init is a process of the container: what it no longer needs must not be found in its /proc/PID/fd. */
 static void close_what_is_done(uint16_t keep) {
     for (uint16_t reg = 1; reg < REG_PASSED; reg++)
         if (reg != keep)

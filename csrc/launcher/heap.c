@@ -150,7 +150,7 @@ void *realloc(void *content, size_t size) {
     return larger;
 }
 
-/* Nobody here wants more alignment than malloc gives; who does must not be given less. */
+/* No caller here wants more alignment than malloc gives; one that does must not get less. */
 void *aligned_alloc(size_t alignment, size_t size) {
     if (alignment > ALIGNMENT) {
         errno = EINVAL;

@@ -5,7 +5,7 @@
  * `struct child` and raw system calls: errno, like all of the C library's state, belongs to the parent.
  *
  *     parent ──clone3──> child: wait for the id maps, become root, execveat(init in a sealed memfd)
- *     parent ──clone3──> preparer: unshare ... wait ──clone3(CLONE_PARENT)──> child     when told early what to unshare
+ *     parent ──clone3──> preparer: unshare ... wait ──clone3(CLONE_PARENT)──> child     when it is known early what to unshare
  *
  * Both are in no namespace that others live in: what is to be joined, the init joins itself (op_setns, op_fork).
  *
@@ -121,7 +121,7 @@ static void report(struct child *child, long result) {
         atomic_store(&child->pid, (int)result);
 }
 
-/* What it reported; nothing when somebody killed it before. */
+/* What it reported; nothing when it was killed before. */
 static long outcome(struct child *child) {
     long pid = atomic_load(&child->pid);
 
@@ -172,7 +172,7 @@ static void kill_preparer(struct spawn *spawn) {
     free_preparer(spawn);
 }
 
-/* Let the preparer have the child. One that can't be told is killed, for it would wait for ever. */
+/* Let the preparer have the child. One that can't get the message is killed, for it would wait for ever. */
 static long finish_preparer(struct spawn *spawn) {
     struct preparer *preparer = spawn->preparer;
     struct child *child = spawn->child;
@@ -204,7 +204,7 @@ static int write_image(int fd) {
     return 0;
 }
 
-/* The init's bytes in a file that has no name and that nobody, root included, can change any more. */
+/* The init's bytes in a file that has no name and that no process, of root or not, can change any more. */
 static int open_image(void) {
     int result, fd = memfd_create("pyoci-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
 

@@ -26,7 +26,7 @@ static struct {
 } terminal;
 
 /* The guard's life. A session of its own keeps the terminal's signals away and lets it change a terminal on which
- * it would be a background job. It holds nothing but the terminal and the socket, so nobody waits for its copies. */
+ * it would be a background job. It holds nothing but the terminal and the socket, so no reader waits for its copies. */
 static _Noreturn void guard(int terminal_fd, int line) {
     int first = fcntl(line, F_DUPFD, 3);
     int second = fcntl(terminal_fd, F_DUPFD, 3);

@@ -88,7 +88,7 @@ class Manager:
         self._made: list[str] = []  # what `create` has made, also above the container's own
         self._kept: list[str] = []  # the container's own ones that were there before it
         self._ids: dict[str, list[int]] = {}  # device and inode of the container's own ones
-        self._proven = True  # nobody can have put other ones in their place unnoticed
+        self._proven = True  # other ones in their place would have been noticed
 
     def record(self) -> "Record":
         """What `from_record` needs, made of JSON values; complete before `create`, and to be asked again
@@ -297,7 +297,7 @@ class Manager:
         stopped = self.frozen()
         held = stopped or self._try(self.freeze)
         try:
-            # Without the freezer new processes can appear meanwhile, so look again until there is nobody new.
+            # Without the freezer new processes can appear meanwhile, so look again until there is none that is new.
             seen: set[int] = set()
             for _ in range(100):
                 found = set(self.pids()) - seen

@@ -49,7 +49,7 @@ class Hierarchy:
 
     @property
     def options(self) -> str:
-        """What mount(8) is told to mount this tree once more."""
+        """The options with which mount(2) mounts this tree once more."""
         return ",".join(self.controllers)
 
 

@@ -96,7 +96,7 @@ def ignored(resources: "Resources", *, version: int) -> list[str]:
 
 
 def completed(resources: "Resources", held: "Callable[[Held], int]") -> "Resources":
-    """For an update: the same with what the kernel or systemd must be told in one, as it is now.
+    """For an update: the same with what the kernel or systemd must get in one, as it is now.
 
     held  returns the limits in force by name, "quota" and "period" of cpu and "limit" of memory
     """

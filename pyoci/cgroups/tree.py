@@ -204,7 +204,7 @@ def refusal(path: str) -> OSError | None:
 
 
 def unmake(made: list[str]) -> None:
-    """Remove what `make` made, as far as nobody uses it."""
+    """Remove what `make` made, as far as it is not in use."""
     for path in reversed(made):
         try:
             posix.rmdir(path)

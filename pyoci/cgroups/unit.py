@@ -127,7 +127,7 @@ def device_properties(rules: "list[Rule]") -> "list[Property]":
     """The device rules as systemd knows them, for cgroup v1: there it rewrites the lists of each unit when it
     is reloaded.
 
-    On v2 our own program stays as long as systemd is told nothing about devices.
+    On v2 our own program stays as long as systemd gets no property on devices.
     """
     from pyoci.cgroups import devices
 

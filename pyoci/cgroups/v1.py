@@ -272,7 +272,7 @@ class V1(base.Manager):
             chosen[name] = "/".join([path, *components(below)])
             if not posix.access(chosen[name], posix.F_OK):
                 if name == UNIFIED:
-                    chosen[name] = path  # no controller's, so nobody made the sub-cgroup there
+                    chosen[name] = path  # no controller's, so no sub-cgroup was made there
                     continue
                 raise base.no_sub_cgroup(chosen[name])
         return self._open(chosen)

@@ -11,7 +11,7 @@ class Check:
 
     area    which group of the report it belongs to, such as "kernel"
     name    what is there or not, such as "time namespaces"
-    result  YES, NO or UNKNOWN (it can't be told from here)
+    result  YES, NO or UNKNOWN (it can't be found out from here)
     why     how one knows: a version, the kernel's words; ""
     cost    what can't be done without it, "" when that needs no words
     hint    what to do to get it, or ""

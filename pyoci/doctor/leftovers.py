@@ -1,6 +1,6 @@
 """What is left of dead containers, and its removal.
 
-A container is dead when no process of it runs: its creator was killed half-way, its program ended and nobody has deleted it,
+A container is dead when no process of it runs: its creator was killed half-way, its program ended and it was not deleted,
 or the machine has been booted since. Its entry holds on to cgroups, which `delete` removes with it. A process is left over when
 it still waits for the `start` of a container whose entry is gone.
 """
@@ -49,7 +49,7 @@ def _containers(root: str) -> list[Leftover]:
 
 
 def _why_dead(root: str, id: str) -> str:
-    """Why a container counts as dead, "" when it does not, or somebody is at work on it."""
+    """Why a container counts as dead, "" when it does not, or another command is at work on it."""
     try:
         entry = store.open(root, id, lock=False)
     except OciError as error:
@@ -68,7 +68,7 @@ def _why_dead(root: str, id: str) -> str:
 
 
 def _locked(directory: int) -> bool:
-    """Whether somebody works on an entry right now."""
+    """Whether another command works on an entry right now."""
     try:
         fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -78,7 +78,7 @@ def _locked(directory: int) -> bool:
 
 
 def _delete(context: Context, root: str, id: str) -> None:
-    """As `pyoci delete`; --force only where the record is damaged, so that nobody's process is killed. Raises OciError."""
+    """As `pyoci delete`; --force only where the record is damaged, so that no living process is killed. Raises OciError."""
     try:
         delete(context, root, id, force=False)
     except OciError as error:

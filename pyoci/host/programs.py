@@ -108,7 +108,7 @@ def _text(text: str) -> "Pointer[bytes]":
 
 
 def _input_file(content: bytes) -> int:
-    """The input as an open file: unlike a pipe it cannot be full, and nobody has to read it."""
+    """The input as an open file: unlike a pipe it cannot be full, and needs no reader."""
     if not content:
         return posix.open("/dev/null", posix.O_RDONLY | posix.O_CLOEXEC)
     fd = posix.memfd_create("input", posix.MFD_CLOEXEC)

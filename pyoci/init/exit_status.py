@@ -20,7 +20,7 @@ _MILLISECONDS = 1000
 
 
 def is_init(pid: int) -> bool:
-    """Whether a process still is the init; not when it is gone, for then somebody has waited for it and knows better."""
+    """Whether a process still is the init; not when it is gone, for then another process has reaped it and knows better."""
     try:
         return files.read(f"/proc/{pid}/comm") == NAME
     except OSError:

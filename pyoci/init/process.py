@@ -26,7 +26,7 @@ class InitProcess(Child):
     """A container's init, from the clone until it has become the program.
 
     terminal  the master of its terminal, or -1 until it came
-    trace     is told how long each op takes, or None
+    trace     gets the time that each op takes, or None
     oom       says what the container's cgroup knows of a lack of memory (Manager.oom), or None
     """
 
@@ -128,7 +128,7 @@ class InitProcess(Child):
         return found.kind
 
     def _become(self, pid: int) -> None:
-        """The init has a child that goes on in its place: one of ours, or somebody has got hold of it. Raises OciError."""
+        """The init has a child that goes on in its place: ours, or another process holds the socket. Raises OciError."""
         if not self._forks:
             raise protocol.garbled("an unexpected fork")
         self._forks = False

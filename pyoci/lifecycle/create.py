@@ -127,8 +127,8 @@ class NewContainer(ContainerProcess):
         try:
             self.manager.create()
         except OciError as error:
-            # Nothing is left of it: what is there under its name is somebody else's. But a signal may have come right after a
-            # mkdir that nobody knows of then.
+            # Nothing is left of it: what is there under its name is not ours. But a signal may have come right after a
+            # mkdir that was not noted yet.
             if error.code != "interrupted":
                 self.manager = None
                 self.entry.record.cgroup = None

@@ -93,7 +93,7 @@ class JoiningProcess(ContainerProcess):
         self.check_terminal(self.process)
 
     def _join(self, pidfd: list[int]) -> None:
-        """The init is cloned into the container's cgroup and told to join its namespaces and to become the process."""
+        """The init is cloned into the container's cgroup; its plan joins the namespaces and becomes the process."""
         spans, pid = self.context.spans, self.entry.record.pid
         joined = _joined(self.spec, pid)
         self._cgroup_fds, cgroup_fd = self._open_cgroup(pid)

@@ -101,7 +101,7 @@ def filter_of(spec: "Spec", *, keep: bool = True) -> tuple[bytes, int] | None:
 
 
 def is_rootless(request: "CreateRequest") -> bool:
-    """Whether the runtime lacks the host root's rights, or is told so."""
+    """Whether the runtime lacks the host root's rights, or its caller says so."""
     return posix.geteuid() != 0 if request.rootless is None else request.rootless
 
 

@@ -30,7 +30,7 @@ def _of_cgroup(path: str, read: "Callable[[], list[int]]") -> list[int]:
     try:
         found = read()
     except FileNotFoundError:
-        return []  # removed, so nobody is in it
+        return []  # removed, so no process is in it
     except OSError as error:
         raise from_os_error("cgroup-read", f"processes of cgroup {path}", error, obj=path) from None
     return sorted(set(found) - {0})  # 0 stands for those that this pid namespace does not see

@@ -35,8 +35,8 @@ class ContainerProcess:
     context, request   of the command
     inherited          the descriptors of our caller that it keeps
     init               the process
-    detached           nobody waits for its end here, so a terminal needs a console socket
-    rootless           the runtime is not root, or is told so
+    detached           we do not wait for its end, so a terminal needs a console socket
+    rootless           the runtime is not root, or its caller says so
     """
 
     def __init__(self, context: "Context", request: "ProcessRequest", *, detached: bool) -> None:
@@ -63,7 +63,7 @@ class ContainerProcess:
     # -- set-up --------------------------------------------------------------------------------------------------------
 
     def check_terminal(self, process: "Process") -> None:
-        """A terminal needs somebody at its other end: the console socket when we go away, else ourselves. Raises OciError."""
+        """A terminal needs a process at its other end: the console socket when we go away, else ourselves. Raises OciError."""
         terminal, socket = bool(process.get("terminal")), self.request.console_socket
         pointer = "/process/terminal"
         if terminal and self.detached and not socket:
@@ -188,7 +188,7 @@ def _write_pid_file(path: str, pid: int) -> None:
 
 
 def _remove_pid_file(path: str, pid: int) -> None:
-    """Remove the pid file of a process that failed, unless somebody has put another one there. Raises nothing."""
+    """Remove the pid file of a process that failed, unless another one is there by now. Raises nothing."""
     try:
         if files.read(path, limit=16) == str(pid).encode():
             posix.unlink(path)

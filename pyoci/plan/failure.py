@@ -56,7 +56,7 @@ def explain(op: "Op", error: int, step: str, obj: str) -> OciError:
 
 
 def _without_step(op: "Op", error: int, words: str) -> OciError:
-    """The error for an op after `start`, told by an init of a version before 0.2: its pointer has to say what it was."""
+    """The error for an op after `start`, reported by an init of a version before 0.2: its pointer has to say what it was."""
     code = next((code for part, code in _FORMER.items() if part in op.pointer), "setup")
     message = f"{op.about} failed" + (f": {words}" if words else "")
     return OciError(code, message, errno=error, pointer=op.pointer, op=op.name)
@@ -124,7 +124,7 @@ def init_ended(
 ) -> OciError:
     """The error for an init that ended without a word.
 
-    stage   the plan that it was at      status  its wait status, None when somebody else took it
+    stage   the plan that it was at      status  its wait status, None when another process has reaped it
     memory  processes of the container killed for lack of memory, the limit (-1: none) and the peak in bytes
     denied  what the seccomp filter may have to do with it
     """

@@ -1,4 +1,4 @@
-"""mounts[] -> ops: a mount is made detached, set up while nobody sees it, and attached onto a descriptor."""
+"""mounts[] -> ops: a mount is made detached, set up while no path leads to it, and attached onto a descriptor."""
 
 from pyoci import _ops as ops
 from pyoci._shim import lib

@@ -61,7 +61,7 @@ def _device(device: int) -> str:
     return f"{(device >> 8 & 0xFFF) | (device >> 32 & ~0xFFF)}:{(device & 0xFF) | (device >> 12 & ~0xFF)}"
 
 
-# kind of field -> how a value of it is told; others are told as they are
+# kind of field -> how a value of it is written; others are written as they are
 _TELLERS: dict[str, Callable[[Any], Any]] = {
     "BYTES": lambda value: f"{len(value)} bytes",
     "FILTER": lambda value: f"{len(value)} bytes",

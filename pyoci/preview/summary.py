@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyoci.spec.spec_types import Spec
 
 
-# JSON pointer of a thing, or of what is told in one line, and the word for it. The first that fits counts.
+# JSON pointer of a thing, or of what stands in one line, and the word for it. The first that fits counts.
 _WORDS = (
     ("/root", "root"),
     ("/mounts", "mount"),
@@ -62,7 +62,7 @@ _UNASKED = (
     "open_null",
     "host_propagation",
 )  # what others need first, and what happens whether it is asked for or not
-_DEFAULTS = ("mknod", "symlink", "open_tree")  # ops of devices that nobody asked for
+_DEFAULTS = ("mknod", "symlink", "open_tree")  # ops of devices that the configuration does not list
 
 
 class Line:
@@ -210,8 +210,8 @@ def _capabilities(spec: Spec, steps: list[Step]) -> str:
         alike.setdefault(mask, []).append(name)
     parts = []
     for mask, names in alike.items():
-        told = ops_in_words.worded("CAPS", mask)
-        held = " ".join(word.removeprefix("CAP_") for word in told) or "none"
+        words = ops_in_words.worded("CAPS", mask)
+        held = " ".join(word.removeprefix("CAP_") for word in words) or "none"
         parts.append(f"{', '.join(names)}: {held}")
     return "; ".join(parts)
 

@@ -34,7 +34,7 @@ def program(seccomp: "Seccomp", *, pointer: str = "/linux/seccomp", keep: bool =
     """
     if seccomp["defaultAction"] == "SCMP_ACT_ALLOW" and not seccomp.get("syscalls"):
         return b"", 0
-    profile: Any = seccomp  # marshal is not told of TypedDicts
+    profile: Any = seccomp  # marshal knows no TypedDicts
     key = posix.uname().machine.encode() + b"\n" + marshal.dumps(profile, 2)
     found = _fetch(key)
     if found:
@@ -63,7 +63,7 @@ def _fetch(key: bytes) -> tuple[bytes, int] | None:
 
 
 def _store(key: bytes, instructions: bytes, flags: int, library: str) -> None:
-    """Keep a program; the cache is a convenience, so trouble of any kind is nobody's concern."""
+    """Keep a program; the cache is a convenience, so trouble of any kind is no failure."""
     try:
         content = _pack(key, instructions, flags, library)
         directory = _open_directory(make=True)

@@ -37,7 +37,7 @@ class Problem:
 
 
 class Enough(Exception):
-    """The first problem is found and nobody asked for more."""
+    """The first problem is found, and no more are wanted."""
 
 
 class Report:

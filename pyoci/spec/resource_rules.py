@@ -1,4 +1,4 @@
-"""Rules on what the kernel is told to limit: cgroup resources, seccomp, memory policy, resctrl."""
+"""Rules on what the kernel is to limit: cgroup resources, seccomp, memory policy, resctrl."""
 
 from pyoci.base.numbers import decimal, ranges
 from pyoci.spec.json_pointer import escape

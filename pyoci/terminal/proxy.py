@@ -118,7 +118,7 @@ class Proxy:
             data = posix.read(self._master, _CHUNK)
         except BlockingIOError:
             return 0
-        except OSError:  # EIO: nobody has it open any more
+        except OSError:  # EIO: no process has it open any more
             data = b""
         if not data:
             self._master = -1

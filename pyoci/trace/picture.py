@@ -163,7 +163,7 @@ def _bar(event: Event) -> Bar:
 
 
 class Axis:
-    """Where a moment lies in the picture. Long times in which nobody was busy are cut.
+    """Where a moment lies in the picture. Long times in which no process was busy are cut.
 
     busy   microseconds that are shown in full
     cuts   (began, ended) of what is cut, in microseconds

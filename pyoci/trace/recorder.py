@@ -4,7 +4,7 @@ Every step of the runtime and every op of the container's init is one complete e
 
     runtime, cgroup, hook   a step of the runtime, a cgroup file it wrote, a hook (those that the init runs too)
     op                      an op of the plan, with its name and the JSON pointer of its cause in `args`
-    idle                    somebody waits for the world outside: for `start`, for the end of the program
+    idle                    a wait for the world outside: for `start`, for the end of the program
 
 Times are microseconds since `otherData.began`, which is nanoseconds since the epoch. A step of the runtime, but not its parts,
 has also `tts` and `tdur`: the CPU time that the process had used when the step began, and what the step used, in microseconds.

@@ -19,7 +19,7 @@ def may_set_groups(pid: int | str) -> bool:
     """
     path = f"/proc/{pid}/setgroups"
     if pid == "self" and not is_nested():
-        return True  # nobody can deny it in the initial namespace, and a kernel without user namespaces has no such file
+        return True  # it cannot be denied in the initial namespace, and a kernel without user namespaces has no such file
     try:
         return files.read(path).strip() == b"allow"
     except (FileNotFoundError, ProcessLookupError):

@@ -10,7 +10,7 @@ from pyoci._generated_schemas import DEVIATIONS, SCHEMAS
 from pyoci.spec.json_pointer import escape
 
 PROSE = {"description", "title"}
-NAMES = {"properties", "patternProperties", "definitions"}  # below these, a key is somebody's name
+NAMES = {"properties", "patternProperties", "definitions"}  # below these, a key is a name of the author's
 
 
 class Difference(NamedTuple):

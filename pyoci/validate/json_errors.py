@@ -1,4 +1,4 @@
-"""What people write where JSON should be, and what they are told."""
+"""What people write where JSON should be, and what the error says."""
 
 import re
 

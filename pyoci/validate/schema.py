@@ -214,7 +214,7 @@ def _unknown(value: object, schema: Schema, at: str, found: list[Problem]) -> No
 
 
 def _member(name: str, value: object, known: tuple[str, ...]) -> str:
-    """A hint for a member that nobody knows here: another spelling, another word, another place."""
+    """A hint for a member that the schema does not know here: another spelling, another word, another place."""
     synonym = hints.SYNONYMS.get(name.lower())
     if synonym in known:
         return f'did you mean "{synonym}"?'
