@@ -73,7 +73,14 @@ void op_time_namespace(const struct op_time_namespace *op) {
     close(fd);
 }
 
-/* cgroup v1: a single-threaded process that moves itself through `tasks` does not wait for an RCU grace period. */
+/* On cgroup v1 nothing can be cloned into a cgroup (CLONE_INTO_CGROUP is v2's), so a process has to be moved there, hierarchy after
+ * hierarchy. Moving one through cgroup.procs takes the lock cgroup_threadgroup_rwsem for writing, a per-CPU lock whose writer waits
+ * for an RCU grace period each time: some milliseconds, and a container joins a dozen hierarchies.
+ *
+ * The kernel leaves that lock out where a thread that is alone in its process moves itself through `tasks`: no other thread can come
+ * or go meanwhile. The init is such a process. So the runtime opens the `tasks` files, which the init could not reach any more
+ * from its namespaces, and the init writes "0", the writer itself, into each.
+ */
 void op_join_cgroup(const struct op_join_cgroup *op) {
     for (uint32_t i = 0; i < op->count; i++) {
         if (op->tasks + (uint64_t)i >= REG_COUNT)

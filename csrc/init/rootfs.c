@@ -91,7 +91,17 @@ void op_readonly_rootfs(const struct op_readonly_rootfs *op) {
     check(sys_mount_setattr(get(REG_ROOT), 0, ATTRIBUTE_READONLY, 0, 0), STEP_mount_setattr, "/");
 }
 
-/* pivot_root(2), "pivot_root(".", ".")": the old root ends up below the new one and is let go from there. */
+/* The mount namespace still has the host's root as its root, and the rootfs as a mount somewhere below it. pivot_root(2) exchanges
+ * them: the rootfs becomes the root, and the old root is attached to the place that the second path names.
+ *
+ * A directory for the old root would have to be made in the image, which may be read-only and is not ours to change. So both paths
+ * are "." (pivot_root(2), NOTES): the old root lies on top of the new one, at the same place. The working directory then is in the
+ * rootfs below, where "." does not reach what is mounted over it; `old`, which was opened before, does.
+ *
+ * What lies over "/" is unmounted with MNT_DETACH, because the host's mounts below it are in use by the host. As long as they share
+ * propagation with the host's, that unmount would be sent there and take the host's mounts away: they become slaves first. Slaves,
+ * not private: what the host unmounts between the two calls goes here, too, where a private copy would keep its device busy.
+ */
 void op_pivot_root(const struct op_pivot_root *op) {
     int old = open_host_root();
 

@@ -1,8 +1,13 @@
 /* spawn: from the Python process to the container's init.
  *
- * The child shares our memory until its execve(2) (CLONE_VM, as vfork(2) does), so it costs no copy of the interpreter; but
- * it does not hold us up: while the kernel makes the child, Python goes on. So the child's code may only use its own stack, the
- * `struct child` and raw system calls: errno, like all of the C library's state, belongs to the parent.
+ * fork(2) would copy the page tables of the whole interpreter, and each page that either side writes afterwards. So the child
+ * shares our memory until its execve(2), with CLONE_VM as vfork(2) does. Unlike vfork it has no CLONE_VFORK: that would stop us until
+ * the execve, and a child in a new user namespace waits for its id maps, which we write.
+ *
+ * So two processes run in one memory at the same time, and the child must not touch what we may be using. Its code has a stack of
+ * its own and the `struct child`, and makes raw system calls only: errno, like all of the C library's state, is ours, and a function
+ * of the library may take a lock that we hold. The kernel, too, takes the two for one in places: what it keeps with the memory
+ * (oom_score_adj, dumpable) is set only after the execve.
  *
  *     parent ──clone3──> child: wait for the id maps, become root, execveat(init in a sealed memfd)
  *     parent ──clone3──> preparer: unshare ... wait ──clone3(CLONE_PARENT)──> child     when it is known early what to unshare
