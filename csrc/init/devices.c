@@ -58,21 +58,22 @@ void op_stdio_null(const struct op_stdio_null *op) {
     close(null);
 }
 
-/* Whether the program may own a standard file. Not the host's devices, which are there for all; and an owner can open a file for
- * writing that it was given for reading only, so not those either. */
-static bool may_own(int fd, const struct stat *status) {
+/* Whether the program may own a standard file. Not the host's devices, which are there for all, nor the caller's terminal, which is
+ * its user's after the container has ended: only the terminal made for this process. And an owner can open a file for writing that
+ * it was given for reading only, so not those either. */
+static bool may_own(int fd, const struct stat *status, bool console) {
     if (S_ISCHR(status->st_mode))
-        return isatty(fd);
+        return console && isatty(fd);
     return S_ISFIFO(status->st_mode) || S_ISSOCK(status->st_mode) ||
            (S_ISREG(status->st_mode) && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY);
 }
 
-/* The program must be able to open /dev/stdout again: what it is given to write to, pipes and terminals belong to it. */
+/* The program must be able to open /dev/stdout again: what it is given to write to, pipes and its own terminal belong to it. */
 void op_stdio_owner(const struct op_stdio_owner *op) {
     struct stat status;
 
     for (int fd = 0; fd < 3; fd++) {
-        if (fstat(fd, &status) < 0 || status.st_uid == op->uid || !may_own(fd, &status))
+        if (fstat(fd, &status) < 0 || status.st_uid == op->uid || !may_own(fd, &status, op->console))
             continue;
         if (fchown(fd, (uid_t)op->uid, (gid_t)-1) < 0 && errno != EINVAL && errno != EPERM && errno != EROFS)
             fail(errno, STEP_chown, "standard files");

@@ -141,7 +141,8 @@ def add_identity(
     cwd = process.get("cwd") or "/"
     early = ops.chdir(path=cwd, create=not joined, tentative=True)
     plan.add(early, "/process/cwd", f"directory {cwd}")
-    plan.add(ops.stdio_owner(uid=uid), "/process/user", "owner of the standard files")
+    owner = ops.stdio_owner(uid=uid, console=bool(process.get("terminal")))
+    plan.add(owner, "/process/user", "owner of the standard files")
     bounding = ops.bounding_set(capabilities=privileges.bounding)
     plan.add(bounding, "/process/capabilities/bounding", "bounding set")
     if groups and not can_set_groups:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import termios
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness.boxes import Boxes
@@ -113,6 +115,46 @@ def test_the_terminal_belongs_to_the_user(box: Boxes, console: ConsoleSocket) ->
     made.wait()
     assert master.rest() == "1000\nreopened\nreopened\n"
     master.close()
+
+
+@pytest.mark.parametrize("verb", ["run", "create", "exec"])
+def test_the_callers_terminal_keeps_its_owner(box: Boxes, verb: str) -> None:
+    """It is the caller's after the container has ended; only a terminal that the runtime made belongs to the container's user."""
+    made = box("/bin/sleep", "1000") if verb == "exec" else box("/bin/true")
+    if verb != "exec":
+        made.process["user"] = {"uid": 1234, "gid": 1234}
+    made.save()
+    seat = Seat()
+    before = os.fstat(seat.slave)
+    assert before.st_uid != 1234
+    streams: dict[str, Any] = {"stdin": seat.slave, "stdout": seat.slave, "stderr": seat.slave}
+    if verb == "exec":
+        made.launch()
+        made.exec("/bin/true", options=("--user", "1234:1234"), **streams)
+    elif verb == "create":
+        made.create(**streams)
+    else:
+        made.run(**streams)
+    after = os.fstat(seat.slave)
+    seat.close()
+    assert (after.st_uid, after.st_gid, after.st_mode) == (before.st_uid, before.st_gid, before.st_mode)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "file"])
+def test_other_standard_files_belong_to_the_user(box: Boxes, folder: Path, kind: str) -> None:
+    made = box("/bin/true")
+    made.process["user"] = {"uid": 1234, "gid": 1234}
+    if kind == "pipe":
+        ends: tuple[int, ...] = os.pipe()
+    elif kind == "socket":
+        ends = tuple(end.detach() for end in socket.socketpair())
+    else:
+        ends = (os.open("/dev/null", os.O_RDONLY), os.open(folder / "out", os.O_WRONLY | os.O_CREAT, 0o600))
+    made.run(stdout=ends[1])
+    owner = os.fstat(ends[1]).st_uid
+    for end in ends:
+        os.close(end)
+    assert owner == 1234
 
 
 def test_a_window_change_reaches_the_program(box: Boxes, console: ConsoleSocket) -> None:

@@ -49,7 +49,14 @@ def test_identity() -> None:
         ops.chdir(path="/work", create=True),
     ]
     assert plans.one(plan, "umask").mask == 0o27
-    assert plans.one(plan, "stdio_owner").uid == 1000
+    assert plans.one(plan, "stdio_owner") == ops.stdio_owner(uid=1000, console=False)
+
+
+def test_the_terminal_made_here_belongs_to_the_user() -> None:
+    made = plans.spec(
+        process={"args": ["x"], "env": ["HOME=/"], "terminal": True, "user": {"uid": 7, "gid": 7}}
+    )
+    assert plans.one(plans.finish(made), "stdio_owner") == ops.stdio_owner(uid=7, console=True)
 
 
 def test_identity_by_default() -> None:
