@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyoci.cgroups.devices import Rule
-    from pyoci.cgroups.records import Record
+    from pyoci.cgroups.records import Record, TreeRecord
     from pyoci.cgroups.resources import Held
     from pyoci.plan.cgroup_facts import CgroupFacts
     from pyoci.spec.spec_types import Resources
@@ -100,23 +100,21 @@ class Manager:
         """Before `create`: the cgroups that are there already will outlive the container (runtime.md, delete)."""
         self._kept = [path for path in self.paths() if posix.access(path, posix.F_OK)]
 
-    def keep(self, directories: list[str]) -> None:
-        """As `keep_existing` found out when the container was made."""
-        self._kept = directories
+    def recall(self, record: "TreeRecord") -> None:
+        """What `keep_existing` and `identify` found out when the container was made."""
+        self._kept = record.get("kept", [])
+        self._ids = record.get("ids", {})
+        self._proven = bool(self._ids)
 
-    def identify(self, ids: dict[str, list[int]] | None = None) -> None:
-        """Know the cgroups again: by device and inode as the record has them, else as they are now. Raises OciError."""
-        if ids is None:
-            for path in self.paths():
-                try:
-                    found = tree.identity(path)
-                except OSError as error:
-                    raise not_made(path, error) from None
-                if found:
-                    self._ids[path] = found
-        else:
-            self._ids = ids
-            self._proven = bool(ids)
+    def identify(self) -> None:
+        """Keep device and inode of the cgroups as they are now, to know them again. Raises OciError."""
+        for path in self.paths():
+            try:
+                found = tree.identity(path)
+            except OSError as error:
+                raise not_made(path, error) from None
+            if found:
+                self._ids[path] = found
 
     def identify_by(self, pid: int) -> None:
         """For a record that has no ids, of pyoci 0.1: the cgroups that the container's first process is in are the container's.

@@ -1,19 +1,18 @@
 # What state.json keeps of a container's cgroups (`Manager.record`), for the type checker alone.
 from typing import Literal, NotRequired, TypeAlias, TypedDict
 
-class V1Record(TypedDict):
-    manager: Literal["v1"]
-    paths: dict[str, str]  # controller -> directory
+class TreeRecord(TypedDict):
     rootless: bool
     kept: NotRequired[list[str]]  # directories that were there before the container
     ids: NotRequired[dict[str, list[int]]]  # directory -> its device and inode, once it is made
 
-class V2Record(TypedDict):
+class V1Record(TreeRecord):
+    manager: Literal["v1"]
+    paths: dict[str, str]  # controller -> directory
+
+class V2Record(TreeRecord):
     manager: Literal["v2"]
     path: str
-    rootless: bool
-    kept: NotRequired[list[str]]
-    ids: NotRequired[dict[str, list[int]]]
 
 class SystemdRecord(TypedDict):
     manager: Literal["systemd"]

@@ -52,8 +52,7 @@ class V1(base.Manager):
     def from_record(cls, record: "V1Record") -> "V1":
         """The manager that gave this record."""
         found = cls(record["paths"], rootless=record["rootless"])
-        found.keep(record.get("kept", []))
-        found.identify(record.get("ids", {}))
+        found.recall(record)
         return found
 
     @classmethod

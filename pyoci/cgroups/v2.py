@@ -51,8 +51,7 @@ class V2(base.Manager):
     def from_record(cls, record: "V2Record") -> "V2":
         """The manager that gave this record."""
         found = cls(record["path"], rootless=record["rootless"])
-        found.keep(record.get("kept", []))
-        found.identify(record.get("ids", {}))
+        found.recall(record)
         return found
 
     def record(self) -> "V2Record":

@@ -134,12 +134,16 @@ class NewContainer(ContainerProcess):
                 self.entry.record.cgroup = None
             raise
         self.context.spans.lap("cgroup create", "/linux/cgroupsPath")
-        self.entry.record.cgroup = self.manager.record()
         if not self.manager.late:
-            self.entry.save_cgroup()
-        self.context.spans.lap("cgroup record")
+            self._record_cgroup(self.manager)
         self.manager.apply(self.spec.get("linux", {}).get("resources", {}))
         self.context.spans.lap("cgroup limits", "/linux/resources")
+
+    def _record_cgroup(self, manager: "Manager") -> None:
+        """The cgroups are there: write down which they are."""
+        self.entry.record.cgroup = manager.record()
+        self.entry.save_cgroup()
+        self.context.spans.lap("cgroup record")
 
     def _start_init(self) -> None:
         """The init is cloned; its first plan, the namespaces that take the kernel longest, runs while we go on."""
@@ -165,9 +169,8 @@ class NewContainer(ContainerProcess):
         if self.manager is not None and self.manager.late:
             # before the maps make it a process of another user
             self.manager.add(self.init.pid)
-            self.entry.record.cgroup = self.manager.record()
-            self.entry.save_cgroup()
             self.context.spans.lap("cgroup join", "/linux/cgroupsPath")
+            self._record_cgroup(self.manager)
         self.raise_limits(self.process, user_namespace=namespaces.has(self.spec, "user"))
         if new_user:
             self._write_maps()
