@@ -18,9 +18,10 @@ enum plan_limits {
     PLAN_MAGIC = 0x324e4c50, /* "PLN2" */
     PLAN_MAX_SIZE = 16777216,
     PLAN_MAX_OPS = 100000,
-    PLAN_MAX_FDS = 240,        /* descriptors that come with one plan (SCM_MAX_FD is 253) */
-    PLAN_MAX_STRINGS = 200000, /* in the lists of one op together */
-    PLAN_MAX_REPLY = 1024,     /* bytes of text in a reply */
+    PLAN_MAX_FDS = 240,            /* descriptors that come with one plan (SCM_MAX_FD is 253) */
+    PLAN_MAX_STRINGS = 200000,     /* in the lists of one op together */
+    PLAN_MAX_REPLY = 1024,         /* bytes of text in a reply */
+    PLAN_MAX_TIMEOUT = 1000000000, /* seconds, some 30 years: for hooks that the init runs and for those on the host */
 };
 
 enum plan_header_flags {

@@ -101,6 +101,7 @@ class FFI:
 
 @type_check_only
 class Lib:
+    PLAN_MAX_TIMEOUT: int
     PLAN_MAX_REPLY: int
     PLAN_MAX_STRINGS: int
     PLAN_MAX_FDS: int

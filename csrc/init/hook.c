@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TAIL = 400, LONGEST = 1000000000 /* seconds */ };
+enum { TAIL = 400 };
 
 struct output {
     char tail[TAIL + 1];
@@ -114,7 +114,7 @@ void op_hook(const struct op_hook *op) {
     pid = start_hook(op, input, ends[1]);
     close(input);
     close(ends[1]);
-    ended = watch(pid, ends[0], op->timeout > LONGEST ? LONGEST : (int64_t)op->timeout, &output);
+    ended = watch(pid, ends[0], op->timeout > PLAN_MAX_TIMEOUT ? PLAN_MAX_TIMEOUT : (int64_t)op->timeout, &output);
     if (!ended)
         kill(pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

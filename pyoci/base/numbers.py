@@ -1,7 +1,5 @@
 """Numbers in texts that come from elsewhere: options, annotations, the environment, config.json."""
 
-LONGEST_TIMEOUT = 1_000_000_000  # seconds, some 30 years; as in csrc/init/hook.c
-
 
 def decimal(text: str, most: int) -> int:
     """The number that a text of ASCII digits stands for; -1 when it is no such text, or more than `most`.

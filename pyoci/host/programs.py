@@ -8,7 +8,6 @@ import time
 from pyoci._shim import ffi, lib
 from pyoci.base import files, termination
 from pyoci.base.files import write_all
-from pyoci.base.numbers import LONGEST_TIMEOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def run(
 
     Raises OSError when it cannot be started, ValueError for a NUL in a string.
     """
-    deadline = None if timeout is None else time.monotonic() + min(timeout, LONGEST_TIMEOUT)
+    deadline = None if timeout is None else time.monotonic() + min(timeout, lib.PLAN_MAX_TIMEOUT)
     _make_waitable()
     blocked = termination.block()  # a signal between the start and the `try` would leave the program running
     try:

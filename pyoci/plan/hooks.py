@@ -1,7 +1,7 @@
 """Hooks that the init runs: createContainer before the pivot, startContainer before the program (config.md, POSIX hooks)."""
 
 from pyoci import _ops as ops
-from pyoci.base.numbers import LONGEST_TIMEOUT
+from pyoci._shim import lib
 from pyoci.plan.ops import Plan
 
 TYPE_CHECKING = False
@@ -21,6 +21,6 @@ def add(plan: Plan, spec: "Spec", name: "HookName", states: dict[str, tuple[byte
             env=hook.get("env") or [],
             before=before,
             after=after,
-            timeout=min(hook.get("timeout") or 0, LONGEST_TIMEOUT),
+            timeout=min(hook.get("timeout") or 0, lib.PLAN_MAX_TIMEOUT),
         )
         plan.add(op, f"/hooks/{name}/{index}", f"{name} hook {path}")
