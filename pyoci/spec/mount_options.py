@@ -161,15 +161,14 @@ def parse(words: list[str]) -> Options:
     found = Options()
     for word in words:
         attribute = ATTRIBUTES.get(word)
-        found.flagged = (
-            found.flagged or attribute is not None or word in FILESYSTEM_FLAGS or word in OLD_FLAGS
-        )
         if attribute is not None:
+            found.flagged = True
             found.set = found.set & ~attribute[1] & ~attribute[0] | attribute[0]
             found.clear = found.clear & ~attribute[0] | attribute[1]
         elif word in PROPAGATION:
             found.propagation.append(PROPAGATION[word])
         elif not _special(found, word):
+            found.flagged = found.flagged or word in FILESYSTEM_FLAGS
             found.data += _split(word)
     found.unset = found.clear & ~found.set if not found.set & ATIME_MASK else found.clear
     found.clear |= _whole_mask(found.set | found.clear)
@@ -205,6 +204,7 @@ def _special(found: Options, word: str) -> bool:
     elif word in ("idmap", "ridmap"):
         found.idmap, found.deep_idmap = True, word == "ridmap"
     elif word in OLD_FLAGS:
+        found.flagged = True
         found.old_flags = max(found.old_flags, 0) | OLD_FLAGS[word]
     elif word not in NOTHING:
         return False
