@@ -42,19 +42,13 @@ def rich(cgroup: str) -> dict[str, Any]:
     """A configuration that asks for a little of everything."""
     from harness import bundle
 
+    from pyoci.spec.check import HOOKS
+
     found = bundle.default_config(cgroup)
     found["domainname"] = "domain"
     found["annotations"] = {"a": "b"}
     found["hooks"] = {
-        kind: [{"path": "/bin/true", "args": ["true"], "env": ["A=b"], "timeout": 5}]
-        for kind in (
-            "prestart",
-            "createRuntime",
-            "createContainer",
-            "startContainer",
-            "poststart",
-            "poststop",
-        )
+        kind: [{"path": "/bin/true", "args": ["true"], "env": ["A=b"], "timeout": 5}] for kind in HOOKS
     }
     found["process"].update(
         oomScoreAdj=100,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from unit.documents import TOP, document, table
 from unit.plans import finish, in_words, prepare, spec
+
+sys.path.append(str(TOP / "schemas"))
+import generate
 
 DOCUMENT = document("docs/config.md")
 TESTS = TOP / "tests"
@@ -46,16 +49,13 @@ def properties_of_the_document() -> list[str]:
 @cache
 def properties_of_the_schemas() -> set[str]:
     """The path of every property for Linux, with [] for the entries of a list and * for names that are free."""
-    schemas = {path.name: json.loads(path.read_text()) for path in (TOP / "schemas").glob("*.json")}
+    schemas = generate.Schemas()
     found: set[str] = set()
 
     def walk(node: dict[str, Any], file: str, path: str) -> None:
         if "$ref" in node:
-            name, _, pointer = node["$ref"].partition("#")
-            target = schemas[name or file]
-            for step in pointer.split("/")[1:]:
-                target = target[step]
-            walk(target, name or file, path)
+            address, target = schemas.find(node["$ref"], file)
+            walk(target, address.partition("#")[0], path)
         for name, below in node.get("properties", {}).items():
             if not path and name in OTHER_PLATFORMS:
                 continue
@@ -72,7 +72,7 @@ def properties_of_the_schemas() -> set[str]:
             if isinstance(below, dict):
                 walk(below, file, f"{path}.*")
 
-    walk(schemas["config-schema.json"], "config-schema.json", "")
+    walk(schemas.files["config-schema.json"], "config-schema.json", "")
     return found
 
 

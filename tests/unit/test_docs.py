@@ -26,8 +26,9 @@ from pyoci.trace import picture
 from pyoci.validate import report_formats
 from pyoci.validate.explain import examine
 
-sys.path.append(str(TOP / "bench"))
+sys.path += [str(TOP / "bench"), str(TOP / "schemas")]
 
+import generate
 import run as bench_run
 
 DOCUMENTS = documents()
@@ -126,7 +127,7 @@ def has(body: list[ast.stmt], names: list[str]) -> bool:
 @cache
 def properties() -> set[str]:
     """The path of every property in config.json, with dots, from each of its parts on."""
-    schemas = {path.name: json.loads(path.read_text()) for path in (TOP / "schemas").glob("*.json")}
+    schemas = generate.Schemas()
     found: set[str] = set()
 
     def walk(node: Any, file: str, path: tuple[str, ...]) -> None:
@@ -135,11 +136,8 @@ def properties() -> set[str]:
                 walk(each, file, path)
         elif isinstance(node, dict):
             if "$ref" in node:
-                name, _, pointer = node["$ref"].partition("#")
-                target = schemas[name or file]
-                for step in pointer.split("/")[1:]:
-                    target = target[step]
-                walk(target, name or file, path)
+                address, target = schemas.find(node["$ref"], file)
+                walk(target, address.partition("#")[0], path)
             for name, below in node.get("properties", {}).items():
                 here = (*path, name)
                 found.update(".".join(here[start:]) for start in range(len(here)))
@@ -147,7 +145,7 @@ def properties() -> set[str]:
             for word in ("items", "anyOf", "allOf"):
                 walk(node.get(word), file, path)
 
-    walk(schemas["config-schema.json"], "config-schema.json", ())
+    walk(schemas.files["config-schema.json"], "config-schema.json", ())
     return found
 
 
