@@ -65,6 +65,7 @@ def hook(*, path: str, args: list[str], env: list[str], before: bytes, after: by
 def setrlimit(*, resource: int, soft: int, hard: int, raise_only: bool = ...) -> Op: ...
 def sched_setattr(*, policy: int, flags: int = ..., nice: int = ..., priority: int = ..., runtime: int = ..., deadline: int = ..., period: int = ...) -> Op: ...
 def ioprio_set(*, priority: int) -> Op: ...
+def sched_setaffinity(*, mask: bytes = ...) -> Op: ...
 def personality(*, persona: int) -> Op: ...
 def umask(*, mask: int) -> Op: ...
 def chdir(*, path: str, create: bool = ..., tentative: bool = ...) -> Op: ...
@@ -123,6 +124,7 @@ OpName = Literal[
     "setrlimit",
     "sched_setattr",
     "ioprio_set",
+    "sched_setaffinity",
     "personality",
     "umask",
     "chdir",
@@ -183,6 +185,7 @@ Step = Literal[
     "PR_SET_KEEPCAPS",
     "PR_SET_NO_NEW_PRIVS",
     "readlink",
+    "sched_setaffinity",
     "sched_setattr",
     "seccomp",
     "sendfile",

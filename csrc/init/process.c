@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,6 +15,9 @@
 #include <unistd.h>
 
 enum { IOPRIO_WHO_PROCESS = 1, LAST_CAPABILITY = 63, MAX_GROUPS = 1024 };
+
+/* the most that a kernel can be built for */
+enum { MAX_PROCESSORS = 8192 };
 
 /* A low limit comes at the very end, for it must not get in the way of the set-up; before that, with raise_only, the hard limit goes
  * up as long as there is privilege for it. */
@@ -43,6 +47,20 @@ void op_sched_setattr(const struct op_sched_setattr *op) {
     };
 
     check(syscall(SYS_sched_setattr, 0, &attributes, 0), STEP_sched_setattr, NULL);
+}
+
+/* The affinity of whoever called us comes along through clone(2) and execve(2), and since Linux 6.2 joining a cpuset does not lift it
+ * any more: a container made by a service with CPUAffinity= would stay on those processors for good. A mask of all ones lifts it: the
+ * kernel cuts it to the processors of the cpuset, and remembers that no other wish was made, for when the cpuset grows. */
+void op_sched_setaffinity(const struct op_sched_setaffinity *op) {
+    unsigned char all[MAX_PROCESSORS / 8];
+
+    if (op->mask.size > 0) {
+        check(syscall(SYS_sched_setaffinity, 0, op->mask.size, op->mask.data), STEP_sched_setaffinity, NULL);
+        return;
+    }
+    memset(all, 0xff, sizeof(all));
+    syscall(SYS_sched_setaffinity, 0, sizeof(all), all);
 }
 
 void op_ioprio_set(const struct op_ioprio_set *op) {

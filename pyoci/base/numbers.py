@@ -29,3 +29,11 @@ def ranges(text: str, most: int) -> list[tuple[int, int]] | None:
             return None
         found.append((low, high))
     return found
+
+
+def bit_mask(found: list[tuple[int, int]]) -> bytes:
+    """Ranges as the kernel takes them: bit n for number n, in words of 64 bits, little-endian as our machines are."""
+    mask = 0
+    for low, high in found:
+        mask |= (1 << high + 1) - (1 << low)
+    return mask.to_bytes((mask.bit_length() + 63) // 64 * 8, "little")

@@ -6,7 +6,7 @@ import posix
 from pyoci import userns
 from pyoci.base import files, termination
 from pyoci.base.errors import OciError, from_os_error
-from pyoci.base.numbers import decimal
+from pyoci.base.numbers import decimal, ranges
 from pyoci.lifecycle import facts, store
 from pyoci.lifecycle.processes import not_running
 from pyoci.lifecycle.session import ContainerProcess
@@ -14,6 +14,7 @@ from pyoci.plan import compiler
 from pyoci.plan.facts import Facts
 from pyoci.spec import check, documents, fast, namespaces
 from pyoci.spec.linux_rules import NO_ID
+from pyoci.spec.resource_rules import MOST_NODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class JoiningProcess(ContainerProcess):
             compiled = compiler.compile_exec(self.spec, self.process, self._gather_facts(pid), joined)
             spans.lap("compile")
             self.warn(compiled)
-            self._spawn(cgroup_fd)
+            self._spawn_with_affinity(cgroup_fd)
             spans.lap("spawn", "/linux/namespaces")
         finally:
             if cgroup_fd >= 0:
@@ -113,6 +114,30 @@ class JoiningProcess(ContainerProcess):
         if joined & namespaces.NEWPID:
             self.init.expect_fork()
             self.init.send_byte()
+
+    def _spawn_with_affinity(self, cgroup_fd: int) -> None:
+        """With process.execCPUAffinity.initial: on its processors from the start, before the cgroup is joined.
+
+        A process starts with the affinity of the one that makes it, so it is ours meanwhile.
+        """
+        text = (self.process.get("execCPUAffinity") or {}).get("initial")
+        if not text:
+            self._spawn(cgroup_fd)
+            return
+        before = posix.sched_getaffinity(0)
+        found = ranges(text, MOST_NODES) or []
+        try:
+            posix.sched_setaffinity(0, [number for low, high in found for number in range(low, high + 1)])
+        except OSError as error:
+            message = "error setting initial CPU affinity: sched_setaffinity"
+            pointer, hint = "/process/execCPUAffinity/initial", ""
+            if error.errno == errno.EINVAL:
+                hint = "none of these processors is both online and in the cpuset of pyoci's caller"
+            raise from_os_error("cpu-affinity", message, error, pointer=pointer, hint=hint) from None
+        try:
+            self._spawn(cgroup_fd)
+        finally:
+            posix.sched_setaffinity(0, before)
 
     def _spawn(self, cgroup_fd: int) -> None:
         """Into the container's cgroup by clone or, where that is refused, by moving the process there."""
@@ -210,8 +235,20 @@ def _inherit(process: "Process", own: "Process") -> None:
         process["apparmorProfile"] = own["apparmorProfile"]
     if "selinuxLabel" in own and not process.get("selinuxLabel"):
         process["selinuxLabel"] = own["selinuxLabel"]
+    if "scheduler" in own and "scheduler" not in process:
+        process["scheduler"] = own["scheduler"]
+    if "ioPriority" in own and "ioPriority" not in process:
+        process["ioPriority"] = own["ioPriority"]
+    if "execCPUAffinity" in own and not _has_affinity(process):
+        process["execCPUAffinity"] = own["execCPUAffinity"]
     if "oomScoreAdj" in own and "oomScoreAdj" not in process:
         process["oomScoreAdj"] = own["oomScoreAdj"]
+
+
+def _has_affinity(process: "Process") -> bool:
+    """Whether a process says on which processors; an empty text says nothing."""
+    affinity = process.get("execCPUAffinity") or {}
+    return bool(affinity.get("initial") or affinity.get("final"))
 
 
 def _read_process(path: str) -> "Process":

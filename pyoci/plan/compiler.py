@@ -48,6 +48,7 @@ def _prepare(spec: "Spec", wanted: "Process", facts: Facts, kept: mounts.Kept) -
     if sysctls or is_new(spec, "time"):
         plan.add(ops.open_procfs(), "", "private procfs")
     namespaces.add_late(plan, spec, facts)
+    process.add_affinity(plan, None)
     _add_session(plan, facts)
     if (spec.get("linux") or {}).get("maskedPaths"):
         plan.add(ops.open_null(), "/linux/maskedPaths", "/dev/null")
@@ -104,6 +105,7 @@ def compile_exec(spec: "Spec", wanted: "Process", facts: Facts, joined: int) -> 
     plan = Plan()
     privileges = process.Privileges(wanted, facts.capabilities)
     namespaces.add_cgroup(plan, facts.cgroup_fds)
+    process.add_affinity(plan, wanted.get("execCPUAffinity"))
     if joined:
         plan.add(ops.setns(fd=plan.carry("pidfd"), flags=joined), "", "container's namespaces")
     if joined & NEWPID:

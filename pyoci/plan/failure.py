@@ -50,7 +50,9 @@ def explain(op: "Op", error: int, step: str, obj: str) -> OciError:
         return _directory(op, error, step, obj)
     if op.name == "write_procfs":
         obj = f"/proc/{obj}"
-    message = f"{op.about}: {_what(step, obj, op.about)}"
+    # of exec alone, in runc's words, which its tests look for
+    about = "error setting final CPU affinity" if op.name == "sched_setaffinity" else op.about
+    message = f"{about}: {_what(step, obj, op.about)}"
     hint = hints.hint(op.name, step, error, op.pointer, obj)
     return OciError(code, message, errno=error, pointer=op.pointer, obj=obj, op=op.name, hint=hint)
 

@@ -108,6 +108,11 @@ _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
     ): "the CPUs have no deadline bandwidth left, or the cpuset does not cover all CPUs of its scheduling domain",
     ("ioprio_set", "ioprio_set", errno.EPERM): _PRIVILEGE,
     (
+        "sched_setaffinity",
+        "sched_setaffinity",
+        errno.EINVAL,
+    ): "none of these processors is both online and in the container's cpuset (linux.resources.cpu.cpus)",
+    (
         "user",
         "",
         errno.EINVAL,

@@ -6,15 +6,17 @@ The same ops serve the container's first process and those that `exec` adds.
 from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
+from pyoci.base.numbers import bit_mask, ranges
 from pyoci.plan import hooks
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
 from pyoci.spec import capabilities, defaults
+from pyoci.spec.resource_rules import MOST_NODES
 from pyoci.spec.rlimits import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.spec.spec_types import Process, Rlimit, Scheduler, Spec
+    from pyoci.spec.spec_types import ExecCPUAffinity, Process, Rlimit, Scheduler, Spec
 
 
 _CAP_SYS_ADMIN = capabilities.mask(["CAP_SYS_ADMIN"])[0]
@@ -61,6 +63,22 @@ def add_settings(plan: Plan, process: "Process") -> None:
         name = priority["class"]
         number = _IO_CLASSES[name] << 13 | priority.get("priority", 0)
         plan.add(ops.ioprio_set(priority=number), "/process/ioPriority", f"io priority {name}")
+
+
+def add_affinity(plan: Plan, wanted: "ExecCPUAffinity | None") -> None:
+    """The processors of a process: those of execCPUAffinity, which is for exec alone, else all of the cpuset.
+
+    Our caller's affinity never gets into the container, nor does ours unless it is execCPUAffinity.initial, which we had when the
+    process was made (lifecycle/exec.py).
+    """
+    wanted = wanted or {}
+    final = wanted.get("final")
+    if final:
+        mask = bit_mask(ranges(final, MOST_NODES) or [])
+        pointer, about = "/process/execCPUAffinity/final", f"final CPU affinity {final}"
+        plan.add(ops.sched_setaffinity(mask=mask), pointer, about)
+    elif not wanted.get("initial"):
+        plan.add(ops.sched_setaffinity(), "", "all processors of the cpuset")
 
 
 def add_personality(plan: Plan, spec: "Spec") -> None:

@@ -48,7 +48,6 @@ def process_problems(process: "Process", *, first: bool) -> list[Problem]:
     report = Report(first)
     try:
         process_rules.process(process, "", report)
-        unsupported.process(process, "", report)
     except Enough:
         pass
     return report.found

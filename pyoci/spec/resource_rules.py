@@ -27,8 +27,8 @@ UNSET = (1 << 64) - 1  # what Go writes for -1 in an unsigned field
 
 
 def is_cpu_list(text: str) -> bool:
-    """Whether a text is a list of CPUs or memory nodes, such as "0-3,7", cpuset(7); the empty text is one."""
-    return ranges(text, MOST_NODES) is not None
+    """Whether a text is a list of CPUs or memory nodes, such as "0-3,7", cpuset(7); the empty text is one, "," is not."""
+    return not text or bool(ranges(text, MOST_NODES))
 
 
 def resources(resources: "Resources", at: str, report: Report) -> None:

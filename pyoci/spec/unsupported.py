@@ -10,14 +10,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
-    from pyoci.spec.spec_types import Process, Spec
+    from pyoci.spec.spec_types import Spec
 
 LINUX: "tuple[Literal['netDevices', 'intelRdt', 'memoryPolicy'], ...]" = (
     "netDevices",
     "intelRdt",
     "memoryPolicy",
 )
-PROCESS: "tuple[Literal['execCPUAffinity'], ...]" = ("execCPUAffinity",)
 SECCOMP_ACTIONS = ("SCMP_ACT_NOTIFY",)
 MOUNT_OPTIONS = ("copy-symlink", "src-nofollow", "dest-nofollow")  # crun's
 _HINT = "remove it, or use a runtime that has it"
@@ -26,8 +25,6 @@ _HINT = "remove it, or use a runtime that has it"
 def config(spec: "Spec", report: Report) -> None:
     """What a config.json asks for that cannot be had."""
     linux = spec.get("linux", {})
-    if "process" in spec:
-        process(spec["process"], "/process", report)
     for name in LINUX:
         if linux.get(name):
             _report(report, f"/linux/{name}", f"linux.{name}")
@@ -39,13 +36,6 @@ def config(spec: "Spec", report: Report) -> None:
         for place, word in enumerate(mount.get("options", [])):
             if word in MOUNT_OPTIONS:
                 _report(report, f"/mounts/{index}/options/{place}", f'the mount option "{word}"')
-
-
-def process(process: "Process", at: str, report: Report) -> None:
-    """What a process object asks for that cannot be had; `at` is its pointer."""
-    for name in PROCESS:
-        if process.get(name):
-            _report(report, f"{at}/{name}", f"process.{name}")
 
 
 def _report(report: Report, at: str, what: str) -> None:

@@ -259,6 +259,21 @@ def real_time_in_a_user_namespace(stage: Stage) -> Result:
 
 
 @case(
+    "cpu-affinity",
+    "error setting final CPU affinity: sched_setaffinity: invalid argument",
+    verb="exec",
+    status=255,
+    pointer="/process/execCPUAffinity/final",
+    errno="EINVAL",
+    hint="cpuset",
+)
+def processors_that_are_not_there(stage: Stage) -> Result:
+    made = stage.box("/bin/sleep", "1000")
+    made.process["execCPUAffinity"] = {"final": "65536"}
+    return made.launch().exec("/bin/true", check=False)
+
+
+@case(
     "io-priority",
     "IOPRIO_CLASS_RT",
     "operation not permitted",

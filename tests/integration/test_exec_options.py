@@ -395,6 +395,28 @@ def test_without_a_score_in_the_file_it_is_the_containers(box: Boxes, folder: Pa
     assert made.exec(options=("--process", path)).out == "300\n"
 
 
+@pytest.mark.differs(runc="runc 1.1.5 has neither scheduler nor ioPriority")
+def test_without_a_schedule_in_the_file_it_is_the_containers(
+    box: Boxes, programs: Programs, folder: Path
+) -> None:
+    made = box("/bin/sleep", "1000")
+    made.put(programs.path("probe"))
+    made.process["scheduler"] = {"policy": "SCHED_BATCH", "nice": 7}
+    made.process["ioPriority"] = {"class": "IOPRIO_CLASS_BE", "priority": 6}
+    made.launch()
+    path = process_file(folder, "/bin/probe", "schedule")
+    assert made.exec(options=("--process", path)).lines() == [
+        "policy 3", "priority 0", "nice 7", f"ioprio {2 << 13 | 6}"
+    ]  # fmt: skip
+    own = {"policy": "SCHED_OTHER", "nice": 3}
+    path = process_file(
+        folder, "/bin/probe", "schedule", scheduler=own, ioPriority={"class": "IOPRIO_CLASS_IDLE"}
+    )
+    assert made.exec(options=("--process", path)).lines() == [
+        "policy 0", "priority 0", "nice 3", f"ioprio {3 << 13}"
+    ]  # fmt: skip
+
+
 def test_a_process_file_that_does_not_exist(running: Container) -> None:
     found = running.exec(options=("--process", "/no/such/file"), check=False).failed("/no/such/file")
     assert found.rc == 255

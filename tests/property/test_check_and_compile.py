@@ -38,8 +38,6 @@ def documents() -> list[Any]:
     full = json.loads(EVERYTHING.read_text())
     for name in unsupported.LINUX:
         del full["linux"][name]
-    for member in unsupported.PROCESS:
-        del full["process"][member]
     full["linux"]["seccomp"]["syscalls"].pop()  # SCMP_ACT_NOTIFY
     found = [*engines, full]
     for value in found:

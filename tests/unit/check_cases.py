@@ -142,6 +142,7 @@ ERRORS: list[tuple[Any, ...]] = [
         {"/process/ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 8}},
     ),
     ("cpu-list", "/process/execCPUAffinity/final", {"/process/execCPUAffinity": {"final": "3-1"}}),
+    ("cpu-list", "/process/execCPUAffinity/initial", {"/process/execCPUAffinity": {"initial": " , "}}),
     ("cpu-list", f"{RES}/cpu/cpus", {f"{RES}/cpu/cpus": "zero"}),
     ("cpu-list", f"{RES}/cpu/mems", {f"{RES}/cpu/mems": "0,3-1:1/2"}),
     ("user-id", "/process/user/gid", {"/process/user/gid": 4294967295}),
@@ -375,7 +376,6 @@ ERRORS: list[tuple[Any, ...]] = [
     ("unsupported", "/linux/netDevices", {"/linux/netDevices": {"eth0": {}}}),
     ("unsupported", "/linux/intelRdt", {"/linux/intelRdt": {"closID": "x"}}),
     ("unsupported", "/linux/memoryPolicy", {"/linux/memoryPolicy": {"mode": "MPOL_LOCAL"}}),
-    ("unsupported", "/process/execCPUAffinity", {"/process/execCPUAffinity": {"initial": "0"}}),
     (
         "unsupported",
         "/linux/seccomp/syscalls/1/action",

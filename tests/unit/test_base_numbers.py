@@ -11,7 +11,7 @@ from unit.check_cases import BASE, spoil
 
 from pyoci.base import signal_numbers
 from pyoci.base.errors import OciError
-from pyoci.base.numbers import decimal
+from pyoci.base.numbers import bit_mask, decimal, ranges
 from pyoci.cgroups import unit
 from pyoci.cli import update
 from pyoci.host import inherited
@@ -65,6 +65,23 @@ def test_what_is_one_is_read() -> None:
         update.number("x", "-1", False)
     with pytest.raises(OciError):
         update.number("x", "--1", True)
+
+
+def test_bit_masks() -> None:
+    """In words of 64 bits, as the kernel has them; no number, no word."""
+    for text, numbers in (
+        ("", []),
+        ("0", [0]),
+        ("3,1-2", [1, 2, 3]),
+        ("63-64", [63, 64]),
+        ("65536", [65536]),
+    ):
+        found = ranges(text, 65536)
+        assert found is not None
+        mask = bit_mask(found)
+        assert len(mask) % 8 == 0
+        assert [bit for bit in range(len(mask) * 8) if mask[bit // 8] >> bit % 8 & 1] == numbers
+        assert len(mask) == (numbers[-1] // 64 * 8 + 8 if numbers else 0)
 
 
 def test_configurations() -> None:

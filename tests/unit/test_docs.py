@@ -426,10 +426,7 @@ def test_what_is_not_there_yet_is_what_is_refused() -> None:
     section = document("docs/compatibility.md").prose.partition("## Not there yet")[2]
     commands, _, rest = section.partition(";")
     assert not set(re.findall(r"`(\w+)`", commands)) & {command[NAME] for command in COMMANDS}
-    refused = [
-        *(f"linux.{name}" for name in unsupported.LINUX),
-        *(f"process.{name}" for name in unsupported.PROCESS),
-    ]
+    refused = [f"linux.{name}" for name in unsupported.LINUX]
     refused += [*unsupported.SECCOMP_ACTIONS, *unsupported.MOUNT_OPTIONS]
     assert sorted(re.findall(r"`([^`]+)`", rest)) == sorted(refused)
 

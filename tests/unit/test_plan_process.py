@@ -425,7 +425,7 @@ def test_exec() -> None:
     assert compiled.prepare.ops == []
     plan = compiled.finish
     assert plans.names(plan) == [
-        *("join_cgroup", "setns", "fork", "become_root"),
+        *("join_cgroup", "sched_setaffinity", "setns", "fork", "become_root"),
         *("open_rootfs", "setsid", "join_session_keyring", "console"),
         *(
             "stdio_null",
@@ -449,9 +449,46 @@ def test_exec() -> None:
 def test_exec_writes_its_labels_through_a_procfs_with_processes_only() -> None:
     wanted: Process = {"args": ["ps"], "cwd": "/", "selinuxLabel": "x"}
     plan = compiler.compile_exec(plans.spec(), wanted, plans.facts(no_new_keyring=True), 0).finish
-    assert plans.names(plan)[:3] == ["open_procfs", "open_rootfs", "setsid"]
+    assert plans.names(plan)[:4] == ["sched_setaffinity", "open_procfs", "open_rootfs", "setsid"]
     assert plan.passed == []
     assert "join_session_keyring" not in plans.names(plan)
+
+
+@pytest.mark.parametrize(
+    ("affinity", "masks"),
+    [
+        (None, [b""]),
+        ({}, [b""]),
+        ({"initial": "", "final": ""}, [b""]),
+        ({"initial": "0"}, []),
+        ({"initial": "0", "final": "1"}, [b"\2" + bytes(7)]),
+        ({"final": "0-2, 8,,63"}, [b"\7\1" + bytes(5) + b"\x80"]),
+        ({"final": "64"}, [bytes(8) + b"\1" + bytes(7)]),
+        ({"final": "65536"}, [bytes(8192) + b"\1" + bytes(7)]),
+    ],
+    ids=str,
+)
+def test_processors_of_an_exec(affinity: dict[str, str] | None, masks: list[bytes]) -> None:
+    """No mask: all of the cpuset; no op: those that the process was made with stay."""
+    made = {"args": ["ps"], "cwd": "/"} | ({} if affinity is None else {"execCPUAffinity": affinity})
+    spec = plans.spec(process__execCPUAffinity={"final": "5"})
+    plan = compiler.compile_exec(spec, made, plans.facts(), 0).finish  # type: ignore[arg-type]
+    found = plans.find(plan, "sched_setaffinity")
+    assert found == [ops.sched_setaffinity(mask=mask) for mask in masks]
+    pointer = "/process/execCPUAffinity/final" if masks and masks[0] else ""
+    assert [op.pointer for op in found] == [pointer] * len(masks)
+    if masks:
+        decoded = plans.decode(plan.encode())[1]
+        assert [values for name, values in decoded if name == "sched_setaffinity"] == [[masks[0]]]
+
+
+def test_the_first_process_runs_on_all_processors_of_its_cpuset() -> None:
+    """Whatever exec gets; and not before the cgroups of v1 are joined, where the cpuset is."""
+    made = plans.spec(process__execCPUAffinity={"initial": "0", "final": "1"})
+    plan = plans.prepare(made, cgroup_fds=2)
+    assert plans.one(plan, "sched_setaffinity") == ops.sched_setaffinity()
+    assert plans.names(plan)[:2] == ["join_cgroup", "sched_setaffinity"]
+    assert not plans.find(plans.finish(made), "sched_setaffinity")
 
 
 def test_exec_warns_as_create_does() -> None:

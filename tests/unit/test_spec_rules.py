@@ -154,6 +154,7 @@ def test_process_and_resources_on_their_own() -> None:
         {"/process/scheduler": {"policy": "SCHED_RR", "priority": 99}},
         {"/linux/memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0-1,3", "flags": ["MPOL_F_STATIC_NODES"]}},
         {"/linux/memoryPolicy": {"mode": "MPOL_PREFERRED"}},
+        {"/process/execCPUAffinity": {"initial": "", "final": "0-3, 65536"}},
         {"/linux/cgroupsPath": "/../x"},
         {**USERS, "/linux/namespaces/6/path": "/proc/1/ns/user", "/process/user/uid": 99999},
         {"/linux/namespaces/1/path": ""},
@@ -181,9 +182,9 @@ def test_sysctl_names() -> None:
 
 
 def test_small_questions() -> None:
-    assert [is_cpu_list(text) for text in ("", "0", "0-3, 7", "1,,2", "2-1", "x", "-", "1-", "٣")] == [
+    assert [is_cpu_list(text) for text in ("", "0", "0-3, 7", "1,,2", ",", "2-1", "x", "-", "1-", "٣")] == [
         *[True] * 4,
-        *[False] * 5,
+        *[False] * 6,
     ]
     assert [is_interface_name(name) for name in ("eth0", "", ".", "..", "a b", "a/b", "a:b", "x" * 16)] == [
         True,
