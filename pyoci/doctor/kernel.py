@@ -11,7 +11,7 @@ from pyoci.doctor.check import NO, UNKNOWN, YES, Check, answer, read
 from pyoci.doctor.trial import Trial, own_id, reason
 from pyoci.seccomp import bpf
 from pyoci.spec import mount_options, versions
-from pyoci.spec.seccomp_words import ACTIONS, FLAG_NEW_LISTENER, FLAGS
+from pyoci.spec.seccomp_words import ACTIONS, FLAG_NEW_LISTENER, FLAG_SINCE, FLAGS
 from pyoci.userns.idmapped_mounts import make_namespace
 
 AREA = "kernel"
@@ -160,13 +160,13 @@ def _seccomp() -> list[Check]:
     if loaded:
         return found
     actions = read("/proc/sys/kernel/seccomp/actions_avail").split()
-    for flag, companion, since in (
-        ("SECCOMP_FILTER_FLAG_LOG", 0, "4.14"),
-        ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 0, "4.17"),
-        ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", FLAG_NEW_LISTENER, "5.19"),
+    for flag, companion in (
+        ("SECCOMP_FILTER_FLAG_LOG", 0),
+        ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 0),
+        ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", FLAG_NEW_LISTENER),
     ):
         known = bool(lib.pyoci_seccomp_flags_known(FLAGS[flag] | companion))
-        name = f"seccomp flag {flag.removeprefix('SECCOMP_FILTER_FLAG_')} (Linux {since})"
+        name = f"seccomp flag {flag.removeprefix('SECCOMP_FILTER_FLAG_')} (Linux {FLAG_SINCE[flag]})"
         found.append(Check(AREA, name, answer(known), "", "" if known else flag))
     notify = "user_notif" in actions
     cost = "" if notify else "SCMP_ACT_NOTIFY"

@@ -12,6 +12,7 @@ from pyoci.spec.seccomp_words import (
     ACTIONS,
     ARCHITECTURE,
     FLAG_NEW_LISTENER,
+    FLAG_SINCE,
     FLAGS,
     LARGEST_DATA,
     OPERATORS,
@@ -85,7 +86,8 @@ def _flags(seccomp: "Seccomp", pointer: str) -> int:
         companion = FLAG_NEW_LISTENER if flag == _WAIT_KILLABLE_RECV else 0
         if not lib.pyoci_seccomp_flags_known(flag | companion):
             where = f"{pointer}/flags/{index}"
-            raise OciError("seccomp", f"seccomp: this kernel has no flag {name}", pointer=where)
+            hint = f"omit the flag, or use a kernel that has it: Linux {FLAG_SINCE[name]} or newer"
+            raise OciError("seccomp", f"seccomp: this kernel has no flag {name}", pointer=where, hint=hint)
         flags |= flag
     return flags & ~_WAIT_KILLABLE_RECV
 

@@ -26,6 +26,13 @@ FLAGS: dict[str, int] = {
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 32,
 }
+# the version of Linux that brought each
+FLAG_SINCE: dict[str, str] = {
+    "SECCOMP_FILTER_FLAG_TSYNC": "3.17",
+    "SECCOMP_FILTER_FLAG_LOG": "4.14",
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": "4.17",
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": "5.19",
+}
 FLAG_NEW_LISTENER = 8  # not a word of config.json: it comes with SCMP_ACT_NOTIFY
 
 OPERATORS: dict[str, int] = {

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import IO, Any
 
-from . import machine
+from . import machine, old_kernel
 
 # One call of a runtime takes milliseconds; this bound only ends a hang (a loaded emulator may need tens of seconds).
 PATIENCE = float(os.environ.get("PYOCI_TEST_PATIENCE", "30"))
@@ -53,6 +53,7 @@ class Runtime:
 
     path   the executable        root   the state directory ("" = the runtime's default)
     user   uid and gid to run it as, or None
+    old_kernel   True when the calls of root are to see Linux 5.14 (old_kernel.py)
     """
 
     def __init__(self, path: Path, root: Path | None, scratch: Path, user: int | None = None) -> None:
@@ -61,6 +62,7 @@ class Runtime:
         self.scratch = scratch
         self.user = user
         self.global_options: list[str] = []
+        self.old_kernel = bool(os.environ.get("PYOCI_TEST_OLD_KERNEL"))
         self._calls = 0
 
     @property
@@ -78,6 +80,8 @@ class Runtime:
         """Start a call without waiting; options as `subprocess.Popen` takes them."""
         if self.user is not None:
             options.update(user=self.user, group=self.user, extra_groups=[])
+        elif self.old_kernel and "user" not in options:
+            options.setdefault("preexec_fn", old_kernel.enter)
         return subprocess.Popen(self.argv(*arguments), **options)
 
     def call(

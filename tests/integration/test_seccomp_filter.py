@@ -65,6 +65,8 @@ def test_the_filter_is_on(box: Boxes) -> None:
 
 
 def test_without_a_profile_there_is_no_filter(box: Boxes) -> None:
+    if box.runtime.old_kernel:
+        pytest.skip("an older kernel is a filter, too")
     assert box("/bin/grep", "Seccomp:", "/proc/self/status").out().split() == ["Seccomp:", "0"]
 
 
