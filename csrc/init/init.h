@@ -86,7 +86,7 @@ int open_device(int root, const char *path, uint64_t flags, uint64_t device);
 bool is_null_device(int fd);
 _Noreturn void fail_lookup(void);
 
-/* The ops: namespaces.c, rootfs.c, mounts.c, copyup.c, devices.c, console.c, hook.c, process.c, program.c */
+/* The ops: namespaces.c, netlink.c, rootfs.c, mounts.c, copyup.c, devices.c, console.c, hook.c, process.c, program.c */
 #define OP(name, error, fields) void op_##name(const struct op_##name *op);
 #include "../ops.def"
 

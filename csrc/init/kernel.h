@@ -50,6 +50,30 @@ struct sock_fprog {
     const struct sock_filter *filter;
 };
 
+/* netlink(7), rtnetlink(7) */
+#define NETLINK_ROUTE   0
+#define NETLINK_REQUEST 0x1
+#define NETLINK_ACK     0x4
+#define NETLINK_ERROR   2
+#define RTM_NEWLINK     16
+
+struct netlink_header {
+    uint32_t length; /* of the message with this header */
+    uint16_t type;
+    uint16_t flags;
+    uint32_t sequence;
+    uint32_t port;
+};
+
+struct link_message {
+    uint8_t family;
+    uint8_t pad;
+    uint16_t type;
+    int32_t index;
+    uint32_t flags;
+    uint32_t change; /* which of the flags */
+};
+
 /* sched_setattr(2), its first version */
 struct sched_attributes {
     uint32_t size;

@@ -1,16 +1,13 @@
-/* Namespaces and what is set in them: names, loopback, time offsets, sysctls. */
+/* Namespaces and what is set in them: names, time offsets, sysctls. */
 #include "init.h"
 #include "kernel.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -115,18 +112,6 @@ void op_sethostname(const struct op_sethostname *op) {
 
 void op_setdomainname(const struct op_setdomainname *op) {
     check(setdomainname(op->domainname, strlen(op->domainname)), STEP_setdomainname, op->domainname);
-}
-
-void op_loopback_up(const struct op_loopback_up *op) {
-    struct ifreq request = {.ifr_name = "lo"};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-    (void)op;
-    check(fd, STEP_socket, NULL);
-    check(ioctl(fd, SIOCGIFFLAGS, &request), STEP_SIOCGIFFLAGS, "lo");
-    request.ifr_flags |= IFF_UP;
-    check(ioctl(fd, SIOCSIFFLAGS, &request), STEP_SIOCSIFFLAGS, "lo");
-    close(fd);
 }
 
 /* A procfs of our own that is mounted nowhere: no process can mount over a file in it. One that stays open while others may

@@ -1,13 +1,20 @@
 """The user namespace that a process is in (user_namespaces(7))."""
 
+import posix
+
 from pyoci.base import files
 from pyoci.base.errors import unreadable_proc
 
+_INITIAL = 0xEFFFFFFD  # the inode of the initial one, in every kernel (PROC_USER_INIT_INO)
+
 
 def is_nested() -> bool:
-    """Whether this process is in another one than the first, which maps all ids to themselves: root here is not the host's."""
+    """Whether this process is in another one than the initial one: root here is not the host's.
+
+    The map does not tell: a nested namespace may map all ids to themselves, and container managers make such ones.
+    """
     try:
-        return files.read("/proc/self/uid_map").split() != [b"0", b"0", b"4294967295"]
+        return posix.stat("/proc/self/ns/user").st_ino != _INITIAL
     except OSError:
         return False
 

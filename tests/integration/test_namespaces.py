@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import signal
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -213,6 +216,27 @@ def test_the_loopback_interface_is_up(box: Boxes) -> None:
     assert "reached" in text
 
 
+def no_internet_sockets() -> None:
+    """Let this process have no sockets but AF_UNIX and AF_NETLINK, as systemd's RestrictAddressFamilies does."""
+    number = {"x86_64": 41, "aarch64": 198}[os.uname().machine]
+    denied = (2, 10, 17)  # AF_INET, AF_INET6, AF_PACKET
+    code = [(0x20, 0, 0, 0), (0x15, 0, 1 + len(denied), number), (0x20, 0, 0, 16)]
+    code += [(0x15, len(denied) - at, 0, family) for at, family in enumerate(denied)]
+    code += [(0x06, 0, 0, 0x7FFF0000), (0x06, 0, 0, 0x00050000 | errno.EAFNOSUPPORT)]
+    filter = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in code))
+    program = struct.pack("@HP", len(code), ctypes.addressof(filter))
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0, "PR_SET_NO_NEW_PRIVS"
+    assert libc.prctl(22, 2, ctypes.c_char_p(program), 0, 0) == 0, "PR_SET_SECCOMP"
+
+
+def test_the_loopback_interface_needs_no_internet_socket(box: Boxes) -> None:
+    made = box.sh("cat /sys/class/net/lo/flags; nc 127.0.0.1 1 2>&1")
+    found = made.run(check=False, preexec_fn=no_internet_sockets)
+    assert found.out.splitlines()[0] == "0x9", found
+    assert "Address family not supported" in found.out, "the filter was not in force"
+
+
 def test_a_new_network_has_nothing_but_loopback(box: Boxes) -> None:
     names = [line.split(":")[1].strip() for line in box("/bin/ip", "-o", "link").out().splitlines()]
     # the kernel's own fallback tunnels, where their modules are loaded, are in every network namespace
@@ -237,6 +261,37 @@ def test_files_made_in_a_user_namespace_belong_to_the_mapped_owner(box: Boxes) -
     made.run()
     found = (made.rootfs / "tmp/file").stat()
     assert (found.st_uid, found.st_gid) == (101000, 101001)
+
+
+def identity_user_namespace() -> None:
+    """Enter a user namespace whose map is that of the initial one, as some container managers make it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    ready_read, ready_write = os.pipe()
+    mapped_read, mapped_write = os.pipe()
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        os.read(ready_read, 1)
+        for name in ("uid_map", "gid_map"):
+            Path(f"/proc/{parent}/{name}").write_text("0 0 4294967295")
+        os.write(mapped_write, b"x")
+        os._exit(0)
+    assert libc.unshare(0x10000000 | 0x00020000) == 0, "CLONE_NEWUSER | CLONE_NEWNS"
+    os.write(ready_write, b"x")
+    os.read(mapped_read, 1)
+    os.waitpid(child, 0)
+
+
+@pytest.mark.differs(runc="runc 1.1.5 takes it for the initial one: EPERM at devices.deny")
+def test_root_of_a_user_namespace_with_the_identity_map(box: Boxes) -> None:
+    """It is not the host's root: it can make no device node, and no rule for devices."""
+    made = box.sh("cat /proc/self/uid_map; stat -c %t:%T /dev/null; echo > /dev/null && echo written")
+    found = made.run(preexec_fn=identity_user_namespace)
+    assert [line.split() for line in found.out.splitlines()] == [
+        ["0", "0", "4294967295"],
+        ["1:3"],
+        ["written"],
+    ]
 
 
 def test_several_mappings(box: Boxes) -> None:

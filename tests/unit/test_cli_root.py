@@ -88,11 +88,17 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     assert (caught.value.code, caught.value.text().rpartition(": ")[2]) == ("bad-root", "not a directory")
 
 
-def test_user_namespace_by_its_map(monkeypatch: pytest.MonkeyPatch) -> None:
-    for content, expected in (
-        (b"         0          0 4294967295\n", False),
-        (b"         0       1000          1\n", True),
-        (b"0 1000 1\n1 100000 65536\n", True),
-    ):
-        monkeypatch.setattr("pyoci.base.files.read", lambda path, content=content: content)
+def test_a_user_namespace_by_its_inode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The initial one has a number of its own in every kernel, whatever its map."""
+    for inode, expected in ((0xEFFFFFFD, False), (0xEFFFFFFC, True), (0xF0000321, True)):
+        found = os.stat_result((0o100444, inode, 4, 1, 0, 0, 0, 0, 0, 0))
+        monkeypatch.setattr(posix, "stat", lambda path, found=found: {"/proc/self/ns/user": found}[path])
         assert userns.is_nested() is expected
+
+
+def test_a_kernel_without_user_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(path: str) -> os.stat_result:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(posix, "stat", missing)
+    assert userns.is_nested() is False

@@ -202,6 +202,14 @@ ssize_t fake_sendmsg(int fd, const struct msghdr *message, int flags) {
     return how > ERRORS / 2 ? (ssize_t)(size - size / 2) : (ssize_t)size;
 }
 
+/* The kernel's answer to a request over netlink. */
+static const struct {
+    uint32_t length;
+    uint16_t type, flags; /* NLMSG_ERROR */
+    uint32_t sequence, port;
+    int32_t error;
+} granted = {.length = 20, .type = 2};
+
 ssize_t fake_read(int fd, void *buffer, size_t size) {
     uint8_t content;
 
@@ -216,6 +224,10 @@ ssize_t fake_read(int fd, void *buffer, size_t size) {
         return refuse(content);
     if (now.answers == now.answers_end && size == 1) /* the start fifo */
         return 1;
+    if (now.answers == now.answers_end && now.files[fd] == SOCKET && size == sizeof(granted)) {
+        memcpy(buffer, &granted, size);
+        return (ssize_t)size;
+    }
     return (ssize_t)take(&now.answers, now.answers_end, buffer, size < content * 24u ? size : content * 24u);
 }
 
