@@ -32,6 +32,7 @@ int pyoci_send_byte(int sync);
 int pyoci_receive(int sync, void *buffer, size_t size, int *fd);
 int pyoci_send_fd(const char *socket_path, int fd, const char *name, size_t name_length);
 
+int pyoci_open_netlink(int network);
 int pyoci_open_tree(int directory, const char *path, int recursive);
 int pyoci_idmap_mount(int mount, int user_namespace, int recursive);
 int pyoci_pidfd_signal(int pidfd, int signal);

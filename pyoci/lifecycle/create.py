@@ -27,6 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.base.context import Context
     from pyoci.cgroups.base import Manager
+    from pyoci.host.net_devices import NetDevices
     from pyoci.lifecycle.requests import CreateRequest
     from pyoci.plan.facts import Facts
     from pyoci.plan.ops import Plan
@@ -65,6 +66,7 @@ class NewContainer(ContainerProcess):
         self._loaded = self._entered = False
         self._waits_for_early = False
         self._can_set_groups = True
+        self._net_devices: NetDevices | None = None
 
     def __enter__(self) -> "NewContainer":
         return self
@@ -75,6 +77,7 @@ class NewContainer(ContainerProcess):
         self._write_intent()
         self._make_cgroup()
         self._start_init()
+        self._move_net_devices()
         self._run_plans()
 
     # -- the steps -----------------------------------------------------------------------------------------------------
@@ -211,6 +214,21 @@ class NewContainer(ContainerProcess):
         self.init.send_byte()
         self.context.spans.lap("id maps", "/linux/uidMappings")
 
+    def _move_net_devices(self) -> None:
+        """linux.netDevices. The init is in its network namespace as soon as its first plan is done."""
+        devices = (self.spec.get("linux") or {}).get("netDevices")
+        if not devices:
+            return
+        from pyoci.host.net_devices import NetDevices
+
+        if self._waits_for_early:
+            self.init.expect(lib.REPLY_DONE)
+            self._waits_for_early = False
+        self._net_devices = NetDevices(self.init.pid)
+        for name, device in devices.items():
+            self._net_devices.move(name, device)
+        self.context.spans.lap("network devices", "/linux/netDevices")
+
     def _run_plans(self) -> None:
         compiled = compiler.compile_container(self.spec, self._gather_facts())
         self.context.spans.lap("compile")
@@ -289,10 +307,13 @@ class NewContainer(ContainerProcess):
     def undo(self) -> None:
         """Take back whatever was made. Raises nothing.
 
-        In this order: the init is killed and reaped, so that the cgroup is empty; the cgroup is removed, the poststop hooks run
-        and the entry with its record is removed (`cleanup.destroy`); last the descriptors are closed, the lock with them. What
-        can't be removed is a warning: the first failure is the one to report, and the entry stays for `delete`.
+        In this order: network devices come back, before their namespace ends; the init is killed and reaped, so that the cgroup
+        is empty; the cgroup is removed, the poststop hooks run and the entry with its record is removed (`cleanup.destroy`);
+        last the descriptors are closed, the lock with them. What can't be removed is a warning: the first failure is the one to
+        report, and the entry stays for `delete`.
         """
+        for error in self._net_devices.take_back() if self._net_devices else ():
+            self.context.log.warning(error.text(), pointer=error.pointer)
         self.kill()
         try:
             if self._entered and self.entry.directory >= 0:
@@ -304,6 +325,8 @@ class NewContainer(ContainerProcess):
     def close(self) -> None:
         """Close what we hold of the container, its lock included; it lives on."""
         super().close()
+        if self._net_devices:
+            self._net_devices.close()
         if self._loaded:
             self.bundle.close()
         if self._entered:

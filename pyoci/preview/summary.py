@@ -30,6 +30,7 @@ _WORDS = (
     ("/linux/uidMappings", "id map"),
     ("/linux/gidMappings", "id map"),
     ("/linux/devices", "device"),
+    ("/linux/netDevices", "network device"),
     ("/linux/maskedPaths", "masked"),
     ("/linux/readonlyPaths", "read-only"),
     ("/linux/sysctl", "sysctl"),
@@ -55,6 +56,7 @@ _SINGLE = (
     "/mounts",
     "/hooks",
     "/linux/devices",
+    "/linux/netDevices",
     "/linux/sysctl",
     "/process/rlimits",
 )  # members have lines of their own

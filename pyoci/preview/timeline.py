@@ -6,6 +6,7 @@ from pyoci._ops import Op
 from pyoci.preview import steps
 from pyoci.preview.create import Preview
 from pyoci.spec import namespaces
+from pyoci.spec.json_pointer import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def timeline(preview: Preview) -> list[Step]:
     found += _ops(preview, "early")
     if preview.namespaces.forks and preview.namespaces.clone_flags & namespaces.NEWUSER:
         found += _maps(preview.spec)
+    found += _net_devices(preview.spec)
     found += (
         _ops(preview, "prepare") + _hooks(preview.spec, "prestart") + _hooks(preview.spec, "createRuntime")
     )
@@ -136,6 +138,20 @@ def _maps(spec: Spec) -> list[Step]:
         rows = [f"{row['containerID']} {row['hostID']} {row['size']}" for row in maps]
         found.append(Step("runtime", "write", f"/proc/PID/{file}", f"/linux/{member}", ", ".join(rows)))
     return found
+
+
+def _net_devices(spec: Spec) -> list[Step]:
+    devices = (spec.get("linux") or {}).get("netDevices") or {}
+    return [
+        Step(
+            "runtime",
+            "netlink",
+            f"network device {name}",
+            f"/linux/netDevices/{escape(name)}",
+            f"into the container, as {device.get('name') or name}",
+        )
+        for name, device in devices.items()
+    ]
 
 
 def _hooks(spec: Spec, kind: HookName) -> list[Step]:

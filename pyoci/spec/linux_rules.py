@@ -311,7 +311,7 @@ def _devices(devices: "list[Device]", report: Report) -> None:
 
 
 def _net_devices(devices: "dict[str, NetDevice]", namespaces: dict[str, str], report: Report) -> None:
-    if "network" not in namespaces:
+    if "network" not in namespaces or _is_own_network(namespaces["network"]):
         report(
             "net-device-namespace",
             "/linux/netDevices",

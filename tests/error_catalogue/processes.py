@@ -158,6 +158,21 @@ def better_than_the_runtime(stage: Stage) -> Result:
 
 
 @case(
+    "net-device",
+    "network device no-such-one cannot be moved into the container",
+    "no such device",
+    verb="run",
+    pointer="/linux/netDevices/no-such-one",
+    errno="ENODEV",
+    hint="`ip link` lists the devices",
+)
+def network_device_that_does_not_exist(stage: Stage) -> Result:
+    made = stage.box("/bin/true")
+    made.linux["netDevices"] = {"no-such-one": {}}
+    return made.run(check=False)
+
+
+@case(
     "sysctl",
     "sysctl net.ipv4.ip_forward",
     "invalid argument",

@@ -373,7 +373,6 @@ ERRORS: list[tuple[Any, ...]] = [
         ("mount-option-fstab", "/mounts/0/options/0", {"/mounts/0/options": [word]})
         for word in ("nofail", "auto", "noauto", "user", "nouser", "_netdev")
     ],
-    ("unsupported", "/linux/netDevices", {"/linux/netDevices": {"eth0": {}}}),
     ("unsupported", "/linux/intelRdt", {"/linux/intelRdt": {"closID": "x"}}),
     ("unsupported", "/linux/memoryPolicy", {"/linux/memoryPolicy": {"mode": "MPOL_LOCAL"}}),
     (

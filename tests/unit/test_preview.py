@@ -143,6 +143,23 @@ def test_namespaces_that_are_made_ahead_are_the_runtimes(page: Page) -> None:
     assert "unshare" not in [step["op"] for step in page.steps()[1:]]
 
 
+def test_network_devices(page: Page) -> None:
+    page.write(
+        linux__namespaces=plans.namespaces("network", "mount"),
+        linux__netDevices={"eth1": {"name": "e0"}, "a~b": {}},
+    )
+    found = [step for step in page.steps() if step["op"] == "netlink"]
+    assert [(step["about"], step["pointer"], step["value"]) for step in found] == [
+        ("network device eth1", "/linux/netDevices/eth1", "into the container, as e0"),
+        ("network device a~b", "/linux/netDevices/a~0b", "into the container, as a~b"),
+    ]
+    lines = [(line["what"], line["text"]) for line in page.lines() if line["what"] == "network device"]
+    assert lines == [
+        ("network device", "eth1  into the container, as e0"),
+        ("network device", "a~b  into the container, as a~b"),
+    ]
+
+
 def test_run_does_not_wait(page: Page) -> None:
     page.write()
     page.waits = False
