@@ -1,7 +1,7 @@
 """linux.netDevices: devices of our network namespace move into the container's (config-linux.md, Network Devices).
 
-A device takes along what belongs to it, such as its MAC address and MTU. The kernel removes its addresses on the way: those that were
-given to it for good and are valid beyond the host or its link are added again. Then it is switched on.
+A device takes along what belongs to it, such as its MAC address and MTU. The kernel removes its addresses on the way: those that
+were given to it for good and are valid beyond the host or its link are added again. Then it is switched on.
 """
 
 import errno
