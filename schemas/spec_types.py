@@ -86,6 +86,7 @@ SECTIONS = {
     "FeaturesApparmor": "features-linux.md, AppArmor",
     "FeaturesSelinux": "features-linux.md, SELinux",
     "FeaturesIntelRdt": "features-linux.md, Intel RDT",
+    "FeaturesMemoryPolicy": "features-linux.md, Memory policy",
     "FeaturesMountExtensions": "features-linux.md, MountExtensions",
     "FeaturesIdmap": "features-linux.md, MountExtensions",
     "FeaturesNetDevices": "features-linux.md, Net Devices",

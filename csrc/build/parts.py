@@ -7,6 +7,7 @@ taken from, "" where no Debian package has it. pyoci/doctor/launcher.py reads th
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import shutil
@@ -24,8 +25,25 @@ int main(void) { return puts(__libc_version) < 0; }
 
 
 def record(kind: str, reason: str, embedded: list[Part]) -> str:
-    """The JSON text that a launcher carries: its kind, why it is not the static one, what is embedded in it."""
-    return json.dumps({"kind": kind, "reason": reason, "parts": embedded}, separators=(",", ":"))
+    """The JSON text that a launcher carries: its kind, why it is not the static one, what is embedded in it, the commit."""
+    values = {"kind": kind, "reason": reason, "parts": embedded, "commit": commit()}
+    return json.dumps(values, separators=(",", ":"))
+
+
+def commit() -> str:
+    """The commit of the tree, with "-dirty" where files differ from it; "" where that is not known.
+
+    PYOCI_COMMIT says it for a tree without git's directory, such as that of a source package.
+    """
+    given = os.environ.get("PYOCI_COMMIT", "")
+    tree = build_shim.CSRC.parent
+    if given or not (tree / ".git").exists() or not shutil.which("git"):
+        return given
+    # A tree of another user is none of git's business otherwise; and a build as root leaves no index of root's in it.
+    command = ["git", "-c", f"safe.directory={tree}", "--no-optional-locks", "-C", str(tree)]
+    command += ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def python(archive: Path) -> Part:

@@ -16,6 +16,15 @@ def build() -> str:
     return str(sys._xoptions.get("pyoci_build", ""))
 
 
+def commit() -> str:
+    """The commit that pyoci was built from, "unknown" where the build could not tell."""
+    from pyoci.base import jsontext
+
+    text = build()
+    found = jsontext.loads(text).get("commit") if text else None
+    return found if isinstance(found, str) and found else "unknown"
+
+
 def is_static() -> bool:
     """Whether this is the launcher's own Python, whose core alone is initialised."""
     return _STATIC

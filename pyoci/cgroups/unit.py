@@ -7,6 +7,7 @@ from pyoci.base.errors import OciError
 from pyoci.base.numbers import decimal, ranges
 from pyoci.cgroups.resources import PERIOD
 from pyoci.spec import json_pointer
+from pyoci.spec.annotations import SYSTEMD_PROPERTY
 from pyoci.spec.paths import slice_path
 from pyoci.spec.resource_rules import MOST_NODES
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 INFINITY = 2**64 - 1
 _SECOND = 1000000
-_ANNOTATION = "org.systemd.property."
 _VALID = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@"
 _IDLE_SINCE = 252  # the systemd that knows CPUWeight=idle
 
@@ -156,11 +156,11 @@ def annotated(annotations: dict[str, str]) -> "list[Property]":
     """The properties in annotations `org.systemd.property.NAME`. Raises OciError."""
     found: list[Property] = []
     for key, text in annotations.items():
-        if not key.startswith(_ANNOTATION):
+        if not key.startswith(SYSTEMD_PROPERTY):
             continue
         from pyoci.cgroups.dbus import gvariant
 
-        name = key[len(_ANNOTATION) :]
+        name = key[len(SYSTEMD_PROPERTY) :]
         pointer = f"/annotations/{json_pointer.escape(key)}"
         try:
             kind, value = gvariant.parse(text)

@@ -30,7 +30,7 @@ GROUPS = (
     ("Looking at containers", ("state", "list", "ps")),
     ("Changing running containers", ("pause", "resume", "update")),
     ("Writing and checking bundles", ("spec", "validate", "plan")),
-    ("About pyoci and this machine", ("doctor", "trace", "version", "help", "completion")),
+    ("About pyoci and this machine", ("doctor", "features", "trace", "version", "help", "completion")),
 )
 
 MORE = {

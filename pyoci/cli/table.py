@@ -443,6 +443,7 @@ COMMANDS: "tuple[Command, ...]" = (
             ("fix", ("fix",), FLAG, "", "remove what is left of dead containers"),
         ),
     ),
+    ("features", False, 0, 0, False, "", "print what this build knows of config.json, as JSON", ()),
     (
         "trace",
         False,

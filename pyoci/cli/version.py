@@ -2,11 +2,12 @@
 
 The first line is "pyoci version X", whatever name pyoci was started by. dockerd takes the words before and
 after "version" as the runtime's name and version (moby: parseRuntimeVersion in daemon/info_unix.go), so no
-other line may contain that word; older ones find no "runc version" and show an empty field, and nothing
-else comes of it. podman shows the text as it is. crun and youki name themselves in the same way.
+other line may contain that word; "commit:" is shown beside it. podman shows the text as it is, CRI-O its first
+line. crun's tests look for words in the line that begins with "+", which are crun's own. crun and youki name themselves
+in the same way.
 """
 
-from pyoci.base import files
+from pyoci.base import boot, files
 from pyoci.spec.versions import SPECIFICATION
 
 TYPE_CHECKING = False
@@ -15,15 +16,20 @@ if TYPE_CHECKING:
     from pyoci.cli.parse import Options
     from pyoci.doctor.launcher import Part
 
+_FEATURES = "+SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF"
+
 
 def run(context: "Context", options: "Options") -> int:
     """Print the program's and the specification's versions; with --verbose also what runs it."""
     import pyoci
 
-    lines = [f"pyoci version {pyoci.__version__}", f"spec: {SPECIFICATION}"]
+    lines = [
+        f"pyoci version {pyoci.__version__}",
+        f"commit: {boot.commit()}",
+        f"spec: {SPECIFICATION}",
+        _FEATURES,
+    ]
     if options.settings.get("verbose") or options.values.get("verbose"):
-        from pyoci.base import boot
-
         boot.go_full(options.argv)
         lines += verbose()
     files.out("\n".join(lines) + "\n")
@@ -35,7 +41,6 @@ def verbose() -> list[str]:
     import posix
     import sys
 
-    from pyoci.base import boot
     from pyoci.doctor import launcher
 
     found = launcher.running()

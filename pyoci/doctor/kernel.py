@@ -9,9 +9,9 @@ from pyoci.base.errors import OciError
 from pyoci.cgroups import devices
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check, answer, read
 from pyoci.doctor.trial import Trial, own_id, reason
-from pyoci.seccomp import bpf
+from pyoci.seccomp import bpf, compiler
 from pyoci.spec import mount_options, versions
-from pyoci.spec.seccomp_words import ACTIONS, FLAG_NEW_LISTENER, FLAG_SINCE, FLAGS
+from pyoci.spec.seccomp_words import ACTIONS, FLAG_SINCE
 from pyoci.userns.idmapped_mounts import make_namespace
 
 AREA = "kernel"
@@ -160,12 +160,12 @@ def _seccomp() -> list[Check]:
     if loaded:
         return found
     actions = read("/proc/sys/kernel/seccomp/actions_avail").split()
-    for flag, companion in (
-        ("SECCOMP_FILTER_FLAG_LOG", 0),
-        ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 0),
-        ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", FLAG_NEW_LISTENER),
+    for flag in (
+        "SECCOMP_FILTER_FLAG_LOG",
+        "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
     ):
-        known = bool(lib.pyoci_seccomp_flags_known(FLAGS[flag] | companion))
+        known = compiler.kernel_has(flag)
         name = f"seccomp flag {flag.removeprefix('SECCOMP_FILTER_FLAG_')} (Linux {FLAG_SINCE[flag]})"
         found.append(Check(AREA, name, answer(known), "", "" if known else flag))
     notify = "user_notif" in actions

@@ -53,15 +53,21 @@ def _library() -> Check:
     if result < 0:
         hint = "install libseccomp2 (Debian), libseccomp (others)"
         return Check(AREA, name, NO, posix.strerror(-result).lower(), cost, hint)
-    number = lib.pyoci_seccomp_version()
-    version = f"{number >> 16}.{number >> 8 & 255}.{number & 255}"
     path = ffi.string(lib.pyoci_seccomp_path()).decode()
     cost = (
         ""
-        if number >= 0x020500
+        if lib.pyoci_seccomp_version() >= 0x020500
         else "profiles are compiled without the binary tree of 2.5: long ones run slower"
     )
-    return Check(AREA, name, YES, f"{version}, {path}", cost)
+    return Check(AREA, name, YES, f"{library_version()}, {path}", cost)
+
+
+def library_version() -> str:
+    """The version of libseccomp, "" where it cannot be loaded."""
+    if lib.pyoci_seccomp_open() < 0:
+        return ""
+    number = lib.pyoci_seccomp_version()
+    return f"{number >> 16}.{number >> 8 & 255}.{number & 255}"
 
 
 def _cache() -> Check:

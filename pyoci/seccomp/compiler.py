@@ -81,15 +81,20 @@ def _flags(seccomp: "Seccomp", pointer: str) -> int:
         return FLAGS["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]
     flags = 0
     for index, name in enumerate(names):
-        flag = FLAGS[name]
-        # The kernel knows this one together with a listener only, and without a listener it means nothing.
-        companion = FLAG_NEW_LISTENER if flag == _WAIT_KILLABLE_RECV else 0
-        if not lib.pyoci_seccomp_flags_known(flag | companion):
+        if not kernel_has(name):
             where = f"{pointer}/flags/{index}"
             hint = f"omit the flag, or use a kernel that has it: Linux {FLAG_SINCE[name]} or newer"
             raise OciError("seccomp", f"seccomp: this kernel has no flag {name}", pointer=where, hint=hint)
-        flags |= flag
+        flags |= FLAGS[name]
     return flags & ~_WAIT_KILLABLE_RECV
+
+
+def kernel_has(name: str) -> bool:
+    """Whether this kernel knows a flag of linux.seccomp.flags."""
+    flag = FLAGS[name]
+    # The kernel knows this one together with a listener only, and without a listener it means nothing.
+    companion = FLAG_NEW_LISTENER if flag == _WAIT_KILLABLE_RECV else 0
+    return bool(lib.pyoci_seccomp_flags_known(flag | companion))
 
 
 def _action(name: str, number: int | None) -> int:
@@ -104,13 +109,31 @@ def _arches(seccomp: "Seccomp", pointer: str) -> dict[int, str]:
     arches = {}
     for index, name in enumerate(seccomp.get("architectures") or ()):
         where = f"{pointer}/architectures/{index}"
-        token = lib.pyoci_seccomp_arch(name[len(ARCHITECTURE) :].lower().encode())
+        token = _token(name)
         if not token:
             hint = "omit architectures that this machine cannot run; a newer libseccomp may know the name"
             raise OciError("seccomp", f"seccomp: unknown architecture {name}", pointer=where, hint=hint)
         arches[token] = where
     arches.setdefault(lib.pyoci_seccomp_native(), pointer)
     return arches
+
+
+def _token(architecture: str) -> int:
+    """libseccomp's number of an architecture of linux.seccomp.architectures, 0 where it has none."""
+    return lib.pyoci_seccomp_arch(architecture[len(ARCHITECTURE) :].lower().encode())
+
+
+def machine_has(architecture: str) -> bool:
+    """Whether a filter of this machine takes an architecture: libseccomp knows it, and its byte order is ours.
+
+    The library has to be open.
+    """
+    token = _token(architecture)
+    handle = lib.pyoci_seccomp_new(ACTIONS["SCMP_ACT_ALLOW"])
+    try:
+        return token != 0 and lib.pyoci_seccomp_add_arch(handle, token) == 0
+    finally:
+        lib.pyoci_seccomp_free(handle)
 
 
 def _add_rules(handle: "CData", seccomp: "Seccomp", default: int, pointer: str) -> int:

@@ -6,6 +6,7 @@ path; what is legal but doubtful is in `pyoci.validate.warnings`.
 
 from pyoci.base.printable import utf8_size
 from pyoci.spec import linux_rules, process_rules, resource_rules, unsupported
+from pyoci.spec.annotations import SYSTEMD_PROPERTY
 from pyoci.spec.json_pointer import escape
 from pyoci.spec.problem import Enough, Problem, Report
 from pyoci.spec.versions import SPECIFICATION, semver_major
@@ -153,8 +154,8 @@ def _annotations(annotations: dict[str, str], systemd: bool, report: Report) -> 
     if not systemd:
         return
     for name in annotations:
-        if name.startswith("org.systemd.property."):
-            field = name[21:]
+        if name.startswith(SYSTEMD_PROPERTY):
+            field = name[len(SYSTEMD_PROPERTY) :]
             if len(field) < 3 or not (field.isascii() and field.isalpha()):
                 report(
                     "systemd-property",

@@ -514,6 +514,7 @@ class FeaturesLinux(TypedDict, total=False):
     apparmor: FeaturesApparmor
     selinux: FeaturesSelinux
     intelRdt: FeaturesIntelRdt
+    memoryPolicy: FeaturesMemoryPolicy
     mountExtensions: FeaturesMountExtensions
     netDevices: FeaturesNetDevices
 
@@ -550,6 +551,14 @@ class FeaturesIntelRdt(TypedDict, total=False):
     """features-linux.md, Intel RDT"""
 
     enabled: bool
+    schemata: bool
+    monitoring: bool
+
+class FeaturesMemoryPolicy(TypedDict, total=False):
+    """features-linux.md, Memory policy"""
+
+    modes: list[MemoryPolicyMode]
+    flags: list[MemoryPolicyFlag]
 
 class FeaturesMountExtensions(TypedDict, total=False):
     """features-linux.md, MountExtensions"""

@@ -1,6 +1,7 @@
 """Version numbers (SemVer 2.0.0), as ociVersion has them."""
 
 KERNEL = "5.14"  # the oldest Linux that has all that we need
+OLDEST = "1.0.0"  # the oldest version of the specification whose documents it takes
 SPECIFICATION = "1.3.0"  # the version of the specification that this runtime implements
 
 

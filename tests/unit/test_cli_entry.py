@@ -444,6 +444,12 @@ def test_version(argv: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     lines = capfd.readouterr().out.splitlines()
     assert lines[0] == f"pyoci version {pyoci.__version__}"
     assert f"spec: {SPECIFICATION}" in lines
+    assert [line for line in lines if line.startswith("commit: ")] == [
+        "commit: unknown"
+    ]  # no launcher built this one
+    assert [line for line in lines if line.startswith("+")] == [
+        "+SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF"
+    ]
 
 
 def test_only_the_first_line_says_version(capfd: pytest.CaptureFixture[str]) -> None:

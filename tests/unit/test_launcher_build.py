@@ -131,6 +131,30 @@ def test_without_a_kind_the_build_falls_back_and_the_launcher_keeps_the_reason(
     assert rows["static launcher"]["cost"] and rows["static launcher"]["hint"]
 
 
+def commit_of(launcher: Path) -> str:
+    shown = subprocess.run([launcher, "--version"], capture_output=True, text=True, check=True).stdout
+    (found,) = [line for line in shown.splitlines() if line.startswith("commit: ")]
+    return found.removeprefix("commit: ")
+
+
+def test_a_launcher_names_the_commit_that_it_was_built_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYOCI_COMMIT", raising=False)
+    git = ["git", "-c", f"safe.directory={TREE}", "-C", str(TREE), "rev-parse", "HEAD"]
+    head = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    built = build_launcher.build(tmp_path / "git", "exec", package=TREE / "pyoci")
+    assert commit_of(built).removesuffix("-dirty") == (head or "unknown")
+    monkeypatch.setenv("PYOCI_COMMIT", "1.2-3")
+    assert commit_of(build_launcher.build(tmp_path / "given", "exec", package=TREE / "pyoci")) == "1.2-3"
+
+
+def test_a_tree_without_git_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYOCI_COMMIT", raising=False)
+    monkeypatch.setattr(build_shim, "CSRC", tmp_path / "csrc")
+    assert parts.commit() == ""
+
+
 def test_the_static_launcher_names_everything_that_is_in_it(static: Path) -> None:
     shown = subprocess.run([static, "--version", "--verbose"], capture_output=True, text=True, check=True)
     rows = [line.split() for line in shown.stdout.splitlines() if line.startswith("embedded: ")]
