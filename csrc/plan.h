@@ -41,7 +41,8 @@ enum plan_register {
     REG_PROCFS = 8,     /* the container's procfs, where it is mounted */
     REG_SYSFS = 9,      /* its sysfs */
     REG_PASSED = 16,
-    REG_COUNT = 256,
+    REG_KEPT = 256, /* and those after it: mounts that become read-only last */
+    REG_COUNT = 512,
 };
 
 enum plan_mountpoint {

@@ -110,6 +110,7 @@ class Lib:
     PLAN_MAGIC: int
     PLAN_TIMED: int
     REG_COUNT: int
+    REG_KEPT: int
     REG_PASSED: int
     REG_SYSFS: int
     REG_PROCFS: int

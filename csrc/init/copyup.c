@@ -109,7 +109,6 @@ void op_copy_up(const struct op_copy_up *op) {
     copy_directory(from, to, 0);
     check(fstat(from, &status), STEP_stat, "directory to copy up");
     check(fchown(to, status.st_uid, status.st_gid), STEP_chown, NULL);
-    check(fchmod(to, status.st_mode & 07777), STEP_chmod, NULL);
     close(from);
     close(to);
 }

@@ -27,6 +27,7 @@ int sys_pivot_root(const char *to, const char *old);
 int sys_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable);
 int sys_close_range(unsigned first, unsigned last);
 int sys_pidfd_open(pid_t pid);
+uint64_t mount_id(int fd);        /* 0 where the kernel does not tell */
 _Noreturn void leave(int status); /* _exit(2), even under the container's filter */
 
 /* channel.c: the conversation with the runtime, and the one way to fail */
@@ -47,10 +48,9 @@ bool is_connected(void);
 /* state.c: what one op leaves for a later one */
 struct state {
     int registers[REG_COUNT];
-    mode_t mask;          /* the file mode mask that programs get; our own is 0 */
-    bool in_directory;    /* chdir is done */
-    bool mask_attached;   /* the directory in REG_MASK is mounted somewhere */
-    bool mountpoint_made; /* by the last op_mountpoint */
+    mode_t mask;        /* the file mode mask that programs get; our own is 0 */
+    bool in_directory;  /* chdir is done */
+    bool mask_attached; /* the directory in REG_MASK is mounted somewhere */
     char executable[4096];
     char home[4096]; /* "HOME=...", or empty */
 };

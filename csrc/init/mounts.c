@@ -11,6 +11,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+enum { MODE_TEXT = 16 }; /* bytes of "mode=1777" */
+
 /* The kernel explains a refused option in the log of the context: "e tmpfs: Bad value for 'mode'". */
 static _Noreturn void fail_with_log(int context, int error, const char *option) {
     char text[512], log[256];
@@ -55,9 +57,19 @@ static int make_directory_mount(unsigned attributes) {
     return mount;
 }
 
+/* A tmpfs without a mode of its own takes that of the directory it hides, as in runc. Where there was none, op_mountpoint has made one
+ * that is open to all, as every tmpfs is by default: so the next run finds the same mode. */
+static void name_mode(char text[MODE_TEXT], int directory) {
+    struct stat status;
+
+    check(fstat(directory, &status), STEP_stat, NULL);
+    snprintf(text, MODE_TEXT, "mode=%04o", status.st_mode & 07777);
+}
+
 void op_fsmount(const struct op_fsmount *op) {
     const char *option = op->options.first;
     int mount, context = sys_fsopen(op->type);
+    char mode[MODE_TEXT];
 
     check(context, STEP_fsopen, op->type);
     if (*op->source && sys_fsconfig(context, FSCONFIG_STRING, "source", op->source) < 0)
@@ -65,6 +77,10 @@ void op_fsmount(const struct op_fsmount *op) {
     for (uint64_t i = 0; i < op->options.count; i++) {
         set_option(context, option);
         option += strlen(option) + 1;
+    }
+    if (op->mode_of) {
+        name_mode(mode, get(op->mode_of));
+        set_option(context, mode);
     }
     if (sys_fsconfig(context, FSCONFIG_CREATE, NULL, NULL) < 0)
         fail_with_log(context, errno, op->type);
@@ -131,36 +147,33 @@ void op_bind_attributes(const struct op_bind_attributes *op) {
           STEP_mount_setattr, NULL);
 }
 
+/* Whether a directory is the root, which a link or ".." may have led to. A mount on it would be out of reach from the root that we
+ * hold, and from that of the container. */
+static bool is_root(int fd) {
+    struct stat one, root;
+
+    check(fstat(fd, &one), STEP_stat, NULL);
+    check(fstat(get(REG_ROOT), &root), STEP_stat, NULL);
+    return one.st_ino == root.st_ino && one.st_dev == root.st_dev && mount_id(fd) == mount_id(get(REG_ROOT));
+}
+
 void op_mountpoint(const struct op_mountpoint *op) {
     uint64_t resolve = op->no_symlinks ? RESOLVE_NO_SYMLINKS : 0;
     enum plan_mountpoint type = op->type;
     struct stat status;
+    bool made;
     int fd;
 
     if (type == MOUNTPOINT_LIKE_MOUNT) {
         check(fstat(get(REG_MOUNT), &status), STEP_stat, "source");
         type = S_ISDIR(status.st_mode) ? MOUNTPOINT_DIRECTORY : MOUNTPOINT_FILE;
     }
-    fd = open_or_create(get(op->below ? op->below : REG_ROOT), op->path, type, (mode_t)op->mode, resolve,
-                        &state.mountpoint_made);
+    fd = open_or_create(get(op->below ? op->below : REG_ROOT), op->path, type, (mode_t)op->mode, resolve, &made);
     if (fd < 0)
         fail_lookup();
+    if (type != MOUNTPOINT_EXISTS && strcmp(op->path, "/") != 0 && is_root(fd))
+        fail(EBUSY, STEP_openat2, op->path);
     put(REG_MOUNTPOINT, fd);
-}
-
-/* A tmpfs without a mode of its own takes that of the directory it hides; where there was none it stays open to all, as every tmpfs
- * is by default: programs of any user write into what an engine asked for. */
-void op_copy_mode(const struct op_copy_mode *op) {
-    struct stat status;
-    int root;
-
-    if (state.mountpoint_made)
-        return;
-    root = openat(get(op->mount), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    check(root, STEP_open, NULL);
-    check(fstat(get(op->source), &status), STEP_stat, NULL);
-    check(fchmod(root, status.st_mode & 07777), STEP_chmod, NULL);
-    close(root);
 }
 
 static bool is_directory(int fd) {
@@ -187,7 +200,7 @@ void op_dup(const struct op_dup *op) {
 /* mount(2) for what fsconfig(2) can't take (values of 256 bytes and more): made on a tmpfs that lies on top of "/" for that
  * moment, and taken off again as a detached mount. "/proc" is still the host's here. */
 void op_mount(const struct op_mount *op) {
-    char place[64], target[80];
+    char place[64], target[80], mode[MODE_TEXT] = "", data[4096];
     int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), stage = make_directory_mount(0), tree;
 
     check(host, STEP_open, "/");
@@ -195,7 +208,11 @@ void op_mount(const struct op_mount *op) {
     check(mkdirat(stage, "m", 0700), STEP_mkdir, "stage");
     snprintf(place, sizeof(place), "/proc/self/fd/%d", stage);
     snprintf(target, sizeof(target), "%s/m", place);
-    check(mount(op->source, target, op->type, op->flags, op->data), STEP_mount, op->source);
+    if (op->mode_of)
+        name_mode(mode, get(op->mode_of));
+    if (snprintf(data, sizeof(data), "%s%s%s", op->data, *op->data && *mode ? "," : "", mode) >= (int)sizeof(data))
+        fail(E2BIG, STEP_mount, "options of more than 4095 bytes");
+    check(mount(op->source, target, op->type, op->flags, data), STEP_mount, op->source);
     tree = sys_open_tree(stage, "m", TREE_CLONE);
     check(tree, STEP_open_tree, op->source);
     check(umount2(place, MNT_DETACH), STEP_umount, "stage");

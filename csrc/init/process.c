@@ -75,6 +75,14 @@ void op_umask(const struct op_umask *op) {
     state.mask = (mode_t)op->mask;
 }
 
+void op_mkdir(const struct op_mkdir *op) {
+    bool made;
+    int fd = open_or_create(get(REG_ROOT), op->path, MOUNTPOINT_DIRECTORY, 0755, 0, &made);
+
+    if (fd >= 0)
+        close(fd);
+}
+
 /* A magic link could lead out of the container; so could a descriptor that was left open: getcwd(2) shows both. */
 void op_chdir(const struct op_chdir *op) {
     char where[4096];

@@ -12,6 +12,7 @@ enum {
     CLOEXEC_MOUNT = 1,
     CAPABILITY_VERSION_3 = 0x20080522,
     EMPTY_PATH = 0x1000,
+    STATX_MOUNT_ID = 0x1000,
 };
 
 int sys_open_tree(int fd, const char *path, unsigned flags) {
@@ -78,6 +79,18 @@ int sys_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable) {
 
 int sys_close_range(unsigned first, unsigned last) {
     return (int)syscall(SYS_close_range, first, last, 0);
+}
+
+/* The id of the mount that a file is found in (statx(2), STATX_MNT_ID, Linux 5.8); 0 where the kernel does not tell. */
+uint64_t mount_id(int fd) {
+    struct {
+        uint32_t mask, more[35];
+        uint64_t mount_id, rest[13];
+    } found = {.mask = 0};
+
+    if (syscall(SYS_statx, fd, "", EMPTY_PATH, STATX_MOUNT_ID, &found) < 0)
+        return 0;
+    return found.mount_id;
 }
 
 int sys_pidfd_open(pid_t pid) {

@@ -82,7 +82,12 @@ _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
         "mountpoint",
         "openat2",
         errno.ELOOP,
-    ): "the mount point, or a directory above it, is a symbolic link that may not be followed",
+    ): "it must be mounted on ordinary directory: the mount point, or a directory above it, is a symbolic link",
+    (
+        "mountpoint",
+        "openat2",
+        errno.EBUSY,
+    ): "a link or .. in the mount point leads to the root, and it is on the top of rootfs: only the first of mounts may be, as /",
     ("mountpoint", "", errno.ENOTDIR): _KINDS,
     ("move_mount", "move_mount", errno.ENOTDIR): _KINDS,
     (

@@ -2,6 +2,7 @@
 
 from pyoci import _ops as ops
 from pyoci._shim import lib
+from pyoci.base.errors import OciError
 from pyoci.plan import cgroupfs
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
@@ -23,11 +24,55 @@ Kept = dict[str, tuple[int, int]]
 def add(plan: Plan, spec: "Spec", facts: Facts, kept: Kept) -> None:
     """The ops of every mount, in the order of the list. `kept`: from kept()."""
     registers = dict(kept.values())
+    registers.update(read_only_last(spec))
     for index, mount in enumerate(spec.get("mounts") or ()):
         pointer = f"/mounts/{index}"
+        if is_root(mount) and not index:
+            _add_root(plan, spec, facts, mount)
+            continue
         _add_mount(plan, spec, facts, mount, pointer)
         if index in registers:
             plan.add(ops.dup(old=lib.REG_MOUNT, new=registers[index]), pointer, mount["destination"])
+
+
+def is_root(mount: "Mount") -> bool:
+    """Whether a mount covers the whole rootfs; to change the flags of what is there is something else."""
+    return paths.without_dots(mount["destination"]) == "/" and "remount" not in (mount.get("options") or ())
+
+
+def _add_root(plan: Plan, spec: "Spec", facts: Facts, mount: "Mount") -> None:
+    """The first of `mounts` may cover the rootfs: all that follows is made in it, and it becomes the container's root.
+
+    pivot_root(2) takes no shared mount, so it is shared only when it is the root (op_rootfs_propagation).
+    """
+    _add_mount(plan, spec, facts, mount, "/mounts/0")
+    plan.add(ops.dup(old=lib.REG_MOUNT, new=lib.REG_ROOT), "/mounts/0", "root")
+    if is_shared(spec):
+        private = ops.mount_setattr(mount=lib.REG_ROOT, propagation=mount_options.MS_PRIVATE)
+        plan.add(private, "/mounts/0", "root")
+
+
+def read_only_last(spec: "Spec") -> dict[int, int]:
+    """Index -> register of each tmpfs that shall be read-only.
+
+    They become so at the end, like a read-only root, as in runc and crun: what is mounted below, the devices and the
+    working directory have their places made in it. Raises OciError.
+    """
+    found: dict[int, int] = {}
+    for index, mount in enumerate(spec.get("mounts") or ()):
+        words = mount.get("options") or []
+        if mount.get("type") != "tmpfs" or not ("ro" in words or "rro" in words):
+            continue
+        options = mount_options.parse(words)
+        if options.bind or options.remount or not (options.set | options.deep_set) & mount_options.RDONLY:
+            continue
+        found[index] = lib.REG_KEPT + len(found) if index or not is_root(mount) else lib.REG_ROOT
+    if len(found) > lib.REG_COUNT - lib.REG_KEPT:
+        most = f"{lib.REG_COUNT - lib.REG_KEPT} at most"
+        raise OciError(
+            "mount", f"{len(found)} read-only tmpfs mounts are too many: {most}", pointer="/mounts"
+        )
+    return found
 
 
 def kept(spec: "Spec") -> Kept:
@@ -50,7 +95,7 @@ def kept(spec: "Spec") -> Kept:
 
 
 def _add_mount(plan: Plan, spec: "Spec", facts: Facts, mount: "Mount", pointer: str) -> None:
-    destination = mount["destination"]
+    destination = "/" if is_root(mount) else mount["destination"]
     kind = mount.get("type") or ""
     found = mount_options.parse(mount.get("options") or [])
     bind = found.bind or kind == "bind"
@@ -61,14 +106,23 @@ def _add_mount(plan: Plan, spec: "Spec", facts: Facts, mount: "Mount", pointer: 
     if kind in ("cgroup", "cgroup2") and not bind:
         cgroupfs.add(plan, spec, facts, found, pointer, about, destination)
         return
+    source = mount.get("source") or ""
     if bind:
         idmapped = found.idmap or bool(mount.get("uidMappings"))
-        make_bind(plan, facts, mount.get("source") or "", found, pointer, about, idmapped=idmapped)
+        make_bind(plan, facts, source, found, pointer, about, idmapped=idmapped)
+        if found.flagged:
+            _set_bind_flags(plan, spec, facts, found, pointer, about)
+        place = ops.mountpoint(path=destination, type=lib.MOUNTPOINT_LIKE_MOUNT, mode=0o755)
+        plan.add(place, pointer, about)
+    elif kind == "tmpfs":
+        _make_tmpfs(plan, source, found, pointer, about, destination, label=_mount_label(spec))
     else:
-        make_new(plan, kind, mount.get("source") or "", found, pointer, about, label=_mount_label(spec))
-    if bind and found.flagged:
-        _set_bind_flags(plan, spec, facts, found, pointer, about)
-    _place(plan, destination, kind, found, pointer, about, bind)
+        make_new(plan, kind, source, found, pointer, about, label=_mount_label(spec))
+        place = ops.mountpoint(
+            path=destination, type=lib.MOUNTPOINT_DIRECTORY, mode=0o755, no_symlinks=kind in _KERNEL_TYPES
+        )
+        plan.add(place, pointer, about)
+    plan.add(ops.move_mount(mount=lib.REG_MOUNT, onto=lib.REG_MOUNTPOINT), pointer, about)
     _finish(plan, spec, found, pointer, about, fresh=not bind)
 
 
@@ -130,43 +184,44 @@ def make_new(
     about: str,
     *,
     label: str = "",
+    mode_of: int = lib.REG_NONE,
 ) -> None:
-    """A new file system in REG_MOUNT, attributes included; a tmpfs becomes read-only once it is filled."""
+    """A new file system in REG_MOUNT, attributes included; `mode_of`: the directory that a tmpfs takes its mode from."""
     data = list(found.data)
     if label and kind not in ("proc", "sysfs", "cgroup", "cgroup2") and not found.has_data("context"):
         data.append(f"context={label}")
     if found.needs_old_mount():
         flags = found.old_mount_flags()
         words = ",".join([item for item in data if item not in mount_options.FILESYSTEM_FLAGS])
-        plan.add(ops.mount(type=kind, source=source, data=words, flags=flags), pointer, about)
+        old = ops.mount(type=kind, source=source, data=words, flags=flags, mode_of=mode_of)
+        plan.add(old, pointer, about)
         if found.set:
             plan.add(ops.mount_setattr(mount=lib.REG_MOUNT, set=found.set, clear=found.clear), pointer, about)
         return
-    attributes = found.set & ~mount_options.RDONLY if kind == "tmpfs" else found.set
-    plan.add(ops.fsmount(type=kind, source=source, options=data, attributes=attributes), pointer, about)
+    made = ops.fsmount(type=kind, source=source, options=data, attributes=found.set, mode_of=mode_of)
+    plan.add(made, pointer, about)
 
 
-def _place(
+def _make_tmpfs(
     plan: Plan,
-    destination: str,
-    kind: str,
+    source: str,
     found: mount_options.Options,
     pointer: str,
     about: str,
-    bind: bool,
+    destination: str,
+    *,
+    label: str,
 ) -> None:
-    """The target, made when it is missing, as a file for what is a file; then the mount goes onto it."""
-    kernel = kind in _KERNEL_TYPES and not bind
-    what = lib.MOUNTPOINT_LIKE_MOUNT if bind else lib.MOUNTPOINT_DIRECTORY
-    plan.add(ops.mountpoint(path=destination, type=what, mode=0o755, no_symlinks=kernel), pointer, about)
-    if kind == "tmpfs" and not bind:
-        if not found.has_data("mode"):
-            plan.add(ops.copy_mode(source=lib.REG_MOUNTPOINT, mount=lib.REG_MOUNT), pointer, about)
-        if found.copy_up:
-            plan.add(ops.copy_up(source=lib.REG_MOUNTPOINT, mount=lib.REG_MOUNT), pointer, about)
-        if found.set & mount_options.RDONLY:
-            plan.add(ops.mount_setattr(mount=lib.REG_MOUNT, set=mount_options.RDONLY), pointer, about)
-    plan.add(ops.move_mount(mount=lib.REG_MOUNT, onto=lib.REG_MOUNTPOINT), pointer, about)
+    """A tmpfs in REG_MOUNT, writable until the end. Without a mode of its own it has that of the directory it hides."""
+    own_mode = found.has_data("mode")
+    mode = 0o755 if own_mode else 0o1777
+    plan.add(ops.mountpoint(path=destination, type=lib.MOUNTPOINT_DIRECTORY, mode=mode), pointer, about)
+    found.set &= ~mount_options.RDONLY
+    found.deep_set &= ~mount_options.RDONLY
+    mode_of = lib.REG_NONE if own_mode else lib.REG_MOUNTPOINT
+    make_new(plan, "tmpfs", source, found, pointer, about, label=label, mode_of=mode_of)
+    if found.copy_up:
+        plan.add(ops.copy_up(source=lib.REG_MOUNTPOINT, mount=lib.REG_MOUNT), pointer, about)
 
 
 def _finish(

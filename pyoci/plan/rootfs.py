@@ -40,7 +40,20 @@ def add_closing(plan: Plan, spec: "Spec", kept: mounts.Kept) -> None:
     for index, path in enumerate(linux.get("maskedPaths") or ()):
         pointer, (register, below) = f"/linux/maskedPaths/{index}", _nearest(kept, path)
         plan.add(ops.mask_path(path=below, below=register), pointer, f"masked path {path}")
-    if spec.get("root", {}).get("readonly"):
+    _add_read_only(plan, spec)
+
+
+def _add_read_only(plan: Plan, spec: "Spec") -> None:
+    """What becomes read-only last. The working directory may still have to be made there."""
+    late, readonly = mounts.read_only_last(spec), spec.get("root", {}).get("readonly")
+    cwd = spec["process"].get("cwd") or "/"
+    if (late or readonly) and cwd != "/":
+        plan.add(ops.mkdir(path=cwd), "/process/cwd", f"directory {cwd}")
+    for index, register in late.items():
+        about = f"read-only tmpfs on {spec['mounts'][index]['destination']}"
+        op = ops.mount_setattr(mount=register, set=mount_options.RDONLY)
+        plan.add(op, f"/mounts/{index}", about)
+    if readonly:
         plan.add(ops.readonly_rootfs(), "/root/readonly", "read-only root")
 
 

@@ -5,7 +5,7 @@ from pyoci.spec import rlimits as rlimit
 from pyoci.spec import unsupported
 from pyoci.spec.linux_rules import NO_ID, mappings
 from pyoci.spec.mount_options import FSTAB, is_bind, is_known
-from pyoci.spec.paths import clean
+from pyoci.spec.paths import clean, without_dots
 from pyoci.spec.problem import Report
 from pyoci.spec.resource_rules import is_cpu_list
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 
 # lxcfs and the like put files over these; anything else inside /proc would feed the container false facts
+# what the kernel fills has no program in it
+_WITHOUT_PROGRAMS = ("proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue")
 PROC_FILES = {
     "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime",
     "/proc/loadavg", "/proc/slabinfo", "/proc/net/dev", "/proc/sys/kernel/ns_last_pid",
@@ -174,6 +176,8 @@ def mounts(mounts: "list[Mount]", namespaces: dict[str, str], report: Report) ->
         _options(options, is_bind(mount), f"/mounts/{index}/options", report)
         if "proc" in destination and kind != "proc":
             _inside_proc(destination, index, report)
+        if destination and without_dots(destination) == "/" and "remount" not in options:
+            _on_root(mount, index, report)
         if "uidMappings" in mount or "gidMappings" in mount or "idmap" in options or "ridmap" in options:
             _id_mapped(mount, index, namespaces, report)
 
@@ -202,6 +206,17 @@ def _inside_proc(destination: str, index: int, report: Report) -> None:
             f"/mounts/{index}/destination",
             f"{destination} cannot be mounted because it is inside /proc",
             hint="to hide something there, list it in linux.maskedPaths",
+        )
+
+
+def _on_root(mount: "Mount", index: int, report: Report) -> None:
+    """A mount on the root hides all that was mounted before; and in what the kernel fills there is no program."""
+    if index or (not is_bind(mount) and mount.get("type") in _WITHOUT_PROGRAMS):
+        report(
+            "mount-on-root",
+            f"/mounts/{index}/destination",
+            f'mountpoint "{mount["destination"]}" is on the top of rootfs',
+            hint="only the first of mounts, a bind mount or a file system with programs, may be mounted on /",
         )
 
 

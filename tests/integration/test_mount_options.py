@@ -290,7 +290,8 @@ def test_a_tmpfs_whose_mount_point_was_missing_is_open_to_all(box: Boxes) -> Non
     made = box.sh("stat -c %a /new/volume /new")
     made.mount("/new/volume", "tmpfs", "tmpfs")
     assert made.out() == "1777\n755\n"
-    assert stat.S_IMODE((made.rootfs / "new/volume").stat().st_mode) == 0o755
+    # so that the next run finds the same mode
+    assert stat.S_IMODE((made.rootfs / "new/volume").stat().st_mode) == 0o1777
 
 
 @pytest.mark.parametrize("kind", ["file on directory", "directory on file", "tmpfs on file"])
@@ -596,3 +597,173 @@ def test_an_id_mapped_bind(box: Boxes, folder: Path) -> None:
     if "invalid argument" in found.err and "idmap" in found.err:
         pytest.skip(f"the filesystem of {folder} can't be mapped")
     assert found.ok().out == "5000:6001\n"
+
+
+# -- what becomes read-only last
+
+
+@pytest.mark.parametrize("word", ["ro", "rro"])
+def test_a_read_only_tmpfs_on_dev_has_its_devices(box: Boxes, word: str) -> None:
+    made = box.sh("test -c /dev/null && test -d /dev/pts && touch /dev/x; cat /proc/self/mountinfo")
+    next(mount for mount in made.mounts if mount["destination"] == "/dev")["options"].append(word)
+    found = made.run()
+    assert "Read-only file system" in found.err
+    assert "ro" in options_of(found.out, "/dev")
+    assert "rw" in options_of(found.out, "/dev/shm")
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_what_lies_below_a_read_only_tmpfs(box: Boxes, folder: Path, user: bool) -> None:
+    (folder / "secret").mkdir()
+    (folder / "secret/token").write_text("token\n")
+    made = box.sh("pwd; cat /run/secrets/app/token; touch /run/x")
+    if user:
+        made.user_namespace()
+    made.mount("/run", "tmpfs", "tmpfs", "ro", "nosuid")
+    made.mount("/run/secrets/app", "bind", str(folder / "secret"), "rbind", "ro")
+    made.process["cwd"] = "/run/work/dir"
+    found = made.run(check=False)
+    assert (found.rc, found.out) == (1, "/run/work/dir\ntoken\n")
+    assert "Read-only file system" in found.err
+
+
+def test_a_read_only_tmpfs_has_what_is_copied_up(box: Boxes) -> None:
+    made = box.sh("ls /etc; touch /etc/x")
+    made.mount("/etc", "tmpfs", "tmpfs", "ro", "tmpcopyup", "silent")
+    found = made.run(check=False)
+    assert "passwd" in found.out and "Read-only file system" in found.err
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_a_missing_working_directory_of_a_read_only_root_is_made(box: Boxes, user: bool) -> None:
+    made = box.sh("pwd; touch x")
+    if user:
+        made.user_namespace()
+    made.config["root"]["readonly"] = True
+    made.process["cwd"] = "/new/work"
+    found = made.run(check=False)
+    assert found.out == "/new/work\n" and "Read-only file system" in found.err
+    assert stat.S_IMODE((made.rootfs / "new/work").stat().st_mode) == 0o755
+
+
+def test_a_working_directory_that_can_not_be_made_is_an_error_of_its_own(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.config["root"]["readonly"] = True
+    made.process["cwd"] = "/etc/passwd/work"
+    made.run(check=False).failed('chdir to cwd ("/etc/passwd/work")', "not a directory")
+
+
+# -- a mount on the root
+
+
+@pytest.mark.parametrize("kind", ["bind", "bind-user", "bind-shared", "no-pivot", "tmpcopyup"])
+def test_the_first_mount_may_be_the_root(box: Boxes, folder: Path, kind: str) -> None:
+    made = box.sh("cat /marker; echo new > /written; cat /proc/self/mountinfo")
+    options = ["--no-pivot"] if kind == "no-pivot" else []
+    if kind == "bind-user":
+        made.user_namespace()
+    if kind == "bind-shared":
+        made.linux["rootfsPropagation"] = "shared"
+    source = made.rootfs
+    if kind == "tmpcopyup":
+        entry = {"destination": "/", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]}
+    else:
+        source = folder / "other"
+        made.rootfs.rename(source)
+        made.rootfs.mkdir()
+        entry = {"destination": "/", "type": "bind", "source": str(source), "options": ["rbind"]}
+    (source / "marker").write_text("the mount on /\n")
+    made.mounts.insert(0, entry)
+    text = made.out(*options)
+    assert text.startswith("the mount on /\n")
+    assert {"/", "/proc", "/dev"} <= set(types(text))
+    assert [line.split()[4] for line in rows(text)].count("/") == 1
+    assert not (made.rootfs / "written").exists()
+    assert (source / "written").exists() == (kind != "tmpcopyup")
+    if kind == "bind-shared":
+        assert "shared:" in next(line for line in rows(text) if line.split()[4] == "/")
+
+
+def test_a_read_only_root_is_that_of_the_mount_on_it(box: Boxes) -> None:
+    made = box.sh("touch /x; cat /proc/self/mountinfo")
+    made.mounts.insert(
+        0, {"destination": "/", "type": "tmpfs", "source": "t", "options": ["tmpcopyup", "ro"]}
+    )
+    found = made.run()
+    assert "Read-only file system" in found.err and "ro" in options_of(found.out, "/")
+
+
+def test_a_later_mount_on_the_root_is_refused(box: Boxes, folder: Path) -> None:
+    made = box("/bin/true")
+    made.mount("/", "bind", str(folder), "rbind")
+    made.run(check=False).failed("is on the top of rootfs")
+
+
+@pytest.mark.differs(runc="1.1 mounts there, unseen", crun="mounts there, unseen")
+@pytest.mark.parametrize("first", [True, False])
+def test_a_link_to_the_root_is_no_mount_point(box: Boxes, folder: Path, first: bool) -> None:
+    made = box("/bin/true")
+    (made.rootfs / "link").symlink_to("etc/..")
+    entry = {"destination": "/link", "type": "bind", "source": str(folder), "options": ["rbind"]}
+    made.mounts.insert(0 if first else len(made.mounts), entry)
+    made.run(check=False).failed("bind of", "is on the top of rootfs")
+
+
+def test_the_root_bound_below_itself_is_a_mount_point(box: Boxes, folder: Path) -> None:
+    (folder / "file").write_text("content\n")
+    made = box("/bin/cat", "/again/file")
+    made.mount("/again", "bind", str(made.rootfs), "bind")
+    made.mount("/again", "bind", str(folder), "bind")
+    assert made.out() == "content\n"
+
+
+# -- the mode of a tmpfs
+
+
+def mode_seen(made: Container) -> tuple[str, set[str]]:
+    """The mode of the directory on /t/new, and the options of its mount."""
+    made.sh("stat -c %a /t/new; cat /proc/self/mountinfo")
+    first, _, rest = made.out().partition("\n")
+    return first, options_of(rest, "/t/new")
+
+
+@pytest.mark.differs(runc="1.1 passes no mode", crun="1777 always")
+def test_the_mode_of_a_tmpfs_is_that_of_its_directory_and_stays_so(box: Boxes) -> None:
+    made = box()
+    entry = made.mount("/t/new", "tmpfs", "tmpfs")
+    for _ in range(2):
+        found, options = mode_seen(made)
+        assert found == "1777" and not any(
+            word.startswith("mode=") for word in options
+        )  # the kernel's default
+    for mode, shown in ((0o710, "710"), (0o7777, "7777")):
+        (made.rootfs / "t/new").chmod(mode)
+        found, options = mode_seen(made)
+        assert found == shown and f"mode={shown}" in options
+    entry["options"] = ["mode=0410", "tmpcopyup"]
+    assert mode_seen(made)[0] == "410"
+
+
+def test_the_mode_of_a_tmpfs_that_is_named_needs_no_directory(box: Boxes) -> None:
+    made = box()
+    made.mount("/t/new", "tmpfs", "tmpfs", "mode=0444", "silent")
+    for _ in range(2):
+        found, options = mode_seen(made)
+        assert found == "444" and "mode=444" in options
+
+
+def test_the_mode_of_a_tmpfs_by_the_old_call(box: Boxes) -> None:
+    made = box()
+    made.mount("/t/new", "tmpfs", "tmpfs", "silent", "size=64k")
+    (made.rootfs / "t/new").mkdir(parents=True)
+    (made.rootfs / "t/new").chmod(0o750)
+    found, options = mode_seen(made)
+    assert found == "750" and {"mode=750", "size=64k"} <= options
+
+
+@pytest.mark.parametrize("path", ["/proc", "/sys"])
+def test_a_link_is_no_place_for_what_the_kernel_fills(box: Boxes, path: str) -> None:
+    made = box("/bin/true")
+    (made.rootfs / path[1:]).rmdir()
+    (made.rootfs / path[1:]).symlink_to("/tmp")
+    made.run(check=False).failed("must be mounted on ordinary directory", path)

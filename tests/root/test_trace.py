@@ -128,7 +128,7 @@ def test_run(box: Boxes, folder: Path, runtime: Runtime) -> None:
         assert hook["dur"] >= SLOW_HOOK * 1e6
     index = len(made.mounts) - 1
     mount = [event for event in found.events if event["args"].get("pointer") == f"/mounts/{index}"]
-    assert [event["args"]["op"] for event in mount] == ["fsmount", "mountpoint", "copy_mode", "move_mount"]
+    assert [event["args"]["op"] for event in mount] == ["mountpoint", "fsmount", "move_mount"]
     assert {event["name"] for event in mount} == {"tmpfs on /slow"}
     last = found.of(f"init of {made.id}")[-1]
     assert last["args"]["op"].startswith("seccomp") and last["args"]["op"].endswith("execve")

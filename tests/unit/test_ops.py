@@ -35,6 +35,7 @@ def test_what_may_be_left_out_is_empty() -> None:
         "options": [],
         "attributes": 0,
         "to": 0,
+        "mode_of": 0,
     }
     one, two = ops.user(uid=0, gid=0), ops.user(uid=0, gid=0)
     one.groups.append(1)

@@ -49,6 +49,7 @@ EVERYTHING = plans.spec(
     linux__readonlyPaths=["/proc/sys"],
     linux__rootfsPropagation="shared",
     linux__personality={"domain": "LINUX32"},
+    process__cwd="/work",
 )
 FACTS: dict[str, Any] = {
     "seccomp": (FILTER, 1),

@@ -72,7 +72,7 @@ def test_hook() -> None:
     [
         ("fsmount", "tmpfs on /t", errno.EINVAL, "fsconfig", "mode=9", "tmpfs on /t: fsconfig mode=9: invalid argument"),
         ("fsmount", "foo on /t", errno.ENODEV, "fsopen", "foo", "the kernel does not know this file system type"),
-        ("mountpoint", "proc on /proc", errno.ELOOP, "openat2", "/proc", "is a symbolic link that may not be followed"),
+        ("mountpoint", "proc on /proc", errno.ELOOP, "openat2", "/proc", "must be mounted on ordinary directory"),
         ("mountpoint", "tmpfs on /dev", errno.EACCES, "mkdir", "/dev", "/dev: mkdir /dev in the rootfs: permission denied"),
         ("mountpoint", "tmpfs on /dev", errno.EACCES, "mkdir", "/dev", "may not write there: create /dev in the rootfs"),
         ("mknod", "device /dev/x", errno.EROFS, "mkdir", "/dev", "is read-only: create /dev beforehand"),

@@ -9,6 +9,7 @@ from unit import plans
 
 from pyoci import _ops as ops
 from pyoci._shim import lib
+from pyoci.base.errors import OciError
 from pyoci.plan.ops import Plan
 
 RDONLY, NOSUID, NOEXEC = 0x1, 0x2, 0x8
@@ -59,10 +60,10 @@ def bind(*options: str, **more: Any) -> dict[str, Any]:
 def test_new_file_system() -> None:
     found = steps(tmpfs("nosuid", "noexec", "mode=1777", "size=64k"))
     assert found == [
+        place("/t"),
         ops.fsmount(
             type="tmpfs", source="shm", options=["mode=1777", "size=64k"], attributes=NOSUID | NOEXEC
         ),
-        place("/t"),
         MOVE,
     ]
     assert {op.about for op in found} == {"tmpfs on /t"}
@@ -77,15 +78,74 @@ def test_mounts_come_in_the_order_of_the_list() -> None:
 
 
 def test_tmpfs_takes_the_mode_of_what_it_hides_and_its_content_when_asked() -> None:
-    assert names(steps(tmpfs())) == ["fsmount", "mountpoint", "copy_mode", "move_mount"]
-    assert names(steps(tmpfs("tmpcopyup"))) == ["fsmount", "mountpoint", "copy_mode", "copy_up", "move_mount"]
-    assert names(steps(tmpfs("mode=700", "tmpcopyup"))) == ["fsmount", "mountpoint", "copy_up", "move_mount"]
+    target = ops.mountpoint(path="/t", type=lib.MOUNTPOINT_DIRECTORY, mode=0o1777)
+    made = ops.fsmount(type="tmpfs", source="shm", mode_of=lib.REG_MOUNTPOINT)
+    assert steps(tmpfs()) == [target, made, MOVE]
+    assert names(steps(tmpfs("tmpcopyup"))) == ["mountpoint", "fsmount", "copy_up", "move_mount"]
+    found = steps(tmpfs("mode=700", "tmpcopyup"))
+    assert names(found) == ["mountpoint", "fsmount", "copy_up", "move_mount"]
+    assert (found[0], found[1].mode_of) == (place("/t"), lib.REG_NONE)
+
+
+def test_a_read_only_tmpfs_is_kept_and_becomes_read_only_last() -> None:
+    made = plans.spec(
+        mounts=[tmpfs("mode=1"), tmpfs("ro", "mode=1"), tmpfs("ro", "rw"), tmpfs("rro", "size=1", "silent")],
+        linux__maskedPaths=["/t/x"],
+        process__cwd="/t/work",
+        root__readonly=True,
+    )
+    found = plans.prepare(made)
+    assert all(op.attributes == 0 for op in plans.find(found, "fsmount"))
+    assert "mount_setattr" not in names(found.ops)
+    kept = [op.new for op in plans.find(found, "dup")]
+    assert kept == [lib.REG_KEPT, lib.REG_KEPT + 1]
+    closing = plans.finish(made).ops[:5]
+    assert names(closing) == ["mask_path", "mkdir", "mount_setattr", "mount_setattr", "readonly_rootfs"]
+    assert closing[1] == ops.mkdir(path="/t/work")
+    assert closing[2:4] == [ops.mount_setattr(mount=register, set=RDONLY) for register in kept]
+    assert [op.pointer for op in closing[2:4]] == ["/mounts/1", "/mounts/3"]
+
+
+def test_more_read_only_tmpfs_than_there_are_registers_for_are_refused() -> None:
+    most = lib.REG_COUNT - lib.REG_KEPT
+    assert len(plans.find(plans.prepare(plans.spec(mounts=[tmpfs("ro")] * most)), "dup")) == most
+    with pytest.raises(OciError, match=f"{most + 1} read-only tmpfs mounts are too many: {most} at most"):
+        plans.prepare(plans.spec(mounts=[tmpfs("ro")] * (most + 1)))
+
+
+def test_the_working_directory_is_made_before_its_file_system_becomes_read_only() -> None:
+    assert "mkdir" not in names(plans.finish(plans.spec(process__cwd="/work")).ops)
+    assert "mkdir" not in names(plans.finish(plans.spec(root__readonly=True)).ops)
+    closing = names(plans.finish(plans.spec(process__cwd="/work", root__readonly=True)).ops)
+    assert closing.index("mkdir") < closing.index("readonly_rootfs")
+
+
+@pytest.mark.parametrize("word", [None, "rshared"])
+def test_the_first_mount_on_the_root_becomes_the_root(word: str | None) -> None:
+    given = {"linux__rootfsPropagation": word} if word else {}
+    found = steps({**bind(), "destination": "//./"}, None, **given)
+    assert ops.mountpoint(path="/", type=lib.MOUNTPOINT_LIKE_MOUNT, mode=0o755) in found
+    assert names(found[:4]) == ["open_tree", "mountpoint", "move_mount", "dup"]
+    assert found[3] == ops.dup(old=lib.REG_MOUNT, new=lib.REG_ROOT)
+    # pivot_root(2) takes no shared mount
+    private = [ops.mount_setattr(mount=lib.REG_ROOT, propagation=1 << 18)]
+    assert found[4:] == (private if word else [])
+
+
+def test_a_read_only_tmpfs_on_the_root() -> None:
+    made = plans.spec(mounts=[{**tmpfs("ro"), "destination": "/"}])
+    assert plans.finish(made).ops[0] == ops.mount_setattr(mount=lib.REG_ROOT, set=RDONLY)
+
+
+def test_to_change_the_flags_of_the_root_is_not_to_mount_on_it() -> None:
+    found = steps({"destination": "/", "type": "none", "options": ["remount", "bind", "nosuid"]})
+    assert names(found) == ["mountpoint", "mount_setattr"]
 
 
 @pytest.mark.parametrize("kind", ["proc", "sysfs"])
 def test_no_link_leads_a_kernel_file_system_elsewhere(kind: str) -> None:
     assert steps({"destination": f"/{kind}", "type": kind, "source": kind})[1].no_symlinks
-    assert not steps(tmpfs())[1].no_symlinks
+    assert not steps(tmpfs())[0].no_symlinks
 
 
 def test_long_values_go_through_mount() -> None:
@@ -102,7 +162,7 @@ def test_long_values_go_through_mount() -> None:
 
 
 def test_flags_of_the_file_system_are_no_data_for_mount() -> None:
-    old = steps(tmpfs("silent", "sync", "mode=7", "nosuid"))[0]
+    old = steps(tmpfs("silent", "sync", "mode=7", "nosuid"))[1]
     assert old == ops.mount(type="tmpfs", source="shm", data="mode=7", flags=1 << 15 | 1 << 4)
 
 
@@ -153,9 +213,9 @@ def test_propagation_comes_last() -> None:
 
 
 def test_a_new_mount_below_a_private_root_is_private() -> None:
-    assert names(steps(tmpfs("private", "mode=1"))) == ["fsmount", "mountpoint", "move_mount"]
+    assert names(steps(tmpfs("private", "mode=1"))) == ["mountpoint", "fsmount", "move_mount"]
     below_shared = steps(tmpfs("private", "mode=1"), linux__rootfsPropagation="shared")
-    assert names(below_shared) == ["fsmount", "mountpoint", "move_mount", "mount_setattr"]
+    assert names(below_shared) == ["mountpoint", "fsmount", "move_mount", "mount_setattr"]
     assert names(steps(tmpfs("shared", "mode=1")))[-1] == "mount_setattr"
     assert names(steps(bind("private")))[-1] == "mount_setattr"
 
@@ -218,11 +278,11 @@ def test_remount_changes_what_is_there() -> None:
 
 def test_label_goes_to_new_file_systems_only() -> None:
     label = {"linux__mountLabel": "system_u:object_r:x:s0:c1,c2"}
-    assert steps(tmpfs("mode=1"), None, **label)[0].options == [
+    assert steps(tmpfs("mode=1"), None, **label)[1].options == [
         "mode=1",
         "context=system_u:object_r:x:s0:c1,c2",
     ]
-    assert steps(tmpfs("context=own"), None, **label)[0].options == ["context=own"]
+    assert steps(tmpfs("context=own"), None, **label)[1].options == ["context=own"]
     assert steps({"destination": "/proc", "type": "proc", "source": "proc"}, None, **label)[0].options == []
     assert names(steps(bind(), None, **label)) == ["open_tree", "mountpoint", "move_mount"]
 

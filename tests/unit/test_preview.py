@@ -76,7 +76,7 @@ def test_every_step_as_text(page: Page) -> None:
     rows = {line.split()[-1]: line for line in text.splitlines() if line}
     assert "hostname box" in rows["/hostname"]
     made = next(line for line in text.splitlines() if "fsmount" in line)
-    assert "tmpfs on /t  [options size=1k, attributes nosuid]" in made
+    assert "tmpfs on /t  [options size=1k, attributes nosuid, mode_of mountpoint]" in made
     assert "[capabilities CAP_KILL]" in rows["/process/capabilities/bounding"]
     order = [
         "/run/pyoci/box/state.json",
