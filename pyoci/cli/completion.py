@@ -193,7 +193,7 @@ def _words(command: "Command | None") -> str:
         return ""
     if command[NAME] == "help":
         return " ".join(each[NAME] for each in COMMANDS)
-    return command[USAGE].replace("|", " ") if command[NAME] == "completion" else ""
+    return command[USAGE].replace("|", " ") if command[NAME] in ("completion", "engine-config") else ""
 
 
 def _dashed(name: str) -> str:

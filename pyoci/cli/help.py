@@ -30,7 +30,10 @@ GROUPS = (
     ("Looking at containers", ("state", "list", "ps")),
     ("Changing running containers", ("pause", "resume", "update")),
     ("Writing and checking bundles", ("spec", "validate", "plan")),
-    ("About pyoci and this machine", ("doctor", "features", "trace", "version", "help", "completion")),
+    (
+        "About pyoci and this machine",
+        ("doctor", "features", "engine-config", "trace", "version", "help", "completion"),
+    ),
 )
 
 MORE = {
@@ -47,6 +50,9 @@ before ID. With --process there is no COMMAND: FILE has it.""",
     "pause": """\
 `exec` is refused; with --ignore-paused its process waits for `resume`. `kill` with signal KILL ends the
 container all the same.""",
+    "engine-config": """\
+Nothing is changed without --write. --check asks the engine itself, where it is installed and runs. For
+kubernetes the text is a RuntimeClass; the runtime itself stands in the file of containerd or CRI-O.""",
     "ps": "Options of pyoci go before ID; what follows it goes to ps, instead of -ef.",
     "update": """\
 Zero, or an option that is missing, leaves a limit as it is. Device rules stay as they are. With
@@ -92,6 +98,7 @@ ENVIRONMENT = (
         "XDG_CACHE_HOME, HOME",
         "compiled seccomp filters are kept in pyoci/seccomp or .cache/pyoci/seccomp there",
     ),
+    ("XDG_CONFIG_HOME", "engine-config writes a user's configuration of podman in containers there"),
     (
         "DBUS_SYSTEM_BUS_ADDRESS, DBUS_SESSION_BUS_ADDRESS",
         "where systemd is reached; for root and for others",

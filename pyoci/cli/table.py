@@ -445,6 +445,19 @@ COMMANDS: "tuple[Command, ...]" = (
     ),
     ("features", False, 0, 0, False, "", "print what this build knows of config.json, as JSON", ()),
     (
+        "engine-config",
+        False,
+        1,
+        1,
+        False,
+        "podman|docker|containerd|crio|kubernetes|buildkit|nvidia",
+        "print what an engine needs in its configuration to use pyoci",
+        (
+            ("write", ("write",), FLAG, "", "put it in place, with a backup of what was there"),
+            ("check", ("check",), FLAG, "", "ask the engine whether it uses pyoci now; exit 1 if not"),
+        ),
+    ),
+    (
         "trace",
         False,
         1,

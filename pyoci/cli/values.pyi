@@ -24,6 +24,7 @@ class Values(TypedDict, total=False):
     apparmor: str
     blkio_weight: str
     bundle: str
+    check: bool
     caps: list[str]
     cgroups: list[str]
     config: str
@@ -78,3 +79,4 @@ class Values(TypedDict, total=False):
     tty: bool
     user: str
     verbose: bool
+    write: bool

@@ -23,6 +23,16 @@ def misspelt_command(stage: Stage) -> Result:
     return stage.call("strat", "x")
 
 
+@case(
+    "engine-config",
+    "kubernetes has no file to write",
+    verb="engine-config",
+    hint="kubectl apply",
+)
+def no_file_for_kubernetes(stage: Stage) -> Result:
+    return stage.call("engine-config", "--write", "kubernetes")
+
+
 @case("unknown-signal", 'unknown signal "FOO"', verb="kill", hint="kill -l")
 def signal_that_is_none(stage: Stage) -> Result:
     return stage.call("kill", "x", "FOO")

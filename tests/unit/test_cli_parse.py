@@ -200,7 +200,7 @@ def all_options() -> list[tuple[str, tuple[Any, ...]]]:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[NAME])
 def test_every_command_has_its_module(command: Any) -> None:
-    run = importlib.import_module(f"pyoci.cli.{command[NAME]}").run
+    run = importlib.import_module(f"pyoci.cli.{command[NAME].replace('-', '_')}").run
     assert list(inspect.signature(run).parameters) == ["context", "options"]
 
 

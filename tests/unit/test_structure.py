@@ -26,7 +26,7 @@ terminal
 init
 lifecycle
 preview trace validate
-doctor
+doctor engine_config
 cli
 """.split("\n")[1:-1]
 # Flat in the package: what starts it, and the generated modules and extension modules, which are below base.

@@ -1,0 +1,136 @@
+"""`pyoci engine-config`: the texts, the files they are merged into, and docs/engines.md, which shows them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pyoci.base.errors import OciError
+from pyoci.engine_config import merge, shown
+from pyoci.engine_config.engines import ENGINES, Containerd, is_ours
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "engines.md"
+PATH = "/usr/bin/pyoci"
+
+DAEMON = '{"log-driver": "journald", "runtimes": {"kata": {"path": "/usr/bin/kata"}}}'
+# As Debian's package has it.
+SMALL = """\
+version = 2
+
+[plugins]
+  [plugins."io.containerd.grpc.v1.cri"]
+    [plugins."io.containerd.grpc.v1.cri".cni]
+      bin_dir = "/usr/lib/cni"
+  [plugins."io.containerd.internal.v1.opt"]
+    path = "/var/lib/containerd"
+"""
+# A part of what `containerd config default` prints.
+LARGE = """\
+version = 2
+# kept
+
+[plugins]
+
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    default_runtime_name = "runc"
+    snapshotter = "overlayfs"
+
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes]
+
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+        runtime_type = "io.containerd.runc.v2"
+"""
+
+
+def containerd(version: int = 2) -> str:
+    return Containerd().text_of(version, PATH)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_text_is_what_its_file_takes(name: str) -> None:
+    engine = ENGINES[name]
+    text = engine.text(PATH)
+    if engine.form == "json":
+        assert json.loads(text)["runtimes"]["pyoci"]["path"] == PATH
+    elif engine.form == "manifest":
+        assert "handler: pyoci\n" in text
+    else:
+        assert PATH in str(tomllib.loads(text))
+
+
+def test_docker_keeps_what_was_there() -> None:
+    found = json.loads(merge.merged("json", DAEMON, ENGINES["docker"].text(PATH), "daemon.json"))
+    assert found == {
+        "log-driver": "journald",
+        "default-runtime": "pyoci",
+        "runtimes": {"kata": {"path": "/usr/bin/kata"}, "pyoci": {"path": PATH}},
+    }
+
+
+@pytest.mark.parametrize("there", [SMALL, LARGE])
+def test_containerd_keeps_what_was_there(there: str) -> None:
+    text = merge.merged("toml", there, containerd(), "config.toml")
+    found = tomllib.loads(text)["plugins"]
+    cri = found["io.containerd.grpc.v1.cri"]["containerd"]
+    assert cri["default_runtime_name"] == "pyoci"
+    assert cri["runtimes"]["pyoci"]["options"]["BinaryName"] == PATH
+    kept = [line for line in there.split("\n") if "default_runtime_name" not in line]
+    assert [line for line in text.split("\n") if line in kept][: len(kept)] != []
+    assert all(line in text.split("\n") for line in kept)
+    assert merge.merged("toml", text, containerd(), "config.toml") == text, "a second time changes nothing"
+
+
+@pytest.mark.parametrize(
+    ("form", "there", "why"),
+    [
+        ("json", "[]", "not a JSON object"),
+        ("json", "{", "not JSON"),
+        ("toml", "a = ", "not TOML"),
+        ("toml", "a = 1\n", "version = 2"),
+        ("toml", 'version = 2\nplugins = {"io.containerd.grpc.v1.cri" = {}}\n', "another way"),
+    ],
+)
+def test_what_can_not_be_merged_is_refused(form: str, there: str, why: str) -> None:
+    wanted = ENGINES["docker"].text(PATH) if form == "json" else containerd()
+    with pytest.raises(OciError, match=why) as refused:
+        merge.merged(form, there, wanted, "FILE")
+    assert refused.value.code == "engine-config" and "by hand" in refused.value.hint
+
+
+def test_a_backup_is_kept_and_never_written_over(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "file"
+    assert merge.write(str(file), "1") == ""
+    file.chmod(0o640)
+    copies = [merge.write(str(file), text) for text in ("2", "3")]
+    assert [Path(copy).read_text() for copy in copies] == ["1", "2"]
+    assert file.read_text() == "3" and file.stat().st_mode & 0o777 == 0o640
+    assert len(list(file.parent.iterdir())) == 3, "a temporary file is left"
+
+
+def test_an_answer_is_a_path_or_the_name(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/bin/true")
+    assert is_ours("pyoci", "/usr/bin/pyoci")
+    assert is_ours(str(tmp_path / "link"), "/bin/true")
+    assert not is_ours("/usr/bin/runc", "/usr/bin/pyoci")
+
+
+def sections() -> dict[str, str]:
+    """Title -> text of each section of the page."""
+    parts = PAGE.read_text().split("\n## ")[1:]
+    return {part.partition("\n")[0]: part for part in parts}
+
+
+def test_the_page_shows_every_text_and_says_what_was_tried() -> None:
+    found = sections()
+    assert list(found) == [engine.title for engine in ENGINES.values()]
+    for engine in ENGINES.values():
+        text = found[engine.title]
+        if isinstance(engine, Containerd):
+            assert all(f"\n{engine.text_of(version, PATH)}```\n" in text for version in (2, 3))
+        else:
+            assert f"\n{shown(engine, PATH)}```\n" in text
+        said = f"Tried with {engine.tried}." if engine.tried else "Written from its manual, not tried."
+        assert said in text and engine.after in text
