@@ -162,7 +162,12 @@ def init_ended(
 
 
 def _out_of_memory(when: str, limit: int, peak: int) -> OciError:
-    facts = f"the limit is {size(limit)}" if limit >= 0 else "the container has no limit of its own"
+    if limit > 0:
+        facts = f"the limit is {size(limit)}"
+    elif limit == 0:  # the kernel counts whole pages, and rounds down
+        facts = "the limit is below one page of memory"
+    else:
+        facts = "the container has no limit of its own"
     if peak:
         facts += f", the peak was {size(peak)}"
     hint = (

@@ -40,6 +40,7 @@ def program(**answers: int) -> bytes:
     [
         (9, (1, 1 << 20, 1 << 20), "out-of-memory", "the limit is 1 MiB, the peak was 1 MiB"),
         (9, (1, -1, 0), "out-of-memory", "no limit of its own"),
+        (9, (1, 0, 0), "out-of-memory", "the limit is below one page of memory"),
         (9, NOTHING, "init-died", "was killed before its program ran"),
         (15, (1, 4096, 4096), "init-died", "killed by signal 15"),
         (31, NOTHING, "seccomp", "the seccomp filter killed"),
