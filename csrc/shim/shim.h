@@ -40,6 +40,8 @@ int64_t pyoci_permitted_capabilities(void);
 int pyoci_raise_limit(int pid, int resource, uint64_t hard);
 int pyoci_namespace_type(int fd);
 uint64_t pyoci_ignored_signals(void);
+void pyoci_note_signals(int fd);
+void pyoci_restore_signals(void);
 int pyoci_is_cgroup(const char *path);
 int pyoci_open_cgroup(int directory, const char *path);
 

@@ -86,6 +86,9 @@ int pyoci_terminal_raw_again(void) {
     if (!terminal.active)
         return -EINVAL;
     cfmakeraw(&raw);
+    /* What comes from the container's terminal has plain newlines (pyoci_terminal_plain_newlines), and what others write to this
+     * terminal meanwhile - a job in the background, our own errors - has them too: without this, lines become a staircase. */
+    raw.c_oflag = terminal.saved.c_oflag;
     return tcsetattr(terminal.fd, TCSANOW, &raw) < 0 ? -errno : 0;
 }
 
@@ -126,6 +129,15 @@ int pyoci_terminal_peer(int master) {
     int fd = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 
     return fd < 0 ? -errno : fd;
+}
+
+int pyoci_terminal_plain_newlines(int master) {
+    struct termios settings;
+
+    if (tcgetattr(master, &settings) < 0)
+        return -errno;
+    settings.c_oflag &= ~(tcflag_t)ONLCR;
+    return tcsetattr(master, TCSANOW, &settings) < 0 ? -errno : 0;
 }
 
 int pyoci_terminal_copy_size(int from, int to) {

@@ -4,7 +4,7 @@
 
 /* cffi:begin */
 
-/* Puts a terminal into raw mode until pyoci_terminal_restore, or until this process is gone, however it went.
+/* Puts a terminal into raw mode, but for its output, until pyoci_terminal_restore, or until this process is gone, however it went.
    Only one terminal at a time. 0 or -errno; -ENOTTY when it is none. */
 int pyoci_terminal_raw(int fd);
 
@@ -16,6 +16,9 @@ void pyoci_terminal_restore(void);
 
 /* Opens the other end of a pseudo-terminal's master. A close-on-exec descriptor or -errno. */
 int pyoci_terminal_peer(int master);
+
+/* A terminal that no longer makes "\r\n" of the newlines that programs write (ONLCR). 0 or -errno. */
+int pyoci_terminal_plain_newlines(int master);
 
 /* Gives one terminal the window size of another. 0 or -errno. */
 int pyoci_terminal_copy_size(int from, int to);

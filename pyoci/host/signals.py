@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 else:
     import _signal
 
-# They cannot be caught, tell of our own faults, stop background jobs, or mean nothing to others.
-_NOT_CAUGHT = ("KILL", "STOP", "ILL", "BUS", "FPE", "SEGV", "SYS", "TTIN", "TTOU", "PIPE", "URG")
-_LIBRARY = range(32, _signal.SIGRTMIN)  # the C library's own
+# They cannot be caught, stop background jobs, or mean nothing to others.
+_NOT_CAUGHT = ("KILL", "STOP", "TTIN", "TTOU", "PIPE", "URG")
+# csrc/shim/signals.c catches those that may also tell of our own faults, and the C library's: two of glibc's, three of musl's.
+_NOTED = ("ILL", "BUS", "FPE", "SEGV", "SYS")
+_LIBRARY = range(32, 35)
 
 
 class Signals:
@@ -33,13 +35,14 @@ class Signals:
         ignored = lib.pyoci_ignored_signals()
         self._before.append((_signal.SIGPIPE, _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)))
         self._wakeup = _signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        left_out = {getattr(_signal, "SIG" + name) for name in _NOT_CAUGHT}.union(_LIBRARY)
+        left_out = {getattr(_signal, "SIG" + name) for name in _NOT_CAUGHT + _NOTED}.union(_LIBRARY)
         for number in range(1, _signal.NSIG):
             if number in left_out:
                 continue
             if number != _signal.SIGCHLD and ignored >> number - 1 & 1:
                 continue
             self._before.append((number, _signal.signal(number, _noted)))
+        lib.pyoci_note_signals(self._writer)  # which looks at the handler of SIGCHLD
 
     def pending(self) -> bytes:
         """The numbers of the signals that came since the last call; `fd` is readable when there are some."""
@@ -50,6 +53,7 @@ class Signals:
 
     def restore(self) -> None:
         """Signals do again what they did before."""
+        lib.pyoci_restore_signals()
         for number, handler in self._before:
             _signal.signal(number, _signal.SIG_DFL if handler is None else handler)
         _signal.set_wakeup_fd(self._wakeup)

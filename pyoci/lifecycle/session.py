@@ -134,14 +134,14 @@ class ContainerProcess:
             self.context.spans.lap("pid file")
 
     def take_signals(self) -> "Signals | None":
-        """From now on our signals are the container's, unless we go away; its terminal has the size of ours from the start."""
+        """From now on our signals are the container's, unless we go away; a terminal that we stay with is made ready for it."""
         if self.request.detach:
             return None
         from pyoci.host.signals import Signals
         from pyoci.terminal import console
 
-        if self.init.terminal >= 0:
-            console.match_size(self.init.terminal)
+        if self.init.terminal >= 0 and not self.request.console_socket:
+            console.prepare(self.init.terminal)
         return Signals()
 
     def run_program(self) -> None:

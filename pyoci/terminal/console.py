@@ -16,8 +16,13 @@ else:
     import _signal
 
 
-def match_size(master: int) -> None:
-    """Give a container's terminal the size of ours, if we have one: to be called before its process runs."""
+def prepare(master: int) -> None:
+    """Make a container's terminal fit for foreground(): to be called before its process runs.
+
+    It has the size of ours, if we have one. Its lines end with a newline alone: where our output is a pipe, its reader sees
+    lines as the program wrote them, and where it is a terminal, that one adds the carriage return.
+    """
+    lib.pyoci_terminal_plain_newlines(master)
     from pyoci.terminal.proxy import own_terminal
 
     terminal = own_terminal()
@@ -67,8 +72,10 @@ def _watch(pid: int, pidfd: int, signals: Signals, proxy: "Proxy | None") -> int
         for number in signals.pending():
             if number == _signal.SIGCHLD:
                 status = _reap(pid, status)
-            elif number == _signal.SIGWINCH and proxy:
-                proxy.resize()
+            elif number == _signal.SIGWINCH:
+                # It is about our terminal. To a container that has none it would mean something else: httpd stops at it.
+                if proxy:
+                    proxy.resize()
             else:
                 _forward(pidfd, number)
                 if number == _signal.SIGCONT and proxy:

@@ -143,6 +143,29 @@ def test_run_forwards_signals(box: Boxes, programs: Programs, name: str) -> None
     assert f"got {int(signal.SIGTERM)}\n" in said.rest()
 
 
+@pytest.mark.only("pyoci")  # runc 1.1.5 is ended by 34
+@pytest.mark.parametrize("number", [signal.SIGSYS, signal.SIGSEGV, 32, 33, 34, 35, 64])
+def test_a_signal_that_ends_the_container_does_not_leave_it_behind(box: Boxes, number: int) -> None:
+    made = box.sh("echo ready; exec sleep 1000")
+    made.no_namespace("pid")
+    said = made.stream()
+    process = made.spawn("run", stdout=said.write_end)
+    said.close_write()
+    said.until("ready")
+    process.send_signal(number)
+    assert process.wait(PATIENCE) == 128 + number
+    assert not made.runtime.exists(made.id)
+
+
+@pytest.mark.differs(crun="crun 1.8.1 passes it on, and 1.21 no more")
+def test_a_change_of_our_window_is_not_passed_on_without_a_terminal(box: Boxes, programs: Programs) -> None:
+    process, said = start_catching(box(), programs)
+    process.send_signal(signal.SIGWINCH)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+    assert f"got {int(signal.SIGWINCH)}\n" not in said.rest()
+
+
 def test_a_forwarded_signal_that_kills_gives_its_status(box: Boxes) -> None:
     made = box.sh("echo ready; exec sleep 1000")
     made.no_namespace("pid")

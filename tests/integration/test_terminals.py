@@ -339,7 +339,63 @@ def test_a_terminal_with_streams_that_are_none(box: Boxes) -> None:
     if made.runtime.kind == "runc":
         assert found.rc != 0 or "terminal" in found.out
     else:
-        assert (found.rc, found.out.replace("\r\n", "\n")) == (4, "terminal\n")
+        assert (found.rc, found.out) == (4, "terminal\n")
+
+
+# Which end of a line: runc's tests read lines from a foreground call, and engines want those of a terminal
+
+
+def newline(text: str) -> str:
+    """The setting that adds a carriage return to a newline, as stty shows it."""
+    return next(word for word in text.split() if word.endswith("onlcr"))
+
+
+def test_lines_of_a_foreground_terminal_end_with_a_newline_alone(box: Boxes) -> None:
+    made = box("/bin/stty", "-a")
+    made.process["terminal"] = True
+    text = made.out(stdin=subprocess.DEVNULL)
+    assert newline(text) == "-onlcr" and "\r" not in text
+
+
+def test_lines_of_a_foreground_exec_end_with_a_newline_alone(box: Boxes) -> None:
+    made = box("/bin/sleep", "1000").launch()
+    text = made.exec("/bin/stty", "-a", options=("--tty",), stdin=subprocess.DEVNULL).out
+    assert newline(text) == "-onlcr" and "\r" not in text
+
+
+@pytest.mark.parametrize("verb", ["create", "run", "exec"])
+def test_a_terminal_that_is_handed_over_keeps_its_line_ends(
+    box: Boxes, console: ConsoleSocket, verb: str
+) -> None:
+    handed = ("--detach", "--console-socket", str(console.path))
+    made = box("/bin/stty", "-a")
+    if verb == "exec":
+        made.args("/bin/sleep", "1000").launch()
+        made.exec("/bin/stty", "-a", options=("--tty", *handed))
+    else:
+        made.process["terminal"] = True
+        made.run(*handed) if verb == "run" else made.create(*handed[1:])
+    master = console.receive()
+    if verb == "create":
+        made.start()
+    master.rest()
+    assert newline(master.text()) == "onlcr" and b"\r\n" in master.data
+    if verb != "exec":
+        made.wait()
+    master.close()
+
+
+def test_no_staircase(box: Boxes, seat: Seat) -> None:
+    """What others write to our terminal meanwhile ends its lines as before."""
+    process = run_seated(box, seat, "echo ready; read line")
+    seat.master.until("ready")
+    assert seat.is_raw()
+    assert seat.attributes()[1] == seat.before[1]
+    os.write(seat.slave, b"from a job in the background\n")
+    seat.master.until("background")
+    seat.master.type("x\n")
+    assert process.wait(PATIENCE) == 0
+    assert seat.master.data.count(b"\n") == seat.master.data.count(b"\r\n") > 1
 
 
 def test_without_a_terminal_ours_is_left_alone(box: Boxes, seat: Seat) -> None:

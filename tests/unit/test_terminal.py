@@ -100,7 +100,7 @@ def test_exit_status(script: str, expected: int) -> None:
     assert ended(in_runtime(lambda: stay(script))) == expected
 
 
-@pytest.mark.parametrize("name", "HUP INT QUIT TERM USR1 USR2 WINCH ALRM TSTP ABRT".split())
+@pytest.mark.parametrize("name", "HUP INT QUIT TERM USR1 USR2 ALRM TSTP ABRT SYS".split())
 def test_signals_are_passed_on(name: str, tmp_path: Path) -> None:
     script = f"trap 'exit 42' {name}; touch {tmp_path}/ready; while :; do sleep 0.01; done"
     runtime = in_runtime(lambda: stay(script))
@@ -109,13 +109,63 @@ def test_signals_are_passed_on(name: str, tmp_path: Path) -> None:
     assert ended(runtime) == 42
 
 
-def test_real_time_signals_are_passed_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "number", [signal.SIGILL, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV, 32, 33, 34, 37, 64]
+)
+def test_faults_and_real_time_signals_are_passed_on(number: int, tmp_path: Path) -> None:
+    """Also those that the C library keeps for itself."""
     pidfile = tmp_path / "pid"
     script = f"echo $$ > {pidfile}.new; mv {pidfile}.new {pidfile}; exec sleep 60"
     runtime = in_runtime(lambda: stay(script))
     until(pidfile.exists)
-    os.kill(runtime, signal.SIGRTMIN + 3)
-    assert ended(runtime) == 128 + signal.SIGRTMIN + 3
+    os.kill(runtime, number)
+    assert ended(runtime) == 128 + number
+
+
+def test_a_change_of_our_window_is_nothing_to_a_container_without_a_terminal(tmp_path: Path) -> None:
+    """Apache's httpd stops at it."""
+    script = (
+        f"trap 'exit 41' WINCH; trap 'exit 42' USR1; touch {tmp_path}/ready; while :; do sleep 0.01; done"
+    )
+    runtime = in_runtime(lambda: stay(script))
+    until((tmp_path / "ready").exists)
+    os.kill(runtime, signal.SIGWINCH)
+    os.kill(runtime, signal.SIGUSR1)
+    assert ended(runtime) == 42
+
+
+def test_a_fault_of_our_own_ends_us_all_the_same() -> None:
+    def job() -> int:
+        Signals()
+        ctypes.string_at(0)
+        return 0
+
+    assert ended(in_runtime(job)) == -signal.SIGSEGV
+
+
+@pytest.mark.parametrize("number", [signal.SIGSYS, 34])
+def test_an_ignored_one_of_the_others_stays_ignored(number: int, tmp_path: Path) -> None:
+    script = f"trap 'exit 42' USR1; touch {tmp_path}/ready; while :; do sleep 0.01; done"
+
+    def job() -> int:
+        signal.signal(number, signal.SIG_IGN)
+        return stay(script)
+
+    runtime = in_runtime(job)
+    until((tmp_path / "ready").exists)
+    os.kill(runtime, number)
+    os.kill(runtime, signal.SIGUSR1)
+    assert ended(runtime) == 42
+
+
+def test_afterwards_signals_do_what_they_did_before() -> None:
+    def job() -> int:
+        signals = Signals()
+        signals.restore()
+        os.kill(os.getpid(), signal.SIGSYS)
+        return 0
+
+    assert ended(in_runtime(job)) == -signal.SIGSYS
 
 
 def test_signals_that_come_early_are_kept(tmp_path: Path) -> None:
@@ -230,7 +280,7 @@ class Session:
         os.closerange(3, 100)
         signals = Signals()
         master, slave = os.openpty()
-        console.match_size(master)
+        console.prepare(master)
         pid, pidfd = start(shell(script), slave)
         os.close(slave)
         return console.foreground(pid, pidfd, master, signals=signals)
@@ -367,14 +417,13 @@ def test_typed_text_that_nobody_reads(session: Make) -> None:
     assert box.end() == 128 + signal.SIGTERM
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
-def test_restored_after_a_crash(session: Make, how: signal.Signals) -> None:
+def test_restored_after_a_crash(session: Make) -> None:
     box = session("echo up; sleep 60")
     box.read_until("up")
     assert box.is_raw()
     until(lambda: len(box.guards()) == 1)
-    os.kill(box.pid, how)
-    assert ended(box.pid) == -how
+    os.kill(box.pid, signal.SIGKILL)
+    assert ended(box.pid) == -signal.SIGKILL
     until(box.is_as_before)
     until(lambda: box.guards() == [])
 
@@ -425,7 +474,7 @@ def test_streams_that_are_no_terminals(session: Make, tmp_path: Path) -> None:
     os.write(writer, b"one\ntwo\n")
     os.close(writer)
     assert box.end() == 0
-    assert b"one-two\r\n33 111\r\n" in (tmp_path / "out").read_bytes()
+    assert b"one-two\n33 111\n" in (tmp_path / "out").read_bytes()
 
 
 def test_output_that_is_closed_does_not_stop_the_container(session: Make) -> None:
@@ -439,7 +488,7 @@ def test_output_that_is_closed_does_not_stop_the_container(session: Make) -> Non
 def test_flags_of_a_shared_output_are_left_alone(session: Make) -> None:
     reader, writer = os.pipe()
     box = session("echo up; sleep 0.2", stdout=writer)
-    assert os.read(reader, 100) == b"up\r\n"
+    assert os.read(reader, 100) == b"up\n"
     assert not fcntl.fcntl(writer, fcntl.F_GETFL) & os.O_NONBLOCK
     os.close(writer)
     os.close(reader)
