@@ -22,8 +22,19 @@ void op_unshare(const struct op_unshare *op) {
     check(unshare((int)op->flags), STEP_unshare, NULL);
 }
 
+/* To join a namespace takes privilege in the user namespace that owns it. Where a user namespace is joined, too, either side of that
+ * may be the one that has it: the host's root may join all, and loses that right when it enters a user namespace that does not own
+ * the others; somebody else may join none until then, and afterwards what is owned by it. So it is tried on both sides. */
 void op_setns(const struct op_setns *op) {
-    check(setns(get(op->fd), (int)op->flags), STEP_setns, NULL);
+    if (op->again && state.registers[op->fd] < 0)
+        return;
+    if (setns(get(op->fd), (int)op->flags) < 0) {
+        if (op->tentative && errno == EPERM)
+            return;
+        fail(errno, STEP_setns, NULL);
+    }
+    if (op->tentative)
+        put(op->fd, -1);
 }
 
 /* setns(2) into a pid namespace is for children only, and a new user namespace must not be there before what it does not own is

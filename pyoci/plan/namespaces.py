@@ -3,7 +3,7 @@
 from pyoci import _ops as ops
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
-from pyoci.spec.namespaces import FLAGS, NEWCGROUP, NEWNET, NEWUSER, Sorted, entries, has, is_new
+from pyoci.spec.namespaces import FLAGS, NEWCGROUP, NEWNET, NEWUSER, Sorted, has, is_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ def early(spec: "Spec", found: Sorted, made: int = 0, cgroup_fds: int = 0) -> Pl
     plan = Plan()
     if found.forks:
         add_cgroup(plan, cgroup_fds)
-    for kind, path, index in found.joined:
-        add_join(plan, kind, path, f"/linux/namespaces/{index}")
+    _add_joined(plan, found.joined)
     if found.forks:
         add_fork(plan, found.clone_flags, "/linux/namespaces")
     # One that was cloned into a user namespace became its root before its execve(2), which takes the privileges of anybody else.
@@ -36,10 +35,22 @@ def early(spec: "Spec", found: Sorted, made: int = 0, cgroup_fds: int = 0) -> Pl
     return plan
 
 
-def add_join(plan: Plan, kind: str, path: str, pointer: str) -> None:
-    """Join a namespace by its path."""
-    register = plan.carry("namespace", kind, path, f"{pointer}/path")
-    plan.add(ops.setns(fd=register, flags=FLAGS[kind]), pointer, f"{kind} namespace {path}")
+def _add_joined(plan: Plan, joined: list[tuple[str, str, int]]) -> None:
+    """Join namespaces by their paths; with a user namespace among them, the others before it where we may, else after it."""
+    registers = [
+        plan.carry("namespace", kind, path, f"/linux/namespaces/{index}/path") for kind, path, index in joined
+    ]
+    user = any(kind == "user" for kind, _, _ in joined)
+    for again in (False, True) if user else (False,):
+        for register, (kind, path, index) in zip(registers, joined, strict=True):
+            if kind == "user" and not again:
+                continue  # it comes between the two
+            tentative, more = (
+                user and not again,
+                ", in the user namespace" if again and kind != "user" else "",
+            )
+            op = ops.setns(fd=register, flags=FLAGS[kind], tentative=tentative, again=bool(more))
+            plan.add(op, f"/linux/namespaces/{index}", f"{kind} namespace {path}{more}")
 
 
 def add_fork(plan: Plan, clone_flags: int, pointer: str) -> None:
@@ -58,9 +69,6 @@ def add_cgroup(plan: Plan, count: int) -> None:
 
 def add_late(plan: Plan, spec: "Spec", facts: Facts) -> None:
     """What has to wait: the cgroup namespace starts where the init is then, the time namespace wants its offsets first."""
-    for index, entry in enumerate(entries(spec)):
-        if entry["type"] == "time" and entry.get("path"):
-            add_join(plan, "time", entry["path"], f"/linux/namespaces/{index}")
     add_cgroup(plan, facts.cgroup_fds)
     if is_new(spec, "cgroup"):
         plan.add(ops.unshare(flags=NEWCGROUP), "/linux/namespaces", "new namespaces: cgroup")

@@ -26,7 +26,7 @@ FLAGS: dict[str, int] = {
     "network": NEWNET,
 }
 # Joined in this order: the user namespace gives the privilege to join what it owns, the mount namespace changes all paths.
-JOIN_ORDER = ("user", "pid", "uts", "ipc", "network", "cgroup", "mount")
+JOIN_ORDER = ("user", "pid", "uts", "ipc", "network", "cgroup", "time", "mount")
 
 
 class Sorted:
@@ -71,13 +71,15 @@ def is_new(spec: "Spec", kind: str) -> bool:
 
 
 def sort(spec: "Spec") -> Sorted:
-    """Sort the namespaces by the moment they are entered. cgroup and time come later, see `pyoci.plan.namespaces.add_late`."""
+    """Sort the namespaces by the moment they are entered.
+
+    A new cgroup or time namespace comes later, see `pyoci.plan.namespaces.add_late`.
+    """
     found = Sorted()
     for index, entry in enumerate(entries(spec)):
         kind, path = entry["type"], entry.get("path")
         if path:
-            if kind != "time":
-                found.joined.append((kind, path, index))
+            found.joined.append((kind, path, index))
         elif kind in ("pid", "user"):
             found.clone_flags |= FLAGS[kind]
         elif kind not in ("cgroup", "time"):

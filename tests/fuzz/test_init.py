@@ -221,10 +221,10 @@ def test_a_field_that_lies(replay: Path, data: bytes) -> None:
 
 
 def test_a_lie_at_the_end_stops_what_comes_before(replay: Path) -> None:
-    failing, last = ops.setns(fd=lib.REG_NONE, flags=0), ops.dup(old=1, new=2)
+    failing, last = ops.dup(old=lib.REG_NONE, new=1), ops.dup(old=1, new=2)
     data = bytearray(init_plans.plan_of(failing, last).encode())
     assert run(replay, init_plans.raw(bytes(data))) == "op 0: plan register"
-    at = HEADER.size + 16 + 2  # in the second op
+    at = HEADER.size + 8 + 2  # in the second op
     data[at : at + 2] = lib.REG_COUNT.to_bytes(2, sys.byteorder)
     assert run(replay, init_plans.raw(bytes(data))) == REFUSED
 

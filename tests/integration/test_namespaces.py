@@ -114,20 +114,113 @@ def test_a_joined_namespace_held_by_a_mount(box: Boxes, folder: Path) -> None:
         subprocess.run(["umount", str(held)], check=True)
 
 
-def test_containers_share_namespaces_as_a_pod(box: Boxes) -> None:
-    first = box("/bin/sleep", "1000").launch()
-    second = box.sh(
-        "hostname; " + "; ".join(show(kind) for kind in ("network", "ipc", "uts", "pid")) + "; ps"
-    )
+POD = ("network", "ipc", "uts", "pid", "user")
+
+
+@pytest.mark.differs(runc="runc 1.1.5 wants mappings for a joined user namespace too")
+@pytest.mark.parametrize("with_user", [False, True])
+def test_containers_share_namespaces_as_a_pod(box: Boxes, with_user: bool) -> None:
+    """A sandbox container holds the namespaces, and the others join them by path, as in Kubernetes."""
+    kinds = POD if with_user else POD[:-1]
+    first = box("/bin/sleep", "1000")
+    if with_user:
+        first.user_namespace()
+    first.launch()
+    second = box.sh("hostname; " + "; ".join(show(kind) for kind in kinds) + "; ps; exec sleep 1001")
     second.config.pop("hostname")
-    for kind in ("network", "ipc", "uts", "pid"):
+    if with_user:
+        second.user_namespace_root(100000)
+    for kind in kinds:
         second.namespace(kind, f"/proc/{first.pid}/ns/{LINKS[kind]}")
-    lines = second.out().splitlines()
+    said = second.stream()
+    second.create(stdout=said)
+    second.start()
+    lines = said.until("sleep 1000").splitlines()
     assert lines[0] == "box"
-    for kind, line in zip(("network", "ipc", "uts", "pid"), lines[1:], strict=False):
+    for kind, line in zip(kinds, lines[1:], strict=False):
         assert line == os.readlink(f"/proc/{first.pid}/ns/{LINKS[kind]}")
-    assert any("sleep 1000" in line for line in lines)
-    assert first.status == "running"
+    assert second.exec("/bin/sh", "-c", show("pid")).out.strip() == os.readlink(f"/proc/{first.pid}/ns/pid")
+    first.kill("KILL")
+    assert second.wait() == 137, "the sandbox takes its pid namespace along"
+    first.wait()
+    second.delete()
+    first.delete()
+
+
+@pytest.mark.differs(runc="runc 1.1.5 wants mappings for a joined user namespace too")
+@pytest.mark.parametrize("kind", ["network", "ipc", "uts", "cgroup", "pid", "time"])
+def test_a_joined_user_namespace_that_does_not_own_the_others(
+    box: Boxes, holder: subprocess.Popen[bytes], kind: str
+) -> None:
+    """Only the host's root may join those, and no more when it is in the user namespace."""
+    first = box("/bin/sleep", "1000")
+    first.user_namespace()
+    first.launch()
+    second = box.sh(f"readlink /proc/self/ns/user; readlink /proc/self/ns/{LINKS.get(kind, kind)}")
+    if kind == "time":
+        need_time_namespace(second)
+    second.user_namespace_root(100000)
+    second.config.pop("hostname")
+    second.namespace("user", f"/proc/{first.pid}/ns/user")
+    path = f"/proc/{inner(holder)}/ns/{LINKS.get(kind, kind)}"
+    second.namespace(kind, path)
+    if kind == "network":
+        second.mounts[:] = [mount for mount in second.mounts if mount["type"] != "sysfs"]
+    if kind == "ipc":
+        second.mounts[:] = [mount for mount in second.mounts if mount["type"] != "mqueue"]
+    if kind == "pid":  # its procfs is not for others than its owner: the host's is bound
+        second.mounts[:] = [mount for mount in second.mounts if mount["type"] != "proc"]
+        second.mount("/proc", "bind", "/proc", "rbind")
+        second.linux.update(maskedPaths=[], readonlyPaths=[])
+        second.sh("true")
+        second.run()
+        return
+    assert second.out().split() == [os.readlink(f"/proc/{first.pid}/ns/user"), os.readlink(path)]
+
+
+@pytest.mark.parametrize("kind", ["network", "ipc", "uts", "user", "pid"])
+@pytest.mark.differs(runc="runc 1.1.5 wants mappings for a joined user namespace too")
+def test_namespaces_held_by_mounts(box: Boxes, folder: Path, kind: str) -> None:
+    """Engines keep namespaces as files that are bound from /proc/PID/ns, without a process in them."""
+    first = box("/bin/sleep", "1000")
+    if kind == "user":
+        first.user_namespace()
+    first.launch()
+    held = folder / kind
+    held.touch()
+    subprocess.run(["mount", "--bind", f"/proc/{first.pid}/ns/{LINKS[kind]}", str(held)], check=True)
+    try:
+        if kind != "pid":  # which ends with its first process
+            first.stop()
+        second = box.sh(f"stat -L -c %i /proc/self/ns/{LINKS[kind]}")
+        second.config.pop("hostname")
+        if kind == "user":
+            second.user_namespace_root(100000)
+        second.namespace(kind, str(held))
+        assert second.out().strip() == str(held.stat().st_ino)
+    finally:
+        subprocess.run(["umount", str(held)], check=True)
+
+
+@pytest.mark.parametrize("path", [None, "/proc/self/ns/pid"])
+def test_the_hosts_pid_namespace(box: Boxes, path: str | None) -> None:
+    """The life of a container whose processes are among the host's: it is not their first, so nothing ends with it."""
+    made = box.sh("readlink /proc/self/ns/pid; sleep 1002 & echo $$; exec sleep 1003")
+    made.no_namespace("pid")
+    if path:
+        made.namespace("pid", path)
+    said = made.stream()
+    made.create(stdout=said)
+    made.start()
+    lines = said.until(str(made.pid)).split()
+    assert lines == [ours("pid"), str(made.pid)]
+    assert "sleep 1003" in made.exec("/bin/ps").out
+    made.kill("--all", "KILL")
+    made.wait()
+    assert made.status == "stopped"
+    made.delete()
+    listed = subprocess.run(["ps", "-e", "-o", "args"], check=True, capture_output=True, text=True).stdout
+    assert "sleep 1002" not in listed
 
 
 @pytest.mark.parametrize(

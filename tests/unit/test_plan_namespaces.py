@@ -17,7 +17,7 @@ FLAGS = {
 
 def test_flags_are_those_of_the_kernel() -> None:
     assert namespaces.FLAGS == FLAGS
-    assert set(namespaces.JOIN_ORDER) == set(FLAGS) - {"time"}
+    assert set(namespaces.JOIN_ORDER) == set(FLAGS)
 
 
 @pytest.mark.parametrize("kind", FLAGS)
@@ -37,19 +37,33 @@ def test_a_joined_namespace_is_joined_by_the_init(kind: str) -> None:
     made = plans.spec(linux__namespaces=plans.namespaces("pid", **{kind: "/proc/9/ns/x"}))
     found = namespaces.sort(made)
     assert found.unshare_flags == 0
-    plan = plans.prepare(made)
-    if kind != "time":
-        assert found.joined == [(kind, "/proc/9/ns/x", 1)]
-        return
-    # which setns(2) allows to a process only that shares its memory with nobody
+    assert found.joined == [(kind, "/proc/9/ns/x", 1)]
+    plan = plans.early(made)
     join = plans.one(plan, "setns")
-    assert (join.flags, join.pointer) == (FLAGS["time"], "/linux/namespaces/1")
-    where = ("namespace", "time", "/proc/9/ns/x", "/linux/namespaces/1/path")
-    assert (found.joined, plan.passed[join.fd - lib.REG_PASSED]) == ([], where)
+    assert (join.flags, join.pointer) == (FLAGS[kind], "/linux/namespaces/1")
+    where = ("namespace", kind, "/proc/9/ns/x", "/linux/namespaces/1/path")
+    assert plan.passed[join.fd - lib.REG_PASSED] == where
+    assert "setns" not in plans.names(plans.prepare(made))
+
+
+def test_what_a_joined_user_namespace_may_not_own_is_tried_before_and_after_it() -> None:
+    """The host's root may join all before it, and nothing but what that owns after it; others may the other way round."""
+    made = plans.spec(
+        linux__namespaces=plans.namespaces("mount", network="/n", user="/u", ipc="/i", time="/t")
+    )
+    joins = plans.find(plans.early(made), "setns")
+    assert [(op.flags, op.tentative, op.again) for op in joins] == [
+        *((FLAGS[kind], 1, 0) for kind in ("ipc", "network", "time")),
+        (FLAGS["user"], 0, 0),
+        *((FLAGS[kind], 0, 1) for kind in ("ipc", "network", "time")),
+    ]
+    assert [op.fd for op in joins[:3]] == [op.fd for op in joins[4:]]
 
 
 def test_order_of_joining() -> None:
-    paths = {kind: f"/ns/{kind}" for kind in ("mount", "network", "cgroup", "uts", "ipc", "pid", "user")}
+    paths = {
+        kind: f"/ns/{kind}" for kind in ("mount", "network", "cgroup", "uts", "ipc", "pid", "user", "time")
+    }
     found = namespaces.sort(plans.spec(linux__namespaces=plans.namespaces(**paths)))
     assert [kind for kind, _, _ in found.joined] == [
         "user",
@@ -58,9 +72,10 @@ def test_order_of_joining() -> None:
         "ipc",
         "network",
         "cgroup",
+        "time",
         "mount",
     ]
-    assert [index for _, _, index in found.joined] == [6, 5, 3, 4, 1, 2, 0]
+    assert [index for _, _, index in found.joined] == [6, 5, 3, 4, 1, 2, 7, 0]
 
 
 @pytest.mark.parametrize(
