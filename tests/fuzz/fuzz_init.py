@@ -19,10 +19,13 @@ def main(arguments: list[str]) -> None:
         raise SystemExit("clang with libFuzzer is missing (Debian: clang-14 libclang-rt-14-dev)")
     (directory / "corpus").mkdir(parents=True, exist_ok=True)
     init_plans.write_seeds(directory / "seeds")
+    init_plans.unpack_corpus(directory / "kept")
     shutil.rmtree(directory / "fuzzer", ignore_errors=True)
     fuzzer = init_build.fuzzer(directory, compiler)
     os.chdir(directory)
-    os.execv(fuzzer, [str(fuzzer), "corpus", "seeds", "-max_len=60000", "-timeout=20", *arguments[1:]])
+    os.execv(
+        fuzzer, [str(fuzzer), "corpus", "seeds", "kept", "-max_len=60000", "-timeout=20", *arguments[1:]]
+    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -121,4 +122,20 @@ def write_seeds(directory: Path) -> list[Path]:
         path = directory / name
         path.write_bytes(data)
         found.append(path)
+    return found
+
+
+def unpack_corpus(directory: Path) -> list[Path]:
+    """Write the inputs that long runs have kept into a directory; gives the files.
+
+    An input that is older than an op of the language is still a plan, if another one: what it reaches is for the fuzzer to see.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    found = []
+    with tarfile.open(Path(__file__).parent / "init/corpus.tar.xz") as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            if content:
+                found.append(directory / Path(member.name).name)
+                found[-1].write_bytes(content.read())
     return found

@@ -284,6 +284,13 @@ def test_no_child_goes_on_after_start(replay: Path) -> None:
 # -- runs
 
 
+def test_what_long_runs_have_kept(replay: Path, tmp_path: Path) -> None:
+    kept = init_plans.unpack_corpus(tmp_path / "kept")
+    assert len(kept) > 1000
+    found = subprocess.run([replay, *kept], capture_output=True, text=True, errors="replace", check=False)
+    assert found.returncode == 0, found.stderr[-8000:]
+
+
 def test_random_changes(replay: Path, tmp_path: Path) -> None:
     """Without clang too. Some of the changed plans still run to their end: the changes are not all refused at the door."""
     seeds = init_plans.write_seeds(tmp_path / "seeds")
