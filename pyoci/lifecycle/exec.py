@@ -7,6 +7,7 @@ from pyoci import userns
 from pyoci.base import files, termination
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.base.numbers import decimal, ranges
+from pyoci.init.process import InitProcess
 from pyoci.lifecycle import facts, store
 from pyoci.lifecycle.processes import not_running
 from pyoci.lifecycle.session import ContainerProcess
@@ -62,14 +63,17 @@ class JoiningProcess(ContainerProcess):
     def make(self) -> None:
         """Everything up to READY. Raises OciError."""
         self._load()
-        pidfd = self.entry.open_process()
-        if pidfd < 0:
-            raise not_running(self.entry.id)
-        passed = [pidfd]  # empty once it has travelled
         try:
-            self._join(passed)
-        finally:
-            files.close_all(passed)
+            self._join(moved=False)
+        except OciError as error:
+            if error.errno != errno.EAGAIN:
+                raise
+            # No more processes: the container may be at its pids.limit, where somebody has to look into it all the more.
+            self.init.kill()
+            files.close_all(self._cgroup_fds)
+            self.init = InitProcess(self.request.trace)
+            self.init.oom = self.entry.memory
+            self._join(moved=True)
         self.expect_ready(self.process)
         self.entry.close()
 
@@ -93,27 +97,65 @@ class JoiningProcess(ContainerProcess):
         self.context.spans.lap("load")
         self.check_terminal(self.process)
 
-    def _join(self, pidfd: list[int]) -> None:
-        """The init is cloned into the container's cgroup; its plan joins the namespaces and becomes the process."""
-        spans, pid = self.context.spans, self.entry.record.pid
-        joined = _joined(self.spec, pid)
-        self._cgroup_fds, cgroup_fd = self._open_cgroup(pid)
+    def _join(self, *, moved: bool) -> None:
+        """The init starts in the container's cgroup; its plan joins the namespaces and becomes the process. Raises OciError.
+
+        moved  it starts in our cgroup instead, and we move it after its last fork: pids.max refuses forks, but nothing moved
+        """
+        pidfd = self.entry.open_process()
+        if pidfd < 0:
+            raise not_running(self.entry.id)
+        passed = [pidfd]  # empty once it has travelled
+        pid = self.entry.record.pid
+        cgroup_fd = -1
         try:
-            spans.lap("cgroup", "/linux/cgroupsPath")
-            compiled = compiler.compile_exec(self.spec, self.process, self._gather_facts(pid), joined)
-            spans.lap("compile")
-            self.warn(compiled)
-            self._spawn_with_affinity(cgroup_fd)
-            spans.lap("spawn", "/linux/namespaces")
+            joined = _joined(self.spec, pid)
+            self._cgroup_fds, cgroup_fd = self._open_cgroup(pid)
+            self.context.spans.lap("cgroup", "/linux/cgroupsPath")
+            self._start(pid, joined, passed, cgroup_fd, moved=moved)
         finally:
+            files.close_all(passed)
             if cgroup_fd >= 0:
                 files.close(cgroup_fd)
+
+    def _start(self, pid: int, joined: int, pidfd: list[int], cgroup_fd: int, *, moved: bool) -> None:
+        """Start the init and send it its plan, until it is the process that stays."""
+        spans = self.context.spans
+        found = self._gather_facts(pid, cgroup_fds=0 if moved else len(self._cgroup_fds))
+        compiled = compiler.compile_exec(self.spec, self.process, found, joined)
+        spans.lap("compile")
+        self.warn(compiled)
+        self._spawn_with_affinity(-1 if moved else cgroup_fd)
+        spans.lap("spawn", "/linux/namespaces")
         self.raise_limits(self.process, user_namespace=bool(joined & namespaces.NEWUSER))
-        ready = {"cgroup": self._cgroup_fds, "pidfd": pidfd}
-        self.send_plan("exec", compiled.finish, ready)
-        if joined & namespaces.NEWPID:
+        forks = bool(joined & namespaces.NEWPID)
+        if moved and not forks:
+            self._move(cgroup_fd)
+        self.send_plan("exec", compiled.finish, {"cgroup": [] if moved else self._cgroup_fds, "pidfd": pidfd})
+        if forks:
             self.init.expect_fork()
+            if moved:
+                self._move(cgroup_fd)
             self.init.send_byte()
+
+    def _move(self, cgroup_fd: int) -> None:
+        """Move the init into the cgroup. Raises OciError.
+
+        It costs milliseconds for each hierarchy: the kernel waits until no process forks (op_join_cgroup of csrc/init).
+        """
+        try:
+            if cgroup_fd >= 0:
+                fd = posix.open("cgroup.procs", posix.O_WRONLY | posix.O_CLOEXEC, dir_fd=cgroup_fd)
+                self._cgroup_fds.append(fd)
+            for fd in self._cgroup_fds:
+                posix.write(fd, str(self.init.pid).encode())
+        except OSError as error:
+            from pyoci.cgroups.base import not_joined
+
+            manager = self.entry.manager()
+            raise not_joined(manager.main_path() if manager else "", error) from None
+        files.close_all(self._cgroup_fds)
+        self.context.spans.lap("moved into the cgroup", "/linux/cgroupsPath")
 
     def _spawn_with_affinity(self, cgroup_fd: int) -> None:
         """With process.execCPUAffinity.initial: on its processors from the start, before the cgroup is joined.
@@ -162,14 +204,14 @@ class JoiningProcess(ContainerProcess):
                 below[name] = path if colon else text
         return manager.exec_fds(below or None, pid)
 
-    def _gather_facts(self, pid: int) -> Facts:
+    def _gather_facts(self, pid: int, *, cgroup_fds: int) -> Facts:
         try:
             in_user_namespace = namespaces.has(self.spec, "user")
             can_set_groups = userns.may_set_groups(pid if in_user_namespace else "self")
         except (FileNotFoundError, ProcessLookupError):
             raise not_running(self.entry.id) from None
         known = facts.Known(self.spec, self.entry.record.rootfs, self.inherited)
-        known.cgroup_fds = len(self._cgroup_fds)
+        known.cgroup_fds = cgroup_fds
         known.can_set_groups = can_set_groups
         found = facts.gather(self.request, known, self.context.spans)
         self.context.spans.lap("facts")

@@ -105,11 +105,13 @@ def compile_exec(spec: "Spec", wanted: "Process", facts: Facts, joined: int) -> 
     plan = Plan()
     privileges = process.Privileges(wanted, facts.capabilities)
     namespaces.add_cgroup(plan, facts.cgroup_fds)
-    process.add_affinity(plan, wanted.get("execCPUAffinity"))
     if joined:
         plan.add(ops.setns(fd=plan.carry("pidfd"), flags=joined), "", "container's namespaces")
     if joined & NEWPID:
-        namespaces.add_fork(plan, 0, "")
+        namespaces.add_fork(
+            plan, 0, ""
+        )  # after which it may be moved into its cgroup, which changes the affinity
+    process.add_affinity(plan, wanted.get("execCPUAffinity"))
     if joined & NEWUSER:
         plan.add(ops.become_root(), "", "root of the user namespace")
     process.add_proc(plan, wanted)

@@ -88,6 +88,28 @@ def test_it_is_in_the_cgroup(running: Container, folder: Path) -> None:
     assert running.cgroup in ours
 
 
+@pytest.mark.differs(runc="runc 1.1.5 forks in the cgroup", strict=False)
+@pytest.mark.parametrize("pid_namespace", [True, False])
+@pytest.mark.parametrize("room", [0, 1])
+def test_a_container_at_its_pids_limit_can_be_looked_into(
+    box: Boxes, folder: Path, pid_namespace: bool, room: int
+) -> None:
+    """A fork bomb, say. What is moved into a cgroup does not count against its limit, only what forks there."""
+    machine.need_controller("pids")
+    made = box.sh("for i in 1 2 3 4 5; do sleep 1000 & done; echo up; wait")
+    made.linux["resources"] = {"pids": {"limit": 6 + room}}
+    if not pid_namespace:
+        made.no_namespace("pid")
+    said = made.stream()
+    made.launch(stdout=said)
+    said.until("up")
+    pid = detached(made, folder, "/bin/sleep", "1000")
+    assert Path(f"/proc/{pid}/cgroup").read_text() == Path(f"/proc/{made.pid}/cgroup").read_text()
+    assert made.exec("/bin/echo", "hi").out == "hi\n"
+    if not pid_namespace:
+        made.kill("--all", "KILL")
+
+
 def test_it_has_the_containers_process_as_model(box: Boxes) -> None:
     made = box("/bin/sleep", "1000")
     made.process.update(cwd="/tmp", noNewPrivileges=True, user={"uid": 1000, "gid": 1001, "umask": 0o027})

@@ -425,7 +425,7 @@ def test_exec() -> None:
     assert compiled.prepare.ops == []
     plan = compiled.finish
     assert plans.names(plan) == [
-        *("join_cgroup", "sched_setaffinity", "setns", "fork", "become_root"),
+        *("join_cgroup", "setns", "fork", "sched_setaffinity", "become_root"),
         *("open_rootfs", "setsid", "join_session_keyring", "console"),
         *(
             "stdio_null",
