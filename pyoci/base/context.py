@@ -7,12 +7,16 @@ from pyoci.base.spans import Spans
 class Context:
     """One command.
 
-    log    where its warnings and its failure go
-    spans  what --trace measures; off until Spans.begin()
+    log         where its warnings and its failure go
+    spans       what --trace measures; off until Spans.begin()
+    root_given  ROOT was named by --root, and is not the default
+    roots       each ROOT that was judged, with the directory that others may write to (lifecycle.permissions.of_root)
     """
 
-    __slots__ = ("log", "spans")
+    __slots__ = ("log", "spans", "root_given", "roots")
 
     def __init__(self, log: Log | None = None) -> None:
         self.log = log or Log()
         self.spans = Spans()
+        self.root_given = False
+        self.roots: dict[str, tuple[str, str, str] | None] = {}

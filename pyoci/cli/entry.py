@@ -24,6 +24,7 @@ def main(context: Context, argv: list[str], refused: RefusedDocument | None = No
     name = ""
     try:
         settings, at = global_options(argv)
+        context.root_given = "root" in settings
         log.operation = argv[at] if at < len(argv) else ""
         level = settings.get("log_level")
         log.configure(

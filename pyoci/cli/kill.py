@@ -19,6 +19,6 @@ def run(context: "Context", options: "Options") -> int:
     if options.values.get("regex"):
         from pyoci.cli.matching import each
 
-        return each(context, options, root, lambda name: kill(root, name, number, everyone=everyone))
-    kill(root, options.args[0], number, everyone=everyone)
+        return each(context, options, root, lambda name: kill(context, root, name, number, everyone=everyone))
+    kill(context, root, options.args[0], number, everyone=everyone)
     return 0

@@ -15,6 +15,6 @@ def run(context: "Context", options: "Options") -> int:
     as_json = options.values.get("format") == "json"
     if not as_json:
         boot.go_full(options.argv)
-    found = ps.pids(choose(options.settings), options.args[0])
+    found = ps.pids(context, choose(options.settings), options.args[0])
     files.out(jsontext.dumps(found) + "\n" if as_json else ps.table(found, options.args[1:]))
     return 0

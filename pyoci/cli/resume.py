@@ -11,5 +11,5 @@ def run(context: "Context", options: "Options") -> int:
     from pyoci.cli.root import choose
     from pyoci.lifecycle import pause
 
-    pause.resume(choose(options.settings), options.args[0])
+    pause.resume(context, choose(options.settings), options.args[0])
     return 0

@@ -12,6 +12,6 @@ def run(context: "Context", options: "Options") -> int:
     from pyoci.cli.root import choose
     from pyoci.lifecycle import states
 
-    state = states.state(choose(options.settings), options.args[0])
+    state = states.state(context, choose(options.settings), options.args[0])
     files.out(jsontext.dumps_pretty(state) + "\n")
     return 0

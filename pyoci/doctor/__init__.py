@@ -16,7 +16,7 @@ def main(context: Context, root: str, *, fmt: str, fix: bool) -> int:
     fmt    "text" or "json"
     fix    remove the leftovers; then 1 is also returned when one can't be removed
     """
-    report = examine(root)
+    report = examine(context, root)
     if fix:
         for leftover in report.leftovers:
             leftovers.remove(context, root, leftover)
@@ -25,7 +25,7 @@ def main(context: Context, root: str, *, fmt: str, fix: bool) -> int:
     return 0 if report.ready and not failed else 1
 
 
-def examine(root: str) -> Report:
+def examine(context: Context, root: str) -> Report:
     """All that can be found out."""
     checks = [
         *kernel.checks(),
@@ -34,6 +34,6 @@ def examine(root: str) -> Report:
         *security.checks(),
         *launcher.checks(),
         *tools.checks(),
-        *store.checks(root),
+        *store.checks(root, given=context.root_given),
     ]
-    return Report(root, checks, leftovers.find(root))
+    return Report(root, checks, leftovers.find(context, root))

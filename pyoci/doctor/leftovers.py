@@ -22,9 +22,9 @@ _IMAGE = "/memfd:pyoci-init (deleted)"
 _DEATH_SECONDS = 5
 
 
-def find(root: str) -> list[Leftover]:
+def find(context: Context, root: str) -> list[Leftover]:
     """All leftovers of this root, and of the whole machine as far as we may look. Removes nothing."""
-    return [*_containers(root), *_processes()]
+    return [*_containers(context, root), *_processes()]
 
 
 def remove(context: Context, root: str, leftover: Leftover) -> None:
@@ -39,19 +39,19 @@ def remove(context: Context, root: str, leftover: Leftover) -> None:
         leftover.failure = error.text() if isinstance(error, OciError) else str(error.strerror).lower()
 
 
-def _containers(root: str) -> list[Leftover]:
+def _containers(context: Context, root: str) -> list[Leftover]:
     found = []
     for id in store.ids(root):
-        why = _why_dead(root, id)
+        why = _why_dead(context, root, id)
         if why:
             found.append(Leftover("container", id, why))
     return found
 
 
-def _why_dead(root: str, id: str) -> str:
+def _why_dead(context: Context, root: str, id: str) -> str:
     """Why a container counts as dead, "" when it does not, or another command is at work on it."""
     try:
-        entry = store.open(root, id, lock=False)
+        entry = store.open(context, root, id, lock=False, acts=False)
     except OciError as error:
         return error.message if error.code == "state-damaged" else ""
     try:

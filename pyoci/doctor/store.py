@@ -4,6 +4,7 @@ import os
 import stat
 
 from pyoci.doctor.check import NO, YES, Check
+from pyoci.lifecycle import permissions
 
 AREA = "state"
 _LEAST = 16 << 20  # bytes that should be free
@@ -11,14 +12,14 @@ _MEMORY = {"tmpfs", "ramfs"}
 _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph"}
 
 
-def checks(root: str) -> list[Check]:
-    """All checks of ROOT; it is looked at and not made."""
+def checks(root: str, *, given: bool) -> list[Check]:
+    """All checks of ROOT, given by --root or not; it is looked at and not made."""
     place = root
     while not os.path.lexists(place):
         place = os.path.dirname(place) or "/"
     found = [_writable(root, place)]
     if found[0].result == YES:
-        found += [_private(root), _lasting(place), _room(place)]
+        found += [_private(root, given), _lasting(place), _room(place)]
     return found
 
 
@@ -35,20 +36,17 @@ def _writable(root: str, place: str) -> Check:
     return Check(AREA, name, YES, "" if place == root else "it will be made", needed=True)
 
 
-def _private(root: str) -> Check:
+def _private(root: str, given: bool) -> Check:
     """Who can write there can have the runtime, as root, kill and remove what they like."""
     name = "only its owner can write there"
     if not os.path.isdir(root):
         return Check(AREA, name, YES, "it will be made with mode 0700")
-    facts = os.stat(root)
-    if facts.st_uid not in (0, os.geteuid()):
-        why = f"it belongs to uid {facts.st_uid}"
-    elif facts.st_mode & 0o022 and not facts.st_mode & stat.S_ISVTX:
-        why = f"its mode is {stat.S_IMODE(facts.st_mode):04o}"
-    else:
-        return Check(AREA, name, YES, f"mode {stat.S_IMODE(facts.st_mode):04o}")
-    cost = "others can forge the state of containers"
-    return Check(AREA, name, NO, why, cost, f"chown and chmod 0700 {root}")
+    unsafe = permissions.of_root(root, given=given)
+    if unsafe is None:
+        return Check(AREA, name, YES, f"mode {stat.S_IMODE(os.stat(root).st_mode):04o}")
+    path, why, command = unsafe
+    cost = "others can forge the state of containers: commands that act on them are refused"
+    return Check(AREA, name, NO, f"{path}: {why}", cost, command)
 
 
 def _lasting(place: str) -> Check:

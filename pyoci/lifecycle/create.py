@@ -107,7 +107,7 @@ class NewContainer(ContainerProcess):
         request = self.request
         before = termination.block()
         try:
-            self.entry = store.create(request.root, request.id)
+            self.entry = store.create(self.context, request.root, request.id)
             self._entered = True
         finally:
             termination.unblock(before)

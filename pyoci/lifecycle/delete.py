@@ -18,7 +18,7 @@ def delete(
     directory  a descriptor of the working directory of poststop hooks, or -1 for ours
     """
     try:
-        entry = store.open(root, id, lock=True)
+        entry = store.open(context, root, id, lock=True)
         if only and entry.record.pid != only:
             entry.close()
             return
@@ -56,7 +56,7 @@ def destroy(context: "Context", entry: store.Entry, directory: int = -1) -> None
 
 def _salvage(context: "Context", root: str, id: str) -> store.Entry:
     """The entry of a container whose record can't be read, with what its saved configuration still tells. Raises OciError."""
-    entry = store.open(root, id, lock=True, damaged=True)
+    entry = store.open(context, root, id, lock=True, damaged=True)
     try:
         spec = entry.config()
         from pyoci import cgroups

@@ -80,7 +80,7 @@ class JoiningProcess(ContainerProcess):
     def _load(self) -> None:
         """The container, and the process object. Raises OciError."""
         request = self.request
-        self.entry = store.open(request.root, request.id, lock=False)
+        self.entry = store.open(self.context, request.root, request.id, lock=False)
         self._entered = True
         status = self.entry.status()
         if status == "paused" and not request.ignore_paused:

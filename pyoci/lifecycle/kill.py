@@ -4,13 +4,17 @@ from pyoci.base import signal_numbers
 from pyoci.lifecycle import store
 from pyoci.lifecycle.processes import not_running, signal_all, signal_first, thaw
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.base.context import Context
 
-def kill(root: str, id: str, signal: int, *, everyone: bool = False) -> None:
+
+def kill(context: "Context", root: str, id: str, signal: int, *, everyone: bool = False) -> None:
     """`kill`: send a signal to the container's process, or to all of them. Raises OciError.
 
     The pid is never trusted alone: the signal goes through a pidfd whose start time is that of the record.
     """
-    entry = store.open(root, id, lock=False)
+    entry = store.open(context, root, id, lock=False)
     try:
         if entry.status() in ("stopped", "creating"):
             if everyone:

@@ -5,12 +5,13 @@ from pyoci.lifecycle import store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.base.context import Context
     from pyoci.cgroups.base import Manager
 
 
-def pause(root: str, id: str) -> None:
+def pause(context: "Context", root: str, id: str) -> None:
     """`pause`: returns when every process of a created or running container has stopped. Raises OciError."""
-    entry = store.open(root, id, lock=True)
+    entry = store.open(context, root, id, lock=True)
     try:
         status = entry.status()
         if status == "paused":
@@ -22,9 +23,9 @@ def pause(root: str, id: str) -> None:
         entry.close()
 
 
-def resume(root: str, id: str) -> None:
+def resume(context: "Context", root: str, id: str) -> None:
     """`resume`: resume the processes of a paused container. Raises OciError."""
-    entry = store.open(root, id, lock=True)
+    entry = store.open(context, root, id, lock=True)
     try:
         if entry.status() != "paused":
             raise OciError("not-paused", "container not paused", obj=id)

@@ -11,12 +11,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyoci.base.context import Context
+
 _USUAL = ("-ef",)
 
 
-def pids(root: str, id: str) -> list[int]:
+def pids(context: "Context", root: str, id: str) -> list[int]:
     """The processes of a container, sorted; none of one that has stopped. Raises OciError."""
-    entry = store.open(root, id, lock=False)
+    entry = store.open(context, root, id, lock=False, acts=False)
     try:
         manager = entry.manager()
         if manager is not None and manager.main_path():

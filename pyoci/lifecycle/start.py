@@ -26,7 +26,7 @@ def start(context: "Context", root: str, id: str, resume_trace: "ResumeTrace") -
 
     resume_trace  goes on with the trace file of `create`: called with its path, the id and the pid of the init
     """
-    entry = store.open(root, id, lock=True)
+    entry = store.open(context, root, id, lock=True)
     try:
         _refuse_unless_created(entry)
         record = entry.record

@@ -3,7 +3,7 @@
 import posix
 
 from pyoci.base.errors import OciError
-from pyoci.lifecycle import store
+from pyoci.lifecycle import permissions, store
 from pyoci.lifecycle.state_document import full
 
 TYPE_CHECKING = False
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from pyoci.base.context import Context
 
 
-def state(root: str, id: str) -> dict[str, object]:
+def state(context: "Context", root: str, id: str) -> dict[str, object]:
     """`state`: the container's state document. Raises OciError."""
-    entry = store.open(root, id, lock=False)
+    entry = store.open(context, root, id, lock=False, acts=False)
     try:
         return full(entry)
     finally:
@@ -22,10 +22,11 @@ def state(root: str, id: str) -> dict[str, object]:
 
 def list_states(context: "Context", root: str) -> list[dict[str, object]]:
     """`list`: the state documents of all containers; one that can't be read is logged and left out. Raises OciError."""
+    permissions.check_root(context, root, acts=False)
     found = []
     for id in store.ids(root):
         try:
-            found.append({**state(root, id), "owner": _owner(f"{root}/{id}")})
+            found.append({**state(context, root, id), "owner": _owner(f"{root}/{id}")})
         except OciError as error:
             if error.code not in ("not-found", "invalid-id"):
                 context.log.warning(error.text(), code=error.code)

@@ -16,11 +16,13 @@ import stat
 
 from pyoci.base import files, jsontext, proc_stat
 from pyoci.base.errors import OciError, errno_text, from_os_error, unreadable_proc
+from pyoci.lifecycle import permissions
 from pyoci.lifecycle.record import Record, is_cgroup_record
 from pyoci.spec import fast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.base.context import Context
     from pyoci.cgroups.base import Manager
     from pyoci.spec.spec_types import Hook, HookName, Spec
 
@@ -213,9 +215,10 @@ def check_id(id: str) -> None:
         raise OciError("invalid-id", f'invalid container ID format: "{id}"', obj=id, hint=hint)
 
 
-def create(root: str, id: str) -> Entry:
-    """A new, locked, empty entry. Raises OciError where the id is taken."""
+def create(context: "Context", root: str, id: str) -> Entry:
+    """A new, locked, empty entry. Raises OciError where the id is taken, or others may write to ROOT."""
     check_id(id)
+    permissions.check_root(context, root, acts=True)
     path = f"{root}/{id}"
     try:
         while (directory := _make(path)) < 0:
@@ -244,12 +247,16 @@ def _make(path: str) -> int:
     return -1
 
 
-def open(root: str, id: str, *, lock: bool, damaged: bool = False) -> Entry:
+def open(
+    context: "Context", root: str, id: str, *, lock: bool, damaged: bool = False, acts: bool = True
+) -> Entry:
     """The entry of a container, locked until it is closed when asked. Raises OciError where there is none.
 
     `damaged`: a record that can't be read is put up with, and taken for that of a container without a process.
+    `acts`: the command does more than to read, so it is refused where others may write to ROOT or to the entry.
     """
     check_id(id)
+    permissions.check_root(context, root, acts=acts)
     try:
         directory = posix.open(f"{root}/{id}", files.DIRECTORY)
     except OSError as error:
@@ -257,6 +264,7 @@ def open(root: str, id: str, *, lock: bool, damaged: bool = False) -> Entry:
             raise unknown(root, id) from None
         raise _unreadable(f"{root}/{id}", error) from None
     try:
+        permissions.check_entry(context, f"{root}/{id}", directory, acts=acts)
         if lock:
             try:
                 fcntl.flock(directory, fcntl.LOCK_EX)

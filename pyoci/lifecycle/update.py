@@ -29,7 +29,7 @@ def update(
 
     Raises OciError; then the limits are the old ones, as far as the kernel takes them back.
     """
-    entry = store.open(root, id, lock=True)
+    entry = store.open(context, root, id, lock=True)
     try:
         if entry.status() not in ("created", "running", "paused"):
             raise OciError("not-running", "container not running", obj=id)

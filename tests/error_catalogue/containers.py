@@ -107,7 +107,7 @@ def state_directory_is_read_only(stage: Stage) -> Result:
     root = stage.runtime.root
     assert root
     root.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(root)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,mode=0700", "none", str(root)], check=True)
     try:
         return made.create(check=False)
     finally:
@@ -120,6 +120,20 @@ def damaged_state(stage: Stage) -> Result:
     assert stage.runtime.root
     (stage.runtime.root / made.id / "state.json").write_text('{"format":')
     return stage.call("state", made.id)
+
+
+@case(
+    "state-unsafe", "can be forged", "others may write to it (mode 0757)", verb="delete", hint="`chmod o-w "
+)
+def state_that_others_may_write(stage: Stage) -> Result:
+    made = stage.stopped()
+    assert stage.runtime.root
+    entry = stage.runtime.root / made.id
+    entry.chmod(0o757)
+    try:
+        return stage.call("delete", made.id)
+    finally:
+        entry.chmod(0o711)
 
 
 @case("state-newer", "was written by pyoci 99.0 (format 99)", verb="delete", hint="use pyoci 99.0")

@@ -80,7 +80,7 @@ def test_rootless(runtime: Runtime, take: Taker, id: str, folder: Path) -> None:
     text = (bundle / "config.json.in").read_text()
     (bundle / "config.json").write_text(text.replace("@UID@", str(NOBODY)).replace("@GID@", str(NOBODY)))
     chown_tree(bundle, NOBODY, NOBODY)
-    folder.chmod(0o777)
+    folder.chmod(0o1777)
     runtime.user = NOBODY
     found = runtime.call("run", "--bundle", str(bundle), id).ok()
     assert found.lines()[0].startswith("uid=0(root) gid=0(root)")

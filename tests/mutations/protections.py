@@ -28,6 +28,8 @@ class Protection(NamedTuple):
 _ESCAPES, _HOST, _INIT = (
     f"tests/security/test_{name}.py" for name in ("escapes", "host_files", "init_process")
 )
+_STATE = "tests/security/test_unsafe_state.py"
+_PERMISSIONS = "pyoci/lifecycle/permissions.py"
 _WORDS = "tests/security/test_hostile_words.py"
 _NAMES = "tests/unit/test_base_printable.py"
 _RESOLVE = "RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve);\n\n    return fd < 0 ? failed_at"
@@ -193,6 +195,27 @@ PROTECTIONS = [
         "#define FD(f)       op->f < REG_COUNT &&",
         "#define FD(f)       op->f < 0xffff &&",
         "tests/fuzz/test_init.py -k field_that_lies",
+    ),
+    Protection(
+        "root-of-others",
+        _PERMISSIONS,
+        "    if problem and (acts or not known):",
+        "    if problem and not known and not acts:",
+        f"{_STATE} -k 'no_verb_acts or default_root'",
+    ),
+    Protection(
+        "entry-of-others",
+        _PERMISSIONS,
+        "    problem = _unsafe(path, facts, posix.geteuid(), any_owner=context.root_given)\n",
+        "    problem = None\n",
+        f"{_STATE} -k no_verb_acts",
+    ),
+    Protection(
+        "acl-of-root",
+        _PERMISSIONS,
+        "    for at in range(_ACL_HEADER, len(acl), _ACL_ENTRY):",
+        "    for at in range(0):",
+        "tests/unit/test_lifecycle_permissions.py",
     ),
     Protection(
         "process-by-start-time",

@@ -9,6 +9,7 @@ import pytest
 from harness.boxes import Boxes
 from harness.runtime import Runtime
 
+from pyoci.base.context import Context
 from pyoci.lifecycle import store
 from pyoci.lifecycle.record import Record
 
@@ -22,7 +23,7 @@ def test_another_container_in_the_same_cgroup_lives_on(runtime: Runtime, box: Bo
     record = json.loads((root / other.id / "state.json").read_text())
     cgroup = record["cgroup"]
     paths = cgroup.get("paths") or {"": cgroup.get("path")}
-    entry = store.create(str(root), "killed")
+    entry = store.create(Context(), str(root), "killed")
     killed = Record("killed", bundle=str(other.directory), rootfs=str(other.rootfs))
     killed.creator = (1, 0)
     cgroup["kept"] = list(paths.values())

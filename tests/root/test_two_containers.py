@@ -43,9 +43,9 @@ assert os.getcwd() == here
 for context, container in made:
     request = container.request
     start(context, request.root, request.id, None)
-found = [state(container.request.root, container.request.id) for _, container in made]
+found = [state(context, container.request.root, container.request.id) for context, container in made]
 for context, container in reversed(made):
-    kill(container.request.root, container.request.id, 9)
+    kill(context, container.request.root, container.request.id, 9)
     delete(context, container.request.root, container.request.id, force=True)
     context.log.finish()
 print(json.dumps(found))

@@ -59,13 +59,13 @@ class Lifecycle:
     ) -> None:
         self._record("start", root, id)
 
-    def kill(self, root: str, id: str, signal: int, *, everyone: bool = False) -> None:
+    def kill(self, context: Context, root: str, id: str, signal: int, *, everyone: bool = False) -> None:
         self._record("kill", root, id, signal, everyone)
 
     def delete(self, context: Context, root: str, id: str, *, force: bool) -> None:
         self._record("delete", root, id, force)
 
-    def state(self, root: str, id: str) -> dict[str, Any]:
+    def state(self, context: Context, root: str, id: str) -> dict[str, Any]:
         self._record("state", root, id)
         return self.states[0]
 

@@ -20,7 +20,7 @@ from pyoci.lifecycle.record import Record
 def entry(root: Path, id: str, *, creating: bool = False, alive: bool = False, bundle: str = "/") -> None:
     """A container in the store, without any process of its own."""
     root.mkdir(exist_ok=True)
-    made = state.create(str(root), id)
+    made = state.create(Context(), str(root), id)
     record = made.record = Record(
         id, bundle=bundle, rootfs="/", creator=(os.getpid(), state.start_time(os.getpid()))
     )
@@ -100,7 +100,7 @@ def test_exit_status(
 ) -> None:
     checks = [] if ready else [Check("kernel", "x", NO, needed=True)]
     report = Report("/r", checks, [Leftover("container", "a", "why")])
-    monkeypatch.setattr(doctor, "examine", lambda root: report)
+    monkeypatch.setattr(doctor, "examine", lambda context, root: report)
 
     def remove(context: Context, root: str, leftover: Leftover) -> None:
         leftover.removed, leftover.failure = not failure, failure
@@ -128,7 +128,7 @@ def test_what_counts_as_left_over(tmp_path: Path) -> None:
     (root / "damaged" / "state.json").write_text("{")
     (root / "foreign.txt").write_text("")
     (root / "bare").mkdir()
-    found = {item.name: item.why for item in leftovers._containers(str(root))}
+    found = {item.name: item.why for item in leftovers._containers(Context(), str(root))}
     assert set(found) == {"half-made", "stopped", "homeless", "damaged", "bare"}
     assert "never finished" in found["half-made"] and "never finished" in found["bare"]
     assert "never deleted" in found["stopped"] and "/nonexistent/bundle" in found["homeless"]
@@ -138,9 +138,9 @@ def test_what_somebody_works_on_is_left_alone(tmp_path: Path) -> None:
     entry(tmp_path / "r", "stopped")
     fd = os.open(tmp_path / "r" / "stopped", os.O_RDONLY | os.O_DIRECTORY)
     fcntl.flock(fd, fcntl.LOCK_EX)
-    assert leftovers._containers(str(tmp_path / "r")) == []
+    assert leftovers._containers(Context(), str(tmp_path / "r")) == []
     os.close(fd)
-    assert len(leftovers._containers(str(tmp_path / "r"))) == 1
+    assert len(leftovers._containers(Context(), str(tmp_path / "r"))) == 1
 
 
 def test_fix_removes_the_dead_and_nothing_else(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_fix_removes_the_dead_and_nothing_else(tmp_path: Path) -> None:
         entry(root, id, creating=id == "half-made")
     (root / "damaged" / "state.json").write_text("[]")
     entry(root, "running", alive=True)
-    found = leftovers._containers(str(root))
+    found = leftovers._containers(Context(), str(root))
     for item in found:
         leftovers.remove(Context(), str(root), item)
     assert [(item.removed, item.failure) for item in found] == [(True, "")] * 3
@@ -181,23 +181,23 @@ def test_a_failed_removal_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_state_directory_that_can_be_made(tmp_path: Path) -> None:
-    found = store.checks(str(tmp_path / "a" / "b"))
+    found = store.checks(str(tmp_path / "a" / "b"), given=False)
     assert (found[0].result, found[0].why) == (YES, "it will be made")
     assert not (tmp_path / "a").exists()
 
 
 def test_state_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    found = store.checks(str(tmp_path / "file" / "root"))
+    found = store.checks(str(tmp_path / "file" / "root"), given=False)
     assert len(found) == 1 and found[0].fatal and "no directory" in found[0].why
 
 
 @pytest.mark.parametrize(
-    ("mode", "result"), [(0o700, YES), (0o1777, YES), (0o777, NO), (0o770, NO), (0o755, YES)]
+    ("mode", "result"), [(0o700, YES), (0o1777, NO), (0o777, NO), (0o775, YES), (0o755, YES)]
 )
 def test_who_may_write_into_the_state_directory(tmp_path: Path, mode: int, result: str) -> None:
     tmp_path.chmod(mode)
-    assert store._private(str(tmp_path)).result == result
+    assert store._private(str(tmp_path), given=False).result == result
 
 
 def test_file_systems_by_their_mount_point(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pyoci import __version__
+from pyoci.base.context import Context
 from pyoci.base.errors import OciError
 from pyoci.lifecycle import store
 from pyoci.lifecycle.record import FORMAT, Record
@@ -79,10 +80,10 @@ def test_every_field_has_its_hostile_values(name: str) -> None:
     ("name", "value"), [(name, value) for name, values in HOSTILE.items() for value in values]
 )
 def test_a_hostile_value_is_refused(tmp_path: Path, name: str, value: Any) -> None:
-    store.create(str(tmp_path), "x").close()
+    store.create(Context(), str(tmp_path), "x").close()
     (tmp_path / "x" / "state.json").write_text(json.dumps({**good(), name: value}))
     with pytest.raises(OciError) as caught:
-        store.open(str(tmp_path), "x", lock=False)
+        store.open(Context(), str(tmp_path), "x", lock=False)
     assert caught.value.code == "state-damaged"
 
 
@@ -101,10 +102,10 @@ def test_every_field_must_be_there(name: str) -> None:
 
 
 def test_a_newer_record_is_refused_with_both_versions(tmp_path: Path) -> None:
-    store.create(str(tmp_path), "x").close()
+    store.create(Context(), str(tmp_path), "x").close()
     (tmp_path / "x" / "state.json").write_text(json.dumps({"format": FORMAT + 1, "version": "9.8.7"}))
     with pytest.raises(OciError) as caught:
-        store.open(str(tmp_path), "x", lock=False, damaged=True)
+        store.open(Context(), str(tmp_path), "x", lock=False, damaged=True)
     assert caught.value.code == "state-newer"
     assert "pyoci 9.8.7" in caught.value.message and f"this is pyoci {__version__}" in caught.value.message
 
@@ -118,7 +119,7 @@ def test_a_name_in_a_newer_record_is_not_printed_raw() -> None:
 @pytest.mark.parametrize("name", ["state.json", "config.json"])
 def test_only_a_regular_file_is_read(tmp_path: Path, name: str) -> None:
     """A fifo in its place would keep the reader waiting, a link would lead elsewhere."""
-    entry = store.create(str(tmp_path), "x")
+    entry = store.create(Context(), str(tmp_path), "x")
     entry.save()
     entry.close()
     (tmp_path / "elsewhere").write_text(json.dumps({"ociVersion": "1.0.0"}))
@@ -127,12 +128,12 @@ def test_only_a_regular_file_is_read(tmp_path: Path, name: str) -> None:
         place.unlink(missing_ok=True)
         make(place)
         with pytest.raises(OciError) as caught:
-            store.open(str(tmp_path), "x", lock=False).config()
+            store.open(Context(), str(tmp_path), "x", lock=False).config()
         assert caught.value.code == "state-damaged"
 
 
 def test_what_is_no_fifo_gets_no_byte(tmp_path: Path) -> None:
-    entry = store.create(str(tmp_path), "x")
+    entry = store.create(Context(), str(tmp_path), "x")
     target = tmp_path / "target"
     target.write_text("as it was")
     (tmp_path / "x" / "start").symlink_to(target)

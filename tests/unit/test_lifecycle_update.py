@@ -219,7 +219,7 @@ def test_a_cgroup_that_is_gone_needs_no_thaw(tmp_path: Path) -> None:
 def test_status_paused(tmp_path: Path) -> None:
     (tmp_path / "freezer.state").write_text("FROZEN\n")
     pid = os.getpid()
-    entry = store.create(str(tmp_path), "c")
+    entry = store.create(Context(), str(tmp_path), "c")
     record = entry.record = ContainerRecord(
         "c", bundle="/b", rootfs="/b/rootfs", creator=(pid, store.start_time(pid))
     )
