@@ -16,6 +16,7 @@ import pytest
 from harness.box import Container, Stream
 from harness.boxes import Boxes
 from harness.programs import Programs
+from harness.race import Race
 from harness.runtime import Runtime
 from harness.terminal import ConsoleSocket
 
@@ -538,38 +539,6 @@ def test_the_state_directory_is_for_its_owner_only(box: Boxes) -> None:
         if path.is_dir() or path.is_file():
             assert path.stat().st_mode & 0o022 == 0, path
             assert path.stat().st_uid == 0, path
-
-
-def swapping(programs: Programs, folder: Path, one: str, two: str) -> subprocess.Popen[bytes]:
-    """A process that exchanges two names without pause."""
-    argv = [str(programs.path("swap")), str(folder), one, two]
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE)
-    assert process.stdout and process.stdout.readline() == b"ready\n"
-    return process
-
-
-class Race:
-    """Creates a container many times while a name in a volume is exchanged; bounded by rounds, not by time."""
-
-    ROUNDS = int(os.environ.get("PYOCI_TEST_RACE_ROUNDS", "25"))
-
-    def __init__(self, programs: Programs, made: Container, folder: Path, one: str, two: str) -> None:
-        self.made = made
-        self.process = swapping(programs, folder, one, two)
-
-    def run(self) -> list[str]:
-        """The outputs of all rounds, whatever they ended with."""
-        texts = []
-        try:
-            for _ in range(self.ROUNDS):
-                texts.append(self.made.run(check=False).out)
-                assert self.process.poll() is None
-        finally:
-            self.process.kill()
-            self.process.wait()
-            assert self.process.stdout
-            self.process.stdout.close()
-        return texts
 
 
 @pytest.fixture
