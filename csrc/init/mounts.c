@@ -90,10 +90,27 @@ void op_fsmount(const struct op_fsmount *op) {
     put(op->to ? op->to : REG_MOUNT, mount);
 }
 
+/* A source in the container's own tree: a link there must not lead to a file of the host. */
+static int open_tree_below(int root, const char *path, unsigned flags) {
+    int tree, place = open_in(root, path, O_PATH, 0);
+
+    if (place < 0)
+        fail_lookup();
+    tree = sys_open_tree(place, "", flags | AT_EMPTY_PATH);
+    close(place);
+    return tree;
+}
+
 void op_open_tree(const struct op_open_tree *op) {
     unsigned flags = TREE_CLONE | (op->recursive ? TREE_RECURSIVE : 0);
-    int tree = op->tree ? take(op->tree) : sys_open_tree(AT_FDCWD, op->source, flags);
+    int tree;
 
+    if (op->tree)
+        tree = take(op->tree);
+    else if (op->below)
+        tree = open_tree_below(get(op->below), op->source, flags);
+    else
+        tree = sys_open_tree(AT_FDCWD, op->source, flags);
     check(tree, STEP_open_tree, op->source);
     put(REG_MOUNT, tree);
 }

@@ -14,11 +14,20 @@ if TYPE_CHECKING:
 _ALL = 0xFFFFFFFF
 
 
-def open_passed(plan: "Plan", ready: "dict[str, list[int]]", directory: int = -1) -> list[int]:
+def open_passed(
+    plan: "Plan",
+    ready: "dict[str, list[int]]",
+    *,
+    directory: int = -1,
+    pidfd: int = -1,
+    rootfs: str = "",
+) -> list[int]:
     """The descriptors that travel with a plan, in their order.
 
     ready      those that are open already, by their kind ("cgroup", "fifo", "pidfd", "userns"), in the order of the plan
     directory  a descriptor of the bundle, which relative sources of bind mounts start from
+    pidfd      of the init, whose mount namespace has the container's tree
+    rootfs     host path of that tree
 
     All of them are the caller's to close. Raises OciError; then none is left open.
     """
@@ -28,8 +37,9 @@ def open_passed(plan: "Plan", ready: "dict[str, list[int]]", directory: int = -1
             if what[0] == "namespace":
                 found.append(open_namespace(str(what[1]), str(what[2]), str(what[3])))
             elif str(what[0]).endswith("tree"):
-                found.append(_open_tree(what, directory))
-                if what[0] != "tree":
+                inside = str(what[0]).startswith("inner-")
+                found.append(_open_inside(what, pidfd, rootfs) if inside else _open_tree(what, directory))
+                if str(what[0]).endswith("idmapped-tree"):
                     _map_ids(found[-1], ready["userns"].pop(0), what)
             else:
                 found.append(ready[str(what[0])].pop(0))
@@ -67,9 +77,20 @@ def _open_tree(what: tuple[str | int | bool, ...], directory: int) -> int:
     return fd
 
 
+def _open_inside(what: tuple[str | int | bool, ...], pidfd: int, rootfs: str) -> int:
+    """A path of the container's tree, which the init has mounted on by now."""
+    _, path, recursive, pointer, about = what
+    root, below = (text.encode("utf-8", "surrogateescape") for text in (rootfs, str(path)))
+    fd = lib.pyoci_open_tree_inside(pidfd, root, below, bool(recursive))
+    if fd < 0:
+        message = f"{about}: source {path} in the rootfs"
+        raise OciError("mount", message, errno=-fd, pointer=f"{pointer}/source", obj=str(path))
+    return fd
+
+
 def _map_ids(tree: int, user_namespace: int, what: tuple[str | int | bool, ...]) -> None:
     kind, path, _, pointer, about = what
-    result = lib.pyoci_idmap_mount(tree, user_namespace, kind == "deep-idmapped-tree")
+    result = lib.pyoci_idmap_mount(tree, user_namespace, str(kind).endswith("deep-idmapped-tree"))
     files.close(user_namespace)
     if result < 0:
         hint = "the file system may not support id-mapped mounts" if result == -22 else ""

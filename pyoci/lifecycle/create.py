@@ -235,11 +235,16 @@ class NewContainer(ContainerProcess):
         self.warn(compiled)
         hooks = self.spec.get("hooks", {})
         between = hooks.get("prestart") or hooks.get("createRuntime")
-        self._send("prepare", compiled.prepare)
+        undone = int(self._waits_for_early)
+        for index, piece in enumerate(compiled.prepare.pieces()):
+            if index:
+                self._expect_done(undone)
+                undone = 0
+            self._send("prepare", piece)
+            undone += 1
         if not between:
             self._send("finish", compiled.finish)
-        for _ in range(1 + self._waits_for_early):
-            self.init.expect(lib.REPLY_DONE)
+        self._expect_done(undone)
         self.context.spans.lap("wait for prepare")
         if between:
             self._run_hooks(hooks)
@@ -249,6 +254,10 @@ class NewContainer(ContainerProcess):
             self.entry.record.late = start_answer.late_ops(compiled.finish)
         self.expect_ready(self.process)
 
+    def _expect_done(self, plans: int) -> None:
+        for _ in range(plans):
+            self.init.expect(lib.REPLY_DONE)
+
     def _send(self, name: str, plan: "Plan") -> None:
         ready: dict[str, list[int]] = {"cgroup": self._cgroup_fds}
         if any(what[0] == "fifo" for what in plan.passed):
@@ -257,7 +266,7 @@ class NewContainer(ContainerProcess):
             from pyoci.userns import idmapped_mounts
 
             ready["userns"] = idmapped_mounts.namespaces_of(self.spec, plan, self.init.pid, self.rootless)
-        self.send_plan(name, plan, ready, directory=self.bundle.directory)
+        self.send_plan(name, plan, ready, directory=self.bundle.directory, rootfs=self.bundle.rootfs)
 
     def _gather_facts(self) -> "Facts":
         known = facts.Known(self.spec, self.bundle.rootfs, self.inherited)

@@ -57,6 +57,7 @@ def gather_new(
     """
     facts = gather(request, known, spans)
     facts.cgroup = manager.mount_facts() if manager else None
+    facts.bundle = record.bundle
     facts.wait_start = waits
     facts.no_pivot = request.no_pivot
     hooks = known.spec.get("hooks") or {}

@@ -11,6 +11,7 @@ class Facts:
     """The host as far as a plan depends on it.
 
     rootfs         absolute host path of the root file system
+    bundle         absolute path of the bundle, which relative sources start from
     id             the container's id
     open_sources   the runtime opens the sources of bind mounts: the init, in a user namespace, may not reach them
     capabilities   bit mask of the capabilities the init will hold (all, in a user namespace of its own)
@@ -28,6 +29,7 @@ class Facts:
 
     def __init__(self, rootfs: str, id: str) -> None:
         self.rootfs = rootfs
+        self.bundle = ""
         self.id = id
         self.open_sources = False
         self.capabilities = capabilities.ALL

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # What the kernel itself fills: a link in the rootfs must not lead these elsewhere (CVE-2019-19921, CVE-2023-27561).
 # They stay at hand in a register, see kept().
+_OPEN_SOURCES = 16  # bind mounts whose sources are open at the same time
 _KERNEL_TYPES: dict[str, int] = {"proc": lib.REG_PROCFS, "sysfs": lib.REG_SYSFS}
 
 
@@ -163,16 +164,34 @@ def make_bind(
 
     In a user namespace the init may be unable to walk to the source, and an id map takes privilege over the file system: then
     the runtime opens it, and the copy, which comes from the host's own mount namespace, must stop hearing of and telling the
-    host's mounts.
+    host's mounts. A few are opened at a time: there may be more than a process may have open files.
+
+    A source within the rootfs may lie on a mount that came earlier in the list. Only the container's mount namespace has that one.
     """
-    register = 0
-    if idmapped or (facts.open_sources and plan.room() > 0):
+    register, below = 0, lib.REG_NONE
+    inside = _inside_rootfs(facts, source)
+    if idmapped or facts.open_sources:
+        if inside or plan.carried() >= _OPEN_SOURCES:
+            plan.cut()
         kind = "tree" if not idmapped else "deep-idmapped-tree" if found.deep_idmap else "idmapped-tree"
-        register = plan.carry(kind, source, found.recursive, pointer, about)
-    plan.add(ops.open_tree(source=source, tree=register, recursive=found.recursive), pointer, about)
-    if register:
+        register = plan.carry(
+            "inner-" + kind if inside else kind, inside or source, found.recursive, pointer, about
+        )
+    elif inside:
+        source, below = inside, lib.REG_ROOT
+    plan.add(
+        ops.open_tree(source=source, tree=register, recursive=found.recursive, below=below), pointer, about
+    )
+    if register and not inside:
         slave = ops.mount_setattr(mount=lib.REG_MOUNT, propagation=mount_options.MS_SLAVE, recursive=True)
         plan.add(slave, pointer, about)
+
+
+def _inside_rootfs(facts: Facts, source: str) -> str:
+    """The path below the rootfs of a source that the configuration names by its path on the host; "" for any other."""
+    rootfs = paths.clean(facts.rootfs)
+    path = paths.clean(source if source.startswith("/") else f"{facts.bundle}/{source}")
+    return path[len(rootfs) :] or "/" if rootfs != "/" and paths.is_within(path, rootfs) else ""
 
 
 def make_new(

@@ -14,12 +14,14 @@ class Plan:
 
     passed   a description of each descriptor that goes along, in the order of the registers from REG_PASSED up:
              (kind, what it is of ...): a "tree" (host path, recursive, pointer, about), an "idmapped-tree", a
-             "deep-idmapped-tree", a "namespace" (type, path, pointer), a "cgroup" file, a "fifo", a "pidfd"
+             "deep-idmapped-tree", each of them "inner-" when its path is one of the container's tree, a "namespace" (type,
+             path, pointer), a "cgroup" file, a "fifo", a "pidfd"
     """
 
     def __init__(self) -> None:
         self.ops: list[Op] = []
         self.passed: list[tuple[str | int | bool, ...]] = []
+        self._cuts: list[tuple[int, int]] = []  # how many ops and descriptors come before each cut
 
     def add(self, op: "Op", pointer: str = "", about: str = "") -> None:
         """Append an op.
@@ -33,14 +35,30 @@ class Plan:
 
     def carry(self, *what: str | int | bool) -> int:
         """Ask for a descriptor to travel with the plan; returns its register."""
+        register: int = lib.REG_PASSED + self.carried()
         self.passed.append(what)
-        register: int = lib.REG_PASSED + len(self.passed) - 1
         return register
 
-    def room(self) -> int:
-        """How many more descriptors may travel with this plan."""
-        room: int = lib.PLAN_MAX_FDS - len(self.passed)
-        return room
+    def carried(self) -> int:
+        """How many descriptors travel with the last piece of this plan."""
+        return len(self.passed) - (self._cuts[-1][1] if self._cuts else 0)
+
+    def cut(self) -> None:
+        """What is added from now on is another piece: it is sent, with its descriptors, when all before it is done."""
+        self._cuts.append((len(self.ops), len(self.passed)))
+
+    def pieces(self) -> "list[Plan]":
+        """The plans to send one after the other; this one where it was not cut."""
+        if not self._cuts:
+            return [self]
+        found, ends = [], [*self._cuts, (len(self.ops), len(self.passed))]
+        first_op = first_passed = 0
+        for last_op, last_passed in ends:
+            piece = Plan()
+            piece.ops, piece.passed = self.ops[first_op:last_op], self.passed[first_passed:last_passed]
+            found.append(piece)
+            first_op, first_passed = last_op, last_passed
+        return found
 
     def encode(self, *, timed: bool = False) -> bytes:
         """The bytes that the init reads. Raises OciError for a NUL in a string, and for more than the init takes."""

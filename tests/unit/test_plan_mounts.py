@@ -244,12 +244,37 @@ def test_in_a_user_namespace_the_runtime_opens_the_sources() -> None:
     assert found[1] == attributes(propagation=1 << 19, recursive=True)
 
 
-def test_no_more_sources_are_opened_than_can_travel() -> None:
+def test_few_sources_are_open_at_the_same_time() -> None:
     many = [{**bind(), "destination": f"/b{index}"} for index in range(300)]
     plan = plans.prepare(plans.spec(mounts=many), open_sources=True)
-    assert len(plan.passed) == lib.PLAN_MAX_FDS
-    opened = [op.tree for op in plans.find(plan, "open_tree") if op.tree]
-    assert opened == list(range(lib.REG_PASSED + 1, lib.REG_PASSED + lib.PLAN_MAX_FDS))
+    pieces = plan.pieces()
+    assert [len(piece.passed) for piece in pieces] == [16] * 18 + [13]  # with that of the rootfs
+    for piece in pieces:
+        opened = [op.tree for op in piece.ops if op.name in ("open_tree", "mount_rootfs")]
+        assert opened == list(range(lib.REG_PASSED, lib.REG_PASSED + len(piece.passed)))
+    assert [op for piece in pieces for op in piece.ops] == plan.ops
+    whole = plans.prepare(plans.spec(mounts=many))
+    assert whole.pieces() == [whole]
+
+
+@pytest.mark.parametrize("source", ["/bundle/rootfs/t/x", "rootfs/./t/x", "/bundle//rootfs/t/y/../x"])
+def test_a_source_in_the_rootfs_is_looked_up_when_all_before_is_mounted(source: str) -> None:
+    made = plans.spec(mounts=[tmpfs("mode=1"), {**bind(), "source": source}])
+    assert plans.find(plans.prepare(made, bundle="/bundle"), "open_tree") == [
+        ops.open_tree(source="/t/x", below=lib.REG_ROOT)
+    ]
+    first, second = plans.prepare(made, bundle="/bundle", open_sources=True).pieces()
+    assert "/mounts/0" in first.ops[-1].pointer and second.ops[0].pointer == "/mounts/1"
+    assert second.passed[0][:2] == ("inner-tree", "/t/x")
+    made["mounts"][1]["options"] = ["ridmap"]
+    second = plans.prepare(made, bundle="/bundle").pieces()[1]
+    assert second.passed[0][:2] == ("inner-deep-idmapped-tree", "/t/x")
+
+
+def test_sources_beside_the_rootfs_are_the_hosts() -> None:
+    for source in ("/bundle/rootfs2", "/bundle", "rootfs/../data", "data"):
+        found = plans.prepare(plans.spec(mounts=[{**bind(), "source": source}]), bundle="/bundle")
+        assert plans.find(found, "open_tree") == [ops.open_tree(source=source)]
 
 
 @pytest.mark.parametrize(
