@@ -27,8 +27,9 @@ int sys_pivot_root(const char *to, const char *old);
 int sys_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable);
 int sys_close_range(unsigned first, unsigned last);
 int sys_pidfd_open(pid_t pid);
-uint64_t mount_id(int fd);        /* 0 where the kernel does not tell */
-_Noreturn void leave(int status); /* _exit(2), even under the container's filter */
+int empty_tmpfs(unsigned attributes); /* a detached mount */
+uint64_t mount_id(int fd);            /* 0 where the kernel does not tell */
+_Noreturn void leave(int status);     /* _exit(2), even under the container's filter */
 
 /* channel.c: the conversation with the runtime, and the one way to fail */
 void open_channel(int sync);

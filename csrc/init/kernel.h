@@ -29,6 +29,7 @@
 
 /* statfs(2) */
 #define PROC_MAGIC        0x9fa0
+#define SYSFS_MAGIC       0x62656572
 #define DEVPTS_MAGIC      0x1cd1
 #define STATFS_NOATIME    0x400
 #define STATFS_NODIRATIME 0x800

@@ -45,18 +45,6 @@ static void set_option(int context, const char *option) {
         fail_with_log(context, errno, option);
 }
 
-static int make_directory_mount(unsigned attributes) {
-    int mount, context = sys_fsopen("tmpfs");
-
-    check(context, STEP_fsopen, "tmpfs");
-    check(sys_fsconfig(context, FSCONFIG_STRING, "source", "tmpfs"), STEP_fsconfig, "source");
-    check(sys_fsconfig(context, FSCONFIG_CREATE, NULL, NULL), STEP_fsconfig, "tmpfs");
-    mount = sys_fsmount(context, attributes);
-    check(mount, STEP_fsmount, "tmpfs");
-    close(context);
-    return mount;
-}
-
 /* A tmpfs without a mode of its own takes that of the directory it hides, as in runc. Where there was none, op_mountpoint has made one
  * that is open to all, as every tmpfs is by default: so the next run finds the same mode. */
 static void name_mode(char text[MODE_TEXT], int directory) {
@@ -66,18 +54,23 @@ static void name_mode(char text[MODE_TEXT], int directory) {
     snprintf(text, MODE_TEXT, "mode=%04o", status.st_mode & 07777);
 }
 
+static void set_options(int context, const char *source, const struct plan_strings *options) {
+    const char *option = options->first;
+
+    if (*source && sys_fsconfig(context, FSCONFIG_STRING, "source", source) < 0)
+        fail_with_log(context, errno, source);
+    for (uint64_t i = 0; i < options->count; i++) {
+        set_option(context, option);
+        option += strlen(option) + 1;
+    }
+}
+
 void op_fsmount(const struct op_fsmount *op) {
-    const char *option = op->options.first;
     int mount, context = sys_fsopen(op->type);
     char mode[MODE_TEXT];
 
     check(context, STEP_fsopen, op->type);
-    if (*op->source && sys_fsconfig(context, FSCONFIG_STRING, "source", op->source) < 0)
-        fail_with_log(context, errno, op->source);
-    for (uint64_t i = 0; i < op->options.count; i++) {
-        set_option(context, option);
-        option += strlen(option) + 1;
-    }
+    set_options(context, op->source, &op->options);
     if (op->mode_of) {
         name_mode(mode, get(op->mode_of));
         set_option(context, mode);
@@ -88,6 +81,40 @@ void op_fsmount(const struct op_fsmount *op) {
     check(mount, STEP_fsmount, op->type);
     close(context);
     put(op->to ? op->to : REG_MOUNT, mount);
+}
+
+/* The tree is a copy of the host's, and the host's mounts below it may be writable: root of the container's user namespace may be the
+ * host's (an identity map), and could set the kernel up through them. What the host mounts there later would be writable, so it stays
+ * out. How access times are kept is not ours to change: it is locked. */
+static int copy_sysfs(uint64_t attributes) {
+    const uint64_t flags = ATTRIBUTE_NOSUID | ATTRIBUTE_NODEV | ATTRIBUTE_NOEXEC;
+    int tree = sys_open_tree(AT_FDCWD, "/sys", TREE_CLONE | TREE_RECURSIVE);
+    struct statfs status;
+
+    check(tree, STEP_open_tree, "/sys");
+    check(fstatfs(tree, &status), STEP_statfs, "/sys");
+    if (status.f_type != SYSFS_MAGIC)
+        fail(EPERM, STEP_fsopen, "sysfs, and the host has none on /sys");
+    check(sys_mount_setattr(tree, TREE_RECURSIVE, ATTRIBUTE_READONLY | (attributes & flags), 0, MS_PRIVATE),
+          STEP_mount_setattr, "/sys");
+    return tree;
+}
+
+void op_sysfs(const struct op_sysfs *op) {
+    int mount = -1, context = sys_fsopen("sysfs");
+
+    if (context < 0 && errno != EPERM)
+        fail(errno, STEP_fsopen, "sysfs");
+    if (context >= 0) {
+        set_options(context, op->source, &op->options);
+        if (sys_fsconfig(context, FSCONFIG_CREATE, NULL, NULL) < 0)
+            fail_with_log(context, errno, "sysfs");
+        mount = sys_fsmount(context, (unsigned)op->attributes);
+        if (mount < 0 && errno != EPERM)
+            fail(errno, STEP_fsmount, "sysfs");
+        close(context);
+    }
+    put(REG_MOUNT, mount < 0 ? copy_sysfs(op->attributes) : mount);
 }
 
 /* A source in the container's own tree: a link there must not lead to a file of the host. */
@@ -218,9 +245,10 @@ void op_dup(const struct op_dup *op) {
  * moment, and taken off again as a detached mount. "/proc" is still the host's here. */
 void op_mount(const struct op_mount *op) {
     char place[64], target[80], mode[MODE_TEXT] = "", data[4096];
-    int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), stage = make_directory_mount(0), tree;
+    int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), stage = empty_tmpfs(0), tree;
 
     check(host, STEP_open, "/");
+    check(stage, STEP_fsmount, "tmpfs");
     check(sys_move_mount(stage, host), STEP_move_mount, "stage");
     check(mkdirat(stage, "m", 0700), STEP_mkdir, "stage");
     snprintf(place, sizeof(place), "/proc/self/fd/%d", stage);
@@ -250,11 +278,15 @@ static void bind_over(int source, unsigned flags, int target, uint64_t attribute
 
 /* All masked directories share one file system: a tmpfs each costs memory and, with many CPUs, time in the shrinkers. */
 static void mask_directory(int target) {
+    int empty;
+
     if (state.mask_attached) {
         bind_over(get(REG_MASK), 0, target, 0);
         return;
     }
-    put(REG_MASK, make_directory_mount(ATTRIBUTE_READONLY));
+    empty = empty_tmpfs(ATTRIBUTE_READONLY);
+    check(empty, STEP_fsmount, "tmpfs");
+    put(REG_MASK, empty);
     check(sys_move_mount(get(REG_MASK), target), STEP_move_mount, NULL);
     state.mask_attached = true;
 }

@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,12 +40,12 @@ static bool is_same_directory(int one, int other) {
     return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
-/* The mount that a directory lies in stops sharing: pivot_root(2) refuses a shared parent, and what is attached must stay ours. */
-static void make_parent_private(int directory) {
+/* The propagation of the mount that a directory lies in, which is found by going up. */
+static void set_propagation_of(int directory, uint64_t propagation) {
     int fd = openat(directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
     check(fd, STEP_open, "rootfs");
-    while (sys_mount_setattr(fd, 0, 0, 0, MS_PRIVATE) < 0) {
+    while (sys_mount_setattr(fd, 0, 0, 0, propagation) < 0) {
         int parent;
         if (errno != EINVAL) /* EINVAL: not the root of a mount */
             fail(errno, STEP_mount_setattr, "mount of the rootfs");
@@ -70,8 +73,8 @@ static int open_place(const char *path) {
 void op_mount_rootfs(const struct op_mount_rootfs *op) {
     int place = open_place(op->path), tree;
 
-    if (op->shared)
-        make_parent_private(place);
+    if (op->shared) /* pivot_root(2) refuses a shared parent, and what is attached must stay ours */
+        set_propagation_of(place, MS_PRIVATE);
     tree = op->tree ? take(op->tree) : sys_open_tree(place, "", TREE_CLONE | TREE_RECURSIVE | AT_EMPTY_PATH);
     check(tree, STEP_open_tree, op->path);
     check(sys_move_mount(tree, place), STEP_move_mount, op->path);
@@ -115,16 +118,89 @@ void op_pivot_root(const struct op_pivot_root *op) {
     check(fchdir(get(REG_ROOT)), STEP_fchdir, "/");
 }
 
-/* For a host root that can't be pivoted (a ramfs): the rootfs moves on top of "/". The host's procfs and sysfs must not stay
- * reachable below: with them mounted in full, a user namespace inside could mount its own (user_namespaces(7)). */
+/* Unmount what is on a path, if it still is that mount; a locked one, which a user namespace got from its parent, is covered. First
+ * the mount that it lies in, it and all below it stop telling the host's mounts, or those would go, too. */
+static void hide_mount(const char *path, uint64_t id) {
+    int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), parent, cover;
+
+    if (fd < 0 || mount_id(fd) != id) { /* out of reach, or below another mount */
+        close(fd);
+        return;
+    }
+    parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (parent >= 0)
+        set_propagation_of(parent, MS_SLAVE);
+    check(sys_mount_setattr(fd, TREE_RECURSIVE, 0, 0, MS_SLAVE), STEP_mount_setattr, path);
+    if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0) {
+        if (errno != EINVAL && errno != EPERM)
+            fail(errno, STEP_umount, path);
+        cover = empty_tmpfs(ATTRIBUTE_READONLY);
+        check(cover, STEP_fsmount, "tmpfs");
+        check(sys_move_mount(cover, fd), STEP_move_mount, path);
+        close(cover);
+    }
+    close(parent);
+    close(fd);
+}
+
+/* A line of mountinfo (proc_pid_mountinfo(5)): "36 35 0:21 / /proc rw,relatime shared:1 - proc proc rw". */
+static void hide_line(char *line, const char *rootfs) {
+    char *path = line, *type = strstr(line, " - "), *end, *to;
+    size_t length = strlen(rootfs);
+
+    for (int field = 0; field < 4 && path; field++) {
+        path = strchr(path, ' ');
+        path = path ? path + 1 : NULL;
+    }
+    if (!path || !type || (strncmp(type + 3, "proc ", 5) != 0 && strncmp(type + 3, "sysfs ", 6) != 0))
+        return;
+    end = strchr(path, ' ');
+    *end = '\0';
+    to = path;
+    for (const char *from = path; *from; to++) /* blanks and the like are written as \040 */
+        if (from[0] == '\\' && from[1] && from[2] && from[3]) {
+            *to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
+            from += 4;
+        } else {
+            *to = *from++;
+        }
+    *to = '\0';
+    if (strncmp(path, rootfs, length) != 0 || (path[length] != '/' && path[length] != '\0')) /* the container's own */
+        hide_mount(path, strtoull(line, NULL, 10));
+}
+
+/* The host's procfs and sysfs must not stay reachable below the rootfs: with one of them mounted in full, wherever it is, a user
+ * namespace inside could mount its own (user_namespaces(7)). What was mounted last lies on top, so it goes first. */
+static void hide_kernel_trees(const char *rootfs) {
+    enum { SIZE = 16 << 20 }; /* room for some 100,000 mounts, of which only what is used costs memory */
+    int fd = openat(get(REG_PROC), "self/mountinfo", O_RDONLY | O_CLOEXEC);
+    char *text = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size_t used = 0;
+    ssize_t got;
+
+    check(fd, STEP_open, "/proc/self/mountinfo");
+    if (text == MAP_FAILED)
+        fail(errno, STEP_open, "/proc/self/mountinfo");
+    while (used < SIZE - 1 && (got = read(fd, text + used, SIZE - 1 - used)) > 0)
+        used += (size_t)got;
+    check(got, STEP_open, "/proc/self/mountinfo");
+    if (used == SIZE - 1)
+        fail(EFBIG, STEP_open, "/proc/self/mountinfo");
+    close(fd);
+    while (used > 0) {
+        text[--used] = '\0';
+        while (used > 0 && text[used - 1] != '\n')
+            used--;
+        hide_line(text + used, rootfs);
+    }
+    munmap(text, SIZE);
+}
+
+/* For a host root that can't be pivoted (a ramfs): the rootfs moves on top of "/". */
 void op_move_root(const struct op_move_root *op) {
-    static const char *const kernel_trees[] = {"/proc", "/sys"};
     int host = open_host_root();
 
-    (void)op;
-    for (int i = 0; i < 2; i++)
-        if (umount2(kernel_trees[i], MNT_DETACH) < 0 && errno != EINVAL && errno != ENOENT && errno != EPERM)
-            fail(errno, STEP_umount, kernel_trees[i]);
+    hide_kernel_trees(op->path);
     check(sys_move_mount(get(REG_ROOT), host), STEP_move_mount, "rootfs");
     close(host);
 }

@@ -1,5 +1,6 @@
 /* System calls without a wrapper in the C library. The structures are the kernel's; linux/mount.h clashes with sys/mount.h. */
 #include "init.h"
+#include "kernel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,6 +80,20 @@ int sys_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable) {
 
 int sys_close_range(unsigned first, unsigned last) {
     return (int)syscall(SYS_close_range, first, last, 0);
+}
+
+int empty_tmpfs(unsigned attributes) {
+    int mount = -1, error, context = sys_fsopen("tmpfs");
+
+    if (context < 0)
+        return -1;
+    if (sys_fsconfig(context, FSCONFIG_STRING, "source", "tmpfs") == 0 &&
+        sys_fsconfig(context, FSCONFIG_CREATE, NULL, NULL) == 0)
+        mount = sys_fsmount(context, attributes);
+    error = errno;
+    close(context);
+    errno = error;
+    return mount;
 }
 
 /* The id of the mount that a file is found in (statx(2), STATX_MNT_ID, Linux 5.8); 0 where the kernel does not tell. */

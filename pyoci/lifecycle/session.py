@@ -103,9 +103,7 @@ class ContainerProcess:
         self, name: str, plan: "Plan", ready: "dict[str, list[int]]", *, directory: int = -1, rootfs: str = ""
     ) -> None:
         """Send a plan with the descriptors that travel with it; those in `ready` are closed here too. Raises OciError."""
-        fds = descriptors.open_passed(
-            plan, ready, directory=directory, pidfd=self.init.pidfd, rootfs=rootfs
-        )
+        fds = descriptors.open_passed(plan, ready, directory=directory, pidfd=self.init.pidfd, rootfs=rootfs)
         try:
             self.init.send(name, plan, fds)
         finally:

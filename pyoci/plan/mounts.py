@@ -110,7 +110,8 @@ def _add_mount(plan: Plan, spec: "Spec", facts: Facts, mount: "Mount", pointer: 
     source = mount.get("source") or ""
     if bind:
         idmapped = found.idmap or bool(mount.get("uidMappings"))
-        make_bind(plan, facts, source, found, pointer, about, idmapped=idmapped)
+        propagation = copied_propagation(spec)
+        make_bind(plan, facts, source, found, pointer, about, idmapped=idmapped, propagation=propagation)
         if found.flagged:
             _set_bind_flags(plan, spec, facts, found, pointer, about)
         place = ops.mountpoint(path=destination, type=lib.MOUNTPOINT_LIKE_MOUNT, mode=0o755)
@@ -118,12 +119,18 @@ def _add_mount(plan: Plan, spec: "Spec", facts: Facts, mount: "Mount", pointer: 
     elif kind == "tmpfs":
         _make_tmpfs(plan, source, found, pointer, about, destination, label=_mount_label(spec))
     else:
-        make_new(plan, kind, source, found, pointer, about, label=_mount_label(spec))
+        if kind == "sysfs" and _may_lack_sysfs(spec, facts):
+            made = ops.sysfs(source=source, options=found.data, attributes=found.set)
+            plan.add(made, pointer, about)
+        else:
+            make_new(plan, kind, source, found, pointer, about, label=_mount_label(spec))
         place = ops.mountpoint(
             path=destination, type=lib.MOUNTPOINT_DIRECTORY, mode=0o755, no_symlinks=kind in _KERNEL_TYPES
         )
         plan.add(place, pointer, about)
     plan.add(ops.move_mount(mount=lib.REG_MOUNT, onto=lib.REG_MOUNTPOINT), pointer, about)
+    if kind == "sysfs" and not bind and _may_lack_sysfs(spec, facts):
+        _cover_cgroups(plan, spec, destination, pointer)
     _finish(plan, spec, found, pointer, about, fresh=not bind)
 
 
@@ -146,6 +153,20 @@ def _set_bind_flags(
     plan.add(op, pointer, about)
 
 
+def _may_lack_sysfs(spec: "Spec", facts: Facts) -> bool:
+    """Whether the kernel may refuse a sysfs: it shows the network namespace, which another user namespace may own."""
+    users = facts.nested or namespaces.has(spec, "user")
+    return users and not namespaces.is_new(spec, "network")
+
+
+def _cover_cgroups(plan: Plan, spec: "Spec", destination: str, pointer: str) -> None:
+    """The host's /sys comes with the host's cgroups; a container has them only where its configuration says so."""
+    place = f"{paths.clean(destination)}/fs/cgroup"
+    if not any(paths.clean(mount["destination"]) == place for mount in spec.get("mounts") or ()):
+        cover = ops.mask_path(path="/fs/cgroup", below=lib.REG_MOUNT)
+        plan.add(cover, pointer, f"cover of {place}")
+
+
 def _mount_label(spec: "Spec") -> str:
     return (spec.get("linux") or {}).get("mountLabel") or ""
 
@@ -159,6 +180,7 @@ def make_bind(
     about: str,
     *,
     idmapped: bool,
+    propagation: int,
 ) -> None:
     """A detached copy of a host tree in REG_MOUNT.
 
@@ -166,7 +188,7 @@ def make_bind(
     the runtime opens it, and the copy, which comes from the host's own mount namespace, must stop hearing of and telling the
     host's mounts. A few are opened at a time: there may be more than a process may have open files.
 
-    A source within the rootfs may lie on a mount that came earlier in the list. Only the container's mount namespace has that one.
+    A source within the rootfs may lie on a mount that came earlier in the list, which only the container's mount namespace has.
     """
     register, below = 0, lib.REG_NONE
     inside = _inside_rootfs(facts, source)
@@ -183,8 +205,8 @@ def make_bind(
         ops.open_tree(source=source, tree=register, recursive=found.recursive, below=below), pointer, about
     )
     if register and not inside:
-        slave = ops.mount_setattr(mount=lib.REG_MOUNT, propagation=mount_options.MS_SLAVE, recursive=True)
-        plan.add(slave, pointer, about)
+        own = ops.mount_setattr(mount=lib.REG_MOUNT, propagation=propagation, recursive=True)
+        plan.add(own, pointer, about)
 
 
 def _inside_rootfs(facts: Facts, source: str) -> str:
@@ -259,6 +281,12 @@ def _finish(
         recursive = bool(flags & mount_options.MS_REC)
         change = ops.mount_setattr(mount=lib.REG_MOUNT, propagation=kind, recursive=recursive)
         plan.add(change, pointer, about)
+
+
+def copied_propagation(spec: "Spec") -> int:
+    """How the copies of the host's mounts that the runtime makes propagate: the init's own are like that already."""
+    private = "private" in ((spec.get("linux") or {}).get("rootfsPropagation") or "")
+    return mount_options.MS_PRIVATE if private else mount_options.MS_SLAVE
 
 
 def is_shared(spec: "Spec") -> bool:

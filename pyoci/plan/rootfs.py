@@ -27,8 +27,9 @@ def add_root(plan: Plan, spec: "Spec", facts: Facts) -> None:
     shared = bool(kind & mount_options.MS_SHARED)
     plan.add(ops.mount_rootfs(path=facts.rootfs, tree=tree, shared=shared), "/root/path", "rootfs")
     if tree:
-        slave = ops.mount_setattr(mount=lib.REG_ROOT, propagation=mount_options.MS_SLAVE, recursive=True)
-        plan.add(slave, "/root/path", "rootfs")
+        kind = mounts.copied_propagation(spec)
+        own = ops.mount_setattr(mount=lib.REG_ROOT, propagation=kind, recursive=True)
+        plan.add(own, "/root/path", "rootfs")
 
 
 def add_closing(plan: Plan, spec: "Spec", kept: mounts.Kept) -> None:
@@ -37,7 +38,10 @@ def add_closing(plan: Plan, spec: "Spec", kept: mounts.Kept) -> None:
     for index, path in enumerate(linux.get("readonlyPaths") or ()):
         pointer, (register, below) = f"/linux/readonlyPaths/{index}", _nearest(kept, path)
         plan.add(ops.readonly_path(path=below, below=register), pointer, f"read-only path {path}")
+    masked: dict[str, tuple[int, str]] = {}
     for index, path in enumerate(linux.get("maskedPaths") or ()):
+        masked.setdefault(paths.without_dots(path), (index, path))  # engines name some twice
+    for index, path in masked.values():
         pointer, (register, below) = f"/linux/maskedPaths/{index}", _nearest(kept, path)
         plan.add(ops.mask_path(path=below, below=register), pointer, f"masked path {path}")
     _add_read_only(plan, spec)
@@ -73,9 +77,11 @@ def add_pivot(plan: Plan, spec: "Spec", facts: Facts) -> None:
         plan.add(ops.pivot_root(), "/root/path", "rootfs")
     else:
         if own_mounts:
-            plan.add(ops.move_root(), "/root/path", "rootfs")
+            plan.add(ops.open_procfs(pid_only=True), "/root/path", "private procfs")
+            plan.add(ops.move_root(path=paths.clean(facts.rootfs)), "/root/path", "rootfs")
         plan.add(ops.chroot(), "/root/path", "rootfs")
     name = (spec.get("linux") or {}).get("rootfsPropagation")
-    if name:
+    # slave and private it is from the start, and what single mounts ask for stays
+    if name and mount_options.PROPAGATION[name] & (mount_options.MS_SHARED | mount_options.MS_UNBINDABLE):
         op = ops.rootfs_propagation(flags=mount_options.PROPAGATION[name])
         plan.add(op, "/linux/rootfsPropagation", f"root {name}")

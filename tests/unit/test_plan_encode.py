@@ -33,6 +33,7 @@ EVERYTHING = plans.spec(
         {"destination": "/proc", "type": "proc"},
         {"destination": "/t", "type": "tmpfs", "source": "t", "options": ["tmpcopyup", "ro"]},
         {"destination": "/b", "type": "bind", "source": "/b", "options": ["rbind", "ro"]},
+        {"destination": "/sys", "type": "sysfs"},
         {"destination": "/o", "type": "overlay", "source": "o", "options": ["lowerdir=" + "l" * 300]},
     ],
     hooks={"createContainer": [{"path": "/h", "args": ["h"], "env": ["A=1", "B="], "timeout": 3}]},
@@ -60,7 +61,11 @@ FACTS: dict[str, Any] = {
 
 def all_plans() -> list[Plan]:
     compiled = compiler.compile_container(EVERYTHING, plans.facts(**FACTS))
-    unpivoted = compiler.compile_container(EVERYTHING, plans.facts(no_pivot=True, nested=True))
+    nested: Any = {
+        **EVERYTHING,
+        "linux": {**EVERYTHING["linux"], "namespaces": plans.namespaces("pid", "mount")},
+    }
+    unpivoted = compiler.compile_container(nested, plans.facts(no_pivot=True, nested=True))
     wanted: Process = {"args": ["x"], "cwd": "/", "selinuxLabel": "l", "terminal": True}
     executed = compiler.compile_exec(EVERYTHING, wanted, plans.facts(), 0x30000080)
     return [

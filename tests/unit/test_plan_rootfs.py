@@ -30,10 +30,10 @@ USER = plans.namespaces("mount", "pid", "user")
     ("word", "host", "root"),
     [
         (None, SLAVE | REC, None),
-        ("private", PRIVATE | REC, PRIVATE),
-        ("rprivate", PRIVATE | REC, PRIVATE | REC),
-        ("slave", SLAVE | REC, SLAVE),
-        ("rslave", SLAVE | REC, SLAVE | REC),
+        ("private", PRIVATE | REC, None),
+        ("rprivate", PRIVATE | REC, None),
+        ("slave", SLAVE | REC, None),
+        ("rslave", SLAVE | REC, None),
         ("shared", SHARED | REC, SHARED),
         ("rshared", SHARED | REC, SHARED | REC),
         ("unbindable", SLAVE | REC, UNBINDABLE),
@@ -41,7 +41,7 @@ USER = plans.namespaces("mount", "pid", "user")
     ],
 )
 def test_propagation(word: str | None, host: int, root: int | None) -> None:
-    """An unbindable tree could not be copied: until it is the root it is a slave."""
+    """An unbindable tree could not be copied: until it is the root it is a slave. Slave and private it is from the start."""
     made = plans.spec(linux__rootfsPropagation=word) if word else plans.spec()
     op = plans.one(plans.prepare(made), "host_propagation")
     assert (op.flags, op.pointer) == (host, "/linux/rootfsPropagation")
@@ -64,6 +64,38 @@ def test_root_that_the_runtime_opens() -> None:
     assert after == ops.mount_setattr(mount=lib.REG_ROOT, propagation=SLAVE, recursive=True)
 
 
+def test_what_the_runtime_copies_is_private_where_the_root_is() -> None:
+    bind = {"destination": "/b", "type": "bind", "source": "/host/b"}
+    made = plans.spec(linux__namespaces=USER, mounts=[bind], linux__rootfsPropagation="rprivate")
+    changed = plans.find(plans.prepare(made, open_sources=True), "mount_setattr")
+    assert [(op.mount, op.propagation) for op in changed] == [
+        (lib.REG_ROOT, PRIVATE),
+        (lib.REG_MOUNT, PRIVATE),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "given", "may"),
+    [
+        (("mount", "user"), {}, True),
+        (("mount", "user", "network"), {}, False),
+        (("mount",), {"nested": True}, True),
+        (("mount",), {}, False),
+    ],
+)
+def test_sysfs_may_have_to_be_the_hosts(kinds: tuple[str, ...], given: dict[str, Any], may: bool) -> None:
+    sysfs = {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "ro"]}
+    made = plans.spec(linux__namespaces=plans.namespaces(*kinds), mounts=[sysfs])
+    found = plans.at(plans.prepare(made, **given), "/mounts/0")
+    if not may:
+        assert plans.names_of(found)[0] == "fsmount"
+        return
+    assert found[0] == ops.sysfs(source="sysfs", attributes=3)
+    assert ops.mask_path(path="/fs/cgroup", below=lib.REG_MOUNT) in found
+    made["mounts"].append({"destination": "/sys/fs/cgroup/", "type": "cgroup", "source": "cgroup"})
+    assert "mask_path" not in plans.names(plans.prepare(made, **given))
+
+
 def test_without_a_mount_namespace_there_is_nothing_to_pivot() -> None:
     made = plans.spec(linux__namespaces=plans.namespaces("pid"))
     assert plans.one(plans.prepare(made), "open_rootfs") == ops.open_rootfs(path="/bundle/rootfs")
@@ -82,9 +114,9 @@ def test_pivot_or_not() -> None:
 def test_closing() -> None:
     made = plans.spec(
         root__readonly=True,
-        linux__maskedPaths=["/proc/kcore", "/sys/firmware"],
+        linux__maskedPaths=["/proc/kcore", "/sys/firmware", "/proc//kcore/"],
         linux__readonlyPaths=["/proc/sys"],
-        linux__rootfsPropagation="rslave",
+        linux__rootfsPropagation="rshared",
     )
     found = plans.names(plans.finish(made))
     assert found[:6] == [

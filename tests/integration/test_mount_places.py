@@ -1,0 +1,285 @@
+"""Where mounts come from and where they go: sources of all kinds, the host's /sys, --no-pivot, propagation."""
+
+from __future__ import annotations
+
+import os
+import resource
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness.box import Container
+from harness.boxes import Boxes
+
+USERS = pytest.mark.parametrize("user", [False, True])
+
+
+def entry(text: str, point: str) -> str:
+    """The last line of a mountinfo that is about a mount point."""
+    return [line for line in text.splitlines() if " - " in line and line.split()[4] == point][-1]
+
+
+def flags(text: str, point: str) -> set[str]:
+    """The flags of the last mount on a mount point."""
+    return set(entry(text, point).split()[5].split(","))
+
+
+# -- sources
+
+
+@USERS
+def test_more_bind_mounts_than_open_files(box: Boxes, folder: Path, user: bool) -> None:
+    (folder / "source").mkdir()
+    made = box("/bin/grep", "-c", " /m/", "/proc/self/mountinfo")
+    if user:
+        made.user_namespace()
+    for index in range(300):
+        made.mount(f"/m/{index}", "bind", str(folder / "source"), "rbind", "ro")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = resource.RLIMIT_NOFILE, (100, hard)
+    found = made.run(preexec_fn=lambda: resource.setrlimit(*limit))
+    assert found.out == "300\n"
+
+
+def tree(folder: Path) -> Path:
+    """Directories a/x, b/y with a file each, and links to a and b."""
+    for name in ("a/x", "b/y"):
+        (folder / "source" / name).mkdir(parents=True)
+        (folder / "source" / name / "file").write_text(f"{name}\n")
+        os.symlink(name[0], folder / "source" / f"link-{name[0]}")
+    return folder / "source"
+
+
+@USERS
+@pytest.mark.parametrize("option", ["rbind", "ridmap", "idmap"])
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_source_on_an_earlier_mount(
+    box: Boxes, folder: Path, user: bool, option: str, relative: bool
+) -> None:
+    made = box.sh("cat /final/file /last/x/file; stat -c %u /final/file")
+    if user:
+        made.user_namespace()
+    root = "rootfs" if relative else str(made.rootfs)
+    made.mount("/mnt", "bind", str(tree(folder)), "rbind")
+    final = made.mount("/final", "bind", f"{root}/mnt/link-b/y", "rbind", option)
+    made.mount("/last", "bind", f"{root}/mnt/a", "bind", "ro")
+    if option != "rbind" and not user:
+        final["uidMappings"] = final["gidMappings"] = [{"containerID": 0, "hostID": 7, "size": 65536}]
+    owner = "7" if option != "rbind" and not user else "65534" if user and option == "rbind" else "0"
+    assert made.out() == f"b/y\na/x\n{owner}\n"
+
+
+@USERS
+def test_a_source_on_an_earlier_tmpfs(box: Boxes, user: bool) -> None:
+    made = box.sh("touch /mnt/sub/x; ls /other")
+    if user:
+        made.user_namespace()
+    (made.rootfs / "mnt/sub").mkdir(parents=True)
+    if user:
+        made.user_namespace_root(100000)
+    made.mount("/mnt", "tmpfs", "tmpfs", "tmpcopyup")
+    made.mount("/other", "bind", str(made.rootfs / "mnt/sub"), "bind")
+    assert made.out() == "x\n"
+    assert not (made.rootfs / "mnt/sub/x").exists()
+
+
+@pytest.mark.differs(runc="follows the link on the host", crun="follows the link on the host")
+@USERS
+def test_a_link_in_the_rootfs_leads_no_source_to_the_host(box: Boxes, folder: Path, user: bool) -> None:
+    (folder / "canary").mkdir()
+    made = box("/bin/true")
+    if user:
+        made.user_namespace()
+    os.symlink(str(folder / "canary"), made.rootfs / "link")
+    made.mount("/m", "bind", str(made.rootfs / "link"), "bind")
+    made.run(check=False).failed("no such file or directory", "on /m")
+
+
+@USERS
+def test_a_source_of_the_rootfs_that_is_missing(box: Boxes, user: bool) -> None:
+    made = box("/bin/true")
+    if user:
+        made.user_namespace()
+    made.mount("/m", "bind", str(made.rootfs / "missing"), "bind")
+    made.run(check=False).failed("/missing in the rootfs", "no such file or directory")
+
+
+def test_a_source_in_a_rootfs_that_the_init_may_not_walk_to(box: Boxes, folder: Path) -> None:
+    made = box("/bin/cat", "/final/file")
+    made.user_namespace()
+    made.mount("/mnt", "bind", str(tree(folder)), "rbind")
+    made.mount("/final", "bind", str(made.rootfs / "mnt/a/x"), "bind")
+    made.directory.chmod(0o700)
+    assert made.out() == "a/x\n"
+
+
+# -- mount points
+
+
+@USERS
+@pytest.mark.parametrize("directory", [False, True])
+def test_dangling_links_are_followed_below_the_root(
+    box: Boxes, folder: Path, user: bool, directory: bool
+) -> None:
+    source = folder / "source"
+    source.mkdir()
+    (source / "file").write_text("content\n")
+    made = box.sh("cat /one" + ("/file" if directory else ""))
+    os.symlink("/made/../far/place", made.rootfs / "one")
+    os.symlink("../../../../elsewhere", made.rootfs / "home/link")
+    if user:
+        made.user_namespace()
+    what = source if directory else source / "file"
+    made.mount("/one", "bind", str(what), "bind")
+    made.mount("/home/link/below", "bind", str(what), "bind")
+    assert made.out() == "content\n"
+    assert (made.rootfs / "far/place").exists() and (made.rootfs / "elsewhere/below").exists()
+
+
+def test_mount_points_below_a_directory_with_setgid(box: Boxes, folder: Path) -> None:
+    (folder / "file").touch()
+    made = box("/bin/true")
+    parent = made.rootfs / "shared"
+    parent.mkdir()
+    os.chown(parent, 0, 50)
+    parent.chmod(0o2775)
+    made.mount("/shared/new/file", "bind", str(folder / "file"), "bind")
+    made.mount("/shared/dir", "bind", str(folder), "bind")
+    made.run()
+    for name, mode in (("new", 0o2755), ("new/file", 0o755), ("dir", 0o2755)):
+        status = (parent / name).stat()
+        assert (status.st_gid, stat.S_IMODE(status.st_mode)) == (50, mode)
+
+
+# -- the host's /sys
+
+
+def without_network(made: Container, first: int = 100000) -> None:
+    """A user namespace that does not own its network namespace."""
+    made.user_namespace(first)
+    made.no_namespace("network")
+
+
+@pytest.mark.differs(runc="no sysfs: an error", crun="the bind mount of /sys is writable")
+def test_sysfs_in_the_hosts_network_namespace(box: Boxes) -> None:
+    made = box.sh("cat /proc/self/mountinfo; ls /sys/class/net /sys/fs/cgroup")
+    without_network(made)
+    text = made.out()
+    for line in text.splitlines():
+        if " - " in line and (line.split()[4] + "/").startswith("/sys/"):
+            assert "ro" in line.split()[5].split(","), line
+    assert {"ro", "nosuid", "nodev", "noexec"} <= flags(text, "/sys")
+    assert entry(text, "/sys/fs/cgroup").partition(" - ")[2].startswith("tmpfs")
+    listed = text[text.rindex("/sys/class/net:") :]
+    assert "lo" in listed and listed.rstrip().endswith("/sys/fs/cgroup:")
+
+
+def test_root_of_the_host_can_not_write_into_its_sysfs(box: Boxes) -> None:
+    made = box.sh("echo 0 > /sys/kernel/profiling")
+    without_network(made, 0)
+    next(mount for mount in made.mounts if mount["destination"] == "/sys")["options"] = ["rw", "nosuid"]
+    made.run(check=False).failed("Read-only file system")
+
+
+def test_masked_paths_of_the_hosts_sysfs(box: Boxes) -> None:
+    made = box.sh("ls /sys/kernel; cat /sys/kernel/uevent_seqnum")
+    without_network(made)
+    made.linux["maskedPaths"] = ["/sys/kernel"]
+    found = made.run(check=False)
+    assert found.out == "" and "No such file" in found.err
+
+
+def test_sysfs_of_an_own_network_namespace_is_new(box: Boxes) -> None:
+    made = box.sh("ls /sys/class/net; cat /proc/self/mountinfo")
+    made.user_namespace()
+    text = made.out()
+    assert "/sys/fs/cgroup" not in text and text.splitlines()[0] in ("lo", "erspan0", "gre0")
+
+
+# -- --no-pivot
+
+
+@pytest.fixture
+def procfs(folder: Path) -> Iterator[Path]:
+    """One more procfs and sysfs of the host, on directories with a blank in their names."""
+    places = [folder / "a proc", folder / "a sys"]
+    for place, kind in zip(places, ("proc", "sysfs"), strict=True):
+        place.mkdir()
+        subprocess.run(["mount", "-t", kind, kind, place], check=True)
+    yield places[0]
+    for place in places:
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_without_a_pivot_no_procfs_of_the_host_is_left(box: Boxes, procfs: Path, shared: bool) -> None:
+    made = box.sh(
+        "unshare -Urmpf mount -t proc proc /tmp; unshare -Urmn mount -t sysfs sysfs /tmp; echo done"
+    )
+    made.capabilities("CAP_SYS_ADMIN", "CAP_SETFCAP")
+    made.linux["maskedPaths"] = ["/proc/acpi", "/proc/interrupts", "/sys/firmware", "/sys/kernel"]
+    if shared:
+        made.linux["rootfsPropagation"] = "shared"
+    found = made.run("--no-pivot")
+    assert (
+        found.out == "done\n" and found.err.count("ermission denied") + found.err.count("not permitted") == 2
+    )
+    assert [os.path.ismount(place) for place in (procfs, "/proc", "/sys", "/sys/fs/cgroup")] == [True] * 4
+
+
+# -- masked paths
+
+
+def test_a_path_twice_in_masked_paths_is_mounted_once(box: Boxes) -> None:
+    made = box("/bin/cat", "/proc/self/mountinfo")
+    (made.rootfs / "dir").mkdir()
+    made.linux["maskedPaths"] = ["/dir", "/etc/passwd", "/dir/", "//etc/./passwd", "/dir"]
+    text = made.out()
+    assert [line.split()[4] for line in text.splitlines()].count("/dir") == 1
+    assert [line.split()[4] for line in text.splitlines()].count("/etc/passwd") == 1
+
+
+def test_a_masked_path_below_a_link(box: Boxes) -> None:
+    made = box.sh("ls /real; ls /real/dir")
+    (made.rootfs / "real/dir").mkdir(parents=True)
+    (made.rootfs / "real/dir/secret").touch()
+    os.symlink("/real", made.rootfs / "link")
+    made.linux["maskedPaths"] = ["/link/dir"]
+    assert made.out() == "dir\n"
+
+
+# -- propagation
+
+
+@pytest.fixture
+def shared_mount(folder: Path) -> Iterator[Path]:
+    """A mount of the host that is shared."""
+    place = folder / "shared"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "x", place], check=True)
+    subprocess.run(["mount", "--make-shared", place], check=True)
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+@USERS
+@pytest.mark.parametrize(
+    ("root", "expected"),
+    [("rslave", {"shared", "master"}), ("rprivate", {"shared"}), ("slave", {"shared", "master"})],
+)
+def test_a_shared_mount_below_a_root_that_is_none(
+    box: Boxes, shared_mount: Path, user: bool, root: str, expected: set[str]
+) -> None:
+    made = box("/bin/cat", "/proc/self/mountinfo")
+    if user:
+        made.user_namespace()
+    made.linux["rootfsPropagation"] = root
+    made.mount("/m", "bind", str(shared_mount), "rbind", "rshared")
+    made.mount("/n", "bind", str(shared_mount), "rbind")
+    text = made.out()
+    fields = entry(text, "/m").partition(" - ")[0].split()[6:]
+    assert {field.partition(":")[0] for field in fields} == expected
+    fields = entry(text, "/n").partition(" - ")[0].split()[6:]
+    assert {field.partition(":")[0] for field in fields} == expected - {"shared"}
