@@ -10,14 +10,13 @@
 Whatever raises inside the `with`, undo() leaves the machine as if nothing had been tried.
 """
 
-import posix
-
 from pyoci._shim import lib
 from pyoci.base import files, termination
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.host import inherited, rlimits
 from pyoci.init import descriptors
 from pyoci.init.process import InitProcess
+from pyoci.lifecycle import pid_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class ContainerProcess:
         self.inherited = inherited.take(request.preserve_fds)
         self.init = InitProcess(request.trace)
         self._cgroup_fds: list[int] = []  # v1 `tasks` files that the init writes itself into
-        self._pid_file = ""  # of --pid-file, once it is written
+        self._pid_file = ""  # of --pid-file, as soon as it may be there
         context.spans.lap("inherited descriptors")
 
     def __enter__(self) -> "ContainerProcess":
@@ -129,8 +128,8 @@ class ContainerProcess:
         if request.pidfd_socket:
             _send_descriptor("pidfd-socket", request.pidfd_socket, self.init.pidfd, "pidfd")
         if request.pid_file:
-            _write_pid_file(request.pid_file, self.init.pid)
             self._pid_file = request.pid_file
+            pid_file.write(request.pid_file, self.init.pid)
             self.context.spans.lap("pid file")
 
     def take_signals(self) -> "Signals | None":
@@ -170,30 +169,13 @@ class ContainerProcess:
     def kill(self) -> None:
         """Kill the process; a pid file that names it goes first, for the number may soon be another process's."""
         if self._pid_file:
-            _remove_pid_file(self._pid_file, self.init.pid)
+            pid_file.remove(self._pid_file, self.init.pid)
         self.init.kill()
 
     def close(self) -> None:
         """Close what we hold of the process; it lives on."""
         files.close_all(self._cgroup_fds)
         self.init.close()
-
-
-def _write_pid_file(path: str, pid: int) -> None:
-    """Write a pid in decimal digits, atomically. Raises OciError."""
-    try:
-        files.replace(path, str(pid).encode(), 0o644)
-    except OSError as error:
-        raise from_os_error("pid-file", f"pid file {path}", error, obj=path) from None
-
-
-def _remove_pid_file(path: str, pid: int) -> None:
-    """Remove the pid file of a process that failed, unless another one is there by now. Raises nothing."""
-    try:
-        if files.read(path, limit=16) == str(pid).encode():
-            posix.unlink(path)
-    except OSError:
-        pass
 
 
 def _send_descriptor(code: str, path: str, fd: int, name: str) -> None:

@@ -218,6 +218,13 @@ PROTECTIONS = [
         "tests/unit/test_lifecycle_permissions.py",
     ),
     Protection(
+        "pid-file-unnamed",
+        "pyoci/lifecycle/pid_file.py",
+        "                _make(path, data)\n",
+        "                files.replace(path, data, _MODE)\n",
+        "tests/unit/test_lifecycle_pid_file.py tests/root/test_killed_create.py",
+    ),
+    Protection(
         "process-by-start-time",
         "pyoci/lifecycle/store.py",
         "return bool(self.record.pid) and start_time(self.record.pid) == self.record.start",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -45,3 +48,37 @@ def test_a_refused_create_leaves_the_other_s_cgroup_alone(runtime: Runtime, box:
     assert not runtime.exists(made.id)
     assert other.status == "running"
     assert other.exec("echo", "still here").out == "still here\n"
+
+
+@pytest.mark.parametrize("call", ["openat", "write", "linkat", "unlink", "close"])
+def test_a_kill_leaves_no_name_beside_the_pid_file(box: Boxes, folder: Path, call: str) -> None:
+    """Before each of the last calls of this kind, from that which writes down the running container on."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    made = box("/bin/sleep", "1000")
+    made.save()
+    pids = folder / "pids"
+    pids.mkdir()
+    argv = made.runtime.argv(
+        "create", "--bundle", str(made.directory), "--pid-file", str(pids / "pid"), made.id
+    )
+
+    def traced(*options: str) -> str:
+        trace = folder / "strace"
+        command = ["strace", "-qq", "-o", str(trace), "-e", f"trace={call}", *options, *argv]
+        with (folder / "output").open("w") as output:  # a file: the container would hold a pipe open
+            subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=60, check=False
+            )
+        made.delete("--force")
+        return trace.read_text()
+
+    (pids / "pid").write_text("99")
+    count = sum(line.startswith(f"{call}(") for line in traced().splitlines())
+    killed = 0
+    for number in range(max(1, count - 8), count + 1):
+        (pids / "pid").write_text("99")
+        killed += "killed by SIGKILL" in traced("-e", f"inject={call}:signal=KILL:when={number}")
+        assert os.listdir(pids) in ([], ["pid"])
+        assert not (pids / "pid").exists() or (pids / "pid").read_text().isdigit()
+    assert killed

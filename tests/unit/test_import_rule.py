@@ -21,8 +21,8 @@ cgroups.unit cgroups.v1 cgroups.v2 cgroups.writer cli cli.create cli.delete cli.
 cli.program cli.refusal cli.request cli.root cli.run cli.start cli.state cli.table host host.hooks host.inherited
 host.programs host.rlimits host.signals host.spawn init init.descriptors init.exit_status init.process init.protocol
 init.start_answer lifecycle lifecycle.cleanup lifecycle.create lifecycle.delete lifecycle.exec lifecycle.facts
-lifecycle.kill lifecycle.permissions lifecycle.processes lifecycle.requests lifecycle.run lifecycle.session lifecycle.start
-lifecycle.state_document lifecycle.states lifecycle.store plan plan.cgroupfs plan.compiler plan.devices plan.facts
+lifecycle.kill lifecycle.permissions lifecycle.pid_file lifecycle.processes lifecycle.requests lifecycle.run lifecycle.session
+lifecycle.start lifecycle.state_document lifecycle.states lifecycle.store plan plan.cgroupfs plan.compiler plan.devices plan.facts
 plan.failure plan.hooks plan.mounts plan.namespaces plan.ops plan.process plan.rootfs seccomp seccomp.bpf
 seccomp.compiler seccomp.filters spec spec.bundle spec.capabilities spec.check spec.defaults spec.fast
 spec.json_pointer spec.linux_rules spec.mount_options spec.namespaces spec.paths spec.problem spec.process_rules
