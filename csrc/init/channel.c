@@ -3,6 +3,7 @@
 #include "init.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -14,6 +15,7 @@ static struct {
     uint32_t op;     /* the index of the op under way */
     uint64_t *times; /* when the first op of the plan began, then when each one ended; NULL when no times are wanted */
     uint32_t sent;   /* of how many ops the times have been sent */
+    bool hook;       /* this process becomes a hook: nobody is at the other end */
 } channel;
 
 void open_channel(int sync) {
@@ -137,6 +139,10 @@ _Noreturn void fail(int error, enum plan_step step, const char *object) {
     struct plan_reply reply = {.kind = REPLY_ERROR, .step = (uint16_t)step, .op = channel.op, .error = error};
 
     object = object ? object : "";
+    if (channel.hook) {
+        dprintf(2, "%s%s%s", object, *object ? ": " : "", strerror(error));
+        leave(127);
+    }
     reply.length = (uint32_t)strnlen(object, PLAN_MAX_REPLY);
     tell_times();
     send_reply(reply, object, -1);
@@ -201,6 +207,13 @@ void tell_start(int fifo) {
     channel.fifo = fifo;
     close(channel.sync);
     channel.sync = -1;
+}
+
+/* In a child that becomes a hook: what fails from now on are its last words, on standard error, as those of any hook. */
+void fail_as_hook(void) {
+    channel.hook = true;
+    channel.times = NULL;
+    channel.sync = channel.fifo = -1;
 }
 
 bool is_connected(void) {

@@ -49,25 +49,28 @@ static int open_state(const struct op_hook *op) {
     return fd;
 }
 
-static pid_t start_hook(const struct op_hook *op, int input, int output) {
+/* In the child. A createContainer hook is executed as this process is. A startContainer hook is a file of the container's, so it is to
+ * be confined as the program is: this process goes on with the plan, and op_execve executes the hook in the program's place. */
+static void become_hook(const struct op_hook *op, int input, int output) {
     char **env = list_strings(&op->args, string_room);
-    pid_t pid;
 
-    list_strings(&op->env, env);
-    pid = fork();
-    check(pid, STEP_fork, "hook");
-    if (pid == 0) {
-        dup2(input, 0);
-        dup2(output, 1);
-        dup2(output, 2);
-        /* neither what the container inherits, nor what /proc/self/fd/N in its path could lead to */
-        sys_close_range(3, ~0u);
-        umask(state.mask);
-        execve(op->path, string_room, env);
-        dprintf(2, "%s", strerror(errno));
-        _exit(127);
+    fail_as_hook();
+    dup2(input, 0);
+    dup2(output, 1);
+    dup2(output, 2);
+    /* neither what the container inherits, nor what /proc/self/fd/N in its path could lead to */
+    close_registers();
+    sys_close_range(3, ~0u);
+    if (op->as_program) {
+        state.hook.path = op->path;
+        state.hook.args = &op->args;
+        state.hook.env = op->program_env ? NULL : &op->env;
+        return;
     }
-    return pid;
+    list_strings(&op->env, env);
+    umask(state.mask);
+    execve(op->path, string_room, env);
+    fail(errno, STEP_execve, NULL);
 }
 
 static int64_t milliseconds(void) {
@@ -106,12 +109,20 @@ void op_hook(const struct op_hook *op) {
     struct output output = {.used = 0};
     char words[TAIL + 64];
     const char *said;
-    int input = open_state(op), ends[2], status;
+    int input, ends[2], status;
     bool ended;
     pid_t pid;
 
+    if (state.hook.path) /* this process becomes an earlier one */
+        return;
+    input = open_state(op);
     check(pipe2(ends, O_CLOEXEC), STEP_pipe, "hook");
-    pid = start_hook(op, input, ends[1]);
+    pid = fork();
+    check(pid, STEP_fork, "hook");
+    if (pid == 0) {
+        become_hook(op, input, ends[1]);
+        return;
+    }
     close(input);
     close(ends[1]);
     ended = watch(pid, ends[0], op->timeout > PLAN_MAX_TIMEOUT ? PLAN_MAX_TIMEOUT : (int64_t)op->timeout, &output);

@@ -44,6 +44,7 @@ _Noreturn void fail(int error, enum plan_step step, const char *object);
 void check(long result, enum plan_step step, const char *object); /* fails with errno when result is negative */
 void wait_for_go(void);
 void tell_start(int fifo);
+void fail_as_hook(void);
 bool is_connected(void);
 
 /* state.c: what one op leaves for a later one */
@@ -54,6 +55,10 @@ struct state {
     bool mask_attached; /* the directory in REG_MASK is mounted somewhere */
     char executable[4096];
     char home[4096]; /* "HOME=...", or empty */
+    struct {         /* what this process becomes in place of the program; no path: nothing */
+        const char *path;
+        const struct plan_strings *args, *env; /* env: NULL for the program's */
+    } hook;
 };
 
 extern struct state state;
@@ -77,7 +82,7 @@ struct plan {
 bool receive_plan(struct plan *plan);
 size_t op_size(uint16_t code);
 char **list_strings(const struct plan_strings *list, char **place);
-extern char *string_room[PLAN_MAX_STRINGS + 3];
+extern char *string_room[2 * PLAN_MAX_STRINGS + 3]; /* a hook's arguments, and the program's environment */
 
 /* resolve.c: look-ups in a tree that may be hostile; they return -1 and set errno, fail_lookup() then says at what */
 int open_in(int root, const char *path, uint64_t flags, uint64_t resolve);

@@ -8,7 +8,7 @@
 
 /* The two lists of an op, with a NULL after each and room for one more variable. Static: the stack may be as small by now as
  * the container's RLIMIT_STACK says. */
-char *string_room[PLAN_MAX_STRINGS + 3];
+char *string_room[2 * PLAN_MAX_STRINGS + 3];
 
 /* What a field says, against the text it is about; `strings` counts those of the lists of one op. */
 struct text {

@@ -194,14 +194,16 @@ void op_wait_start(const struct op_wait_start *op) {
 /* The path is looked up again here, and others in the container may have put a link there: /proc/self/fd/N must lead to nothing
  * of the host's (CVE-2024-21626), so what is not the program's goes before and not by execve(2). */
 void op_execve(const struct op_execve *op) {
-    char **env = list_strings(&op->args, string_room), **end = list_strings(&op->env, env);
+    const char *path = state.hook.path ? state.hook.path : state.executable;
+    char **env = list_strings(state.hook.path ? state.hook.args : &op->args, string_room);
+    char **end = list_strings(state.hook.env ? state.hook.env : &op->env, env);
 
-    if (*state.home) {
+    if (*state.home && !state.hook.env) {
         end[-1] = state.home;
         *end = NULL;
     }
     close_registers();
     umask(state.mask);
-    execve(state.executable, string_room, env);
-    fail(errno, STEP_execve, state.executable);
+    execve(path, string_room, env);
+    fail(errno, STEP_execve, path);
 }

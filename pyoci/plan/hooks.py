@@ -12,15 +12,19 @@ if TYPE_CHECKING:
 def add(plan: Plan, spec: "Spec", name: "HookName", states: dict[str, tuple[bytes, bytes]]) -> None:
     """The ops of all hooks of one kind. `states`: the state document before and after the pid, which the init fills in."""
     before, after = states.get(name, (b"", b""))
+    inside = name == "startContainer"
     for index, hook in enumerate(spec.get("hooks", {}).get(name, [])):
         path = hook["path"]
         op = ops.hook(
             path=path,
             args=hook.get("args") or [path],
-            # Not the runtime's: the program may be the container's. Nor the container's: it may be the host's (LD_PRELOAD).
+            # Never the runtime's: the hook may be the container's. A createContainer hook does not get the container's
+            # either: it may be the host's (LD_PRELOAD).
             env=hook.get("env") or [],
             before=before,
             after=after,
             timeout=min(hook.get("timeout") or 0, lib.PLAN_MAX_TIMEOUT),
+            as_program=inside,
+            program_env=inside and "env" not in hook,
         )
         plan.add(op, f"/hooks/{name}/{index}", f"{name} hook {path}")

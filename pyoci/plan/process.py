@@ -215,9 +215,11 @@ def add_program(
     plan.add(ops.ready(failure=failure, keep=keep), "", "ready")
     if wait:
         plan.add(ops.wait_start(fifo=plan.carry("fifo", "start")), "", "wait for start")
+    _add_labels(
+        plan, process
+    )  # before the hooks, whose processes inherit what is to be in force after execve(2)
     if first:
         hooks.add(plan, spec, "startContainer", facts.states)
-    _add_labels(plan, process)
     for index, limit in enumerate(process.get("rlimits") or ()):
         _add_rlimit(plan, limit, f"/process/rlimits/{index}", raise_only=False)
     if facts.seccomp is not None:

@@ -199,18 +199,73 @@ def test_without_env_a_hook_on_the_host_has_the_callers_environment(log: Log) ->
     assert "OF_THE_CALLER=x \xfc" in log.read("env").splitlines()
 
 
-@pytest.mark.parametrize("kind", ["createContainer", "startContainer"])
-@pytest.mark.differs(runc="runc passes the container's environment, LD_PRELOAD with it, to these hooks")
-def test_without_env_a_hook_in_the_container_has_none(log: Log, kind: str) -> None:
-    inside = "/log" if kind == "startContainer" else str(log.folder)
+@pytest.mark.differs(
+    runc="runc 1.1.5 passes the container's environment, LD_PRELOAD with it, to this hook of the host"
+)
+def test_without_env_a_create_container_hook_has_none(log: Log) -> None:
     log.made.process["env"].append("LD_PRELOAD=/evil.so")
-    hook = {
-        "path": "/bin/sh",
-        "args": ["sh", "-c", f"/usr/bin/env > {inside}/env || /bin/env > {inside}/env"],
-    }
-    log.made.config["hooks"][kind] = [hook]
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", f"/usr/bin/env > {log.folder}/env"]}
+    log.made.config["hooks"]["createContainer"] = [hook]
     log.made.run(env={"OF_THE_CALLER": "x", "PATH": "/bin"}, check=False)
     assert "OF_THE_CALLER" not in log.read("env") and "LD_PRELOAD" not in log.read("env")
+
+
+def test_without_env_a_start_container_hook_has_the_programs(log: Log) -> None:
+    log.made.process["env"] = ["PATH=/bin", "OF_THE_CONTAINER=x"]
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", "/bin/env > /log/env"]}
+    log.made.config["hooks"]["startContainer"] = [hook]
+    log.made.run(env={"OF_THE_CALLER": "x", "PATH": "/bin"})
+    found = log.read("env").splitlines()
+    assert {"OF_THE_CONTAINER=x", "PATH=/bin"} <= set(found)
+    assert any(line.startswith("HOME=/") for line in found) and "OF_THE_CALLER=x" not in found
+
+
+# -- a startContainer hook is a file of the container's: it is confined as the program is
+
+CONFINED = """
+grep -E '^(Seccomp|NoNewPrivs|CapEff|CapBnd|Uid|Gid|Groups):' /proc/self/status
+ulimit -n; ulimit -Hn; ulimit -u; id -u; umask; pwd
+"""
+
+
+@pytest.mark.parametrize("no_new_privileges", [True, False])
+def test_a_start_container_hook_is_confined_as_the_program(log: Log, no_new_privileges: bool) -> None:
+    made = log.made
+    made.process.update(
+        noNewPrivileges=no_new_privileges,
+        rlimits=[
+            {"type": "RLIMIT_NOFILE", "soft": 200, "hard": 300},
+            {"type": "RLIMIT_NPROC", "soft": 500, "hard": 500},
+        ],
+        user={"uid": 1000, "gid": 1000, "umask": 0o77},
+    )
+    made.capabilities("CAP_KILL", "CAP_CHOWN")
+    rules = [{"names": ["personality"], "action": "SCMP_ACT_ERRNO", "errnoRet": 18}]
+    made.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}
+    for name in ("one", "two"):
+        log.add("startContainer", f"({CONFINED}) > $log/{name}", env=["PATH=/bin"])
+    made.sh(f"({CONFINED}) > /log/program").run()
+    program = log.read("program")
+    assert "Seccomp:\t2" in program and "\n200\n300\n500\n" in program
+    assert log.read("one") == log.read("two") == program
+
+
+@pytest.mark.only("pyoci")
+def test_a_filter_that_denies_execve_denies_it_to_a_start_container_hook(log: Log) -> None:
+    log.add("startContainer", "touch $log/ran")
+    rules = [{"names": ["execve"], "action": "SCMP_ACT_ERRNO", "errnoRet": 18}]
+    log.made.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}
+    log.made.create()
+    log.made.start(check=False).failed("startContainer", "ross-device link")
+    assert log.read("ran") == ""
+    log.made.wait()
+
+
+def test_a_start_container_hook_that_does_not_exist_says_so(log: Log) -> None:
+    log.made.config["hooks"]["startContainer"] = [{"path": "/no/such/hook"}]
+    log.made.create()
+    log.made.start(check=False).failed("/no/such/hook", "o such file or directory")
+    log.made.wait()
 
 
 def test_without_args_a_hook_gets_its_path(log: Log) -> None:

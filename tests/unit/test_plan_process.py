@@ -310,6 +310,7 @@ def test_hooks_of_the_container() -> None:
     before, after = states["createContainer"]
     assert one == ops.hook(path="/h/one", args=["/h/one"], env=[], before=before, after=after)
     assert (two.path, two.args, two.env, two.timeout) == ("/h/two", ["two", "x"], ["A=1"], 7)
+    assert (one.as_program, three.as_program, three.program_env) == (False, True, True)
     assert (three.before, three.after) == (b'{"status":"x","pid":', b"}")
     assert [op.pointer for op in (one, two, three)] == [
         *("/hooks/createContainer/0", "/hooks/createContainer/1", "/hooks/startContainer/0")
@@ -364,7 +365,7 @@ def test_start_is_waited_for_or_not() -> None:
 
 
 def test_all_that_can_fail_for_the_configuration_fails_before_start() -> None:
-    """Behind the wait are only the hooks of the start, labels, limits, the filter, the last capabilities and execve."""
+    """Behind the wait are only labels, the hooks of the start, limits, the filter, the last capabilities and execve."""
     made = plans.spec(
         process__rlimits=[{"type": "RLIMIT_CPU", "soft": 1, "hard": 1}],
         process__apparmorProfile="p",
@@ -374,9 +375,9 @@ def test_all_that_can_fail_for_the_configuration_fails_before_start() -> None:
     names = plans.names(plans.finish(made, seccomp=(FILTER, 0)))
     assert names[names.index("wait_start") + 1 :] == [
         *(
+            "write_procfs",
+            "write_procfs",
             "hook",
-            "write_procfs",
-            "write_procfs",
             "setrlimit",
             "seccomp",
             "capset",
