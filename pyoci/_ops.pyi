@@ -66,6 +66,7 @@ def setrlimit(*, resource: int, soft: int, hard: int, raise_only: bool = ...) ->
 def sched_setattr(*, policy: int, flags: int = ..., nice: int = ..., priority: int = ..., runtime: int = ..., deadline: int = ..., period: int = ...) -> Op: ...
 def ioprio_set(*, priority: int) -> Op: ...
 def sched_setaffinity(*, mask: bytes = ...) -> Op: ...
+def set_mempolicy(*, mode: int, nodes: bytes = ...) -> Op: ...
 def personality(*, persona: int) -> Op: ...
 def umask(*, mask: int) -> Op: ...
 def mkdir(*, path: str) -> Op: ...
@@ -126,6 +127,7 @@ OpName = Literal[
     "sched_setattr",
     "ioprio_set",
     "sched_setaffinity",
+    "set_mempolicy",
     "personality",
     "umask",
     "mkdir",
@@ -193,6 +195,7 @@ Step = Literal[
     "sched_setattr",
     "seccomp",
     "sendfile",
+    "set_mempolicy",
     "setdomainname",
     "setgroups",
     "sethostname",

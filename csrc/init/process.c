@@ -67,6 +67,14 @@ void op_ioprio_set(const struct op_ioprio_set *op) {
     check(syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, op->priority), STEP_ioprio_set, NULL);
 }
 
+/* The kernel counts one bit less than it is told. */
+void op_set_mempolicy(const struct op_set_mempolicy *op) {
+    const void *nodes = op->nodes.size > 0 ? op->nodes.data : NULL;
+    unsigned long bits = nodes ? op->nodes.size * 8 + 1 : 0;
+
+    check(syscall(SYS_set_mempolicy, op->mode, nodes, bits), STEP_set_mempolicy, NULL);
+}
+
 void op_personality(const struct op_personality *op) {
     check(personality(op->persona), STEP_personality, NULL);
 }

@@ -113,6 +113,17 @@ _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
     ): "the CPUs have no deadline bandwidth left, or the cpuset does not cover all CPUs of its scheduling domain",
     ("ioprio_set", "ioprio_set", errno.EPERM): _PRIVILEGE,
     (
+        "set_mempolicy",
+        "set_mempolicy",
+        errno.EINVAL,
+    ): "none of the nodes has memory and is in the container's cpuset (linux.resources.cpu.mems), or the kernel is"
+    " too old: MPOL_PREFERRED_MANY came with Linux 5.15, MPOL_WEIGHTED_INTERLEAVE with 6.9",
+    (
+        "set_mempolicy",
+        "set_mempolicy",
+        errno.ENOSYS,
+    ): "the kernel was built without CONFIG_NUMA: omit linux.memoryPolicy",
+    (
         "sched_setaffinity",
         "sched_setaffinity",
         errno.EINVAL,
@@ -157,8 +168,6 @@ _LABELS: "dict[tuple[str, Step], str]" = {
 
 def hint(name: str, step: str, error: int, pointer: str, obj: str) -> str:
     """The hint for an op of which a step has failed with an errno, or ""."""
-    if error == errno.ENOSYS:
-        return f"this kernel has no {step}; pyoci needs Linux {KERNEL} or later" if step else ""
     if step in _MAKING and error in _MISSING:
         return _MISSING[error].format(obj)
     if name == "write_procfs" and error in (errno.ENOENT, errno.EINVAL):
@@ -166,6 +175,8 @@ def hint(name: str, step: str, error: int, pointer: str, obj: str) -> str:
     found = next(
         (text for key, text in _HINTS.items() if key in ((name, step, error), (name, "", error))), ""
     )
+    if not found and error == errno.ENOSYS and step:
+        return f"this kernel has no {step}; pyoci needs Linux {KERNEL} or later"
     if not found and error == errno.ENOMEM:
         return "the kernel is out of memory, or the container's memory limit is too low for the set-up"
     return found

@@ -16,7 +16,15 @@ from pyoci.spec.rlimits import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.spec.spec_types import ExecCPUAffinity, Process, Rlimit, Scheduler, Spec
+    from pyoci.spec.spec_types import (
+        ExecCPUAffinity,
+        MemoryPolicyFlag,
+        MemoryPolicyMode,
+        Process,
+        Rlimit,
+        Scheduler,
+        Spec,
+    )
 
 
 _CAP_SYS_ADMIN = capabilities.mask(["CAP_SYS_ADMIN"])[0]
@@ -40,6 +48,20 @@ _SCHEDULER_FLAGS: dict[str, int] = {
     "SCHED_FLAG_UTIL_CLAMP_MAX": 0x40,
 }
 _IO_CLASSES: dict[str, int] = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3}
+_MEMORY_MODES: "dict[MemoryPolicyMode, int]" = {
+    "MPOL_DEFAULT": 0,
+    "MPOL_PREFERRED": 1,
+    "MPOL_BIND": 2,
+    "MPOL_INTERLEAVE": 3,
+    "MPOL_LOCAL": 4,
+    "MPOL_PREFERRED_MANY": 5,
+    "MPOL_WEIGHTED_INTERLEAVE": 6,
+}
+_MEMORY_FLAGS: "dict[MemoryPolicyFlag, int]" = {
+    "MPOL_F_STATIC_NODES": 1 << 15,
+    "MPOL_F_RELATIVE_NODES": 1 << 14,
+    "MPOL_F_NUMA_BALANCING": 1 << 13,
+}
 _PERSONALITIES: dict[str, int] = {"LINUX": 0, "LINUX32": 8}
 
 
@@ -79,6 +101,19 @@ def add_affinity(plan: Plan, wanted: "ExecCPUAffinity | None") -> None:
         plan.add(ops.sched_setaffinity(mask=mask), pointer, about)
     elif not wanted.get("initial"):
         plan.add(ops.sched_setaffinity(), "", "all processors of the cpuset")
+
+
+def add_memory_policy(plan: Plan, spec: "Spec") -> None:
+    """linux.memoryPolicy, for exec, too. After the cpuset was joined: the kernel holds the nodes against it, set_mempolicy(2)."""
+    wanted = (spec.get("linux") or {}).get("memoryPolicy") or {}
+    mode = wanted.get("mode")
+    if mode is None:
+        return
+    number, text = _MEMORY_MODES[mode], wanted.get("nodes") or ""
+    for flag in wanted.get("flags") or ():
+        number |= _MEMORY_FLAGS[flag]
+    op = ops.set_mempolicy(mode=number, nodes=bit_mask(ranges(text, MOST_NODES) or []))
+    plan.add(op, "/linux/memoryPolicy", f"memory policy {mode} {text}".rstrip())
 
 
 def add_personality(plan: Plan, spec: "Spec") -> None:

@@ -37,6 +37,7 @@ _WORDS = (
     ("/linux/seccomp", "seccomp"),
     ("/linux/rootfsPropagation", "propagation"),
     ("/linux/timeOffsets", "time offsets"),
+    ("/linux/memoryPolicy", "memory policy"),
     ("/linux/personality", "personality"),
     ("/process/args", "program"),
     ("/process/cwd", "directory"),

@@ -230,17 +230,21 @@ def _notify(rule: "Syscall", at: str, listener: str | None, report: Report) -> N
 def _memory_policy(policy: "MemoryPolicy", report: Report) -> None:
     at = "/linux/memoryPolicy"
     mode, nodes, flags = policy.get("mode"), policy.get("nodes", ""), policy.get("flags", ())
-    if mode is None:
-        report("memory-policy-mode", at, "no mode", expected="MPOL_BIND, MPOL_PREFERRED ...")
+    if mode is None:  # an empty object asks for nothing
+        if nodes or flags:
+            expected = "MPOL_BIND, MPOL_PREFERRED ..."
+            report("memory-policy-mode", at, "invalid memory policy mode: there is none", expected=expected)
         return
     if not is_cpu_list(nodes):
-        report("memory-policy-nodes", f"{at}/nodes", f'"{nodes}" is not a list of nodes', expected="0-3,7")
+        message = f'invalid memory policy nodes: "{nodes}" is not a list of numbers'
+        report("memory-policy-nodes", f"{at}/nodes", message, expected="0-3,7")
     if mode in ("MPOL_DEFAULT", "MPOL_LOCAL"):
-        if nodes or flags:
-            report("memory-policy-nodes", at, f"{mode} takes neither nodes nor flags")
+        if nodes:
+            message = f"{mode} does not take nodes: set_mempolicy would fail with invalid argument"
+            report("memory-policy-nodes", f"{at}/nodes", message, hint="leave them out")
     elif not nodes and mode != "MPOL_PREFERRED":
         report("memory-policy-nodes", at, f"{mode} needs nodes")
-    elif not nodes and flags:
+    if flags and not nodes and mode in ("MPOL_LOCAL", "MPOL_PREFERRED"):
         report("memory-policy-flags", f"{at}/flags", f"{mode} without nodes takes no flags")
     if "MPOL_F_STATIC_NODES" in flags and "MPOL_F_RELATIVE_NODES" in flags:
         report("memory-policy-flags", f"{at}/flags", "nodes cannot be both static and relative")

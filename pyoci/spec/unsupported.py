@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pyoci.spec.spec_types import Spec
 
-LINUX: "tuple[Literal['intelRdt', 'memoryPolicy'], ...]" = ("intelRdt", "memoryPolicy")
+LINUX: "tuple[Literal['intelRdt'], ...]" = ("intelRdt",)
 SECCOMP_ACTIONS = ("SCMP_ACT_NOTIFY",)
 MOUNT_OPTIONS = ("copy-symlink", "src-nofollow", "dest-nofollow")  # crun's
 _HINT = "remove it, or use a runtime that has it"

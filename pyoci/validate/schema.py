@@ -45,6 +45,11 @@ PATTERNS = {
     "^[cbup]$": "c, b, u or p",
     "^CAP_[A-Z_]+$": "CAP_ and capital letters",
 }
+# what a value that is none of an enum is called in messages, where runc's tests look for its words; without the indexes of lists
+_ENUMS = {
+    "/linux/memoryPolicy/mode": "invalid memory policy mode",
+    "/linux/memoryPolicy/flags": "invalid memory policy flag",
+}
 
 
 @cache
@@ -130,7 +135,9 @@ def _problems(error: Any) -> Iterator[Problem]:
                     yield Problem("schema-required", f"{at}/{escape(name)}", message, hint=hint)
         case "enum":
             hint = hints.word(value, tuple(wanted)) if isinstance(value, str) else ""
-            yield Problem("schema-enum", at, f"{shown(value)} is not a known value", ", ".join(wanted), hint)
+            words = _ENUMS.get(re.sub(r"/\d+$", "", at))
+            message = f"{words}: {shown(value)}" if words else f"{shown(value)} is not a known value"
+            yield Problem("schema-enum", at, message, ", ".join(wanted), hint)
         case "minimum" | "maximum":
             low, high = error.schema.get("minimum", ""), error.schema.get("maximum")
             expected = f"{low} or more" if high is None else f"{low} to {high}".strip()

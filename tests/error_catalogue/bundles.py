@@ -41,7 +41,11 @@ def more_than_the_init_takes(stage: Stage) -> Result:
 @case("unsupported", "is not supported by this version", verb="run", pointer="/linux/", hint="remove it")
 def property_for_another_runtime(stage: Stage) -> Result:
     made = stage.box("/bin/true")
-    made.linux["memoryPolicy"] = {"mode": "MPOL_DEFAULT"}
+    made.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "listenerPath": "/run/x",
+        "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}],
+    }
     return made.run(check=False)
 
 

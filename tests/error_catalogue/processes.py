@@ -305,6 +305,20 @@ def real_time_io_in_a_user_namespace(stage: Stage) -> Result:
 
 
 @case(
+    "memory-policy",
+    "memory policy MPOL_BIND 65536: set_mempolicy: invalid argument",
+    verb="run",
+    pointer="/linux/memoryPolicy",
+    errno="EINVAL",
+    hint="cpuset",
+)
+def memory_node_that_is_not_there(stage: Stage) -> Result:
+    made = stage.box("/bin/true")
+    made.linux["memoryPolicy"] = {"mode": "MPOL_BIND", "nodes": "65536"}
+    return made.run(check=False)
+
+
+@case(
     "personality",
     "personality LINUX32",
     "operation not permitted",

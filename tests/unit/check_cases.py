@@ -376,7 +376,6 @@ ERRORS: list[tuple[Any, ...]] = [
         for word in ("nofail", "auto", "noauto", "user", "nouser", "_netdev")
     ],
     ("unsupported", "/linux/intelRdt", {"/linux/intelRdt": {"closID": "x"}}),
-    ("unsupported", "/linux/memoryPolicy", {"/linux/memoryPolicy": {"mode": "MPOL_LOCAL"}}),
     (
         "unsupported",
         "/linux/seccomp/syscalls/1/action",
@@ -390,9 +389,19 @@ ERRORS: list[tuple[Any, ...]] = [
     ("memory-policy-mode", "/linux/memoryPolicy", {"/linux/memoryPolicy": {"nodes": "0"}}),
     ("memory-policy-nodes", "/linux/memoryPolicy", {"/linux/memoryPolicy": {"mode": "MPOL_BIND"}}),
     (
-        "memory-policy-nodes",
+        "memory-policy-mode",
         "/linux/memoryPolicy",
+        {"/linux/memoryPolicy": {"flags": ["MPOL_F_STATIC_NODES"]}},
+    ),
+    (
+        "memory-policy-nodes",
+        "/linux/memoryPolicy/nodes",
         {"/linux/memoryPolicy": {"mode": "MPOL_LOCAL", "nodes": "0"}},
+    ),
+    (
+        "memory-policy-flags",
+        "/linux/memoryPolicy/flags",
+        {"/linux/memoryPolicy": {"mode": "MPOL_LOCAL", "flags": ["MPOL_F_STATIC_NODES"]}},
     ),
     (
         "memory-policy-nodes",

@@ -49,6 +49,7 @@ EVERYTHING = plans.spec(
     linux__maskedPaths=["/proc/kcore"],
     linux__readonlyPaths=["/proc/sys"],
     linux__rootfsPropagation="shared",
+    linux__memoryPolicy={"mode": "MPOL_BIND", "nodes": "0-64"},
     linux__personality={"domain": "LINUX32"},
     process__cwd="/work",
 )

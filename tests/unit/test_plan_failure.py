@@ -79,6 +79,8 @@ def test_hook() -> None:
         ("chdir", "directory /a/b", errno.EACCES, "mkdir", "/a", "failed: mkdir /a in the rootfs: permission denied"),
         ("move_mount", "bind of /a on /b", errno.ENOTDIR, "move_mount", "", "a directory can only be mounted onto a directory"),
         ("mount_setattr", "bind of /a on /b", errno.ENOSYS, "mount_setattr", "", "this kernel has no mount_setattr"),
+        ("set_mempolicy", "memory policy", errno.ENOSYS, "set_mempolicy", "", "without CONFIG_NUMA"),
+        ("set_mempolicy", "memory policy", errno.EINVAL, "set_mempolicy", "", "MPOL_WEIGHTED_INTERLEAVE with 6.9"),
         ("unshare", "new namespaces: net", errno.ENOSPC, "unshare", "", "/proc/sys/user/max_*_namespaces"),
         ("setrlimit", "RLIMIT_NOFILE 1:2", errno.EPERM, "setrlimit", "", "CAP_SYS_RESOURCE"),
         ("console", "terminal", errno.ENOENT, "openat2", "ptmx", "a terminal needs devpts on /dev/pts: add that mount"),

@@ -405,6 +405,38 @@ def test_descriptors_of_socket_activation() -> None:
     assert op.env == ["HOME=/", "LISTEN_FDS=1", "LISTEN_PID=1"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "mode", "nodes"),
+    [
+        ({"mode": "MPOL_DEFAULT"}, 0, b""),
+        ({"mode": "MPOL_PREFERRED", "nodes": ""}, 1, b""),
+        ({"mode": "MPOL_BIND", "nodes": "0-1,3", "flags": ["MPOL_F_NUMA_BALANCING"]}, 2 | 1 << 13, b"\x0b" + bytes(7)),
+        ({"mode": "MPOL_INTERLEAVE", "nodes": "64", "flags": ["MPOL_F_STATIC_NODES"]}, 3 | 1 << 15,
+         bytes(8) + b"\1" + bytes(7)),
+        ({"mode": "MPOL_LOCAL", "flags": []}, 4, b""),
+        ({"mode": "MPOL_PREFERRED_MANY", "nodes": "65536"}, 5, bytes(8192) + b"\1" + bytes(7)),
+        ({"mode": "MPOL_WEIGHTED_INTERLEAVE", "nodes": "1", "flags": ["MPOL_F_RELATIVE_NODES"]}, 6 | 1 << 14,
+         b"\2" + bytes(7)),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_memory_policy(policy: dict[str, object], mode: int, nodes: bytes) -> None:
+    """Of the first process and of those that join; the numbers are those of linux/mempolicy.h."""
+    made = plans.spec(linux__memoryPolicy=policy)
+    joining = compiler.compile_exec(made, {"args": ["ps"], "cwd": "/"}, plans.facts(), 0).finish
+    for plan in (plans.finish(made), joining):
+        op = plans.one(plan, "set_mempolicy")
+        assert (op, op.pointer) == (ops.set_mempolicy(mode=mode, nodes=nodes), "/linux/memoryPolicy")
+        names = plans.names(plan)
+        assert names.index("set_mempolicy") < names.index("user") < names.index("ready")
+    decoded = plans.decode(joining.encode())[1]
+    assert [values for name, values in decoded if name == "set_mempolicy"] == [[mode, nodes]]
+
+
+def test_without_a_mode_there_is_no_memory_policy() -> None:
+    assert not plans.find(plans.finish(plans.spec(linux__memoryPolicy={})), "set_mempolicy")
+
+
 # -- exec ------------------------------------------------------------------------------------------------------------------
 
 

@@ -154,6 +154,8 @@ def test_process_and_resources_on_their_own() -> None:
         {"/process/scheduler": {"policy": "SCHED_RR", "priority": 99}},
         {"/linux/memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0-1,3", "flags": ["MPOL_F_STATIC_NODES"]}},
         {"/linux/memoryPolicy": {"mode": "MPOL_PREFERRED"}},
+        {"/linux/memoryPolicy": {"mode": "MPOL_DEFAULT", "nodes": "", "flags": ["MPOL_F_STATIC_NODES"]}},
+        {"/linux/memoryPolicy": {}},
         {"/process/execCPUAffinity": {"initial": "", "final": "0-3, 65536"}},
         {"/linux/cgroupsPath": "/../x"},
         {**USERS, "/linux/namespaces/6/path": "/proc/1/ns/user", "/process/user/uid": 99999},

@@ -750,6 +750,10 @@ long fake_syscall(long number, ...) {
     case SYS_sched_setaffinity:
         touch((const void *)a[2], (size_t)a[1]);
         return result();
+    case SYS_set_mempolicy:
+        if (a[2] > 0)
+            touch((const void *)a[1], (size_t)(a[2] - 1) / 8);
+        return result();
     case SYS_ioprio_set:
     case SYS_rt_sigaction:
         return result();
