@@ -50,10 +50,13 @@ def explain(op: "Op", error: int, step: str, obj: str) -> OciError:
         return _directory(op, error, step, obj)
     if op.name == "write_procfs":
         obj = f"/proc/{obj}"
-    # of exec alone, in runc's words, which its tests look for
-    about = "error setting final CPU affinity" if op.name == "sched_setaffinity" else op.about
+    about, hint = op.about, hints.hint(op.name, step, error, op.pointer, obj)
+    # in runc's words, which its tests look for
+    if op.name == "sched_setaffinity":
+        about = "error setting final CPU affinity"
+    elif op.name == "sched_setattr" and error == errno.EPERM and " on CPUs " in about:
+        about, hint = f"process scheduler can't be used together with AllowedCPUs: {about}", hints.DEADLINE
     message = f"{about}: {_what(step, obj, op.about)}"
-    hint = hints.hint(op.name, step, error, op.pointer, obj)
     return OciError(code, message, errno=error, pointer=op.pointer, obj=obj, op=op.name, hint=hint)
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pyoci._ops import OpName, Step
 
 _NAMESPACES = "the limit of namespaces is reached: raise /proc/sys/user/max_*_namespaces"
+DEADLINE = "SCHED_DEADLINE is for processes that may run on all CPUs: omit linux.resources.cpu.cpus"
 _PRIVILEGE = "this needs CAP_SYS_NICE in the initial user namespace: a user namespace does not grant it"
 
 # what is missing in the rootfs could not be made there

@@ -75,11 +75,12 @@ def add_terminal(plan: Plan, process: "Process", *, joined: bool) -> None:
     plan.add(console, "/process/terminal", "terminal")
 
 
-def add_settings(plan: Plan, process: "Process") -> None:
+def add_settings(plan: Plan, spec: "Spec", process: "Process") -> None:
     """Limits that only go up, scheduling: what may need privilege and harms no later step."""
     for index, limit in enumerate(process.get("rlimits") or ()):
         _add_rlimit(plan, limit, f"/process/rlimits/{index}", raise_only=True)
-    _add_scheduler(plan, process.get("scheduler"))
+    cpu = ((spec.get("linux") or {}).get("resources") or {}).get("cpu") or {}
+    _add_scheduler(plan, process.get("scheduler"), cpu.get("cpus") or "")
     priority = process.get("ioPriority")
     if priority:
         name = priority["class"]
@@ -133,8 +134,8 @@ def _add_rlimit(plan: Plan, limit: "Rlimit", pointer: str, *, raise_only: bool) 
     plan.add(op, pointer, f"{name} {soft}:{hard}")
 
 
-def _add_scheduler(plan: Plan, wanted: "Scheduler | None") -> None:
-    """process.scheduler (sched_setattr(2))."""
+def _add_scheduler(plan: Plan, wanted: "Scheduler | None", cpus: str) -> None:
+    """process.scheduler (sched_setattr(2)); `cpus` of the cpuset, which do not go together with a deadline."""
     if not wanted:
         return
     policy = wanted["policy"]
@@ -150,7 +151,8 @@ def _add_scheduler(plan: Plan, wanted: "Scheduler | None") -> None:
         deadline=wanted.get("deadline") or 0,
         period=wanted.get("period") or 0,
     )
-    plan.add(op, "/process/scheduler", f"scheduler {policy}")
+    on = f" on CPUs {cpus}" if cpus and policy == "SCHED_DEADLINE" else ""
+    plan.add(op, "/process/scheduler", f"scheduler {policy}{on}")
 
 
 class Privileges:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Engines call without PATH, and a program that gains privilege is not looked for where its caller says.
 _TOOL_PLACES = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin", "/usr/sbin", "/sbin")
+_MOST_LINES = 340  # user_namespaces(7)
 _TIMEOUT = 60  # seconds: the tools may ask a name service
 
 
@@ -118,7 +119,9 @@ def _forbid_setgroups(pid: int) -> None:
 def _refused(kind: Kind, maps: "list[IDMapping]", error: OSError) -> OciError:
     """The kernel did not take a map: why it may be."""
     hint = ""
-    if error.errno == errno.EINVAL:
+    if error.errno == errno.EINVAL and len(maps) > _MOST_LINES:
+        hint = f"the kernel takes {_MOST_LINES} mappings at most, not {len(maps)}: make one of those that continue each other"
+    elif error.errno == errno.EINVAL:
         hint = "mappings must not be empty or overlap, nor end above 4294967295, and together must fit into one memory page"
     elif error.errno == errno.EPERM:
         foreign = _not_mapped(kind, maps)

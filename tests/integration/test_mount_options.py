@@ -578,6 +578,65 @@ def test_an_unknown_propagation_is_refused(box: Boxes) -> None:
 # -- mapped mounts
 
 
+def owners(made: Container, *paths: str) -> list[str]:
+    """Who owns files for the container; skips where the file system can't be mapped."""
+    found = made.sh(f"stat -c %u:%g {' '.join(paths)}").run(check=False)
+    if "invalid argument" in found.err and "idmap" in found.err:
+        pytest.skip("the file system can't be mapped")
+    return found.ok().lines()
+
+
+def owned(path: Path, owner: int) -> Path:
+    """A volume with a file of this owner."""
+    path.mkdir()
+    (path / "file").touch()
+    os.chown(path / "file", owner, owner)
+    return path
+
+
+@pytest.mark.differs(runc="runc 1.1.5 knows no mapped mounts")
+@pytest.mark.parametrize("joined", [False, True], ids=["new", "joined"])
+@pytest.mark.parametrize("option", ["idmap", "ridmap"])
+def test_a_mount_without_maps_of_its_own_has_the_containers(
+    box: Boxes, folder: Path, option: str, joined: bool
+) -> None:
+    """Also when the user namespace is another container's, and config.json has no maps at all."""
+    below = owned(owned(folder / "volume", 7) / "below", 8)
+    made = box()
+    made.user_namespace()
+    if joined:
+        holder = box("/bin/sleep", "1000")
+        holder.user_namespace()
+        holder.launch()
+        made.namespace("user", f"/proc/{holder.pid}/ns/user")
+        del made.linux["uidMappings"], made.linux["gidMappings"]
+    made.mount("/plain", "bind", str(folder / "volume"), "rbind")
+    made.mount("/mapped", "bind", str(folder / "volume"), "rbind", option)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(below)], check=True)
+    try:
+        (below / "file").touch()
+        os.chown(below / "file", 9, 9)
+        found = owners(made, "/plain/file", "/plain/below/file", "/mapped/file", "/mapped/below/file")
+    finally:
+        subprocess.run(["umount", str(below)], check=True)
+    # an idmap is of the top mount alone, and the file system below keeps its owners, who are nobody in there
+    assert found == ["65534:65534", "65534:65534", "7:7", "9:9" if option == "ridmap" else "65534:65534"]
+
+
+@pytest.mark.differs(runc="runc 1.1.5 knows no mapped mounts")
+@pytest.mark.parametrize("count", [339, 340, 341])
+def test_a_mount_with_as_many_maps_as_the_kernel_takes(box: Boxes, folder: Path, count: int) -> None:
+    made = box()
+    entry = made.mount("/volume", "bind", str(owned(folder / "volume", 30)), "bind", "idmap")
+    maps = [{"containerID": number, "hostID": number ^ 1, "size": 1} for number in range(count)]
+    maps[-1]["hostID"] = 999
+    entry["uidMappings"] = entry["gidMappings"] = maps
+    if count <= 340:
+        assert owners(made, "/volume/file") == ["31:31"]
+    else:
+        made.sh("true").run(check=False).failed("340")
+
+
 @pytest.mark.differs(runc="runc 1.1.5 knows no mapped mounts")
 def test_an_id_mapped_bind(box: Boxes, folder: Path) -> None:
     (folder / "volume").mkdir()

@@ -495,6 +495,65 @@ def test_a_time_namespace_with_offsets(box: Boxes) -> None:
     assert link != os.readlink("/proc/self/ns/time")
 
 
+@pytest.mark.differs(runc="runc 1.1.5 knows no time namespace")
+@pytest.mark.parametrize("user", [False, True], ids=["", "user namespace"])
+@pytest.mark.parametrize(
+    ("offsets", "monotonic", "boottime"),
+    [
+        ({}, "0 0", "0 0"),
+        (None, "0 0", "0 0"),
+        ({"monotonic": {}, "boottime": {}}, "0 0", "0 0"),
+        ({"monotonic": {"secs": 7881, "nanosecs": 2718281}, "boottime": {"secs": 1337, "nanosecs": 3141519}},
+         "7881 2718281", "1337 3141519"),
+        ({"monotonic": {"secs": -1}}, "-1 0", "0 0"),
+        ({"boottime": {"secs": -2, "nanosecs": 999999999}}, "0 0", "-2 999999999"),
+        ({"boottime": {"nanosecs": 5}}, "0 0", "0 5"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_time_offsets_in_all_forms(
+    box: Boxes, user: bool, offsets: dict[str, dict[str, int]] | None, monotonic: str, boottime: str
+) -> None:
+    show = ("/bin/cat", "/proc/self/timens_offsets")
+    made = box(*show)
+    need_time_namespace(made)
+    if user:
+        made.user_namespace()
+    made.namespace("time")
+    if offsets != {}:
+        made.linux["timeOffsets"] = offsets
+    expected = [["monotonic", *monotonic.split()], ["boottime", *boottime.split()]]
+    assert [line.split() for line in made.run().lines()] == expected
+    made.args("/bin/sleep", "1000").launch()
+    assert [line.split() for line in made.exec(*show).lines()] == expected
+
+
+@pytest.mark.differs(runc="runc 1.1.5 knows no time namespace")
+def test_a_time_namespace_joined_by_path(box: Boxes) -> None:
+    first = box("/bin/sleep", "1000")
+    need_time_namespace(first)
+    first.namespace("time")
+    first.linux["timeOffsets"] = {"boottime": {"secs": 1000000}}
+    first.launch()
+    second = box.sh("readlink /proc/self/ns/time; cut -d. -f1 /proc/uptime")
+    second.namespace("time", f"/proc/{first.pid}/ns/time")
+    link, uptime = second.run().lines()
+    assert link == os.readlink(f"/proc/{first.pid}/ns/time") != os.readlink("/proc/self/ns/time")
+    assert int(uptime) >= 1000000
+    second.linux["timeOffsets"] = {"boottime": {"secs": 5}}
+    second.run(check=False).failed("timeOffsets")
+
+
+@pytest.mark.differs(runc="runc 1.1.5 knows no time namespace")
+@pytest.mark.parametrize("secs", [-(10**9), 10**10])
+def test_an_offset_that_no_clock_can_have(box: Boxes, secs: int) -> None:
+    made = box("/bin/true")
+    need_time_namespace(made)
+    made.namespace("time")
+    made.linux["timeOffsets"] = {"monotonic": {"secs": secs}}
+    made.run(check=False).failed("time namespace")
+
+
 @pytest.mark.differs(runc="runc 1.1.5 ignores timeOffsets")
 def test_time_offsets_without_a_time_namespace_are_refused(box: Boxes) -> None:
     made = box("/bin/true")

@@ -454,6 +454,56 @@ def test_the_schedule_of_the_process_is_the_ordinary_one(box: Boxes, programs: P
     assert made.out().splitlines()[:3] == ["policy 0", "priority 0", "nice 0"]
 
 
+# runc 1.1.5 has no process.scheduler and no linux.personality
+NO_SCHEDULER = pytest.mark.differs(runc="runc 1.1.5 does not know process.scheduler")
+DEADLINE = {"policy": "SCHED_DEADLINE", "nice": 19, "runtime": 42000, "deadline": 1000000, "period": 1000000}
+
+
+def policy_of(pid: int) -> int:
+    """The scheduling policy, with the flag of resetting it for children."""
+    return os.sched_getscheduler(pid)
+
+
+@NO_SCHEDULER
+@pytest.mark.parametrize("confined", [False, True], ids=["", "a caller on one processor"])
+def test_a_deadline_needs_all_processors(box: Boxes, confined: bool) -> None:
+    """The kernel grants it to a process that may run on all of them, which is so wherever our caller is."""
+    made = box("/bin/sleep", "1000")
+    made.process["scheduler"] = DEADLINE | {"flags": ["SCHED_FLAG_RESET_ON_FORK"]}
+    made.launch(preexec_fn=(lambda: os.sched_setaffinity(0, {0})) if confined else None)
+    assert policy_of(made.pid) == 6 | os.SCHED_RESET_ON_FORK
+
+
+@NO_SCHEDULER
+def test_a_deadline_and_a_cpuset_do_not_go_together(box: Boxes) -> None:
+    machine.need_controller("cpuset")
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two processors")
+    made = box("/bin/sleep", "1000")
+    made.linux["resources"] = {"cpu": {"cpus": "0", "mems": "0"}}
+    made.process["scheduler"] = DEADLINE
+    made.run(check=False).failed(
+        "process scheduler can't be used together with AllowedCPUs", "omit linux.resources.cpu.cpus"
+    )
+    made.process["scheduler"] = {"policy": "SCHED_BATCH"}
+    made.launch()
+    assert policy_of(made.pid) == os.SCHED_BATCH
+
+
+@pytest.mark.differs(runc="runc 1.1.5 does not know linux.personality")
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="asks for the name of a 32-bit x86")
+def test_personality(box: Boxes) -> None:
+    made = box("/bin/uname", "-m")
+    made.linux["personality"] = {"domain": "LINUX32"}
+    assert made.out() == "i686\n"
+    made.args("/bin/sleep", "1000").launch()
+    assert made.exec("/bin/uname", "-m").out == "i686\n"
+    plain = box("/bin/uname", "-m")
+    plain.linux["personality"] = {"domain": "LINUX"}
+    found = plain.run(preexec_fn=lambda: machine.LIBC.personality(8))
+    assert found.out == "x86_64\n", "not the caller's"
+
+
 # -- sysctl
 
 
