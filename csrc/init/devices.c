@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -32,13 +34,23 @@ void op_mknod(const struct op_mknod *op) {
     close(parent);
 }
 
+/* errno stays as it is. */
+static bool is_link_to(int parent, const char *name, const char *target) {
+    char content[PATH_MAX];
+    int error = errno;
+    ssize_t length = readlinkat(parent, name, content, sizeof(content));
+
+    errno = error;
+    return length == (ssize_t)strlen(target) && memcmp(content, target, (size_t)length) == 0;
+}
+
 void op_symlink(const struct op_symlink *op) {
     const char *name;
     int parent = open_parent(get(op->below), op->path, &name);
 
     if (parent < 0)
         fail_lookup();
-    if (symlinkat(op->target, parent, name) < 0 && errno != EEXIST)
+    if (symlinkat(op->target, parent, name) < 0 && (errno != EEXIST || (op->exact && !is_link_to(parent, name, op->target))))
         fail(errno, STEP_symlink, op->path);
     close(parent);
 }

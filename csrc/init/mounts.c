@@ -118,8 +118,8 @@ void op_sysfs(const struct op_sysfs *op) {
 }
 
 /* A source in the container's own tree: a link there must not lead to a file of the host. */
-static int open_tree_below(int root, const char *path, unsigned flags) {
-    int tree, place = open_in(root, path, O_PATH, 0);
+static int open_tree_below(int root, const char *path, unsigned flags, uint64_t nofollow) {
+    int tree, place = open_in(root, path, O_PATH | nofollow, 0);
 
     if (place < 0)
         fail_lookup();
@@ -135,9 +135,9 @@ void op_open_tree(const struct op_open_tree *op) {
     if (op->tree)
         tree = take(op->tree);
     else if (op->below)
-        tree = open_tree_below(get(op->below), op->source, flags);
+        tree = open_tree_below(get(op->below), op->source, flags, op->nofollow ? O_NOFOLLOW : 0);
     else
-        tree = sys_open_tree(AT_FDCWD, op->source, flags);
+        tree = sys_open_tree(AT_FDCWD, op->source, flags | (op->nofollow ? AT_SYMLINK_NOFOLLOW : 0));
     check(tree, STEP_open_tree, op->source);
     put(REG_MOUNT, tree);
 }
@@ -206,13 +206,15 @@ void op_mountpoint(const struct op_mountpoint *op) {
     enum plan_mountpoint type = op->type;
     struct stat status;
     bool made;
-    int fd;
+    int fd, below = get(op->below ? op->below : REG_ROOT);
 
     if (type == MOUNTPOINT_LIKE_MOUNT) {
         check(fstat(get(REG_MOUNT), &status), STEP_stat, "source");
         type = S_ISDIR(status.st_mode) ? MOUNTPOINT_DIRECTORY : MOUNTPOINT_FILE;
     }
-    fd = open_or_create(get(op->below ? op->below : REG_ROOT), op->path, type, (mode_t)op->mode, resolve, &made);
+    fd = op->nofollow ? open_in(below, op->path, O_PATH | O_NOFOLLOW, resolve) : -1;
+    if (fd < 0)
+        fd = open_or_create(below, op->path, type, (mode_t)op->mode, resolve, &made);
     if (fd < 0)
         fail_lookup();
     if (type != MOUNTPOINT_EXISTS && strcmp(op->path, "/") != 0 && is_root(fd))

@@ -20,6 +20,7 @@ struct helper {
     int pidfd;
     const char *rootfs, *path;
     unsigned flags;
+    int nofollow;
     const struct stat *place; /* the rootfs, as the host has it */
     int result;
     char stack[STACK] __attribute__((aligned(16)));
@@ -39,7 +40,8 @@ static int open_root(const struct helper *self) {
 
 /* The tree is the container's: a link in it must not lead to a file of the host. */
 static int open_tree_below(int root, const struct helper *self) {
-    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC | (self->nofollow ? O_NOFOLLOW : 0),
+                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     int tree, place = (int)syscall(SYS_openat2, root, self->path, &how, sizeof(how));
 
     if (place < 0)
@@ -67,13 +69,14 @@ __attribute__((no_sanitize_address)) static int run_helper(void *argument) {
 
 /* A detached copy of the mount (tree) at a path below the rootfs, as the mount namespace of a process has it. Only a process that is
  * there may copy it (open_tree(2)), and one that was there must not come back to us: so a helper does it. */
-int pyoci_open_tree_inside(int pidfd, const char *rootfs, const char *path, int recursive) {
+int pyoci_open_tree_inside(int pidfd, const char *rootfs, const char *path, int recursive, int nofollow) {
     struct stat place;
     struct helper self = {
         .pidfd = pidfd,
         .rootfs = rootfs,
         .path = path,
         .flags = TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH | (recursive ? TREE_RECURSIVE : 0),
+        .nofollow = nofollow,
         .place = &place,
         .result = -ECHILD,
     };

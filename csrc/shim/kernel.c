@@ -20,9 +20,9 @@ static int result_of(long result) {
     return result < 0 ? -errno : (int)result;
 }
 
-/* A detached copy of the mount (tree) at a host path, a relative one below `directory` (open_tree(2)). */
-int pyoci_open_tree(int directory, const char *path, int recursive) {
-    unsigned flags = TREE_CLONE | O_CLOEXEC | (recursive ? TREE_RECURSIVE : 0);
+/* A detached copy of the mount (tree) at a host path, a relative one below `directory` (open_tree(2)). nofollow: of a link itself */
+int pyoci_open_tree(int directory, const char *path, int recursive, int nofollow) {
+    unsigned flags = TREE_CLONE | O_CLOEXEC | (recursive ? TREE_RECURSIVE : 0) | (nofollow ? AT_SYMLINK_NOFOLLOW : 0);
 
     return result_of(syscall(SYS_open_tree, directory, path, flags));
 }

@@ -33,8 +33,8 @@ int pyoci_receive(int sync, void *buffer, size_t size, int *fd);
 int pyoci_send_fd(const char *socket_path, int fd, const char *name, size_t name_length);
 
 int pyoci_open_netlink(int network);
-int pyoci_open_tree(int directory, const char *path, int recursive);
-int pyoci_open_tree_inside(int pidfd, const char *rootfs, const char *path, int recursive);
+int pyoci_open_tree(int directory, const char *path, int recursive, int nofollow);
+int pyoci_open_tree_inside(int pidfd, const char *rootfs, const char *path, int recursive, int nofollow);
 int pyoci_idmap_mount(int mount, int user_namespace, int recursive);
 int pyoci_pidfd_signal(int pidfd, int signal);
 int64_t pyoci_permitted_capabilities(void);

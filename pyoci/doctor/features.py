@@ -26,7 +26,7 @@ def document(*, commit: str, checkpoint: bool) -> dict[str, object]:
         "ociVersionMin": OLDEST,
         "ociVersionMax": SPECIFICATION,
         "hooks": list(HOOKS),
-        "mountOptions": sorted({*mount_options.KNOWN} - {"", *unsupported.MOUNT_OPTIONS}),
+        "mountOptions": sorted({*mount_options.KNOWN} - {""}),
         "linux": _linux(),
         "annotations": _annotations(commit, checkpoint),
         "potentiallyUnsafeConfigAnnotations": list(annotations.UNSAFE),

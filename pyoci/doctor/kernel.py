@@ -139,7 +139,7 @@ def _id_mapped_mounts() -> Check:
     name, cost = "id-mapped mounts of / (Linux 5.12)", "uidMappings and gidMappings of mounts, option idmap"
     if posix.geteuid() != 0:
         return Check(AREA, name, NO, "only root can make them", cost)
-    tree = lib.pyoci_open_tree(-1, b"/", 0)
+    tree = lib.pyoci_open_tree(-1, b"/", 0, 0)
     if tree < 0:
         return _checked(name, posix.strerror(-tree).lower(), cost)
     try:

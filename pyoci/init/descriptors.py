@@ -69,7 +69,9 @@ def open_namespace(kind: str, path: str, pointer: str) -> int:
 
 def _open_tree(what: tuple[str | int | bool, ...], directory: int) -> int:
     _, path, recursive, pointer, about = what
-    fd = lib.pyoci_open_tree(directory, str(path).encode("utf-8", "surrogateescape"), bool(recursive))
+    nofollow = str(what[0]).startswith("link-")
+    name = str(path).encode("utf-8", "surrogateescape")
+    fd = lib.pyoci_open_tree(directory, name, bool(recursive), nofollow)
     if fd < 0:
         raise OciError(
             "mount", f"{about}: source {path}", errno=-fd, pointer=f"{pointer}/source", obj=str(path)
@@ -81,7 +83,8 @@ def _open_inside(what: tuple[str | int | bool, ...], pidfd: int, rootfs: str) ->
     """A path of the container's tree, which the init has mounted on by now."""
     _, path, recursive, pointer, about = what
     root, below = (text.encode("utf-8", "surrogateescape") for text in (rootfs, str(path)))
-    fd = lib.pyoci_open_tree_inside(pidfd, root, below, bool(recursive))
+    nofollow = str(what[0]).startswith("inner-link-")
+    fd = lib.pyoci_open_tree_inside(pidfd, root, below, bool(recursive), nofollow)
     if fd < 0:
         message = f"{about}: source {path} in the rootfs"
         raise OciError("mount", message, errno=-fd, pointer=f"{pointer}/source", obj=str(path))

@@ -58,6 +58,7 @@ def gather_new(
     facts = gather(request, known, spans)
     facts.cgroup = manager.mount_facts() if manager else None
     facts.bundle = record.bundle
+    facts.links = _links(known.spec, record.bundle)
     facts.wait_start = waits
     facts.no_pivot = request.no_pivot
     hooks = known.spec.get("hooks") or {}
@@ -67,6 +68,19 @@ def gather_new(
             "startContainer": state_document.halves(record, "created"),
         }
     return facts
+
+
+def _links(spec: "Spec", bundle: str) -> dict[int, str]:
+    """What the sources that shall be copied where they are links lead to, by the index of their mounts."""
+    found: dict[int, str] = {}
+    for index, mount in enumerate(spec.get("mounts") or ()):
+        if "copy-symlink" in (mount.get("options") or ()):
+            source = mount.get("source") or ""
+            try:
+                found[index] = posix.readlink(source if source.startswith("/") else f"{bundle}/{source}")
+            except OSError:
+                continue  # it is no link, or missing: the bind mount says so
+    return found
 
 
 def gather(request: "ProcessRequest", known: Known, spans: "Spans") -> Facts:

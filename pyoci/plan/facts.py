@@ -15,6 +15,7 @@ class Facts:
     id             the container's id
     open_sources   the runtime opens the sources of bind mounts: the init, in a user namespace, may not reach them
     capabilities   bit mask of the capabilities the init will hold (all, in a user namespace of its own)
+    links          index of a mount with the option "copy-symlink" -> content of the link that its source is
     cgroup         `mount_facts()` of the cgroup manager, or None without cgroups
     cgroup_fds     how many v1 `tasks` descriptors the init writes itself into
     wait_start     the init waits for `start` (create), or goes on at once (run)
@@ -30,6 +31,7 @@ class Facts:
     def __init__(self, rootfs: str, id: str) -> None:
         self.rootfs = rootfs
         self.bundle = ""
+        self.links: dict[int, str] = {}
         self.id = id
         self.open_sources = False
         self.capabilities = capabilities.ALL

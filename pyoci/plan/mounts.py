@@ -31,6 +31,11 @@ def add(plan: Plan, spec: "Spec", facts: Facts, kept: Kept) -> None:
         if is_root(mount) and not index:
             _add_root(plan, spec, facts, mount)
             continue
+        if index in facts.links:
+            target, path = facts.links[index], mount["destination"].rstrip("/")
+            link = ops.symlink(target=target, path=path, below=lib.REG_ROOT, exact=True)
+            plan.add(link, pointer, f"copy of the link {mount.get('source')} on {path}")
+            continue
         _add_mount(plan, spec, facts, mount, pointer)
         if index in registers:
             plan.add(ops.dup(old=lib.REG_MOUNT, new=registers[index]), pointer, mount["destination"])
@@ -114,7 +119,9 @@ def _add_mount(plan: Plan, spec: "Spec", facts: Facts, mount: "Mount", pointer: 
         make_bind(plan, facts, source, found, pointer, about, idmapped=idmapped, propagation=propagation)
         if found.flagged:
             _set_bind_flags(plan, spec, facts, found, pointer, about)
-        place = ops.mountpoint(path=destination, type=lib.MOUNTPOINT_LIKE_MOUNT, mode=0o755)
+        place = ops.mountpoint(
+            path=destination, type=lib.MOUNTPOINT_LIKE_MOUNT, mode=0o755, nofollow=found.target_link
+        )
         plan.add(place, pointer, about)
     elif kind == "tmpfs":
         _make_tmpfs(plan, source, found, pointer, about, destination, label=_mount_label(spec))
@@ -196,13 +203,20 @@ def make_bind(
         if inside or plan.carried() >= _OPEN_SOURCES:
             plan.cut()
         kind = "tree" if not idmapped else "deep-idmapped-tree" if found.deep_idmap else "idmapped-tree"
-        register = plan.carry(
-            "inner-" + kind if inside else kind, inside or source, found.recursive, pointer, about
-        )
+        kind = ("inner-" if inside else "") + ("link-" if found.source_link else "") + kind
+        register = plan.carry(kind, inside or source, found.recursive, pointer, about)
     elif inside:
         source, below = inside, lib.REG_ROOT
     plan.add(
-        ops.open_tree(source=source, tree=register, recursive=found.recursive, below=below), pointer, about
+        ops.open_tree(
+            source=source,
+            tree=register,
+            recursive=found.recursive,
+            below=below,
+            nofollow=found.source_link,
+        ),
+        pointer,
+        about,
     )
     if register and not inside:
         own = ops.mount_setattr(mount=lib.REG_MOUNT, propagation=propagation, recursive=True)

@@ -14,7 +14,8 @@ class Plan:
 
     passed   a description of each descriptor that goes along, in the order of the registers from REG_PASSED up:
              (kind, what it is of ...): a "tree" (host path, recursive, pointer, about), an "idmapped-tree", a
-             "deep-idmapped-tree", each of them "inner-" when its path is one of the container's tree, a "namespace" (type,
+             "deep-idmapped-tree", each of them "inner-" when its path is one of the container's tree and
+             "link-" when that of a link itself is meant, a "namespace" (type,
              path, pointer), a "cgroup" file, a "fifo", a "pidfd"
     """
 

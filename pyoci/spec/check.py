@@ -74,7 +74,7 @@ def _spec(spec: "Spec", systemd: bool, rootless: bool, report: Report) -> None:
         expected = '"process" with "args" and "cwd"'
         report("process-missing", "/process", "there is no process", expected=expected)
     namespaces = linux_rules.namespaces(linux, report)
-    process_rules.mounts(spec.get("mounts", []), namespaces, report)
+    process_rules.mounts(spec.get("mounts", []), linux, namespaces, report)
     _names(spec, namespaces, report)
     _annotations(spec.get("annotations", {}), systemd, report)
     if "hooks" in spec:

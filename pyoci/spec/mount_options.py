@@ -1,8 +1,10 @@
 """Mount options: the words of config.json and mount(8), and what they mean to the kernel (config.md, Linux mount options)."""
 
+from pyoci.base.numbers import decimal
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.spec.spec_types import Mount
+    from pyoci.spec.spec_types import IDMapping, Mount
 
 
 MS_BIND, MS_REC = 0x1000, 0x4000
@@ -51,9 +53,12 @@ FILESYSTEM_FLAGS = ("sync", "async", "dirsync", "mand", "nomand", "lazytime", "n
 OLD_FLAGS: dict[str, int] = {"silent": 1 << 15, "loud": 0, "iversion": 1 << 23, "noiversion": 0}
 _FILESYSTEM_BITS: dict[str, int] = {"sync": 1 << 4, "mand": 1 << 6, "dirsync": 1 << 7, "lazytime": 1 << 25}
 _FSCONFIG_VALUE_LIMIT = 255
+_ID_LIMIT = 1 << 32
 
 # what says how a mount is made, and not what it is like
 KINDS = ("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap")
+LINKS = ("copy-symlink", "src-nofollow", "dest-nofollow")  # crun's, for bind mounts
+IDMAP = ("idmap=", "ridmap=")  # crun's, with the mappings in the option
 NOTHING = ("", "defaults")
 FSTAB = ("nofail", "auto", "noauto", "user", "nouser", "_netdev")  # they mean something in fstab(5) alone
 
@@ -65,6 +70,7 @@ KNOWN = (
     *FILESYSTEM_FLAGS,
     *OLD_FLAGS,
     *KINDS,
+    *LINKS,
     *NOTHING,
 )
 _KNOWN = frozenset(KNOWN)
@@ -72,7 +78,7 @@ _KNOWN = frozenset(KNOWN)
 
 def is_known(word: str) -> bool:
     """Whether an option does not belong to a single type of file system; those are all that bind mounts take."""
-    return word in _KNOWN
+    return word in _KNOWN or word.startswith(IDMAP)
 
 
 def is_bind(mount: "Mount") -> bool:
@@ -90,10 +96,16 @@ class Options:
     data                  options of the file system
     old_flags             MS_* flags that only mount(2) takes; -1 where there are none
     flagged               an option names a flag of the mount or of its file system
+    copy_link             a source that is a link is made again, not bound
+    source_link           a source that is a link is bound itself, not what it leads to
+    target_link           a destination that is a link is the mount point itself
     unset                 MOUNT_ATTR_* that options clear by name; all of ATIME_MASK where one says how to keep access times
     """
 
     __slots__ = (
+        "copy_link",
+        "source_link",
+        "target_link",
         "set",
         "clear",
         "deep_set",
@@ -118,6 +130,7 @@ class Options:
         self.old_flags = -1
         self.flagged = False
         self.unset = 0
+        self.copy_link = self.source_link = self.target_link = False
         self.bind = self.recursive = self.remount = self.copy_up = self.idmap = self.deep_idmap = False
 
     def names_atime(self) -> bool:
@@ -176,6 +189,43 @@ def parse(words: list[str]) -> Options:
     return found
 
 
+def inline_maps(
+    words: "list[str]", own: "dict[str, list[IDMapping]]"
+) -> "tuple[list[IDMapping], list[IDMapping]] | None":
+    """The mappings of users and groups in an option such as "idmap=uids=0-100000-65536#70000-7-1;gids=@0-0-65536".
+
+    own   linux.uidMappings and linux.gidMappings by "uids" and "gids": a range with "@" has an id of the container in place of
+          the host's
+
+    None without such an option. Raises ValueError for one that is malformed, or lacks one of the two.
+    """
+    text = next((word.partition("=")[2] for word in reversed(words) if word.startswith(IDMAP)), None)
+    if text is None:
+        return None
+    found: dict[str, list[IDMapping]] = {}
+    for part in text.split(";"):
+        name, _, ranges = part.partition("=")
+        if name not in ("uids", "gids") or name in found:
+            raise ValueError(part)
+        found[name] = [_range(each, own.get(name) or []) for each in ranges.split("#")]
+    if len(found) < 2:
+        raise ValueError(text)
+    return found["uids"], found["gids"]
+
+
+def _range(text: str, own: "list[IDMapping]") -> "IDMapping":
+    numbers = [decimal(part, _ID_LIMIT) for part in text.removeprefix("@").split("-")]
+    if len(numbers) != 3 or min(numbers) < 0:
+        raise ValueError(text)
+    first, host, size = numbers
+    if text[:1] == "@":
+        line = next((line for line in own if 0 <= host - line["containerID"] < line["size"]), None)
+        if line is None:
+            raise ValueError(text)
+        host += line["hostID"] - line["containerID"]
+    return {"containerID": first, "hostID": host, "size": size}
+
+
 def _split(word: str) -> list[str]:
     """Several options of the file system in one word, as mount(2) takes them; quotes and backslashes protect commas there."""
     if "," not in word or '"' in word or "\\" in word:
@@ -203,6 +253,12 @@ def _special(found: Options, word: str) -> bool:
         found.copy_up = True
     elif word in ("idmap", "ridmap"):
         found.idmap, found.deep_idmap = True, word == "ridmap"
+    elif word.startswith(IDMAP):
+        found.idmap, found.deep_idmap = True, word[0] == "r"
+    elif word in LINKS:
+        found.copy_link = found.copy_link or word == "copy-symlink"
+        found.source_link = found.source_link or word == "src-nofollow"
+        found.target_link = found.target_link or word == "dest-nofollow"
     elif word in OLD_FLAGS:
         found.flagged = True
         found.old_flags = max(found.old_flags, 0) | OLD_FLAGS[word]

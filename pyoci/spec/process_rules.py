@@ -2,16 +2,15 @@
 
 from pyoci.base.suggest import closest
 from pyoci.spec import rlimits as rlimit
-from pyoci.spec import unsupported
 from pyoci.spec.linux_rules import NO_ID, mappings
-from pyoci.spec.mount_options import FSTAB, is_bind, is_known
+from pyoci.spec.mount_options import FSTAB, LINKS, inline_maps, is_bind, is_known
 from pyoci.spec.paths import clean, without_dots
 from pyoci.spec.problem import Report
 from pyoci.spec.resource_rules import is_cpu_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.spec.spec_types import AffinityName, Mount, Process, Rlimit, Scheduler, User
+    from pyoci.spec.spec_types import AffinityName, Linux, Mount, Process, Rlimit, Scheduler, User
 
 
 # lxcfs and the like put files over these; anything else inside /proc would feed the container false facts
@@ -153,7 +152,7 @@ def _user(user: "User", at: str, report: Report) -> None:
         )
 
 
-def mounts(mounts: "list[Mount]", namespaces: dict[str, str], report: Report) -> None:
+def mounts(mounts: "list[Mount]", linux: "Linux", namespaces: dict[str, str], report: Report) -> None:
     """The list of mounts."""
     for index, mount in enumerate(mounts):
         destination = mount["destination"]
@@ -178,13 +177,16 @@ def mounts(mounts: "list[Mount]", namespaces: dict[str, str], report: Report) ->
             _inside_proc(destination, index, report)
         if destination and without_dots(destination) == "/" and "remount" not in options:
             _on_root(mount, index, report)
-        if "uidMappings" in mount or "gidMappings" in mount or "idmap" in options or "ridmap" in options:
-            _id_mapped(mount, index, namespaces, report)
+        if "uidMappings" in mount or "gidMappings" in mount or "idmap" in "".join(options):
+            _id_mapped(mount, index, linux, namespaces, report)
 
 
 def _options(options: "list[str] | tuple[()]", bind: bool, at: str, report: Report) -> None:
     for place, word in enumerate(options):
-        if is_known(word) or word in unsupported.MOUNT_OPTIONS:
+        if word in LINKS and not bind:
+            text = f'the option "{word}" is for bind mounts'
+            report("mount-option-link", f"{at}/{place}", text, hint='add "bind" or "rbind", or leave it out')
+        if is_known(word):
             continue
         if word in FSTAB:
             text = f'the option "{word}" is for fstab(5), not for a container'
@@ -220,11 +222,25 @@ def _on_root(mount: "Mount", index: int, report: Report) -> None:
         )
 
 
-def _id_mapped(mount: "Mount", index: int, namespaces: dict[str, str], report: Report) -> None:
+def _id_mapped(
+    mount: "Mount", index: int, linux: "Linux", namespaces: dict[str, str], report: Report
+) -> None:
     at = f"/mounts/{index}"
+    own = {"uids": linux.get("uidMappings") or [], "gids": linux.get("gidMappings") or []}
+    inline = None
+    try:
+        inline = inline_maps(mount.get("options") or [], own)
+    except ValueError as error:
+        report(
+            "mount-idmap-option",
+            f"{at}/options",
+            f'the mappings of the option "idmap" are malformed: "{error}"',
+            expected="idmap=uids=0-100000-65536;gids=0-100000-65536 (first id, host's id, count; ranges separated by #)",
+        )
+        return
     if not is_bind(mount):
         report("mount-idmap-bind", at, "only bind mounts take uidMappings and gidMappings")
-    uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
+    uids, gids = inline or (mount.get("uidMappings"), mount.get("gidMappings"))
     if bool(uids) != bool(gids):
         report("mount-idmap-pair", at, "uidMappings and gidMappings must be given together")
     if uids and gids:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 LINUX: "tuple[Literal['intelRdt'], ...]" = ("intelRdt",)
 SECCOMP_ACTIONS = ("SCMP_ACT_NOTIFY",)
-MOUNT_OPTIONS = ("copy-symlink", "src-nofollow", "dest-nofollow")  # crun's
 _HINT = "remove it, or use a runtime that has it"
 
 
@@ -28,10 +27,6 @@ def config(spec: "Spec", report: Report) -> None:
     for index, rule in enumerate(rules):
         if rule["action"] in SECCOMP_ACTIONS:
             _report(report, f"/linux/seccomp/syscalls/{index}/action", f"the seccomp action {rule['action']}")
-    for index, mount in enumerate(spec.get("mounts", [])):
-        for place, word in enumerate(mount.get("options", [])):
-            if word in MOUNT_OPTIONS:
-                _report(report, f"/mounts/{index}/options/{place}", f'the mount option "{word}"')
 
 
 def _report(report: Report, at: str, what: str) -> None:

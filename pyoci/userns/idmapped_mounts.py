@@ -5,7 +5,7 @@ import posix
 from pyoci.base import files
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.host.spawn import Child
-from pyoci.spec import namespaces
+from pyoci.spec import mount_options, namespaces
 from pyoci.userns import idmap
 
 TYPE_CHECKING = False
@@ -20,20 +20,29 @@ def namespaces_of(spec: "Spec", plan: "Plan", pid: int, rootless: bool) -> list[
     A mount without mappings of its own takes those of the container, whose init is `pid`. Raises OciError.
     """
     found: list[int] = []
+    linux = spec.get("linux") or {}
+    own = {"uids": linux.get("uidMappings") or [], "gids": linux.get("gidMappings") or []}
     try:
         for what in plan.passed:
             if str(what[0]).endswith("idmapped-tree"):
                 pointer = str(what[3])
                 mount = spec["mounts"][int(pointer.rpartition("/")[2])]
-                found.append(_namespace_of(mount, pointer, pid, rootless))
+                inline = mount_options.inline_maps(mount.get("options") or [], own)
+                found.append(_namespace_of(mount, inline, pointer, pid, rootless))
     except OciError:
         files.close_all(found)
         raise
     return found
 
 
-def _namespace_of(mount: "Mount", pointer: str, pid: int, rootless: bool) -> int:
-    uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
+def _namespace_of(
+    mount: "Mount",
+    inline: "tuple[list[IDMapping], list[IDMapping]] | None",
+    pointer: str,
+    pid: int,
+    rootless: bool,
+) -> int:
+    uids, gids = inline or (mount.get("uidMappings"), mount.get("gidMappings"))
     if uids and gids:
         return make_namespace(uids, gids, pointer, rootless=rootless)
     return _open(pid, pointer)

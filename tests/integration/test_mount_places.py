@@ -283,3 +283,69 @@ def test_a_shared_mount_below_a_root_that_is_none(
     assert {field.partition(":")[0] for field in fields} == expected
     fields = entry(text, "/n").partition(" - ")[0].split()[6:]
     assert {field.partition(":")[0] for field in fields} == expected - {"shared"}
+
+
+# -- links as source and destination, which are crun's options
+
+
+@pytest.fixture
+def link(folder: Path) -> Path:
+    """A link to a file."""
+    (folder / "file").write_text("content\n")
+    os.symlink("file", folder / "link")
+    return folder / "link"
+
+
+@pytest.mark.differs(runc="does not know these options")
+@USERS
+def test_a_link_is_copied(box: Boxes, link: Path, user: bool) -> None:
+    made = box.sh("readlink /new/place; cat /new/file")
+    if user:
+        made.user_namespace()
+    made.mount("/new/place", "bind", str(link), "bind", "copy-symlink")
+    made.mount("/new/file", "bind", str(link.parent / "file"), "bind", "copy-symlink")
+    for _ in range(2):
+        assert made.out() == "file\ncontent\n"
+    (made.rootfs / "new/place").unlink()
+    (made.rootfs / "new/place").symlink_to("other")
+    made.run(check=False).failed("symlink", "/new/place", "file exists")
+
+
+@pytest.mark.differs(runc="does not know these options")
+@USERS
+def test_a_link_is_bound_itself(box: Boxes, link: Path, user: bool) -> None:
+    made = box.sh("readlink /new")
+    if user:
+        made.user_namespace()
+    made.mount("/new", "bind", str(link), "bind", "src-nofollow")
+    assert made.out() == "file\n"
+
+
+@pytest.mark.differs(runc="does not know these options")
+@USERS
+def test_a_link_is_the_mount_point(box: Boxes, link: Path, user: bool) -> None:
+    made = box.sh("cat /place /etc/target")
+    made.file("/etc/target", "hidden?\n")
+    os.symlink("/etc/target", made.rootfs / "place")
+    if user:
+        made.user_namespace()
+    made.mount("/place", "bind", str(link.parent / "file"), "bind", "dest-nofollow")
+    made.mount("/new", "bind", str(link.parent / "file"), "bind", "dest-nofollow")
+    assert made.out() == "content\nhidden?\n"
+
+
+@pytest.mark.differs(runc="does not know these options")
+@pytest.mark.parametrize(
+    ("option", "user", "owner"),
+    [
+        ("idmap=uids=0-7-10;gids=0-8-10", False, "7:8"),
+        ("ridmap=uids=5-1-1#0-7-5;gids=0-8-10", False, "7:8"),
+        ("idmap=uids=0-100007-10;gids=@0-8-10", True, "7:8"),
+    ],
+)
+def test_mappings_in_the_option(box: Boxes, link: Path, option: str, user: bool, owner: str) -> None:
+    made = box("/bin/stat", "-c", "%u:%g", "/m/file")
+    if user:
+        made.user_namespace()
+    made.mount("/m", "bind", str(link.parent), "bind", option)
+    assert made.out() == f"{owner}\n"

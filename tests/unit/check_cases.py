@@ -382,9 +382,25 @@ ERRORS: list[tuple[Any, ...]] = [
         {RULE: _rule("SCMP_ACT_NOTIFY", "open"), "/linux/seccomp/listenerPath": "/s"},
     ),
     *[
-        ("unsupported", "/mounts/1/options/1", {"/mounts/-": {**BIND, "options": ["rbind", word]}})
+        ("mount-option-link", "/mounts/0/options/0", {"/mounts/0/options": [word]})
         for word in ("copy-symlink", "src-nofollow", "dest-nofollow")
     ],
+    *[
+        ("mount-idmap-option", "/mounts/1/options", {"/mounts/-": {**BIND, "options": ["rbind", word]}})
+        for word in (
+            "idmap=",
+            "idmap=uids=0-1-2",
+            "ridmap=uids=0-1-2;gids=0-1",
+            "idmap=uids=0-1-2;gids=0-1-x",
+            "idmap=uids=0-1-2;gids=@0-1-2",
+            "idmap=uids=0-1-2;uids=0-1-2;gids=0-1-2",
+        )
+    ],
+    (
+        "mapping-overlap",
+        "/mounts/1/uidMappings/1/containerID",
+        {"/mounts/-": {**BIND, "options": ["rbind", "idmap=uids=0-1-9#1-20-1;gids=0-1-2"]}},
+    ),
     ("rdt-clos", "/linux/intelRdt/closID", {"/linux/intelRdt": {"closID": "../x"}}),
     ("memory-policy-mode", "/linux/memoryPolicy", {"/linux/memoryPolicy": {"nodes": "0"}}),
     ("memory-policy-nodes", "/linux/memoryPolicy", {"/linux/memoryPolicy": {"mode": "MPOL_BIND"}}),

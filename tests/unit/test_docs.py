@@ -433,7 +433,7 @@ def test_what_is_not_there_yet_is_what_is_refused() -> None:
     commands, _, rest = section.partition(";")
     assert not set(re.findall(r"`(\w+)`", commands)) & {command[NAME] for command in COMMANDS}
     refused = [f"linux.{name}" for name in unsupported.LINUX]
-    refused += [*unsupported.SECCOMP_ACTIONS, *unsupported.MOUNT_OPTIONS]
+    refused += [*unsupported.SECCOMP_ACTIONS]
     assert sorted(re.findall(r"`([^`]+)`", rest)) == sorted(refused)
 
 

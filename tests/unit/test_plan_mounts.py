@@ -271,6 +271,17 @@ def test_a_source_in_the_rootfs_is_looked_up_when_all_before_is_mounted(source: 
     assert second.passed[0][:2] == ("inner-deep-idmapped-tree", "/t/x")
 
 
+def test_links_as_source_and_destination() -> None:
+    found = steps(bind("src-nofollow", "dest-nofollow"))
+    assert found[0] == ops.open_tree(source="/host/b", nofollow=True)
+    assert found[1] == place("/b", lib.MOUNTPOINT_LIKE_MOUNT, nofollow=True)
+    passed = compiled(bind("src-nofollow"), {"open_sources": True}).passed[1]
+    assert passed[:2] == ("link-tree", "/host/b")
+    copied = steps(bind("copy-symlink"), {"links": {0: "../x"}})
+    assert copied == [ops.symlink(target="../x", path="/b", below=lib.REG_ROOT, exact=True)]
+    assert names(steps(bind("copy-symlink"))) == ["open_tree", "mountpoint", "move_mount"]
+
+
 def test_sources_beside_the_rootfs_are_the_hosts() -> None:
     for source in ("/bundle/rootfs2", "/bundle", "rootfs/../data", "data"):
         found = plans.prepare(plans.spec(mounts=[{**bind(), "source": source}]), bundle="/bundle")

@@ -1,8 +1,14 @@
 """Mount options: every word of the specification and of mount(8), and how they go together."""
 
+from __future__ import annotations
+
 import pytest
 
 from pyoci.spec import mount_options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import IDMapping
 
 RO, NOSUID, NODEV, NOEXEC, NOATIME, STRICT, ATIME = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20, 0x70
 NODIRATIME, NOSYMFOLLOW = 0x80, 0x200000
@@ -164,11 +170,28 @@ def test_one_word_may_hold_several_options_of_the_file_system() -> None:
     assert found.data == [*several, 'context="a:c1,c2"', "lowerdir=/a\\,b"]
 
 
+def test_mappings_in_the_option() -> None:
+    def line(first: int, host: int, size: int) -> IDMapping:
+        return {"containerID": first, "hostID": host, "size": size}
+
+    own = {"uids": [line(0, 5000, 10), line(10, 9000, 10)], "gids": []}
+    words = ["rbind", "idmap=uids=0-100000-65536#70000-7-1;gids=1-2-3"]
+    assert mount_options.inline_maps(words, own) == (
+        [line(0, 100000, 65536), line(70000, 7, 1)],
+        [line(1, 2, 3)],
+    )
+    relative = ["idmap=uids=9-9-9;gids=1-1-1", "ridmap=gids=1-2-3;uids=@0-12-2"]
+    assert mount_options.inline_maps(relative, own) == ([line(0, 9002, 2)], [line(1, 2, 3)])
+    assert mount_options.inline_maps(["idmap", "ro"], own) is None
+    assert (parse(words[1]).idmap, parse(words[1]).deep_idmap, parse(words[1]).data) == (True, False, [])
+    assert parse(relative[1]).deep_idmap and mount_options.is_known(relative[1])
+
+
 def test_what_bind_mounts_take() -> None:
     """All that does not belong to a file system; what means something in fstab(5) alone is no option at all."""
     for word in ("ro", "rro", "bind", "rslave", "idmap", "sync", "silent", "defaults", ""):
         assert mount_options.is_known(word)
-    for word in ("size=1", "mode=755", "nofail", "ro,nosuid", "copy-symlink"):
+    for word in ("size=1", "mode=755", "nofail", "ro,nosuid", "copy-symlinks", "idmapped"):
         assert not mount_options.is_known(word)
     assert not set(mount_options.FSTAB) & set(mount_options.KNOWN)
 
