@@ -139,7 +139,7 @@ void op_user(const struct op_user *op) {
     if (op->groups.count > MAX_GROUPS)
         fail(EINVAL, STEP_setgroups, "more than 1024 groups");
     check(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), STEP_PR_SET_KEEPCAPS, NULL);
-    if (!op->setgroups_denied)
+    if (!op->keep_groups)
         check(setgroups((size_t)op->groups.count, op->groups.list), STEP_setgroups, NULL);
     snprintf(text, sizeof(text), "%u", op->gid);
     check(setresgid(op->gid, op->gid, op->gid), STEP_setresgid, text);

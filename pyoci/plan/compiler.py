@@ -92,7 +92,7 @@ def _finish(
     process.add_settings(plan, spec, wanted)
     process.add_memory_policy(plan, spec)
     process.add_personality(plan, spec)
-    process.add_identity(plan, wanted, privileges, can_set_groups=facts.can_set_groups, joined=False)
+    process.add_identity(plan, spec, wanted, privileges, facts, joined=False)
     process.add_program(plan, spec, wanted, privileges, facts, wait=facts.wait_start, first=True)
     return plan
 
@@ -123,7 +123,7 @@ def compile_exec(spec: "Spec", wanted: "Process", facts: Facts, joined: int) -> 
     process.add_settings(plan, spec, wanted)
     process.add_memory_policy(plan, spec)
     process.add_personality(plan, spec)
-    process.add_identity(plan, wanted, privileges, can_set_groups=facts.can_set_groups, joined=True)
+    process.add_identity(plan, spec, wanted, privileges, facts, joined=True)
     process.add_program(plan, spec, wanted, privileges, facts, wait=False, first=False)
     return Compiled(Plan(), plan, privileges.warnings)
 

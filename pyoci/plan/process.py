@@ -11,6 +11,7 @@ from pyoci.plan import hooks
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
 from pyoci.spec import capabilities, defaults
+from pyoci.spec.annotations import KEEP_GROUPS
 from pyoci.spec.resource_rules import MOST_NODES
 from pyoci.spec.rlimits import NUMBERS
 
@@ -184,11 +185,12 @@ class Privileges:
 
 
 def add_identity(
-    plan: Plan, process: "Process", privileges: Privileges, *, can_set_groups: bool, joined: bool
+    plan: Plan, spec: "Spec", process: "Process", privileges: Privileges, facts: Facts, *, joined: bool
 ) -> None:
     """User, groups, umask, directory, capabilities; the order is the kernel's: each step needs what a later one gives up.
 
-    A directory that is missing is made for the container's first process only.
+    A directory that is missing is made for the container's first process only. With crun's annotation the groups are those of
+    our caller, whatever the configuration lists: a user without root can then reach what only a group of theirs may.
     """
     user = process.get("user") or {}
     uid, gid = user.get("uid", 0), user.get("gid", 0)
@@ -200,14 +202,15 @@ def add_identity(
     plan.add(owner, "/process/user", "owner of the standard files")
     bounding = ops.bounding_set(capabilities=privileges.bounding)
     plan.add(bounding, "/process/capabilities/bounding", "bounding set")
-    if groups and not can_set_groups:
+    keep_groups = KEEP_GROUPS in (spec.get("annotations") or {})
+    if groups and not keep_groups and not facts.can_set_groups:
         raise OciError(
             "groups",
             "additional groups can't be set: setgroups is denied in this user namespace",
             pointer="/process/user/additionalGids",
             hint="omit process.user.additionalGids, or give the user a range in /etc/subgid",
         )
-    ids = ops.user(uid=uid, gid=gid, groups=groups, setgroups_denied=not can_set_groups)
+    ids = ops.user(uid=uid, gid=gid, groups=groups, keep_groups=keep_groups or not facts.can_set_groups)
     plan.add(ids, "/process/user", f"user {uid}:{gid}")
     plan.add(ops.chdir(path=cwd, create=not joined), "/process/cwd", f"directory {cwd}")
     mask = user.get("umask")

@@ -1,7 +1,10 @@
 """The annotations of config.json that change what this runtime does; all others pass unread (config.md, Annotations)."""
 
 SYSTEMD_PROPERTY = "org.systemd.property."  # the beginning: the name of a property of the unit follows
+KEEP_GROUPS = (
+    "run.oci.keep_original_groups"  # crun's: it need only be there; podman's --group-add keep-groups sets it
+)
 
 # An engine that lets its users set annotations should keep these for itself (features.md, Unsafe annotations in config.json);
 # a name that ends with a dot stands for all that begin with it.
-UNSAFE = (SYSTEMD_PROPERTY,)
+UNSAFE = (SYSTEMD_PROPERTY, KEEP_GROUPS)

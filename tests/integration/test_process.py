@@ -236,6 +236,27 @@ def test_groups_of_the_caller_are_dropped(box: Boxes) -> None:
     assert status_lines(found.out)["Groups"].split() in ([], ["0"])
 
 
+@pytest.mark.differs(runc="an annotation of crun's")
+@pytest.mark.parametrize("user_namespace", [False, True])
+def test_groups_of_the_caller_are_kept_on_request(box: Boxes, folder: Path, user_namespace: bool) -> None:
+    """A group of the caller's opens what the container's own ids do not."""
+    (folder / "volume").mkdir(mode=0o750)
+    (folder / "volume/file").write_text("content\n")
+    os.chown(folder / "volume", 0, 4321)
+    made = box("/bin/cat", "/volume/file")
+    made.config["annotations"] = {"run.oci.keep_original_groups": "1"}
+    made.process["user"] = {"uid": 1000, "gid": 1000, "additionalGids": [50]}
+    made.capabilities()
+    made.mount("/volume", "bind", str(folder / "volume"), "bind")
+    if user_namespace:
+        made.user_namespace()
+    assert made.out(extra_groups=[4321]) == "content\n"
+    made.args("/bin/sleep", "1000").launch(extra_groups=[4321])
+    groups = made.exec("/bin/grep", "Groups", "/proc/self/status", extra_groups=[4321, 4322]).out.split()[1:]
+    assert groups == (["65534", "65534"] if user_namespace else ["4321", "4322"])
+    assert made.exec("/bin/cat", "/volume/file", check=False).rc != 0
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0, 0o777])
 def test_umask(box: Boxes, umask: int) -> None:
     made = box.sh("umask")

@@ -129,7 +129,7 @@ PROTECTIONS = [
     Protection(
         "groups-of-the-caller",
         "csrc/init/process.c",
-        "    if (!op->setgroups_denied)\n        check(setgroups(",
+        "    if (!op->keep_groups)\n        check(setgroups(",
         "    if (op->groups.count)\n        check(setgroups(",
         f"{_ESCAPES} -k groups_and_capabilities_of_the_caller",
     ),

@@ -42,5 +42,5 @@ def test_setgroups_is_denied_for_one_id(rootless: Boxes) -> None:
     made.save()
     call = made.runtime.call("plan", "--steps", "--format", "json", "--id", made.id, str(made.directory))
     (user,) = [step for step in call.ok().json()["steps"] if step["op"] == "user"]
-    assert user["fields"]["setgroups_denied"] is True
+    assert user["fields"]["keep_groups"] is True
     assert ("finish", "user", "/process/user") in shown(made)

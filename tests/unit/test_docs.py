@@ -154,6 +154,7 @@ OTHER_NAMES = {
     "cgroup.procs",  # the kernel's
     "cgroup.kill",
     "org.systemd.property.",  # runc's
+    "run.oci.keep_original_groups",  # crun's
     "org.systemd.property.NAME",
     "org.opencontainers.runc.checkpoint.enabled",
     "io.github.seccomp.libseccomp.version",

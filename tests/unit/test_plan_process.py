@@ -69,10 +69,19 @@ def test_identity_by_default() -> None:
 
 
 def test_where_setgroups_is_denied() -> None:
-    assert plans.one(plans.finish(plans.spec(), can_set_groups=False), "user").setgroups_denied
+    assert plans.one(plans.finish(plans.spec(), can_set_groups=False), "user").keep_groups
     with pytest.raises(OciError) as caught:
         plans.finish(plans.spec(process__user={"additionalGids": [7]}), can_set_groups=False)
     assert (caught.value.code, caught.value.pointer) == ("groups", "/process/user/additionalGids")
+
+
+def test_groups_of_the_caller_are_kept_by_annotation() -> None:
+    made = plans.spec(
+        annotations={"run.oci.keep_original_groups": "1"}, process__user={"uid": 1, "additionalGids": [7]}
+    )
+    for allowed in (True, False):
+        user = plans.one(plans.finish(made, can_set_groups=allowed), "user")
+        assert (user.uid, user.keep_groups) == (1, True)
 
 
 # -- capabilities ----------------------------------------------------------------------------------------------------------

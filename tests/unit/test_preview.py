@@ -289,8 +289,8 @@ def test_fields_in_words() -> None:
     op_in("flags mount uts", ops.unshare(flags=0x4020000))
     op_in("filter 16 bytes", ops.seccomp(filter=bytes(16)))
     op_in(
-        "uid 1, gid 2, groups 3 4, setgroups denied",
-        ops.user(uid=1, gid=2, groups=[3, 4], setgroups_denied=True),
+        "uid 1, gid 2, groups 3 4, keep groups",
+        ops.user(uid=1, gid=2, groups=[3, 4], keep_groups=True),
     )
     op_in("old mount, new passed 2", ops.dup(old=lib.REG_MOUNT, new=lib.REG_PASSED + 2))
     change = ops.mount_setattr(mount=lib.REG_MOUNT, set=0x3, clear=0x70, propagation=1 << 19, recursive=True)
