@@ -277,7 +277,8 @@ def test_capabilities(box: Boxes, features: dict[str, Any]) -> None:
     bounding = int(re.findall(r"CapBnd:\s*(\w+)", Path("/proc/self/status").read_text())[0], 16)
     assert len(claimed) == len(set(claimed)) == 41
     there = [number for number in range(min(len(claimed), last + 1)) if bounding >> number & 1]
-    for bit in range(6):  # each is in those containers that its number says, and so cannot be taken for another
+    # Each is in those containers that its number says, and so cannot be taken for another.
+    for bit in range(6):
         wanted = [number for number in there if number >> bit & 1]
         made = box("/bin/grep", "CapBnd", "/proc/self/status")
         made.capabilities(*[claimed[number] for number in wanted])
