@@ -1,23 +1,36 @@
-"""Forges a container's record, field after field, and runs a verb on each; called in a mount namespace of its own.
+"""Forges a container's record, field after field, and runs a verb on each; called in mount and pid namespaces of its own.
+
+A runtime that believes such a record kills and removes what it names: the whole tree of cgroups with all processes of the
+machine, for one. So everything is read-only here but a tmpfs and the neighbour's cgroups, and no process outside of the pid
+namespace can be signalled. In the neighbour's cgroups there is a process that can.
 
 The one argument is JSON: runtime, verb, entry (ROOT/ID of a container), id, neighbour (ROOT/ID of another). The last line of the
 output is JSON: how many records were tried, and what went wrong.
+
+A verb runs in a fork of this process, which has pyoci's modules already: a tenth of the time that a command takes to start. Each
+EACH-th record goes to the command itself. Several workers share the records, because `delete` waits for a cgroup that is busy.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
+import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from pyoci.cli import program
+
 STAGE = Path("/mnt")
 NEVER = 1 << 40  # no process has started then
-CANARY = STAGE / "canary"
-ROOT = STAGE / "root"
+WORKERS = 8
+EACH = 20
+SECONDS = 60
 COMMANDS = {
     "state": ["state"],
     "list": ["list"],
@@ -32,21 +45,35 @@ COMMANDS = {
     "delete": ["delete"],
     "delete-force": ["delete", "--force"],
 }
-PROTECT = ("/", "/tmp", "/run", "/var", "/home", "/root")
 
 
-def set_stage() -> None:
-    """The host read-only, and a tmpfs for ROOT and the canary."""
-    for place in PROTECT:
-        if os.path.ismount(place):
+def set_stage(home: list[str]) -> None:
+    """Make everything read-only but the neighbour's cgroups, and mount a tmpfs for what the workers need.
+
+    The mounts of the hierarchies stay writable, as a runtime does not go from one mount into another: each cgroup beside the
+    neighbour's is covered by itself. Raises RuntimeError where a process outside could still be signalled.
+    """
+    if os.getppid() != 0:
+        raise RuntimeError("a pid namespace is missing")
+    for one in {place for path in home for place in [Path(path), *Path(path).parents[:-1]]}:
+        if one.is_relative_to("/sys/fs/cgroup") and not one.is_mount():
+            for beside in one.parent.iterdir():
+                if beside.is_dir() and beside != one and not beside.is_mount():
+                    subprocess.run(
+                        ["mount", "--bind", str(beside), str(beside)], check=False
+                    )  # or it is gone
+    kept = {next(str(place) for place in Path(path).parents if place.is_mount()) for path in home}
+    for row in Path("/proc/self/mountinfo").read_text().splitlines():
+        place = row.split()[4].encode().decode("unicode_escape")
+        if place not in kept and not place.startswith(("/proc", "/dev")):
             subprocess.run(["mount", "-o", "remount,bind,ro", place], check=True)
     subprocess.run(["mount", "-t", "tmpfs", "none", str(STAGE)], check=True)
-    ROOT.mkdir(0o700)
 
 
-def make_canary() -> None:
+def make_canary(canary: Path) -> None:
+    """A tree that no verb may change, with files of the names that verbs write to."""
     for name in ("empty", "empty/below", "tree/a/b/c", "tree/d"):
-        (CANARY / name).mkdir(parents=True, exist_ok=True)
+        (canary / name).mkdir(parents=True, exist_ok=True)
     for name in (
         "file",
         "tree/file",
@@ -57,8 +84,8 @@ def make_canary() -> None:
         "cgroup.freeze",
         "start",
     ):
-        (CANARY / name).write_text("0\n")
-    os.mkfifo(CANARY / "fifo")
+        (canary / name).write_text("0\n")
+    os.mkfifo(canary / "fifo")
 
 
 def look(top: Path) -> dict[str, Any]:
@@ -77,16 +104,18 @@ def children(record: dict[str, Any]) -> list[str]:
     return sorted(set(cgroup["paths"].values() if cgroup["manager"] == "v1" else [cgroup["path"]]))
 
 
-def forgeries(record: dict[str, Any], other: dict[str, Any], guest: tuple[int, int]) -> list[dict[str, Any]]:
+def forgeries(
+    record: dict[str, Any], other: dict[str, Any], guest: tuple[int, int], canary: Path
+) -> list[dict[str, Any]]:
     """Records with one field, or those that belong together, forged."""
     places = [
-        "/", "/..", str(CANARY), str(CANARY / "empty"), str(CANARY / "tree"), f"/sys/fs/cgroup/../../..{CANARY}",
-        f"/sys/fs/cgroup/memory/../../../..{CANARY}/tree", f"..{CANARY}", "", "/sys/fs/cgroup", "/sys/fs/cgroup/memory/..",
+        "/", "/..", str(canary), str(canary / "empty"), str(canary / "tree"), f"/sys/fs/cgroup/../../..{canary}",
+        f"/sys/fs/cgroup/memory/../../../..{canary}/tree", f"..{canary}", "", "/sys/fs/cgroup", "/sys/fs/cgroup/memory/..",
         children(other)[0],  # delete waits some seconds for each of its kind, as it is busy
     ]  # fmt: skip
     made: list[dict[str, Any]] = []
     for place in places:
-        facts = os.stat(place) if place.startswith("/") else None
+        facts = os.stat(place) if os.path.isabs(place) and os.path.exists(place) else None
         ids = [{}, {place: [facts.st_dev, facts.st_ino]}] if facts else [{}]
         for known in ids:
             one = {
@@ -111,7 +140,7 @@ def forgeries(record: dict[str, Any], other: dict[str, Any], guest: tuple[int, i
                 made += [{"cgroup": cgroup, "flags": {"host_pid": True}, "start": NEVER} for cgroup in forged]
         made += [
             {"trace": f"{place}/t"},
-            {"trace": f"{CANARY}/file"},
+            {"trace": f"{canary}/file"},
             {"bundle": place},
             {"rootfs": place},
             {"id": place},
@@ -125,7 +154,7 @@ def forgeries(record: dict[str, Any], other: dict[str, Any], guest: tuple[int, i
             {"creator": [value, 1]},
             {"start": value},
         ]
-    hook = {"path": "/bin/sh", "args": ["sh", "-c", f"echo hit > {CANARY}/file"]}
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", f"echo hit > {canary}/file"]}
     for value in (5, None, ["poststop"], {"poststop": [hook], "poststart": [hook]}, [hook]):
         made += [
             {"hooks": value},
@@ -148,63 +177,163 @@ def start_time(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
-def put(source: Path, target: Path, record: dict[str, Any]) -> None:
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(0o711)
-    config = json.loads((source / "config.json").read_text())
-    config["linux"]["cgroupsPath"] = "/pyoci-of-no-container"
-    (target / "config.json").write_text(json.dumps(config))
-    os.symlink(CANARY / "start", target / "start")
-    os.symlink(CANARY / "fifo", target / "failure")
-    (target / "state.json").write_text(json.dumps(record))
+def put(config: dict[str, Any], entry: Path, canary: Path, record: dict[str, Any]) -> None:
+    """Make an entry with a record; its fifos lead to the canary."""
+    shutil.rmtree(entry, ignore_errors=True)
+    entry.mkdir(0o711)
+    (entry / "config.json").write_text(json.dumps(config))
+    os.symlink(canary / "start", entry / "start")
+    os.symlink(canary / "fifo", entry / "failure")
+    (entry / "state.json").write_text(json.dumps(record))
+
+
+def run_forked(arguments: list[str]) -> tuple[int, str]:
+    """Run a command line of pyoci in a fork; its wait status and what it said on standard error."""
+    said = os.memfd_create("stderr")
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()  # a 0 in what is read as cgroup.procs stands for the reader's process group
+        os.dup2(os.open("/dev/null", os.O_RDWR), 0)
+        os.dup2(os.open("/dev/null", os.O_RDWR), 1)
+        os.dup2(said, 2)
+        program.run(arguments)
+    pidfd = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(pidfd)
+    ended = poll.poll(SECONDS * 1000)
+    if not ended:
+        os.kill(pid, signal.SIGKILL)
+    os.close(pidfd)
+    status = os.waitpid(pid, 0)[1]
+    text = os.pread(said, 1 << 16, 0).decode(errors="replace")
+    os.close(said)
+    if not ended:
+        raise TimeoutError
+    return os.waitstatus_to_exitcode(status), text
+
+
+def run_command(arguments: list[str]) -> tuple[int, str]:
+    """The same through the command."""
+    command = [TASK["runtime"], *arguments]
+    try:
+        ended = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
+    return ended.returncode, ended.stderr
+
+
+class Worker:
+    """One of those that share the records, with a ROOT, a canary and a process of its own that must not be hit."""
+
+    def __init__(self, number: int) -> None:
+        source = Path(TASK["entry"])
+        self.record = json.loads((source / "state.json").read_text())
+        other = json.loads((Path(TASK["neighbour"]) / "state.json").read_text())
+        self.config = json.loads((source / "config.json").read_text())
+        self.config["linux"]["cgroupsPath"] = "/pyoci-of-no-container"
+        self.root, self.canary = STAGE / f"root{number}", STAGE / f"canary{number}"
+        self.root.mkdir(0o700)
+        make_canary(self.canary)
+        self.before = look(self.canary)
+        nowhere = subprocess.DEVNULL
+        self.guest = subprocess.Popen(["sleep", "1000"], stdin=nowhere, stdout=nowhere, stderr=nowhere)
+        self.home = children(other)
+        self.lodger = subprocess.Popen(["sleep", "1000"], stdin=nowhere, stdout=nowhere, stderr=nowhere)
+        for path in self.home:
+            Path(path, "cgroup.procs").write_text(str(self.lodger.pid))
+        self.limits = [Path(path, "pids.max") for path in self.home if Path(path, "pids.max").exists()]
+        self.kept = [path.read_text() for path in self.limits]
+        guest = (self.guest.pid, start_time(self.guest.pid))
+        self.forged = forgeries(self.record, other, guest, self.canary)
+        self.wrong: list[Any] = []
+        self.tried = self.damaged = 0
+        id = TASK["id"]
+        self.words = [id if word == "ID" else word for word in COMMANDS[TASK["verb"]]]
+        if id not in self.words and TASK["verb"] != "list":
+            self.words.append(id)
+
+    def work(self, queue: int) -> None:
+        """Try the records whose numbers come from a pipe."""
+        while (number := os.read(queue, 2)) and len(self.wrong) < 6 and not self.lost():
+            self.attempt(int.from_bytes(number, "big"))
+            self.tried += 1
+        for process in (self.guest, self.lodger):
+            process.kill()
+            process.wait()
+
+    def lost(self) -> bool:
+        """Whether one of the two processes is gone that no verb may kill."""
+        return any(process.poll() is not None for process in (self.guest, self.lodger))
+
+    def told(self) -> dict[str, Any]:
+        """What the test wants to know."""
+        return {
+            "records": len(self.forged),
+            "tried": self.tried,
+            "damaged": self.damaged,
+            "wrong": self.wrong,
+            "cgroups of the neighbour": self.home,
+        }
+
+    def attempt(self, number: int) -> None:
+        """Run the verb on one forged record, and see what it did."""
+        forged = self.forged[number]
+        # a process that is gone and no cgroups: the container itself is not what is tried here
+        record = {**self.record, "start": NEVER, "cgroup": None, **forged}
+        put(self.config, self.root / TASK["id"], self.canary, record)
+        run = run_forked if number % EACH else run_command
+        try:
+            status, text = run(["--root", str(self.root), *self.words])
+            self.damaged += "its record can't be read" in text
+            if "Traceback" in text or status < 0:
+                self.wrong.append([forged, "traceback", text])
+        except TimeoutError:
+            self.wrong.append([forged, "hangs"])
+        if look(self.canary) != self.before:
+            self.wrong.append([forged, "the canary"])
+            shutil.rmtree(self.canary)
+            make_canary(self.canary)
+            self.before = look(self.canary)
+        if self.lost():
+            self.wrong.append([forged, "a process was killed, by this record or one tried at the same time"])
+        if [path.read_text() for path in self.limits] != self.kept or not all(map(os.path.isdir, self.home)):
+            self.wrong.append(
+                [forged, "the neighbour's cgroup, by this record or one tried at the same time"]
+            )
 
 
 def main() -> None:
-    task = json.loads(sys.argv[1])
-    source, neighbour, id = Path(task["entry"]), Path(task["neighbour"]), task["id"]
-    record = json.loads((source / "state.json").read_text())
-    other = json.loads((neighbour / "state.json").read_text())
-    set_stage()
-    make_canary()
-    before = look(CANARY)
-    guest = subprocess.Popen(["sleep", "1000"], stdout=subprocess.DEVNULL)
-    home = children(other)
-    limits = [Path(path, "pids.max") for path in home if Path(path, "pids.max").exists()]
-    kept = [path.read_text() for path in limits]
-    words = [id if word == "ID" else word for word in COMMANDS[task["verb"]]]
-    if id not in words and task["verb"] != "list":
-        words.append(id)
-    wrong: list[Any] = []
-    tried = 0
-    for forged in forgeries(record, other, (guest.pid, start_time(guest.pid))):
-        # a process that is gone and no cgroups: the container itself is not what is tried here
-        put(source, ROOT / id, {**record, "start": NEVER, "cgroup": None, **forged})
-        command = [task["runtime"], "--root", str(ROOT), *words]
-        try:
-            ended = subprocess.run(
-                command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False
-            )
-            if "Traceback" in ended.stderr or ended.returncode < 0:
-                wrong.append([forged, "traceback", ended.stderr])
-        except subprocess.TimeoutExpired:
-            wrong.append([forged, "hangs"])
-        tried += 1
-        if look(CANARY) != before:
-            wrong.append([forged, "the canary"])
-            shutil.rmtree(CANARY)
-            make_canary()
-            before = look(CANARY)
-        if guest.poll() is not None:
-            wrong.append([forged, "a process was killed"])
-            break
-        if [path.read_text() for path in limits] != kept or not all(os.path.isdir(path) for path in home):
-            wrong.append([forged, "the neighbour's cgroup"])
-            break
-        if len(wrong) > 5:
-            break
-    guest.kill()
-    guest.wait()
-    print(json.dumps({"tried": tried, "wrong": wrong, "cgroups of the neighbour": home}))
+    set_stage(children(json.loads((Path(TASK["neighbour"]) / "state.json").read_text())))
+    import_module("pyoci.cli." + COMMANDS[TASK["verb"]][0])
+    queue, numbers = os.pipe()
+    answers = []
+    for number in range(WORKERS):
+        answer, ours = os.pipe()
+        answers.append(os.fdopen(answer))
+        if os.fork() == 0:
+            worker = Worker(number)
+            if number == 0:
+                os.write(numbers, b"".join(one.to_bytes(2, "big") for one in range(len(worker.forged))))
+            os.close(numbers)
+            worker.work(queue)
+            with os.fdopen(ours, "w") as stream:
+                json.dump(worker.told(), stream)
+            os._exit(0)
+        os.close(ours)
+    os.close(numbers)
+    told = [json.load(answer) for answer in answers]
+    result = {name: sum(one[name] for one in told) for name in ("tried", "damaged")}
+    print(json.dumps({**told[0], **result, "wrong": [wrong for one in told for wrong in one["wrong"]]}))
 
 
-main()
+if __name__ == "__main__":
+    TASK = json.loads(sys.argv[1])
+    main()

@@ -1,7 +1,7 @@
 """A forged record leads no verb out of ROOT/ID and the container's own cgroups.
 
-Each record is forged in a throw-away mount namespace: "/" is read-only there but for a canary tree and for ROOT, both in a
-tmpfs. So what a verb would do to the host hits the canary, if anything, and shows.
+Each record is forged in a throw-away mount and pid namespace: everything is read-only there but a canary tree, ROOT and the
+cgroups of another container, the neighbour. So what a verb would do to the host hits one of these, if anything, and shows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from harness.boxes import Boxes
-from harness.runtime import Runtime
+from harness.runtime import PATIENCE, Runtime
 
 pytestmark = pytest.mark.only("pyoci")
 
@@ -51,8 +51,10 @@ def test_no_verb_follows_a_forged_record(box: Boxes, runtime: Runtime, verb: str
     command = [
         "unshare",
         "--mount",
-        "--propagation",
-        "private",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
         sys.executable,
         str(DRIVER),
         json.dumps(task),
@@ -62,14 +64,15 @@ def test_no_verb_follows_a_forged_record(box: Boxes, runtime: Runtime, verb: str
         command,
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=20 * PATIENCE,
         env=environment,
         stdin=subprocess.DEVNULL,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     told = json.loads(ended.stdout.splitlines()[-1])
-    assert told["tried"] > 60
     assert told["wrong"] == []
+    assert told["tried"] == told["records"] > 250
+    assert told["damaged"] > 100 or verb in ("list", "delete-force")  # which take it as it is
     assert neighbour.status == "running"
     assert all(Path(path).is_dir() for path in told["cgroups of the neighbour"])
