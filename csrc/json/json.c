@@ -12,13 +12,16 @@
 #include <string.h>
 
 enum { DEPTH = 500 }; /* arrays and objects inside one another */
+enum { TIMES = 5 };   /* how many times as many names in a text as members in an object, where these are limited */
 
 /* -- reading ------------------------------------------------------------------------------------------------------- */
 
 struct reader {
     const char *at, *end;
     int depth;
-    bool unique; /* a name that comes twice in an object is an error */
+    bool unique;      /* a name that comes twice in an object is an error */
+    Py_ssize_t most;  /* members of an object or an array, 0 for no limit */
+    Py_ssize_t names; /* read so far */
 };
 
 static PyObject *read_value(struct reader *reader);
@@ -27,6 +30,14 @@ static void *refuse(const char *why) {
     if (!PyErr_Occurred())
         PyErr_SetString(PyExc_ValueError, why);
     return NULL;
+}
+
+/* Whether this many members are too many: OverflowError. */
+static bool too_many(struct reader *reader, Py_ssize_t members) {
+    if (!reader->most || (members <= reader->most && reader->names <= TIMES * reader->most))
+        return false;
+    PyErr_SetString(PyExc_OverflowError, "too many members");
+    return true;
 }
 
 static void skip_space(struct reader *reader) {
@@ -105,7 +116,7 @@ static int32_t read_character(struct reader *reader) {
 
 /* A string with escapes, or with characters beyond ASCII; `close` is its closing quote. */
 static PyObject *read_long_way(struct reader *reader, const char *close) {
-    struct reader inside = {reader->at, close, 0, false};
+    struct reader inside = {.at = reader->at, .end = close};
     Py_UCS4 *characters = PyMem_New(Py_UCS4, (size_t)(close - reader->at) + 1);
     Py_ssize_t count = 0;
     if (!characters)
@@ -163,6 +174,9 @@ static PyObject *read_object(struct reader *reader) {
             refuse("two members of the same name");
             goto fail;
         }
+        reader->names++;
+        if (too_many(reader, before + 1))
+            goto fail;
     } while (take(reader, ','));
     if (take(reader, '}'))
         return object;
@@ -180,7 +194,7 @@ static PyObject *read_array(struct reader *reader) {
         PyObject *value = read_value(reader);
         int result = value ? PyList_Append(array, value) : -1;
         Py_XDECREF(value);
-        if (result)
+        if (result || too_many(reader, PyList_GET_SIZE(array)))
             goto fail;
     } while (take(reader, ','));
     if (take(reader, ']'))
@@ -287,13 +301,13 @@ static PyObject *read_value(struct reader *reader) {
     }
 }
 
-/* loads(text: str | bytes, unique: bool): the value of a whole text. Raises ValueError. */
+/* loads(text: str | bytes, unique: bool, most: int): the value of a whole text. Raises ValueError, OverflowError. */
 static PyObject *loads(PyObject *module, PyObject *arguments) {
     struct reader reader = {.depth = 0};
     Py_ssize_t size;
     int unique;
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "s#p", &reader.at, &size, &unique))
+    if (!PyArg_ParseTuple(arguments, "s#pn", &reader.at, &size, &unique, &reader.most))
         return NULL;
     reader.end = reader.at + size;
     reader.unique = unique;

@@ -1,5 +1,7 @@
 """JSON by pyoci's own reader and writer in C (csrc/json/), which are a part of the launcher."""
 
+import sys
+
 from pyoci import _json
 
 TYPE_CHECKING = False
@@ -7,14 +9,29 @@ if TYPE_CHECKING:
     from typing import Any
 
 DEPTH: int = _json.DEPTH  # arrays and objects inside one another; what has more is no document for us
+# In the static launcher's image the seed of hashes is that of the build, which whoever has the package can read. Names that
+# collide under it would cost the square of their number: of members of an object, or of texts that become keys later.
+_MOST = 1000 if "_pyoci_launcher" in sys.builtin_module_names else 0
+
+
+class ManyMembers(Exception):
+    """A JSON text is for an ordinary interpreter, as its seed is known to no one.
+
+    raw  the document, where it may be read but once
+    """
+
+    raw = b""
 
 
 def loads(text: "str | bytes", *, unique: bool = False) -> "Any":
     """The value of a JSON text (RFC 8259); with `unique`, a name that comes twice in an object is an error.
 
-    Raises ValueError, without a position: the full reader explains it.
+    Raises ValueError, without a position: the full reader explains it; ManyMembers, in the static launcher alone.
     """
-    return _json.loads(text, unique)
+    try:
+        return _json.loads(text, unique, _MOST)
+    except OverflowError:
+        raise ManyMembers from None
 
 
 def dumps(value: object) -> str:

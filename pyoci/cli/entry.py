@@ -5,6 +5,7 @@ Statuses are runc's: 0; 1 for a failure or a wrong command line; 3 for an unknow
 the foreground.
 """
 
+from pyoci.base import jsontext
 from pyoci.base.context import Context
 from pyoci.base.errors import OciError
 from pyoci.cli.parse import Options, command_options, global_options
@@ -75,6 +76,11 @@ def _run(context: Context, name: str, options: Options, refused: RefusedDocument
         from pyoci.cli import refusal
 
         raise refusal.explained(document, options.argv) from None
+    except jsontext.ManyMembers as document:
+        from pyoci.cli import refusal
+
+        refusal.hand_over(document, options.argv)
+        raise
 
 
 def _report(context: Context, bug: Exception) -> None:

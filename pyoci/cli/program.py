@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from pyoci.spec.problem import RefusedDocument
 
 
-def run(argv: list[str], refused: "RefusedDocument | None" = None) -> None:
+def run(argv: list[str], refused: "RefusedDocument | None" = None, document: bytes = b"") -> None:
     """Run a command line and end the process with its status. Does not return.
 
-    refused  the document that this command line came upon in another interpreter, to be explained in place of running it
+    refused   the document that this command line came upon in another interpreter, to be explained in place of running it
+    document  the one that it came upon there, to be run
 
     The process ends by _exit: tearing an interpreter down costs more than a container's whole start.
     """
-    context = Context()
+    context = Context(document=document)
     status = 1
     try:
         status = main(context, argv, refused)

@@ -1,19 +1,21 @@
-"""A document that the fast check refuses is explained by the full checker, which needs an ordinary Python.
+"""Documents that the static launcher leaves to an ordinary Python.
 
-The static launcher has to execute that one. It hands over the bytes that were read: the document may have come through a pipe,
-or may be another one by now.
+One that the fast check refuses is explained by the full checker, which needs it. One with very many members is read there,
+with a seed of hashes that no one knows. Either way the bytes that were read are handed over: the document may have come
+through a pipe, or may be another one by now.
 """
 
 import posix
 
-from pyoci.base import boot, files
+from pyoci.base import boot, files, jsontext
 from pyoci.spec.problem import RefusedDocument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.base.errors import OciError
 
-_WORD = "--explain-refused-document"
+_EXPLAIN = "--explain-refused-document"
+_RUN = "--run-with-document"
 
 
 def explained(refused: RefusedDocument, argv: list[str]) -> "OciError":
@@ -22,19 +24,37 @@ def explained(refused: RefusedDocument, argv: list[str]) -> "OciError":
     argv is the command line without the program's name.
     """
     if boot.is_static():
-        fd = posix.memfd_create("refused", 0)
-        files.write_all(fd, refused.raw)
-        boot.go_full([_WORD, str(fd), refused.kind, refused.name, *argv])
+        boot.go_full([_EXPLAIN, _passed(refused.raw), refused.kind, refused.name, *argv])
     boot.go_full(argv)
     from pyoci.validate import explain
 
     return explain.refusal(refused.raw, refused.name, kind=refused.kind)
 
 
-def received(argv: list[str]) -> tuple[list[str], RefusedDocument | None]:
-    """The command line, and the document that explained() has handed over with it, if any."""
-    if argv[:1] != [_WORD]:
-        return argv, None
-    fd, kind, name = int(argv[1]), argv[2], argv[3]
+def hand_over(document: jsontext.ManyMembers, argv: list[str]) -> None:
+    """Run the command line in an ordinary interpreter, with the document where that may be read but once. Does not return."""
+    boot.go_full([_RUN, _passed(document.raw), *argv] if document.raw else argv)
+
+
+def _passed(raw: bytes) -> str:
+    """The number of a descriptor that the next program can read a document from."""
+    fd = posix.memfd_create("document", 0)
+    files.write_all(fd, raw)
+    return str(fd)
+
+
+def received(argv: list[str]) -> tuple[list[str], RefusedDocument | None, bytes]:
+    """The command line, the document that explained() has handed over with it, if any, and that of hand_over(), or b""."""
+    if argv[:1] == [_EXPLAIN]:
+        return argv[4:], RefusedDocument(_handed_over(argv[1]), argv[3], argv[2]), b""
+    if argv[:1] == [_RUN]:
+        return argv[2:], None, _handed_over(argv[1])
+    return argv, None, b""
+
+
+def _handed_over(number: str) -> bytes:
+    fd = int(number)
     posix.lseek(fd, 0, 0)
-    return argv[4:], RefusedDocument(files.read_fd(fd), name, kind)
+    raw = files.read_fd(fd)
+    files.close(fd)
+    return raw

@@ -85,7 +85,7 @@ class NewContainer(ContainerProcess):
     def _load(self) -> None:
         """Read and check the bundle. As soon as the namespaces are known the kernel begins with them: it takes its time."""
         request, spans = self.request, self.context.spans
-        self.bundle = bundles.load(request.bundle, request.config)
+        self.bundle = bundles.load(request.bundle, request.config, self.context.document)
         self._loaded = True
         self.spec = self.bundle.spec
         spans.lap("load")

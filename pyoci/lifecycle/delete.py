@@ -29,6 +29,7 @@ def delete(
             raise
         entry = _salvage(context, root, id)
     try:
+        entry.read_hooks()
         _delete(context, entry, force, directory)
     finally:
         entry.close()

@@ -93,7 +93,7 @@ class JoiningProcess(ContainerProcess):
         request.no_new_keyring = flags.get("no_new_keyring", False)
         self.init.oom = self.entry.memory
         self.spec = self.entry.config()
-        self.process = _process(request, self.spec)
+        self.process = _process(request, self.spec, self.context.document)
         self.context.spans.lap("load")
         self.check_terminal(self.process)
 
@@ -241,11 +241,11 @@ def _is_ours(kind: str, pid: int) -> bool:
         raise from_os_error("namespace", f"{kind} namespace of process {pid}", error) from None
 
 
-def _process(request: "ExecRequest", spec: "Spec") -> "Process":
+def _process(request: "ExecRequest", spec: "Spec", handed_over: bytes) -> "Process":
     """The process object: from the file, or the container's own with the options laid over it. Raises OciError."""
     own = spec["process"]
     if request.process:
-        process = _read_process(request.process)
+        process = _read_process(request.process, handed_over)
         _inherit(process, own)
         return process
     process = own.copy()
@@ -293,9 +293,9 @@ def _has_affinity(process: "Process") -> bool:
     return bool(affinity.get("initial") or affinity.get("final"))
 
 
-def _read_process(path: str) -> "Process":
-    raw = documents.read_document("process-file", f"process file {path}", path)
-    process = documents.accepted(fast.load_process(raw), raw, path, "process")
+def _read_process(path: str, handed_over: bytes) -> "Process":
+    raw = handed_over or documents.read_document("process-file", f"process file {path}", path)
+    process = documents.accepted(fast.load_process, raw, path, "process")
     documents.raise_first(path, check.process_problems(process, first=True))
     return process
 

@@ -2,7 +2,7 @@
 
 import posix
 
-from pyoci.base import files
+from pyoci.base import files, jsontext
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.init import exit_status
 from pyoci.lifecycle import store
@@ -29,6 +29,7 @@ def start(context: "Context", root: str, id: str, resume_trace: "ResumeTrace") -
     entry = store.open(context, root, id, lock=True)
     try:
         _refuse_unless_created(entry)
+        entry.read_hooks()
         record = entry.record
         trace = resume_trace(record.trace, entry.id, record.pid) if record.trace else None
         try:
@@ -133,5 +134,8 @@ def _filter(entry: store.Entry) -> bytes:
     """The container's seccomp filter, or b""."""
     from pyoci.lifecycle.facts import filter_of
 
-    found = filter_of(entry.config())
+    try:
+        found = filter_of(entry.config())
+    except jsontext.ManyMembers:
+        return b""
     return found[0] if found else b""

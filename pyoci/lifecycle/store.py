@@ -63,7 +63,7 @@ class Entry:
         """Complete the record of a create that was killed by what save_cgroup() wrote, if it came so far."""
         try:
             found = jsontext.loads(read_regular("cgroup.json", self.directory))
-        except (OSError, ValueError):
+        except (OSError, ValueError, jsontext.ManyMembers):
             return
         if found is not None and is_cgroup_record(found):
             self.record.cgroup = found
@@ -89,6 +89,17 @@ class Entry:
         if b"null" in raw:  # it is kept as it was given, and a null counts as nothing
             fast.drop_nulls(spec)
         return spec
+
+    def read_hooks(self) -> None:
+        """Read the configuration that hooks() will want, before anything is done. What is wrong with it shows there.
+
+        Raises ManyMembers: no command can begin anew in another interpreter when it has done a part.
+        """
+        if self.record.hooks:
+            try:
+                self.spec = self.config()
+            except OciError:
+                return
 
     def hooks(self, name: "HookName") -> "list[Hook]":
         """The hooks of this kind, from the configuration as it was at create. Raises OciError."""

@@ -66,7 +66,7 @@ def read(source: str) -> "Resources":
     """The `linux.resources` object in a file, or on standard input for "-". Raises OciError."""
     path, name = ("", "standard input") if source == "-" else (source, source)
     raw = documents.read_document("resources-file", f"resources file {name}", path, where=source)
-    found = documents.accepted(fast.load_resources(raw), raw, name, "resources")
+    found = documents.accepted(fast.load_resources, raw, name, "resources")
     documents.raise_first(name, check.resource_problems(found, first=True))
     return found
 

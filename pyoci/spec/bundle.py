@@ -67,22 +67,23 @@ class Bundle:
         self.rootfs = rootfs
 
 
-def load(directory: str, name: str = "config.json") -> Bundle:
+def load(directory: str, name: str = "config.json", handed_over: bytes = b"") -> Bundle:
     """Read a bundle as far as its schema goes; check() and find_rootfs() have the rest. The caller closes it.
 
     directory  the bundle
     name       the configuration: a name within the bundle, or an absolute path
+    handed_over   the configuration, where it has been read already
 
-    Raises RefusedDocument where the schema refuses it, else OciError.
+    Raises RefusedDocument where the schema refuses it, ManyMembers, else OciError.
     """
     fd, path = _open(directory)
     try:
         where = name if name.startswith("/") else f"{path}/{name}"
         hint = "make one with `pyoci spec`"
-        raw = documents.read_document(
+        raw = handed_over or documents.read_document(
             "config-file", f"configuration {where}", name, dir_fd=fd, where=where, missing=hint
         )
-        spec = documents.accepted(fast.load(raw), raw, name, "config")
+        spec = documents.accepted(fast.load, raw, name, "config")
         return Bundle(path, fd, name, raw, spec)
     except BaseException:
         files.close(fd)

@@ -1,12 +1,13 @@
 """A document on its way from a file to something that can be run: read, accepted by the schema, free of problems."""
 
-from pyoci.base import files
+from pyoci.base import files, jsontext
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.spec import LARGEST
 from pyoci.spec.problem import Problem, RefusedDocument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TypeVar
 
     Document = TypeVar("Document")
@@ -34,8 +35,13 @@ def read_document(
     return raw
 
 
-def accepted(document: "Document | None", raw: bytes, name: str, kind: str) -> "Document":
-    """What `spec.fast` made of these bytes. Raises RefusedDocument for None, which says that the schema refuses them."""
+def accepted(load: "Callable[[bytes], Document | None]", raw: bytes, name: str, kind: str) -> "Document":
+    """What a function of `spec.fast` makes of these bytes. Raises RefusedDocument where the schema refuses them, ManyMembers."""
+    try:
+        document = load(raw)
+    except jsontext.ManyMembers as many:
+        many.raw = raw
+        raise
     if document is None:
         raise RefusedDocument(raw, name, kind)
     return document

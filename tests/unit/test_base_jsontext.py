@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.check_cases import BASE
 
+from pyoci import _json
 from pyoci.base import jsontext
 from pyoci.spec import fast
 from pyoci.validate import explain
@@ -419,3 +420,20 @@ def test_the_explainer_agrees(text: bytes) -> None:
     codes = {finding.problem.code for finding in report.findings if finding.problem.severity == "error"}
     assert all(code.startswith("json-") for code in codes)
     assert (fast.load(raw) is None) == bool(codes)
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "b": 2, "c": 3}', "[1, 2, 3]", '["a", {"a": [1, 2, 3]}]'])
+def test_a_limit_of_members(text: str) -> None:
+    """As the reader of the static launcher has it."""
+    assert _json.loads(text, True, 3) == _json.loads(text, True, 0) == json.loads(text)
+    with pytest.raises(OverflowError):
+        _json.loads(text, True, 2)
+
+
+def test_a_limit_of_names() -> None:
+    """In all objects together: five times as many as members in one."""
+    most = [{"a": 1, "b": 2} for _ in range(5)]
+    assert _json.loads(json.dumps([most, most, most[:2]]), True, 5)
+    assert _json.loads(json.dumps([most, most, most[:3]]), True, 6)
+    with pytest.raises(OverflowError):
+        _json.loads(json.dumps([most, most, most[:3]]), True, 5)
