@@ -66,7 +66,9 @@ def set_stage(home: list[str]) -> None:
     for row in Path("/proc/self/mountinfo").read_text().splitlines():
         place = row.split()[4].encode().decode("unicode_escape")
         if place not in kept and not place.startswith(("/proc", "/dev")):
-            subprocess.run(["mount", "-o", "remount,bind,ro", place], check=True)
+            done = subprocess.run(["mount", "-o", "remount,bind,ro", place], check=False, capture_output=True)
+            if done.returncode and os.path.exists(place):  # a cgroup may have gone meanwhile
+                raise RuntimeError(f"{place} stays writable: {done.stderr!r}")
     subprocess.run(["mount", "-t", "tmpfs", "none", str(STAGE)], check=True)
 
 
