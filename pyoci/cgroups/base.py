@@ -106,6 +106,15 @@ class Manager:
         self._ids = record.get("ids", {})
         self._proven = bool(self._ids)
 
+    def forget(self) -> None:
+        """Take what is there under the names of the cgroups for somebody else's until `identify`."""
+        self._proven = False
+
+    @property
+    def proven(self) -> bool:
+        """Whether other cgroups in the place of the container's would be noticed."""
+        return self._proven
+
     def identify(self) -> None:
         """Keep device and inode of the cgroups as they are now, to know them again. Raises OciError."""
         for path in self.paths():
@@ -115,6 +124,7 @@ class Manager:
                 raise not_made(path, error) from None
             if found:
                 self._ids[path] = found
+        self._proven = True
 
     def identify_by(self, pid: int) -> None:
         """For a record that has no ids, of pyoci 0.1: the cgroups that the container's first process is in are the container's.
@@ -130,7 +140,6 @@ class Manager:
         path = self.main_path()
         if any(path.endswith(place) for place in within if place != "/"):
             self.identify()
-            self._proven = True
 
     def is_own(self, path: str) -> bool:
         """Whether a directory that is there is the one that was made for the container, and not another one of its name.
@@ -363,9 +372,9 @@ def refuse_busy(manager: Manager, path: str) -> None:
         )
 
 
-def refuse_frozen(manager: Manager, path: str) -> None:
+def refuse_frozen(frozen: bool, path: str) -> None:
     """Raise OciError when a process would stop for ever as soon as it is in this cgroup."""
-    if manager.frozen():
+    if frozen:
         message = f"container's cgroup {path} is unexpectedly frozen"
         hint = "thaw this cgroup, or the frozen one above it"
         raise OciError("cgroup-frozen", message, pointer=paths.POINTER, obj=path, hint=hint)

@@ -18,6 +18,7 @@ class SystemdRecord(TypedDict):
     manager: Literal["systemd"]
     unit: str
     user: bool  # of the user's own systemd
+    invocation: NotRequired[str]  # the unit's InvocationID, 32 hexadecimal digits, once it is started
     inner: V1Record | V2Record
 
 Record: TypeAlias = V1Record | V2Record | SystemdRecord

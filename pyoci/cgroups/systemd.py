@@ -6,10 +6,10 @@ runc and crun do the same; engines ask for it with --systemd-cgroup and a cgroup
 
 import posix
 
-from pyoci.base import signal_numbers
+from pyoci.base import signal_numbers, termination
 from pyoci.base.errors import OciError, errno_text
-from pyoci.cgroups import base, devices, paths, resources, unit
-from pyoci.cgroups.dbus.bus import BusError, Connection
+from pyoci.cgroups import base, devices, freezer, paths, resources, tree, unit
+from pyoci.cgroups.dbus.bus import NO_UNIT, UNIT_EXISTS, BusError, Connection
 from pyoci.cgroups.v1 import V1
 from pyoci.cgroups.v2 import V2
 
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from pyoci.plan.cgroup_facts import CgroupFacts
     from pyoci.spec.spec_types import Resources
 
-_ERROR = "org.freedesktop.systemd1."
-_NO_UNIT = f"{_ERROR}NoSuchUnit"
-_EXISTS = f"{_ERROR}UnitExists"
 _LINGER_TRIES = 50  # a unit of the same name may be about to vanish
+_IN_USE = ("active", "activating", "reloading")
 
 
 class Systemd(base.Manager):
@@ -42,6 +40,7 @@ class Systemd(base.Manager):
         self._inner = inner
         self._unit: Unit | None = None
         self._started = request is None
+        self._invocation = ""  # which of all units that have or had this name is the container's
         self._limits: tuple[Resources, list[Rule]] | None = None
 
     @classmethod
@@ -52,6 +51,7 @@ class Systemd(base.Manager):
         inner = _inner(start + which.path, request)
         manager = cls(which.name, user=request.rootless, inner=inner, request=request)
         manager._unit = which
+        inner.forget()  # whatever is there before the unit is started is not ours
         return manager
 
     @classmethod
@@ -59,14 +59,26 @@ class Systemd(base.Manager):
         """The manager that gave this record."""
         kept = record["inner"]
         inner = V1.from_record(kept) if kept["manager"] == "v1" else V2.from_record(kept)
-        return cls(record["unit"], user=record["user"], inner=inner)
+        found = cls(record["unit"], user=record["user"], inner=inner)
+        found._invocation = record.get("invocation", "")
+        return found
 
     def record(self) -> "SystemdRecord":
-        return {"manager": "systemd", "unit": self._name, "user": self._user, "inner": self._inner.record()}
+        inner = self._inner.record()
+        found: SystemdRecord = {"manager": "systemd", "unit": self._name, "user": self._user, "inner": inner}
+        if self._invocation:
+            found["invocation"] = self._invocation
+        return found
 
     def create(self) -> None:
+        """Nothing is made before there is a process to start the unit with; what would go wrong then is found out now."""
         if self.exists():
             base.refuse_busy(self, self.main_path())
+        path = self._inner.freezer_path()
+        missing = tree.missing(path)
+        nearest = missing[0].rpartition("/")[0] if missing else path
+        is_frozen = freezer.frozen_v1 if isinstance(self._inner, V1) else freezer.frozen_v2
+        base.refuse_frozen(is_frozen(nearest), nearest)
 
     def outline(self, resources_: "Resources") -> "list[Step]":
         assert self._unit
@@ -85,6 +97,7 @@ class Systemd(base.Manager):
         with Connection(user=self._user) as bus:
             properties = self._limit_properties(resources_, bus)
             if properties:
+                self._require_own_unit(bus)
                 self._call(bus, "SetUnitProperties", "sba(sv)", self._name, True, properties)
         self._inner.apply(resources_, update=update, device_rules=device_rules)
 
@@ -106,7 +119,7 @@ class Systemd(base.Manager):
             if self._limits:
                 self._inner.apply(self._limits[0], device_rules=self._limits[1])
         except BaseException:
-            self._stop_after_failure()
+            self._stop_after_failure(pid)
             raise
 
     def _join(self, pid: int) -> None:
@@ -115,6 +128,7 @@ class Systemd(base.Manager):
         elif not self._put(self.main_path(), pid):
             # From another part of the tree a user may not move processes; systemd may.
             with Connection(user=True) as bus:
+                self._require_own_unit(bus)
                 self._call(bus, "AttachProcessesToUnit", "ssau", self._name, "", [pid])
 
     def _start(self, pid: int) -> None:
@@ -129,7 +143,6 @@ class Systemd(base.Manager):
             result = self._start_unit(bus, properties)
         if result != "done":
             raise self._failure(f"job ended as {result}")
-        self._started = True
         if self._unit.is_slice:
             self._inner.add(pid)  # only scopes and services are started with processes
 
@@ -139,21 +152,77 @@ class Systemd(base.Manager):
         """
         import time
 
+        if self._name.endswith(".slice") and self._state(bus) in _IN_USE:
+            # systemd takes a slice for new that nobody has configured, even where units are in it
+            raise self._taken("the slice exists already")
         for _ in range(_LINGER_TRIES):
+            before = termination.block()
             try:
-                job = bus.call(
-                    "StartTransientUnit", "ssa(sv)a(sa(sv))", self._name, "replace", properties, []
-                )[0]
-                return bus.wait(str(job))
+                signature = "ssa(sv)a(sa(sv))"
+                job = str(bus.call("StartTransientUnit", signature, self._name, "replace", properties, [])[0])
+                self._started = True  # systemd starts none where there is one: from now on the name is ours
             except BusError as error:
-                if error.name != _EXISTS or self.pids():
-                    raise self._failure(error.text) from None
                 refused = error
             except OSError as error:
                 raise self._failure(errno_text(error.errno or 0)) from None
+            finally:
+                termination.unblock(before)
+            if self._started:
+                return self._wait_for_start(bus, job)
+            if refused.name != UNIT_EXISTS:
+                raise self._failure(refused.text)
+            if self.pids() or self._state(bus) in _IN_USE:
+                break
             self._reset_failed(bus)
             time.sleep(0.01)
-        raise self._failure(refused.text)
+        raise self._taken(refused.text)
+
+    def _wait_for_start(self, bus: Connection, job: str) -> str:
+        """The result of the unit's job, after noting which unit it has made. Raises OciError."""
+        try:
+            result = bus.wait(job)
+            self._invocation = self._current_invocation(bus)
+            return result
+        except (BusError, OSError) as error:
+            try:
+                bus.call("StopUnit", "ss", self._name, "replace")
+            except (BusError, OSError):
+                pass  # the connection is broken
+            text = error.text if isinstance(error, BusError) else errno_text(error.errno or 0)
+            raise self._failure(text) from None
+
+    def _state(self, bus: Connection) -> str:
+        """The ActiveState of the unit of our name, "" where there is none."""
+        try:
+            return str(bus.unit_property(self._name, "ActiveState"))
+        except (BusError, OSError):
+            return ""
+
+    def _current_invocation(self, bus: Connection) -> str:
+        """The InvocationID of the unit that has our name now, "" where there is none. Raises BusError, OSError."""
+        try:
+            found = bus.unit_property(self._name, "InvocationID")
+        except BusError as error:
+            if error.name == NO_UNIT:
+                return ""
+            raise
+        return bytes(found).hex() if isinstance(found, list) else ""
+
+    def _is_own_unit(self, bus: Connection) -> bool:
+        """Whether the unit that has our name now is the one that was started for the container. Raises OciError."""
+        try:
+            return bool(self._invocation) and self._current_invocation(bus) == self._invocation
+        except BusError as error:
+            raise self._failure(error.text) from None
+        except OSError as error:
+            raise self._failure(errno_text(error.errno or 0)) from None
+
+    def _require_own_unit(self, bus: Connection) -> None:
+        """Raise OciError where the unit of our name is not the container's, before something is done to it."""
+        if not self._is_own_unit(bus):
+            message = f"systemd: unit {self._name} is not the one that was started for the container"
+            hint = "it has ended, and another unit may have taken its name: pyoci leaves that one alone"
+            raise OciError("cgroup-changed", message, obj=self._name, hint=hint)
 
     def _find(self, pid: int) -> None:
         """Correct the path when systemd's own cgroup is not where we took it to be."""
@@ -199,39 +268,54 @@ class Systemd(base.Manager):
 
     def identify_by(self, pid: int) -> None:
         self._inner.identify_by(pid)
+        if self._invocation or not self._inner.proven:
+            return
+        try:
+            with Connection(user=self._user) as bus:
+                self._invocation = self._current_invocation(bus)
+        except (OciError, BusError, OSError):
+            pass  # what needs to know will say that systemd does not answer
 
     def require_own(self, *directories: str) -> None:
         self._inner.require_own(*directories)
 
     def destroy(self) -> list[str]:
-        """Stop the unit, which is gone already when its processes are, and remove what is left."""
-        try:
-            self._stop()
-        except OciError:
-            if self.exists():
-                raise
+        """Stop the unit, which is gone already when its processes are, and remove what is left.
+
+        A unit of that name which was not started for the container is left alone.
+        """
+        if not self._started:
+            return []
+        if self._invocation:
+            try:
+                self._stop()
+            except OciError:
+                if self.exists():
+                    raise
         return self._inner.destroy()
 
     def _stop(self) -> None:
         with Connection(user=self._user) as bus:
+            if not self._is_own_unit(bus):
+                return
             try:
                 bus.wait(str(bus.call("StopUnit", "ss", self._name, "replace")[0]))
             except BusError as error:
-                if error.name != _NO_UNIT:
+                if error.name != NO_UNIT:
                     raise self._failure(error.text) from None
             except OSError as error:
                 raise self._failure(errno_text(error.errno or 0)) from None
             self._reset_failed(bus)
 
-    def _stop_after_failure(self) -> None:
-        """Leave no unit; the failure itself is what counts.
+    def _stop_after_failure(self, pid: int) -> None:
+        """Leave no unit that was started with this process; the failure itself is what counts.
 
         Killed, because stopping a unit asks first, and the container's first process would not answer.
         """
         if not self._started:
             return
         try:
-            self.signal_all(signal_numbers.KILL)
+            posix.kill(pid, signal_numbers.KILL)
             self._stop()
         except (OciError, OSError):
             pass
@@ -250,10 +334,16 @@ class Systemd(base.Manager):
         except OSError as error:
             raise self._failure(errno_text(error.errno or 0)) from None
 
-    def _failure(self, text: str) -> OciError:
+    def _taken(self, text: str) -> OciError:
+        hint = (
+            "another container or service has a unit of this name: choose another name in linux.cgroupsPath"
+        )
+        return self._failure(text, hint)
+
+    def _failure(self, text: str, hint: str = "") -> OciError:
         pointer = paths.POINTER if self._request and self._request.path else ""
         message = f"systemd: unit {self._name}: {text.rstrip('.')}"
-        return OciError("systemd", message, pointer=pointer, obj=self._name)
+        return OciError("systemd", message, pointer=pointer, obj=self._name, hint=hint)
 
 
 def _inner(path: str, request: "Request") -> "V1 | V2":

@@ -32,7 +32,8 @@ class Unit:
     def __init__(self, name: str, slice_: str) -> None:
         self.name = name
         self.slice = slice_
-        self.path = slice_path(slice_) + "/" + name
+        # a slice has its place by its own name: a-b.slice is a child of a.slice
+        self.path = slice_path(name) if self.is_slice else f"{slice_path(slice_)}/{name}"
 
     @property
     def is_slice(self) -> bool:

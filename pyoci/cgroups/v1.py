@@ -124,7 +124,7 @@ class V1(base.Manager):
             if path == self._directories.get("cpuset"):
                 _inherit_cpuset(path, mount)
             if path == self._directories.get("freezer") and not self._shared:
-                base.refuse_frozen(self, path)
+                base.refuse_frozen(self.frozen(), path)
         except BaseException:
             tree.unmake(made)
             raise

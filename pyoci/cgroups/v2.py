@@ -81,7 +81,7 @@ class V2(base.Manager):
         try:
             if not self._is_new():
                 base.refuse_busy(self, self._path)
-            base.refuse_frozen(self, self._path)
+            base.refuse_frozen(self.frozen(), self._path)
             needed = _controllers_of(request.resources) if request else set()
             self._provide(needed)
             if request and request.owner >= 0:

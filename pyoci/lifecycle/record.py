@@ -169,12 +169,22 @@ def is_cgroup_record(value: object) -> bool:
         return _tree(value)
     inner = value.get("inner")
     return (
-        _unit(value.get("unit")) and type(value.get("user")) is bool and type(inner) is dict and _tree(inner)
+        _unit(value.get("unit"))
+        and type(value.get("user")) is bool
+        and _invocation(value.get("invocation", ""))
+        and type(inner) is dict
+        and _tree(inner)
     )
 
 
 def _unit(name: object) -> bool:
     return type(name) is str and 0 < len(name) < 256 and "/" not in name and name.isprintable()
+
+
+def _invocation(text: object) -> bool:
+    return text == "" or (
+        type(text) is str and len(text) == 32 and all(c in "0123456789abcdef" for c in text)
+    )
 
 
 def _tree(value: "dict[str, object]") -> bool:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ("-.slice:p:n", False, "p-n.scope", "/p-n.scope"),
         ("a-b.slice::n", False, "n.scope", "/a.slice/a-b.slice/n.scope"),
         ("a.slice:p:a-n.slice", False, "a-n.slice", "/a.slice/a-n.slice"),
+        (":p:b-n.slice", False, "b-n.slice", "/b.slice/b-n.slice"),
         (":p:a+b", False, "p-a\\x2bb.scope", "/system.slice/p-a\\x2bb.scope"),
     ],
 )

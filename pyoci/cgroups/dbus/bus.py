@@ -15,8 +15,11 @@ from pyoci.base.errors import OciError, errno_text
 from pyoci.cgroups.dbus import wire
 
 SECONDS = 30.0
+NO_UNIT = "org.freedesktop.systemd1.NoSuchUnit"
+UNIT_EXISTS = "org.freedesktop.systemd1.UnitExists"
 _SYSTEMD = "org.freedesktop.systemd1"
 _MANAGER = "org.freedesktop.systemd1.Manager"
+_UNIT = "org.freedesktop.systemd1.Unit"
 _MANAGER_PATH = "/org/freedesktop/systemd1"
 _BUS = "org.freedesktop.DBus"
 _JOBS = f"type='signal',sender='{_SYSTEMD}',interface='{_MANAGER}',member='JobRemoved'"
@@ -73,8 +76,14 @@ class Connection:
 
     def manager_property(self, name: str) -> object:
         """A property of systemd's manager. Raises BusError, OSError."""
-        interface = f"{_BUS}.Properties"
-        variant = self._call(_SYSTEMD, _MANAGER_PATH, interface, "Get", "ss", (_MANAGER, name))[0]
+        return self._property(_MANAGER_PATH, _MANAGER, name)
+
+    def unit_property(self, unit: str, name: str) -> object:
+        """A property of a unit that systemd has loaded. Raises BusError, `NO_UNIT` for another one, and OSError."""
+        return self._property(str(self.call("GetUnit", "s", unit)[0]), _UNIT, name)
+
+    def _property(self, path: str, interface: str, name: str) -> object:
+        variant = self._call(_SYSTEMD, path, f"{_BUS}.Properties", "Get", "ss", (interface, name))[0]
         return variant[1] if isinstance(variant, tuple) else None
 
     def wait(self, job: str) -> str:
