@@ -131,6 +131,15 @@ def _children(fd: int) -> list[str]:
         raise
 
 
+def children(path: str) -> set[str]:
+    """The names of the sub-cgroups of a cgroup. Raises OSError."""
+    fd = open_cgroup(path)
+    try:
+        return set(_children(fd))
+    finally:
+        files.close(fd)
+
+
 def pids(path: str, recursive: bool = True) -> list[int]:
     """The processes of a cgroup, and of those below it; none when it does not exist. Raises OSError."""
     found: list[int] = []

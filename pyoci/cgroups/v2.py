@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyoci.spec.spec_types import Memory, Resources
 
 _USUAL = ("cpu", "cpuset", "io", "memory", "pids")  # enabled also without limits, for the numbers they keep
+_THREADED = frozenset(("cpu", "cpuset", "perf_event", "pids"))  # those that can account for single threads
 _DELEGATED = "/sys/kernel/cgroup/delegate"
 _MAY_NOT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -34,6 +35,7 @@ class V2(base.Manager):
     def __init__(self, path: str, request: "Request | None" = None, *, rootless: bool = False) -> None:
         super().__init__(request, rootless=rootless)
         self._path = path
+        self._enabled: list[Enabled] = []  # what `create` has enabled above the container's own cgroup
 
     @classmethod
     def plan(cls, request: "Request") -> "V2":
@@ -89,7 +91,18 @@ class V2(base.Manager):
             self.identify()
         except BaseException:
             tree.unmake(self._made)
+            _disable(self._enabled)
             raise
+        self._keep_enabled()
+
+    def _keep_enabled(self) -> None:
+        """From here on others may count on the controllers; only a cgroup that they made a threaded one is given back."""
+        self._enabled = [entry for entry in self._enabled if _kind(entry.path) == "domain threaded"]
+
+    def destroy(self) -> list[str]:
+        found = super().destroy()
+        _disable(self._enabled)
+        return found
 
     def foresee(self) -> None:
         if error := tree.refusal(self._path):
@@ -100,7 +113,7 @@ class V2(base.Manager):
             return []
         steps: list[Step] = [("mkdir", path, "", paths.POINTER) for path in tree.missing(self._path)]
         needed = _controllers_of(resources_)
-        for path, controllers in _enabling(self._path, needed.union(_USUAL))[0]:
+        for path, controllers in _enabling(self._path, needed)[0]:
             steps.append(("write", f"{path}/cgroup.subtree_control", _plus(controllers), paths.POINTER))
         if self._request and self._request.owner >= 0:
             steps.append(("chown", self._path, str(self._request.owner), paths.POINTER))
@@ -140,17 +153,20 @@ class V2(base.Manager):
         if request and request.owner >= 0:
             delegate(self._path, request.owner)
         self.identify()
+        self._keep_enabled()
 
     def _provide(self, needed: set[str]) -> None:
         """Have the controllers enabled from above, and see that processes can be put here.
 
         Raises OciError.
         """
-        present = _ensure(self._path, needed.union(_USUAL))
+        present = _ensure(self._path, needed, self._enabled)
         missing = needed - present
         if not missing and "memory" in present:
             return  # not in a threaded tree: those do not have memory
-        kind = _read(f"{self._path}/cgroup.type")
+        kind = _kind(self._path)
+        if missing and (occupied := _occupied_above(self._path, missing)):
+            raise _internal_processes(self._path, occupied, missing)
         if kind == "domain invalid" and not missing - {"cpu", "cpuset", "pids"}:
             # Below a cgroup of threads only this kind can hold processes.
             writer.put(f"{self._path}/cgroup.type", "threaded")
@@ -181,7 +197,7 @@ class V2(base.Manager):
             self.require_own(self._path)
             resources_ = self.completed(resources_)
             self._check_usage(resources_.get("memory", {}))
-            _ensure(self._path, _controllers_of(resources_))
+            _ensure(self._path, _controllers_of(resources_), [])
         writes = self._writes(resources_)
         try:
             writer.write_limits(
@@ -368,38 +384,109 @@ def _controllers_of(resources_: "Resources") -> set[str]:
     return {file.partition(".")[0] for file, _, _ in resources.v2(resources_)} - {"cgroup"}
 
 
-def _ensure(path: str, wanted: set[str]) -> set[str]:
-    """Enable what is `wanted` of the controllers for a cgroup, from as far above as needed; the controllers
-    it then has.
+class Enabled:
+    """Controllers that were enabled for the children of a cgroup, and which children it had then."""
 
-    What cannot be had is not an error here: it is one when its limit is set.
+    __slots__ = ("children", "controllers", "path")
+
+    def __init__(self, path: str, controllers: set[str], children: set[str]) -> None:
+        self.path = path
+        self.controllers = controllers
+        self.children = children
+
+
+def _ensure(path: str, needed: set[str], enabled: list[Enabled]) -> set[str]:
+    """Enable what is `needed` of the controllers for a cgroup, and the usual ones, from as far above as necessary; the
+    controllers it then has.
+
+    What cannot be had is not an error here: it is one when its limit is set. What was enabled is added to `enabled`.
     """
     present = set(_read(f"{path}/cgroup.controllers").split())
-    missing = wanted - present
+    missing = needed.union(_USUAL) - present
     if not missing or path == paths.MOUNT:
         return present
     above = path.rpartition("/")[0]
-    available = missing & _ensure(above, wanted)
+    available = missing & _ensure(above, needed, enabled)
+    if available:
+        available = _to_enable(above, available, needed)
     if not available:
         return present
+    before = set(_read(f"{above}/cgroup.subtree_control").split())
+    children = tree.children(above)
     _enable(above, available)
+    now = set(_read(f"{above}/cgroup.subtree_control").split())
+    if now - before:
+        enabled.append(Enabled(above, now - before, children))
     return set(_read(f"{path}/cgroup.controllers").split())
 
 
-def _enabling(path: str, wanted: set[str]) -> tuple[list[tuple[str, set[str]]], set[str]]:
+def _to_enable(above: str, available: set[str], needed: set[str]) -> set[str]:
+    """Which of the controllers that a cgroup has are to be enabled for its children.
+
+    A cgroup with processes of its own is special (cgroups(7), "no internal processes"). The kernel refuses to enable controllers
+    there that account for whole processes, and at the others makes a threaded cgroup of it. In that one no cgroup with the
+    first kind can be made any more, not even to move the processes into, and only a process that is in it already can enter
+    one below it. So nothing is done to it for a container that can't be there anyway, or that asks for no limit.
+    """
+    if not _is_occupied(above):
+        return available
+    wanted = available & needed
+    own = paths.own(paths.MOUNT, paths.of_process().get("", "/"))
+    return wanted if needed <= _THREADED and f"{own}/".startswith(f"{above}/") else set()
+
+
+def _is_occupied(path: str) -> bool:
+    """Whether a cgroup has processes of its own; those in the root of the tree, which has no type, are in nobody's way."""
+    try:
+        return bool(_kind(path)) and bool(tree.pids(path, recursive=False))
+    except OSError:
+        return False
+
+
+def _occupied_above(path: str, missing: set[str]) -> str:
+    """The cgroup above that has what is missing, and processes that keep it from enabling it; "" where that is not the cause."""
+    while path != paths.MOUNT:
+        path = path.rpartition("/")[0]
+        if missing & set(_read(f"{path}/cgroup.controllers").split()):
+            return path if _is_occupied(path) else ""
+    return ""
+
+
+def _internal_processes(path: str, above: str, missing: set[str]) -> OciError:
+    message = f"cgroup {path} cannot have {', '.join(sorted(missing))}: {above} has processes of its own"
+    hint = f"move the processes of {above} into a sub-cgroup: a cgroup with processes gives no controllers to others (cgroups(7))"
+    return OciError("cgroup-create", message, pointer=paths.POINTER, errno=errno.EBUSY, obj=path, hint=hint)
+
+
+def _disable(enabled: list[Enabled]) -> None:
+    """Take back what _ensure() has enabled, as far as no other container counts on it: none that has come since."""
+    while enabled:
+        entry = enabled.pop()
+        try:
+            if tree.children(entry.path) <= entry.children:
+                text = " ".join(f"-{name}" for name in sorted(entry.controllers))
+                writer.put(f"{entry.path}/cgroup.subtree_control", text)
+        except OSError:
+            continue  # it is gone, or in use
+
+
+def _enabling(path: str, needed: set[str]) -> tuple[list[tuple[str, set[str]]], set[str]]:
     """What _ensure() will enable, as (cgroup, controllers) from above to below, and the controllers that `path` has then."""
     above = path.rpartition("/")[0]
     if posix.access(path, posix.F_OK):
         present = set(_read(f"{path}/cgroup.controllers").split())
     else:
         present = set(_read(f"{above}/cgroup.subtree_control").split())
-    missing = wanted - present
+    missing = needed.union(_USUAL) - present
     if not missing or path == paths.MOUNT:
         return [], present
-    found, available = _enabling(above, wanted)
-    if missing & available:
-        found.append((above, missing & available))
-    return found, present | missing & available
+    found, available = _enabling(above, needed)
+    available &= missing
+    if available:
+        available = _to_enable(above, available, needed)
+    if available:
+        found.append((above, available))
+    return found, present | available
 
 
 def _plus(controllers: set[str]) -> str:
@@ -414,6 +501,10 @@ def _enable(path: str, controllers: set[str]) -> None:
             return
         for name in controllers:  # one that is refused takes the others with it
             _enable(path, {name})
+
+
+def _kind(path: str) -> str:
+    return _read(f"{path}/cgroup.type")
 
 
 def _read(path: str) -> str:
