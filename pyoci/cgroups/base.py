@@ -316,10 +316,18 @@ class Manager:
             if _OUT_OF_SIGHT in seen:
                 raise _not_seen(path, signal)
         finally:
-            # In a frozen cgroup of v1 even SIGKILL waits.
-            if held and (not stopped or signal == signal_numbers.KILL):
-                self._try(self.thaw)
+            # In a frozen cgroup of v1 even SIGKILL waits. A freeze that failed may have come half way.
+            if (held or self.frozen()) and (not stopped or signal == signal_numbers.KILL):
+                self._thaw_after_signal(signal)
         return True
+
+    def _thaw_after_signal(self, signal: int) -> None:
+        try:
+            self.thaw()
+        except OciError as error:
+            error.message += f": its processes got signal {signal} and stay stopped"
+            error.hint = "the container is paused now: `pyoci resume` lets it run on"
+            raise
 
     def _try(self, action: "Callable[[], None]") -> bool:
         try:

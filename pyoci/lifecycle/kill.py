@@ -2,7 +2,7 @@
 
 from pyoci.base import signal_numbers
 from pyoci.lifecycle import store
-from pyoci.lifecycle.processes import not_running, signal_all, signal_first, thaw
+from pyoci.lifecycle.processes import kill_left, not_running, signal_all, signal_first, thaw
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,12 +16,16 @@ def kill(context: "Context", root: str, id: str, signal: int, *, everyone: bool 
     """
     entry = store.open(context, root, id, lock=False)
     try:
-        if entry.status() in ("stopped", "creating"):
+        status = entry.status()
+        host_pid = signal == signal_numbers.KILL and entry.record.flags.get("host_pid", False)
+        if status in ("stopped", "creating"):
             if everyone:
                 signal_all(entry, signal)
                 return
+            if host_pid and status == "stopped" and kill_left(entry):
+                return
             raise not_running(id)
-        everyone = everyone or (signal == signal_numbers.KILL and entry.record.flags.get("host_pid", False))
+        everyone = everyone or host_pid
         if everyone and signal_all(entry, signal):
             return
         if not signal_first(entry, signal):

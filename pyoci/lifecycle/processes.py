@@ -40,6 +40,20 @@ def kill_own(entry: "Entry") -> None:
             raise
 
 
+def kill_left(entry: "Entry") -> bool:
+    """Kill what runs on after the container's first process; whether there was anything. Raises OciError.
+
+    Without a pid namespace of its own, the end of the first process ends no other one.
+    """
+    manager = entry.manager()
+    try:
+        return manager is not None and bool(manager.pids()) and manager.signal_all(_signal.SIGKILL)
+    except OciError as error:
+        if error.code != "cgroup-changed":
+            raise
+        return False
+
+
 def signal_first(entry: "Entry", signal: int) -> bool:
     """Signal the container's first process; False when it is gone. Raises OciError."""
     pidfd = entry.open_process()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
+from harness import machine
 from harness.boxes import Boxes
 from harness.bundle import busybox
 from harness.programs import Programs
@@ -216,6 +219,72 @@ def test_kill_of_a_shared_pid_namespace_leaves_others_alone(box: Boxes) -> None:
     assert os.waitpid(bystander, os.WNOHANG) == (0, 0)
     os.kill(bystander, signal.SIGKILL)
     os.waitpid(bystander, 0)
+
+
+@pytest.mark.only("pyoci")
+def test_kill_ends_what_a_dead_first_process_left(box: Boxes) -> None:
+    """In a pid namespace of somebody else's the end of the first process ends no other: KILL is for all of them."""
+    made = box.sh("sleep 1000 & echo up; exit 3")
+    made.no_namespace("pid")
+    said = made.stream()
+    made.launch(stdout=said)
+    said.until("up")
+    assert made.wait() == 3
+    assert made.status == "stopped"
+    made.kill("TERM", check=False).failed("container not running")
+    made.kill("KILL")
+    said.rest()
+    made.kill("KILL", check=False).failed("container not running")
+
+
+@pytest.mark.only("pyoci")
+def test_kill_of_a_container_of_which_nothing_is_left_is_refused(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.no_namespace("pid")
+    made.launch()
+    made.wait()
+    made.kill("KILL", check=False).failed("container not running")
+
+
+@pytest.mark.only("pyoci")
+@pytest.mark.parametrize("options", [["--all"], []], ids=["all", "first"])
+def test_kill_says_that_it_left_the_container_paused(box: Boxes, folder: Path, options: list[str]) -> None:
+    """The signal was sent to all processes, but the cgroup can't be thawed: that is no success."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    machine.need_controller("freezer") if machine.cgroup_version() == 1 else None
+    made = box.sh("trap 'echo got it' USR1; echo up; while :; do sleep 0.1; done")
+    said = made.stream()
+    made.launch(stdout=said)
+    said.until("up")
+    if not options:
+        made.runtime.call("pause", made.id).ok()
+    log = folder / "writes"
+
+    def kill(*inject: str) -> subprocess.CompletedProcess[str]:
+        traced = ["strace", "-qq", "-o", str(log), "-y", "-e", "trace=write", *inject]
+        argv = made.runtime.argv("kill", *options, made.id, "USR1" if options else "KILL")
+        return subprocess.run([*traced, *argv], capture_output=True, text=True, timeout=120, check=False)
+
+    word = '"THAWED"' if machine.cgroup_version() == 1 else '"0"'
+    for attempt in range(300):  # how often v1 has to be told to freeze is not the same each time
+        which = (2 if options else 1) + attempt % 6
+        ended = kill("-e", f"inject=write:error=EIO:when={which}")
+        writes = [
+            line for line in log.read_text().splitlines() if line.startswith("write(") and "freez" in line
+        ]
+        if "INJECTED" in writes[-1] and word in writes[-1]:
+            break
+        assert options and ended.returncode == 0 and made.status == "running"
+    else:
+        pytest.fail("no thaw was made to fail")
+    assert ended.returncode == 1
+    assert "cannot thaw cgroup" in ended.stderr and "input/output error" in ended.stderr
+    if options:
+        assert "stay stopped" in ended.stderr and "pyoci resume" in ended.stderr
+        assert made.status == "paused"
+        made.runtime.call("resume", made.id).ok()
+        said.until("got it")
 
 
 # -- delete
