@@ -21,13 +21,18 @@ def state(context: "Context", root: str, id: str) -> dict[str, object]:
 
 
 def list_states(context: "Context", root: str) -> list[dict[str, object]]:
-    """`list`: the state documents of all containers; one that can't be read is logged and left out. Raises OciError."""
+    """`list`: the state documents of all containers; one that can't be read is logged and left out.
+
+    Raises OciError where ROOT can't be read, or procfs, without which none of the states is known.
+    """
     permissions.check_root(context, root, acts=False)
     found = []
     for id in store.ids(root):
         try:
             found.append({**state(context, root, id), "owner": _owner(f"{root}/{id}")})
         except OciError as error:
+            if error.code == "proc-read":
+                raise
             if error.code not in ("not-found", "invalid-id"):
                 context.log.warning(error.text(), code=error.code)
     return found

@@ -349,12 +349,21 @@ def start_time(pid: int) -> int:
     try:
         found = proc_stat.fields(pid)
     except (FileNotFoundError, ProcessLookupError) as error:
-        if posix.access("/proc/self/stat", posix.F_OK):
+        if not pid or (posix.access("/proc/self/stat", posix.F_OK) and not _exists(pid)):
             return -1
         raise unreadable_proc(path, error) from None
     except OSError as error:
         raise unreadable_proc(path, error) from None
     return -1 if found[proc_stat.STATE] in proc_stat.DEAD else int(found[proc_stat.START_TIME])
+
+
+def _exists(pid: int) -> bool:
+    """Whether there is a process that procfs does not show: mounted with hidepid, it hides those of other users."""
+    try:
+        posix.kill(pid, 0)
+        return True
+    except OSError as error:
+        return error.errno == errno.EPERM
 
 
 def ids(root: str) -> list[str]:

@@ -101,6 +101,33 @@ def no_procfs(stage: Stage) -> Result:
     return stage.behind("unshare", "-m", "state", made.id, script="mount -t tmpfs none /proc")
 
 
+@case("proc-read", "cannot read /proc/", verb="state", errno="ENOENT", hint="mounted on /proc")
+def procfs_that_hides_the_process(stage: Stage) -> Result:
+    """Mounted with hidepid: the process is there, but procfs does not show those of other users."""
+    made = stage.box("/bin/sleep", "1000")
+    made.process["user"] = {"uid": 1000, "gid": 1000}
+    made.launch()
+    drop = "setpriv --regid 1 --clear-groups --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace"
+    script = f'mount -t proc -o hidepid=2 none /proc && set -- {drop} "$@"'
+    return stage.behind("unshare", "-m", "state", made.id, script=script)
+
+
+@case("proc-read", "cannot read /proc/", "no such file", verb="list", errno="ENOENT", hint="mounted on /proc")
+def list_without_procfs(stage: Stage) -> Result:
+    stage.running()
+    return stage.behind("unshare", "-m", "list", script="mount -t tmpfs none /proc")
+
+
+@case("state-read", "permission denied", verb="list", errno="EACCES", hint="belongs to")
+def list_of_somebody_else(stage: Stage) -> Result:
+    """Nothing is known of what is there: that is not the list of nothing."""
+    made = stage.running()
+    stage.open_state(made)
+    assert stage.runtime.root
+    stage.runtime.root.chmod(0o711)
+    return stage.as_nobody("list")
+
+
 @case("state-write", "read-only file system", verb="create", errno="EROFS", hint="--root")
 def state_directory_is_read_only(stage: Stage) -> Result:
     made = stage.box("/bin/true")
