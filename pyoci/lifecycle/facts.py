@@ -129,6 +129,24 @@ def may_set_groups(spec: "Spec", *, rootless: bool) -> bool:
     return userns.may_set_groups("self")
 
 
+def _lacks_cgroup_rights(request: "CreateRequest", systemd: bool) -> bool:
+    """Whether the cgroups are those of an ordinary user, as runc decides it.
+
+    Root of a user namespace may be the root of cgroups, too, in a container that runs a systemd of its own, or an ordinary user's
+    process that podman has put there. With systemd, the user whose bus it is tells one from the other; without, the path of the
+    cgroup says nothing, and to be taken for an ordinary user does no harm.
+    """
+    if request.rootless is not None or posix.geteuid() != 0:
+        return is_rootless(request)
+    if not userns.is_nested():
+        return False
+    if not systemd:
+        return True
+    from pyoci.cgroups.dbus import bus
+
+    return bus.user_bus_owner() != 0
+
+
 def manager_of(request: "CreateRequest", spec: "Spec", spans: "Spans") -> "Manager | None":
     """The manager of a new container's cgroups, which has made nothing yet; None where they are disabled. Raises OciError."""
     if request.cgroup_manager == "disabled":
@@ -136,6 +154,5 @@ def manager_of(request: "CreateRequest", spec: "Spec", spans: "Spans") -> "Manag
     from pyoci import cgroups
 
     systemd = request.cgroup_manager == "systemd"
-    # root of a user namespace is not root of the cgroups
-    rootless = is_rootless(request) or (request.rootless is None and not systemd and userns.is_nested())
+    rootless = _lacks_cgroup_rights(request, systemd)
     return cgroups.manager(spec, request.id, systemd=systemd, rootless=rootless, spans=spans)

@@ -40,8 +40,8 @@ class BusError(Exception):
 class Connection:
     """A connection to systemd: the system's manager, or with `user` the user's own."""
 
-    def __init__(self, *, user: bool) -> None:
-        """Raises OciError when there is no systemd to talk to."""
+    def __init__(self, *, user: bool, bus: bool = False) -> None:
+        """`bus`: by way of a bus alone. Raises OciError when there is no systemd to talk to."""
         self._serial = 0
         self._buffer = bytearray()
         self._jobs: dict[str, str] = {}
@@ -49,6 +49,8 @@ class Connection:
         self._poll = select.poll()
         tried: list[str] = []
         for name, is_bus in _sockets(user):
+            if bus and not is_bus:
+                continue
             try:
                 self._connect(name, is_bus)
                 return
@@ -73,6 +75,11 @@ class Connection:
     def call(self, member: str, signature: str = "", *arguments: object) -> list[object]:
         """Call a method of systemd's manager. Raises BusError, and OSError when the connection breaks."""
         return self._call(_SYSTEMD, _MANAGER_PATH, _MANAGER, member, signature, arguments)
+
+    def owner(self) -> int:
+        """The uid of systemd as the bus sees it, which need not be what it is for us. Raises BusError, OSError."""
+        answer = self._call(_BUS, "/org/freedesktop/DBus", _BUS, "GetConnectionUnixUser", "s", (_SYSTEMD,))[0]
+        return answer if isinstance(answer, int) else 0
 
     def manager_property(self, name: str) -> object:
         """A property of systemd's manager. Raises BusError, OSError."""
@@ -177,6 +184,15 @@ class Connection:
                 writable.register(self._fd, select.POLLOUT)
                 if not writable.poll(max(0.0, deadline - time.monotonic()) * 1000):
                     raise OSError(errno.ETIMEDOUT, "not taken") from None
+
+
+def user_bus_owner() -> int:
+    """The uid, outside of our user namespace, of the user whose own systemd we would talk to; 0 where there is no bus to ask."""
+    try:
+        with Connection(user=True, bus=True) as bus:
+            return bus.owner()
+    except (OciError, BusError, OSError):
+        return 0
 
 
 def _sockets(user: bool) -> list[tuple[str, bool]]:

@@ -1,0 +1,87 @@
+"""podman of an ordinary user with the systemd manager, its default: uid 0 of its user namespace is not the host's root."""
+
+from __future__ import annotations
+
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import machine
+from harness.bundle import FOLDERS, busybox, chown_tree
+from harness.runtime import Runtime
+
+USER = "tester"  # of the virtual machine: with subordinate ids and a systemd of its own
+PATIENCE = 600
+
+SCRIPT = """
+set -eu
+cat /proc/self/cgroup
+podman() { command podman --runtime "$RUNTIME" --cgroup-manager systemd "$@"; }
+id=$(podman run -d --network none -m 64m --rootfs "$ROOTFS" sleep 1000)
+trap 'podman rm -f -t 0 "$id"' EXIT
+systemctl --user show -p ActiveState -p ControlGroup -p MemoryMax "libpod-$id.scope"
+podman exec "$id" cat /sys/fs/cgroup/memory.max
+podman run --rm --network none --rootfs "$ROOTFS" id -u
+"""
+
+
+@pytest.fixture
+def rootfs(folder: Path) -> Iterator[Path]:
+    if not (machine.is_root() and machine.systemd_runs() and shutil.which("podman")):
+        pytest.skip("needs root, systemd and podman")
+    try:
+        user = pwd.getpwnam(USER)
+    except KeyError:
+        pytest.skip(f"there is no user {USER}")
+    top = Path(f"/home/{USER}/{folder.name}")
+    made = top / "rootfs"
+    for name in FOLDERS:
+        (made / name).mkdir(parents=True)
+    shutil.copy(busybox(), made / "bin/busybox")
+    for name in ("cat", "id", "sleep"):
+        (made / "bin" / name).symlink_to("busybox")
+    chown_tree(top, user.pw_uid, user.pw_gid)
+    yield made
+    shutil.rmtree(top)
+
+
+def session(*words: str, env: dict[str, str]) -> str:
+    """The output of a program in a login session of the user's."""
+    uid = pwd.getpwnam(USER).pw_uid
+    given = [f"-E{name}={value}" for name, value in {**env, "XDG_RUNTIME_DIR": f"/run/user/{uid}"}.items()]
+    begin = [
+        "systemd-run",
+        "--wait",
+        "--pipe",
+        "--collect",
+        "--quiet",
+        "-p",
+        f"User={USER}",
+        "-p",
+        "PAMName=login",
+    ]
+    ended = subprocess.run(
+        [*begin, *given, "--", *words], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+@pytest.mark.only("pyoci")
+@pytest.mark.parametrize("place", ["session", "service"])
+def test_a_scope_of_the_users_own_systemd(runtime: Runtime, rootfs: Path, place: str) -> None:
+    env = {"RUNTIME": str(runtime.path), "ROOTFS": str(rootfs), "PYTHONDONTWRITEBYTECODE": "1"}
+    words = ["sh", "-c", SCRIPT]
+    if place == "service":
+        given = [f"-E{name}={value}" for name, value in env.items()]
+        words = ["systemd-run", "--user", "--wait", "--pipe", "--collect", "--quiet", *given, "--", *words]
+    lines = session(*words, env=env).splitlines()
+    assert ("/session-" if place == "session" else "/app.slice/") in lines[0]
+    assert "ActiveState=active" in lines and f"MemoryMax={64 << 20}" in lines
+    scope = next(line for line in lines if line.startswith("ControlGroup="))
+    assert f"/user@{pwd.getpwnam(USER).pw_uid}.service/" in scope
+    assert str(64 << 20) in lines, "exec"
+    assert "0" in lines, "run"
