@@ -35,8 +35,8 @@ enum plan_register {
     REG_PROC = 2,       /* a procfs that the container has no say in */
     REG_MOUNT = 3,      /* the mount being made */
     REG_MOUNTPOINT = 4, /* where it goes */
-    REG_NULL = 5,       /* the host's /dev/null, proven to be one */
-    REG_MASK = 6,       /* the empty read-only directory that hides masked directories */
+    REG_NULL = 5,       /* the null device that covers masked files */
+    REG_MASK = 6,       /* the empty directory that covers masked directories */
     REG_CGROUP = 7,     /* the tmpfs that holds the mounts of cgroup v1 */
     REG_PROCFS = 8,     /* the container's procfs, where it is mounted */
     REG_SYSFS = 9,      /* its sysfs */

@@ -55,6 +55,20 @@ void op_symlink(const struct op_symlink *op) {
     close(parent);
 }
 
+/* A null device that no directory has. -1 where the runtime may make no node: in a user namespace, or without CAP_MKNOD. */
+static int open_own_null(void) {
+    int null = -1, mount = empty_tmpfs("", 0);
+
+    check(mount, STEP_fsmount, "tmpfs");
+    if (mknodat(mount, "null", S_IFCHR | 0666, makedev(1, 3)) == 0)
+        null = openat(mount, "null", O_RDWR | O_CLOEXEC);
+    close(mount);
+    return null;
+}
+
+/* As /proc/PID/fd/N, a standard file leads to its inode: with CAP_FOWNER the container could take the host's /dev/null away from every
+ * user of the host by a chmod. So it is not the host's even where the container has no null device, or has removed it.
+ */
 void op_stdio_null(const struct op_stdio_null *op) {
     int null;
 
@@ -63,7 +77,9 @@ void op_stdio_null(const struct op_stdio_null *op) {
         return;
     null = open_device(get(REG_ROOT), "dev/null", O_RDWR, makedev(1, 3));
     if (null < 0)
-        return; /* a container without the device keeps the host's: the same device by another name */
+        null = open_own_null();
+    if (null < 0)
+        return;
     for (int fd = 0; fd < 3; fd++)
         if (is_null_device(fd))
             check(dup2(null, fd), STEP_dup2, NULL);

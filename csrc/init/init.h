@@ -27,9 +27,9 @@ int sys_pivot_root(const char *to, const char *old);
 int sys_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable);
 int sys_close_range(unsigned first, unsigned last);
 int sys_pidfd_open(pid_t pid);
-int empty_tmpfs(unsigned attributes); /* a detached mount */
-uint64_t mount_id(int fd);            /* 0 where the kernel does not tell */
-_Noreturn void leave(int status);     /* _exit(2), even under the container's filter */
+int empty_tmpfs(const char *label, unsigned attributes); /* a detached mount; label: what SELinux calls its files, or "" */
+uint64_t mount_id(int fd);                               /* 0 where the kernel does not tell */
+_Noreturn void leave(int status);                        /* _exit(2), even under the container's filter */
 
 /* channel.c: the conversation with the runtime, and the one way to fail */
 void open_channel(int sync);
@@ -52,7 +52,8 @@ struct state {
     int registers[REG_COUNT];
     mode_t mask;        /* the file mode mask that programs get; our own is 0 */
     bool in_directory;  /* chdir is done */
-    bool mask_attached; /* the directory in REG_MASK is mounted somewhere */
+    bool mask_attached; /* what is in REG_MASK is mounted somewhere */
+    bool null_attached; /* the same of REG_NULL */
     char executable[4096];
     char home[4096]; /* "HOME=...", or empty */
     struct {         /* what this process becomes in place of the program; no path: nothing */

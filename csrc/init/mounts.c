@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -43,6 +44,26 @@ static void set_option(int context, const char *option) {
     }
     if (result < 0)
         fail_with_log(context, errno, option);
+}
+
+/* mount(2) and open_tree(2) work below a mount that is attached. This tmpfs is, on top of the container's root, until detach_tmpfs().
+ * Not on the host's "/": with rootfsPropagation "shared", what is mounted there for a moment is mounted on the host as well.
+ */
+static int attach_tmpfs(const char *label) {
+    int mount = empty_tmpfs(label, 0);
+
+    check(mount, STEP_fsmount, "tmpfs");
+    check(sys_move_mount(mount, get(REG_ROOT)), STEP_move_mount, "tmpfs");
+    return mount;
+}
+
+/* "/proc" is still the host's. */
+static void detach_tmpfs(int mount) {
+    char place[64];
+
+    snprintf(place, sizeof(place), "/proc/self/fd/%d", mount);
+    check(umount2(place, MNT_DETACH), STEP_umount, "tmpfs");
+    close(mount);
 }
 
 /* A tmpfs without a mode of its own takes that of the directory it hides, as in runc. Where there was none, op_mountpoint has made one
@@ -243,18 +264,14 @@ void op_dup(const struct op_dup *op) {
     put(op->new, take(op->old));
 }
 
-/* mount(2) for what fsconfig(2) can't take (values of 256 bytes and more): made on a tmpfs that lies on top of "/" for that
- * moment, and taken off again as a detached mount. "/proc" is still the host's here. */
+/* mount(2) for what fsconfig(2) can't take (values of 256 bytes and more): made on a tmpfs that is there for that moment, and
+ * cloned as a detached mount. */
 void op_mount(const struct op_mount *op) {
-    char place[64], target[80], mode[MODE_TEXT] = "", data[4096];
-    int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), stage = empty_tmpfs(0), tree;
+    char target[64], mode[MODE_TEXT] = "", data[4096];
+    int stage = attach_tmpfs(""), tree;
 
-    check(host, STEP_open, "/");
-    check(stage, STEP_fsmount, "tmpfs");
-    check(sys_move_mount(stage, host), STEP_move_mount, "stage");
-    check(mkdirat(stage, "m", 0700), STEP_mkdir, "stage");
-    snprintf(place, sizeof(place), "/proc/self/fd/%d", stage);
-    snprintf(target, sizeof(target), "%s/m", place);
+    check(mkdirat(stage, "m", 0700), STEP_mkdir, "tmpfs");
+    snprintf(target, sizeof(target), "/proc/self/fd/%d/m", stage);
     if (op->mode_of)
         name_mode(mode, get(op->mode_of));
     if (snprintf(data, sizeof(data), "%s%s%s", op->data, *op->data && *mode ? "," : "", mode) >= (int)sizeof(data))
@@ -262,9 +279,7 @@ void op_mount(const struct op_mount *op) {
     check(mount(op->source, target, op->type, op->flags, data), STEP_mount, op->source);
     tree = sys_open_tree(stage, "m", TREE_CLONE);
     check(tree, STEP_open_tree, op->source);
-    check(umount2(place, MNT_DETACH), STEP_umount, "stage");
-    close(stage);
-    close(host);
+    detach_tmpfs(stage);
     put(REG_MOUNT, tree);
 }
 
@@ -278,19 +293,58 @@ static void bind_over(int source, unsigned flags, int target, uint64_t attribute
     close(tree);
 }
 
-/* All masked directories share one file system: a tmpfs each costs memory and, with many CPUs, time in the shrinkers. */
-static void mask_directory(int target) {
-    int empty;
+/* The host's /dev/null, proven to be it. */
+static int open_host_null(void) {
+    int fd = open("/dev/null", O_PATH | O_CLOEXEC | O_NOFOLLOW);
 
-    if (state.mask_attached) {
-        bind_over(get(REG_MASK), 0, target, 0);
+    check(fd, STEP_open, "/dev/null");
+    if (!is_null_device(fd))
+        fail(ENODEV, STEP_stat, "/dev/null is not the null device");
+    return fd;
+}
+
+/* What covers a file is a null device of its own: a bind mount of the host's /dev/null leads to the host's inode, and the container
+ * could lock it, watch it and, with CAP_FOWNER, take it away from every user of the host by a chmod. But in a user namespace,
+ * or without CAP_MKNOD, no device node can be made. Then it is the host's.
+ */
+static int make_null(int masks) {
+    int tree, host;
+
+    if (mknodat(masks, "null", S_IFCHR | 0666, makedev(1, 3)) == 0)
+        return sys_open_tree(masks, "null", TREE_CLONE);
+    if (errno != EPERM)
+        fail(errno, STEP_mknod, "null");
+    host = open_host_null();
+    tree = sys_open_tree(host, "", TREE_CLONE | AT_EMPTY_PATH);
+    close(host);
+    return tree;
+}
+
+/* All masks share one file system: a tmpfs each costs memory and, with many CPUs, time in the shrinkers. They are read-only: a
+ * directory takes no files, and a device, which can be written to all the same, no other mode, owner or time.
+ */
+static void make_masks(const char *label) {
+    int masks = attach_tmpfs(label), null;
+
+    check(mkdirat(masks, "directory", 0755), STEP_mkdir, "tmpfs");
+    put(REG_MASK, sys_open_tree(masks, "directory", TREE_CLONE));
+    check(state.registers[REG_MASK], STEP_open_tree, "directory");
+    null = make_null(masks);
+    check(null, STEP_open_tree, "null");
+    put(REG_NULL, null);
+    detach_tmpfs(masks);
+    check(sys_mount_setattr(get(REG_MASK), 0, ATTRIBUTE_READONLY, 0, 0), STEP_mount_setattr, "directory");
+    check(sys_mount_setattr(null, 0, ATTRIBUTE_READONLY, 0, 0), STEP_mount_setattr, "null");
+}
+
+/* The first time with the mount itself, for what is attached nowhere can't be cloned before Linux 6.15. */
+static void cover(uint16_t reg, bool *attached, int target) {
+    if (*attached) {
+        bind_over(get(reg), 0, target, 0);
         return;
     }
-    empty = empty_tmpfs(ATTRIBUTE_READONLY);
-    check(empty, STEP_fsmount, "tmpfs");
-    put(REG_MASK, empty);
-    check(sys_move_mount(get(REG_MASK), target), STEP_move_mount, NULL);
-    state.mask_attached = true;
+    check(sys_move_mount(get(reg), target), STEP_move_mount, NULL);
+    *attached = true;
 }
 
 /* A path that is not there needs no mask (config-linux.md, Masked Paths). */
@@ -309,10 +363,12 @@ void op_mask_path(const struct op_mask_path *op) {
     if (target < 0)
         return;
     check(fstat(target, &status), STEP_stat, op->path);
+    if (state.registers[REG_MASK] < 0)
+        make_masks(op->label);
     if (S_ISDIR(status.st_mode))
-        mask_directory(target);
+        cover(REG_MASK, &state.mask_attached, target);
     else
-        bind_over(get(REG_NULL), 0, target, 0);
+        cover(REG_NULL, &state.null_attached, target);
     close(target);
 }
 

@@ -170,13 +170,3 @@ void op_write_procfs(const struct op_write_procfs *op) {
     check(write(fd, op->content, strlen(op->content)), STEP_write, op->path);
     close(fd);
 }
-
-void op_open_null(const struct op_open_null *op) {
-    int fd = open("/dev/null", O_PATH | O_CLOEXEC | O_NOFOLLOW);
-
-    (void)op;
-    check(fd, STEP_open, "/dev/null");
-    if (!is_null_device(fd))
-        fail(ENODEV, STEP_stat, "/dev/null is not the null device");
-    put(REG_NULL, fd);
-}

@@ -134,7 +134,7 @@ static void hide_mount(const char *path, uint64_t id) {
     if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0) {
         if (errno != EINVAL && errno != EPERM)
             fail(errno, STEP_umount, path);
-        cover = empty_tmpfs(ATTRIBUTE_READONLY);
+        cover = empty_tmpfs("", ATTRIBUTE_READONLY);
         check(cover, STEP_fsmount, "tmpfs");
         check(sys_move_mount(cover, fd), STEP_move_mount, path);
         close(cover);

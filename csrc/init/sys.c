@@ -82,12 +82,13 @@ int sys_close_range(unsigned first, unsigned last) {
     return (int)syscall(SYS_close_range, first, last, 0);
 }
 
-int empty_tmpfs(unsigned attributes) {
+int empty_tmpfs(const char *label, unsigned attributes) {
     int mount = -1, error, context = sys_fsopen("tmpfs");
 
     if (context < 0)
         return -1;
     if (sys_fsconfig(context, FSCONFIG_STRING, "source", "tmpfs") == 0 &&
+        (!*label || sys_fsconfig(context, FSCONFIG_STRING, "context", label) == 0) &&
         sys_fsconfig(context, FSCONFIG_CREATE, NULL, NULL) == 0)
         mount = sys_fsmount(context, attributes);
     error = errno;

@@ -50,8 +50,6 @@ def _prepare(spec: "Spec", wanted: "Process", facts: Facts, kept: mounts.Kept) -
     namespaces.add_late(plan, spec, facts)
     process.add_affinity(plan, None)
     _add_session(plan, facts)
-    if (spec.get("linux") or {}).get("maskedPaths"):
-        plan.add(ops.open_null(), "/linux/maskedPaths", "/dev/null")
     rootfs.add_root(plan, spec, facts)
     mounts.add(plan, spec, facts, kept)
     devices.add(plan, spec, facts)

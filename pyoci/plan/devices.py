@@ -72,11 +72,15 @@ def _add(
     gid: int,
     pointer: str,
 ) -> None:
-    """A device node; a user namespace may not make any (not `nodes`), so it gets the host's by a bind mount."""
+    """A device node; a user namespace may not make any (not `nodes`), so it gets the host's by a bind mount.
+
+    Read-only: a device can be written to all the same, but the mode, the owner and the times of the host's node stay as they are.
+    """
     about = f"device {path}"
     if nodes or mode & 0o170000 == _S_IFIFO:
         plan.add(ops.mknod(path=path, mode=mode, device=number, uid=uid, gid=gid), pointer, about)
         return
     plan.add(ops.open_tree(source=path), pointer, about)
+    plan.add(ops.mount_setattr(mount=lib.REG_MOUNT, set=mount_options.RDONLY), pointer, about)
     plan.add(ops.mountpoint(path=path, type=lib.MOUNTPOINT_FILE, mode=0o666), pointer, about)
     plan.add(ops.move_mount(mount=lib.REG_MOUNT, onto=lib.REG_MOUNTPOINT), pointer, about)

@@ -33,7 +33,7 @@ def add_root(plan: Plan, spec: "Spec", facts: Facts) -> None:
 
 
 def add_closing(plan: Plan, spec: "Spec", kept: mounts.Kept) -> None:
-    """Read-only and masked paths, at last the read-only root; before the pivot, while the host's /dev/null is still ours."""
+    """Read-only and masked paths, at last the read-only root; before the pivot, for a mask may need the host's /dev/null."""
     linux = spec.get("linux") or {}
     for index, path in enumerate(linux.get("readonlyPaths") or ()):
         pointer, (register, below) = f"/linux/readonlyPaths/{index}", _nearest(kept, path)
@@ -43,7 +43,8 @@ def add_closing(plan: Plan, spec: "Spec", kept: mounts.Kept) -> None:
         masked.setdefault(paths.without_dots(path), (index, path))  # engines name some twice
     for index, path in masked.values():
         pointer, (register, below) = f"/linux/maskedPaths/{index}", _nearest(kept, path)
-        plan.add(ops.mask_path(path=below, below=register), pointer, f"masked path {path}")
+        mask = ops.mask_path(path=below, below=register, label=linux.get("mountLabel") or "")
+        plan.add(mask, pointer, f"masked path {path}")
     _add_read_only(plan, spec)
 
 

@@ -61,10 +61,7 @@ _SINGLE = (
     "/linux/sysctl",
     "/process/rlimits",
 )  # members have lines of their own
-_UNASKED = (
-    "open_null",
-    "host_propagation",
-)  # what others need first, and what happens whether it is asked for or not
+_UNASKED = ("host_propagation",)  # what happens whether it is asked for or not
 _DEFAULTS = ("mknod", "symlink", "open_tree")  # ops of devices that the configuration does not list
 
 

@@ -25,11 +25,13 @@ class Protection(NamedTuple):
     tests: str
 
 
-_ESCAPES, _HOST, _INIT = (
-    f"tests/security/test_{name}.py" for name in ("escapes", "host_files", "init_process")
+_ESCAPES, _HOST, _INIT, _DEVICES = (
+    f"tests/security/test_{name}.py" for name in ("escapes", "host_files", "init_process", "host_devices")
 )
 _STATE = "tests/security/test_unsafe_state.py"
 _PERMISSIONS = "pyoci/lifecycle/permissions.py"
+_OWN_NULL = """if (mknodat(masks, "null", S_IFCHR | 0666, makedev(1, 3)) == 0)
+        return sys_open_tree(masks, "null", TREE_CLONE);"""
 _WORDS = "tests/security/test_hostile_words.py"
 _NAMES = "tests/unit/test_base_printable.py"
 _RESOLVE = "RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve);\n\n    return fd < 0 ? failed_at"
@@ -145,21 +147,70 @@ PROTECTIONS = [
         "csrc/init/rootfs.c",
         '    check(umount2(".", MNT_DETACH), STEP_umount, "old root");\n',
         "",
-        f"{_ESCAPES} -k old_root",
+        f"{_ESCAPES} -k old_root_is_gone",
     ),
     Protection(
         "masked-files",
         "csrc/init/mounts.c",
-        "    if (S_ISDIR(status.st_mode))\n        mask_directory(target);\n    else\n",
-        "    if (S_ISDIR(status.st_mode))\n        mask_directory(target);\n    else if (status.st_mode == 0)\n",
+        "        cover(REG_NULL, &state.null_attached, target);",
+        "        (void)state;",
         f"{_ESCAPES} -k masks_stay",
     ),
     Protection(
         "masked-directories",
         "csrc/init/mounts.c",
-        "empty = empty_tmpfs(ATTRIBUTE_READONLY);",
-        "empty = empty_tmpfs(0);",
-        "tests/integration tests/security -k 'mask and directory'",
+        "check(sys_mount_setattr(get(REG_MASK), 0, ATTRIBUTE_READONLY, 0, 0)",
+        "check(sys_mount_setattr(get(REG_MASK), 0, 0, 0, 0)",
+        f"{_ESCAPES} -k masked_directories_take_nothing",
+    ),
+    Protection(
+        "masks-own-null",
+        "csrc/init/mounts.c",
+        _OWN_NULL,
+        'if (masks >= 0)\n        return sys_open_tree(get(REG_ROOT), "dev/null", TREE_CLONE);',
+        f"{_DEVICES} -k cve_2025_31133",
+    ),
+    Protection(
+        "masks-not-the-hosts-null",
+        "csrc/init/mounts.c",
+        _OWN_NULL,
+        "errno = EPERM;",
+        f"{_DEVICES} -k neither_locks",
+    ),
+    Protection(
+        "masks-read-only",
+        "csrc/init/mounts.c",
+        "check(sys_mount_setattr(null, 0, ATTRIBUTE_READONLY, 0, 0)",
+        "check(sys_mount_setattr(null, 0, 0, 0, 0)",
+        f"{_DEVICES} -k can_not_change_what_masks",
+    ),
+    Protection(
+        "devices-read-only",
+        "pyoci/plan/devices.py",
+        "ops.mount_setattr(mount=lib.REG_MOUNT, set=mount_options.RDONLY)",
+        "ops.mount_setattr(mount=lib.REG_MOUNT)",
+        f"{_DEVICES} -k can_not_change_the_hosts_devices",
+    ),
+    Protection(
+        "standard-files-own-null",
+        "csrc/init/devices.c",
+        "        null = open_own_null();",
+        "        (void)open_own_null;",
+        f"{_DEVICES} -k a_standard_file_is_not_the_hosts",
+    ),
+    Protection(
+        "mounts-not-on-the-hosts-root",
+        "csrc/init/mounts.c",
+        "    check(sys_move_mount(mount, get(REG_ROOT)), STEP_move_mount",
+        '    check(sys_move_mount(mount, open("/", O_PATH | O_CLOEXEC)), STEP_move_mount',
+        f"{_DEVICES} -k shows_no_mount",
+    ),
+    Protection(
+        "moved-root-not-shared",
+        "csrc/init/rootfs.c",
+        "        set_propagation_of(parent, MS_SLAVE);",
+        "        (void)set_propagation_of;",
+        f"{_DEVICES} -k without_pivot",
     ),
     Protection(
         "read-only-paths",
@@ -173,7 +224,7 @@ PROTECTIONS = [
         "csrc/init/devices.c",
         '    null = open_device(get(REG_ROOT), "dev/null", O_RDWR, makedev(1, 3));',
         '    null = open("/dev/null", O_RDWR | O_CLOEXEC);',
-        f"{_HOST} -k 'dev_null or place_of_a_device'",
+        f"{_DEVICES} -k a_standard_file_of_exec",
     ),
     Protection(
         "descriptors-before-execve",
@@ -280,9 +331,6 @@ UNNOTICED = {
     "lookups-in-root",
     "directory-outside",
     "signals-reset",
-    "old-root",
-    "masked-directories",
-    "null-is-null",
     "descriptors-before-execve",
     "process-by-start-time",
 }

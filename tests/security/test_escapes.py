@@ -10,6 +10,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -461,12 +462,28 @@ def test_cgroups_can_not_be_written(box: Boxes, cgroup: str, user: bool) -> None
     assert made.out() == "done\n"
 
 
-def test_the_old_root_is_gone(box: Boxes) -> None:
-    made = box.sh("cat /proc/1/mountinfo; ls -d /proc/1/root/* /.old* /.pivot* 2>/dev/null")
-    made.capabilities("CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE")
-    found = made.run(check=False).out
-    assert str(made.directory.parent / "calls") not in found
-    assert ".pivot" not in found and ".old" not in found
+@pytest.fixture
+def hosts_mount(folder: Path) -> Iterator[str]:
+    """The name of a mount that the host has."""
+    name = f"pyoci-{folder.name}-of-the-host"
+    (folder / "mounted").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", name, folder / "mounted"], check=True)
+    yield name
+    subprocess.run(["umount", folder / "mounted"], check=True)
+
+
+def test_the_old_root_is_gone(box: Boxes, hosts_mount: str) -> None:
+    """No mount of the host's is left in the table, nor anything over "/" where a process that joins would find itself."""
+    made = box("/bin/sleep", "1000")
+    made.capabilities("CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_KILL")
+    made.launch()
+    assert hosts_mount in Path("/proc/self/mountinfo").read_text()
+    table = Path(f"/proc/{made.pid}/mountinfo").read_text()
+    assert hosts_mount not in table
+    assert [line.split()[4] for line in table.splitlines()].count("/") == 1
+    assert hosts_mount not in made.exec("/bin/cat", "/proc/self/mountinfo").out
+    assert sorted(made.exec("/bin/ls", "/").lines()) == sorted(os.listdir(made.rootfs))
+    made.stop()
 
 
 def test_a_process_with_chroot_rights_stays_inside(box: Boxes) -> None:
@@ -597,6 +614,17 @@ def test_masks_stay_on_a_proc_whose_directory_is_renamed(box: Boxes) -> None:
     found = made.run()
     assert found.lines() == ["0", "0"]
     assert "Read-only file system" in found.err
+
+
+def test_masked_directories_take_nothing(box: Boxes) -> None:
+    """They share one file system: what one container process writes into it would show in all of them."""
+    made = box.sh(
+        "for i in /proc/fs /sys/fs; do touch $i/new; mkdir $i/deep; done; ls /proc/fs /sys/fs; true"
+    )
+    made.linux["maskedPaths"] = ["/proc/fs", "/sys/fs"]
+    found = made.run()
+    assert found.err.count("Read-only file system") == 4
+    assert "new" not in found.out and "deep" not in found.out
 
 
 @pytest.mark.differs(runc="a masked path that is not found is left out", strict=False)

@@ -9,6 +9,7 @@ from unit import plans
 
 from pyoci import _ops as ops
 from pyoci._shim import lib
+from pyoci.spec import mount_options
 
 REC, UNBINDABLE, PRIVATE, SLAVE, SHARED = 0x4000, 1 << 17, 1 << 18, 1 << 19, 1 << 20
 CHR, BLK, FIFO = 0o020000, 0o060000, 0o010000
@@ -163,12 +164,9 @@ def test_hidden_paths_of_the_kernels_file_systems(
             assert op.below in [op.new for op in plans.find(plans.prepare(made), "dup")]
 
 
-def test_the_null_device_is_opened_while_it_is_the_hosts() -> None:
-    made = plans.spec(linux__maskedPaths=["/proc/kcore"])
-    found = plans.names(plans.prepare(made))
-    assert found.index("open_null") < found.index("mount_rootfs")
-    assert "open_null" not in plans.names(plans.prepare(plans.spec()))
-    assert not plans.find(plans.finish(plans.spec()), "readonly_rootfs")
+def test_masks_have_the_label_of_the_containers_mounts() -> None:
+    made = plans.spec(linux__maskedPaths=["/proc/kcore"], linux__mountLabel="system_u:object_r:x_t:s0")
+    assert plans.one(plans.finish(made), "mask_path").label == "system_u:object_r:x_t:s0"
 
 
 # -- devices ---------------------------------------------------------------------------------------------------------------
@@ -237,9 +235,10 @@ def test_a_user_namespace_gets_the_hosts_devices_by_binds() -> None:
     plan = plans.prepare(made)
     assert list(nodes(made)) == ["/dev/p"]
     found = plans.at(plan, "/linux/devices/0")
-    assert plans.names_of(found) == ["open_tree", "mountpoint", "move_mount"]
+    assert plans.names_of(found) == ["open_tree", "mount_setattr", "mountpoint", "move_mount"]
     assert found[0] == ops.open_tree(source="/dev/fuse")
-    assert found[1] == ops.mountpoint(path="/dev/fuse", type=lib.MOUNTPOINT_FILE, mode=0o666)
+    assert found[1] == ops.mount_setattr(mount=lib.REG_MOUNT, set=mount_options.RDONLY)
+    assert found[2] == ops.mountpoint(path="/dev/fuse", type=lib.MOUNTPOINT_FILE, mode=0o666)
     assert len(plans.find(plan, "open_tree")) == len(DEFAULTS) + 1
 
 
