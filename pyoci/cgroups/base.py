@@ -138,7 +138,12 @@ class Manager:
         except (FileNotFoundError, ProcessLookupError):
             return
         path = self.main_path()
-        if any(path.endswith(place) for place in within if place != "/"):
+        below = path[len(paths.MOUNT) :]
+        places = (
+            below,
+            "/" + below[1:].partition("/")[2],
+        )  # below the mount of v2, or that of a hierarchy of v1
+        if any(f"{where}/".startswith(f"{place}/") for where in within for place in places if place != "/"):
             self.identify()
 
     def is_own(self, path: str) -> bool:

@@ -1,6 +1,7 @@
 """Whether cgroups are frozen, asked without making a manager: `state` is called again and again."""
 
 from pyoci.base import files
+from pyoci.cgroups import tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,13 +9,23 @@ if TYPE_CHECKING:
 
 
 def frozen(record: "Record") -> bool:
-    """Whether the cgroups of `Manager.record` are frozen; those that can't be asked are not."""
+    """Whether the cgroups of `Manager.record` are frozen; those that can't be asked, or are others by now, are not."""
     if record["manager"] == "systemd":
         record = record["inner"]
-    if record["manager"] == "v1":
-        path = record["paths"].get("freezer")
-        return path is not None and frozen_v1(path)
-    return frozen_v2(record["path"])
+    path = record["paths"].get("freezer", "") if record["manager"] == "v1" else record["path"]
+    if not path or not _is_recorded(path, record.get("ids", {})):
+        return False
+    return frozen_v1(path) if record["manager"] == "v1" else frozen_v2(path)
+
+
+def _is_recorded(path: str, ids: "dict[str, list[int]]") -> bool:
+    """Whether a cgroup has the device and inode that were written down; pyoci 0.1 wrote none."""
+    if path not in ids:
+        return True
+    try:
+        return tree.identity(path) == ids[path]
+    except OSError:
+        return False
 
 
 def frozen_v1(path: str) -> bool:

@@ -197,6 +197,7 @@ class JoiningProcess(ContainerProcess):
         manager = self.entry.manager()
         if manager is None:
             return [], -1
+        manager.require_own(*manager.paths())
         below: dict[str, str] = {}
         for text in self.request.cgroups:
             names, colon, path = text.partition(":")

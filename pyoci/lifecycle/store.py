@@ -60,7 +60,7 @@ class Entry:
             raise unwritable(f"{self.root}/{self.id}", error) from None
 
     def load_cgroup(self) -> None:
-        """Complete the record of a create that was killed by what save_cgroup() wrote, if it came so far."""
+        """Complete the record of a create that was killed, or one that can't be read, by what save_cgroup() wrote."""
         try:
             found = jsontext.loads(read_regular("cgroup.json", self.directory))
         except (OSError, ValueError, jsontext.ManyMembers):
@@ -171,11 +171,11 @@ class Entry:
 
     def manager(self) -> "Manager | None":
         """The manager of its cgroups, None for a container without any."""
-        if not self.record.cgroup:
-            return None
         if self._manager is None:
             if self.record.status == "creating":
                 self.load_cgroup()
+            if not self.record.cgroup:
+                return None
             from pyoci import cgroups
 
             self._manager = cgroups.from_record(self.record.cgroup)

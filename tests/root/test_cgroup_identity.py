@@ -104,7 +104,7 @@ def test_kill_all_leaves_the_processes_of_another_alone(
     assert guest.poll() is None
 
 
-@pytest.mark.parametrize("verb", [("pause",), ("update", "--pids-limit", "7")])
+@pytest.mark.parametrize("verb", [("pause",), ("update", "--pids-limit", "7"), ("exec",)])
 def test_a_verb_on_a_cgroup_that_changed_is_refused(
     box: Boxes, runtime: Runtime, verb: tuple[str, ...]
 ) -> None:
@@ -114,7 +114,8 @@ def test_a_verb_on_a_cgroup_that_changed_is_refused(
     for path in record["cgroup"]["ids"]:
         record["cgroup"]["ids"][path][1] += 1
     save(made, record)
-    runtime.call(verb[0], *verb[1:], made.id).failed("is not the one that was made for the container")
+    command = ("/bin/true",) if verb == ("exec",) else ()
+    runtime.call(*verb, made.id, *command).failed("is not the one that was made for the container")
     assert made.status == "running"
     save(made, json.loads(right))
 
@@ -137,3 +138,34 @@ def test_what_a_killed_create_never_wrote_down_is_not_killed(
     other.delete("--force")
     runtime.call("delete", "--force", "killed").ok()
     assert not runtime.exists("killed")
+
+
+def test_the_freezer_of_another_says_nothing(box: Boxes, runtime: Runtime) -> None:
+    """A cgroup of the same name that is frozen."""
+    made = box("/bin/sleep", "1000").launch()
+    right = record_of(made)
+    runtime.call("pause", made.id).ok()
+    assert made.status == "paused"
+    forged = record_of(made)
+    for path in forged["cgroup"]["ids"]:
+        forged["cgroup"]["ids"][path][1] += 1
+    save(made, forged)
+    assert made.status == "running"
+    save(made, right)
+    runtime.call("resume", made.id).ok()
+
+
+@pytest.mark.parametrize("config", [True, False])
+def test_without_a_record_the_cgroups_are_known(box: Boxes, runtime: Runtime, config: bool) -> None:
+    """They stand in a file of their own, so that nothing leaks when state.json, or config.json too, is damaged."""
+    made = box("/bin/sh", "-c", "sleep 1000 & exec sleep 1000").launch()
+    found = places(made)
+    entry = Path(str(runtime.root)) / made.id
+    (entry / "state.json").write_text("{")
+    if not config:
+        (entry / "config.json").write_text("{")
+    pids = [int(pid) for pid in (found[0] / "cgroup.procs").read_text().split()]
+    runtime.call("delete", made.id).failed("can't be read")
+    made.delete("--force")
+    assert not any(path.is_dir() for path in found)
+    assert len(pids) == 2 and made.wait_for(pids[0]) == 137
