@@ -22,3 +22,11 @@ class SystemdRecord(TypedDict):
     inner: V1Record | V2Record
 
 Record: TypeAlias = V1Record | V2Record | SystemdRecord
+
+class GroupRecord(TypedDict):
+    """What it keeps of a container's resctrl group (`resctrl.Group.record`)."""
+
+    group: str
+    monitor: str  # "" without
+    kept: list[str]  # of these two those that were there before the container
+    ids: dict[str, list[int]]  # directory -> its device and inode, once it is made

@@ -34,21 +34,18 @@ def document(*, commit: str, checkpoint: bool) -> dict[str, object]:
 
 
 def _linux() -> dict[str, object]:
-    rdt = "intelRdt" not in unsupported.LINUX
-    found: dict[str, object] = {
+    return {
         "namespaces": sorted(namespaces.FLAGS),
         "capabilities": list(capabilities.NAMES),
         "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": True, "rdma": True},
         "seccomp": _seccomp(),
         "apparmor": {"enabled": True},
         "selinux": {"enabled": True},
-        "intelRdt": {"enabled": rdt, "schemata": rdt, "monitoring": rdt},
+        "intelRdt": {"enabled": True, "schemata": True, "monitoring": True},
         "mountExtensions": {"idmap": {"enabled": True}},
-        "netDevices": {"enabled": "netDevices" not in unsupported.LINUX},
+        "netDevices": {"enabled": True},
+        "memoryPolicy": {"modes": _enum("MemoryPolicyMode"), "flags": _enum("MemoryPolicyFlag")},
     }
-    if "memoryPolicy" not in unsupported.LINUX:
-        found["memoryPolicy"] = {"modes": _enum("MemoryPolicyMode"), "flags": _enum("MemoryPolicyFlag")}
-    return found
 
 
 def _seccomp() -> dict[str, object]:

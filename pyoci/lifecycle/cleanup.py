@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def destroy(context: "Context", entry: "Entry", manager: "Manager | None", directory: int = -1) -> None:
-    """Remove the cgroup, run the poststop hooks, remove the entry, of a container whose process is dead.
+    """Remove the cgroup and the resctrl group, run the poststop hooks, remove the entry, of a container whose process is dead.
 
     directory  a descriptor of the working directory of the hooks, or -1 for ours
 
@@ -21,6 +21,12 @@ def destroy(context: "Context", entry: "Entry", manager: "Manager | None", direc
             message = f"cgroup {path} is not the one that was made for the container: it is left alone"
             context.log.warning(message, code="cgroup-changed")
         context.spans.lap("cgroup removal", "/linux/cgroupsPath")
+    if entry.record.rdt:
+        from pyoci.cgroups import resctrl
+
+        for reason in resctrl.destroy(entry.record.rdt):
+            context.log.warning(f"Intel RDT: {reason}: it is left alone", code="intel-rdt")
+        context.spans.lap("resctrl group removal", "/linux/intelRdt")
     _run_poststop(context, entry, directory)
     entry.remove()
     context.spans.lap("removal")

@@ -27,6 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.base.context import Context
     from pyoci.cgroups.base import Manager
+    from pyoci.cgroups.resctrl import Group
     from pyoci.host.net_devices import NetDevices
     from pyoci.lifecycle.requests import CreateRequest
     from pyoci.plan.facts import Facts
@@ -63,6 +64,7 @@ class NewContainer(ContainerProcess):
         self.waits = waits
         self.rootless = facts.is_rootless(request)
         self.manager: Manager | None = None
+        self.rdt: Group | None = None
         self._loaded = self._entered = False
         self._waits_for_early = False
         self._can_set_groups = True
@@ -76,7 +78,11 @@ class NewContainer(ContainerProcess):
         self._load()
         self._write_intent()
         self._make_cgroup()
+        if self.rdt:
+            self._make_resctrl_group(self.rdt)
         self._start_init()
+        if self.rdt:
+            self.rdt.add(self.init.pid)
         self._move_net_devices()
         self._run_plans()
 
@@ -111,11 +117,13 @@ class NewContainer(ContainerProcess):
             self._entered = True
         finally:
             termination.unblock(before)
+        self.rdt = facts.resctrl_of(self.spec, request.id)
         self.manager = facts.manager_of(request, self.spec, self.context.spans)
         if self.manager:
             self.manager.keep_existing()
             self.init.oom = self.manager.oom
         self.entry.record = intent(request, self.bundle, self.manager)
+        self.entry.record.rdt = self.rdt.record() if self.rdt else None
         self.entry.spec = self.spec
         try:
             files.create("config.json", self.bundle.raw, dir_fd=self.entry.directory)
@@ -141,6 +149,14 @@ class NewContainer(ContainerProcess):
             self._record_cgroup(self.manager)
         self.manager.apply(self.spec.get("linux", {}).get("resources", {}))
         self.context.spans.lap("cgroup limits", "/linux/resources")
+
+    def _make_resctrl_group(self, group: "Group") -> None:
+        try:
+            group.create()
+        finally:
+            self.entry.record.rdt = group.record()
+        self.entry.save()
+        self.context.spans.lap("resctrl group", "/linux/intelRdt")
 
     def _record_cgroup(self, manager: "Manager") -> None:
         """The cgroups are there: write down which they are."""

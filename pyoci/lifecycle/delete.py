@@ -67,6 +67,10 @@ def _salvage(context: "Context", root: str, id: str) -> store.Entry:
         if record["manager"] != "systemd":
             record["kept"] = []
         entry.record.cgroup = record
+        if "intelRdt" in spec.get("linux", {}):
+            from pyoci.cgroups import resctrl
+
+            entry.record.rdt = resctrl.salvaged(spec["linux"]["intelRdt"], id)
         entry.record.hooks = ["poststop"]
     except OciError as error:
         context.log.warning(error.text(), code=error.code)

@@ -20,6 +20,7 @@ from pyoci.spec.resource_rules import MOST_NODES
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.base.context import Context
+    from pyoci.cgroups.records import GroupRecord
     from pyoci.lifecycle.requests import ExecRequest
     from pyoci.spec.spec_types import CapabilitySet, Process, Spec
 
@@ -136,6 +137,9 @@ class JoiningProcess(ContainerProcess):
             self.init.expect_fork()
             if moved:
                 self._move(cgroup_fd)
+        if self.entry.record.rdt:
+            self._join_resctrl_group(self.entry.record.rdt)
+        if forks:
             self.init.send_byte()
 
     def _move(self, cgroup_fd: int) -> None:
@@ -156,6 +160,17 @@ class JoiningProcess(ContainerProcess):
             raise not_joined(manager.main_path() if manager else "", error) from None
         files.close_all(self._cgroup_fds)
         self.context.spans.lap("moved into the cgroup", "/linux/cgroupsPath")
+
+    def _join_resctrl_group(self, record: "GroupRecord") -> None:
+        """A group that is gone, as resctrl was mounted anew, is no reason to leave a container without exec."""
+        from pyoci.cgroups import resctrl
+
+        try:
+            resctrl.add(record, self.init.pid)
+        except OciError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            self.context.log.warning(error.text(), code=error.code, pointer="/linux/intelRdt")
 
     def _spawn_with_affinity(self, cgroup_fd: int) -> None:
         """With process.execCPUAffinity.initial: on its processors from the start, before the cgroup is joined.

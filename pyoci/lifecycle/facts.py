@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.base.spans import Spans
     from pyoci.cgroups.base import Manager
+    from pyoci.cgroups.resctrl import Group
     from pyoci.host.inherited import Inherited
     from pyoci.lifecycle.record import Record
     from pyoci.lifecycle.requests import CreateRequest, ProcessRequest
@@ -145,6 +146,15 @@ def _lacks_cgroup_rights(request: "CreateRequest", systemd: bool) -> bool:
     from pyoci.cgroups.dbus import bus
 
     return bus.user_bus_owner() != 0
+
+
+def resctrl_of(spec: "Spec", id: str) -> "Group | None":
+    """The resctrl group of a new container, which has made nothing yet; None without linux.intelRdt. Raises OciError."""
+    if "intelRdt" not in spec.get("linux", {}):
+        return None
+    from pyoci.cgroups import resctrl
+
+    return resctrl.of(spec, id)
 
 
 def manager_of(request: "CreateRequest", spec: "Spec", spans: "Spans") -> "Manager | None":

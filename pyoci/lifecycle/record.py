@@ -7,12 +7,13 @@ removed and written by the verbs.
 from pyoci import __version__
 from pyoci.base import jsontext
 from pyoci.base.errors import OciError
-from pyoci.cgroups import paths
+from pyoci.cgroups import paths, resctrl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyoci.cgroups.records import GroupRecord
     from pyoci.cgroups.records import Record as CgroupRecord
 
 FORMAT = 2  # 1, of pyoci 0.1: the hooks themselves in place of their names, no ids of the cgroups
@@ -34,6 +35,7 @@ class Record:
     creator      pid and start time of the runtime that makes it
     pid, start   the container's process and its start time; both 0 before there is one
     cgroup       Manager.record() of its cgroups, or None
+    rdt          Group.record() of its resctrl group, or None
     hooks        which of "poststart" and "poststop" config.json has
     late         what each op after the wait for `start` is about (pyoci.init.start_answer)
     flags        "no_new_keyring", "rootless" (as create had them), "host_pid" (no pid namespace of its own)
@@ -41,7 +43,7 @@ class Record:
     """
 
     __slots__ = (
-        "format", "id", "status", "bundle", "rootfs", "created", "annotations", "creator", "pid", "start", "cgroup",
+        "format", "id", "status", "bundle", "rootfs", "created", "annotations", "creator", "pid", "start", "cgroup", "rdt",
         "hooks", "late", "flags", "trace",
     )  # fmt: skip
 
@@ -59,6 +61,7 @@ class Record:
         self.pid = 0
         self.start = 0
         self.cgroup: CgroupRecord | None = None
+        self.rdt: GroupRecord | None = None
         self.hooks: list[str] = []
         self.late: list[list[int | str]] = []
         self.flags: dict[str, bool] = {}
@@ -82,6 +85,7 @@ class Record:
             raise _newer(id, values)
         found = cls(id)
         values.setdefault("trace", "")
+        values.setdefault("rdt", None)
         if values["format"] == 1 and type(values.get("hooks")) is dict:
             values["hooks"] = list(values["hooks"])
         for name, test in _TESTS.items():
@@ -202,6 +206,30 @@ def _tree(value: "dict[str, object]") -> bool:
     return value.get("manager") == "v1" and _map(value.get("paths"), _is_cgroup)
 
 
+def _is_group_record(value: object) -> bool:
+    """Whether a value may be what Group.record() returns, or None without linux.intelRdt."""
+    if value is None:
+        return True
+    if type(value) is not dict:
+        return False
+    kept, ids = value.get("kept"), value.get("ids")
+    if type(kept) is not list or type(ids) is not dict:
+        return False
+    listed = [value.get("group"), *kept, *ids]
+    monitor = value.get("monitor")
+    return all(map(_is_group, listed if monitor == "" else [*listed, monitor])) and all(
+        map(_identity, ids.values())
+    )
+
+
+def _is_group(path: object) -> bool:
+    """Whether a path is a normal one in the resctrl file system: its root, a group or a monitoring group."""
+    if type(path) is not str or "\0" in path or not (path + "/").startswith(resctrl.ROOT + "/"):
+        return False
+    names = path[len(resctrl.ROOT) + 1 :].split("/")
+    return path == resctrl.ROOT or not any(name in ("", ".", "..") for name in names)
+
+
 def _is_cgroup(path: object) -> bool:
     """Whether a path is a normal one of a cgroup, below the mount point and below the root of its hierarchy."""
     if type(path) is not str or not path.startswith(paths.MOUNT + "/") or "\0" in path:
@@ -226,6 +254,7 @@ _TESTS: "dict[str, Callable[[object], bool]]" = {
     "pid": _pid,
     "start": _number,
     "cgroup": is_cgroup_record,
+    "rdt": _is_group_record,
     "hooks": _hooks,
     "late": _late,
     "flags": _flags,

@@ -1,10 +1,7 @@
 """update: other limits for a container that exists. What is zero or missing stays as it is."""
 
-import errno
-
-from pyoci.base import files
-from pyoci.base.errors import OciError, from_os_error
-from pyoci.cgroups import paths, resources
+from pyoci.base.errors import OciError
+from pyoci.cgroups import paths, resctrl, resources
 from pyoci.lifecycle import store
 from pyoci.spec import check, documents, fast
 
@@ -12,8 +9,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.base.context import Context
     from pyoci.spec.spec_types import Resources
-
-_RESCTRL = "/sys/fs/resctrl"
 
 
 def update(
@@ -72,30 +67,15 @@ def read(source: str) -> "Resources":
 
 
 def _schemata(l3_cache: str, mem_bw: str) -> list[str]:
-    """The lines for a resctrl group (Documentation/filesystems/resctrl.rst). Raises OciError where there is no RDT."""
-    import os
-
-    needs = (
-        (l3_cache, "L3", "CAT: l3 cache schema", "l3-cache-schema"),
-        (mem_bw, "MB", "MBA: memory bandwidth schema", "mem-bw-schema"),
-    )
-    for text, resource, words, option in needs:
-        if text and not os.path.isdir(f"{_RESCTRL}/info/{resource}"):
-            hint = f"the CPU or the kernel does not support it, or resctrl is not mounted on {_RESCTRL}"
-            raise OciError("intel-rdt", f"Intel RDT/{words} is not enabled", obj=option, hint=hint)
+    """The lines for a resctrl group. Raises OciError where there is no RDT."""
+    if l3_cache and not resctrl.has("L3"):
+        raise resctrl.not_enabled("CAT: l3 cache schema", "", "l3-cache-schema")
+    if mem_bw and not resctrl.has("MB"):
+        raise resctrl.not_enabled("MBA: memory bandwidth schema", "", "mem-bw-schema")
     return [line for text in (l3_cache, mem_bw) for line in text.splitlines() if line]
 
 
 def _write_schemata(entry: store.Entry, lines: list[str]) -> None:
-    rdt = entry.config().get("linux", {}).get("intelRdt", {})
-    group = rdt.get("closID") or entry.id
-    if "/" in group or group in (".", ".."):
-        raise OciError("intel-rdt", f"the closID {group} is not the name of a resctrl group", obj=group)
-    path = f"{_RESCTRL}/{group}/schemata"
-    for line in lines:
-        try:
-            files.write(path, f"{line}\n".encode())
-        except OSError as error:
-            hint = "the container has no resctrl group of its own" if error.errno == errno.ENOENT else ""
-            message = f'Intel RDT: cannot write "{line}" to {path}'
-            raise from_os_error("intel-rdt", message, error, obj=path, hint=hint) from None
+    """A container of a version before 0.2, or one without linux.intelRdt, may be in the group of its id all the same."""
+    rdt = entry.record.rdt
+    resctrl.write_schemata(rdt["group"] if rdt else f"{resctrl.ROOT}/{entry.id}", lines)

@@ -39,6 +39,7 @@ class Preview:
             self.bundle.find_rootfs()
             self.spec = self.bundle.spec
             self.namespaces = namespaces.sort(self.spec)
+            self.rdt = facts.resctrl_of(self.spec, request.id)
             self.manager = self._foresee_cgroup(context)
             self.plans = self._compile(context)
         finally:

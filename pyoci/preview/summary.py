@@ -37,6 +37,7 @@ _WORDS = (
     ("/linux/seccomp", "seccomp"),
     ("/linux/rootfsPropagation", "propagation"),
     ("/linux/timeOffsets", "time offsets"),
+    ("/linux/intelRdt", "resctrl group"),
     ("/linux/memoryPolicy", "memory policy"),
     ("/linux/personality", "personality"),
     ("/process/args", "program"),
@@ -195,6 +196,13 @@ def _device_rules(spec: Spec, steps: list[Step]) -> str:
     )
 
 
+def _group(spec: Spec, steps: list[Step]) -> str:
+    """The group that the process is put into, and what is written for a new one."""
+    path = next(step.about for step in steps if step.value == "PID").removesuffix("/tasks")
+    written = [step.value for step in steps if step.about.endswith("/schemata")]
+    return "  ".join([path, *written])
+
+
 def _defaults(spec: Spec, steps: list[Step]) -> str:
     names = [step.about.rpartition("/")[2] for step in steps]
     return f"in every /dev: {' '.join(dict.fromkeys(names))}"
@@ -243,6 +251,7 @@ _TEXTS: dict[str, Callable[[Spec, list[Step]], str]] = {
     "/linux/cgroupsPath": _cgroup,
     "/linux/sysctl": _sysctl,
     "/linux/devices": _device,
+    "/linux/intelRdt": _group,
     "/linux/timeOffsets": _detailed,
     "/process/oomScoreAdj": _value,
     "/process/rlimits": _rlimit,

@@ -55,7 +55,10 @@ class Step:
 
 def timeline(preview: Preview) -> list[Step]:
     """All steps, in their order."""
-    found = _before_the_init(preview) + _clone(preview)
+    groups = preview.rdt.outline() if preview.rdt else []
+    resctrl = [Step("runtime", name, about, "/linux/intelRdt", value) for name, about, value in groups]
+    found = _before_the_init(preview) + [step for step in resctrl if step.value != "PID"] + _clone(preview)
+    found += [step for step in resctrl if step.value == "PID"]
     found += _ops(preview, "early")
     if preview.namespaces.forks and preview.namespaces.clone_flags & namespaces.NEWUSER:
         found += _maps(preview.spec)

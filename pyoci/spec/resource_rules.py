@@ -258,10 +258,10 @@ def _memory_policy(policy: "MemoryPolicy", report: Report) -> None:
 
 def _intel_rdt(rdt: "IntelRdt", report: Report) -> None:
     clos = rdt.get("closID", "")
-    if clos in (".", "..") or "/" in clos or "\0" in clos:
+    if clos in (".", "..", "info", "mon_groups", "mon_data") or (clos != "/" and "/" in clos) or "\0" in clos:
         report(
             "rdt-clos",
             "/linux/intelRdt/closID",
             f'invalid closID "{clos}"',
-            expected="a name without a slash",
+            expected="a name without a slash, or / for the root group",
         )

@@ -8,11 +8,8 @@ from pyoci.spec.problem import Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal
-
     from pyoci.spec.spec_types import Spec
 
-LINUX: "tuple[Literal['intelRdt'], ...]" = ("intelRdt",)
 SECCOMP_ACTIONS = ("SCMP_ACT_NOTIFY",)
 _HINT = "remove it, or use a runtime that has it"
 
@@ -20,9 +17,6 @@ _HINT = "remove it, or use a runtime that has it"
 def config(spec: "Spec", report: Report) -> None:
     """What a config.json asks for that cannot be had."""
     linux = spec.get("linux", {})
-    for name in LINUX:
-        if linux.get(name):
-            _report(report, f"/linux/{name}", f"linux.{name}")
     rules = linux["seccomp"].get("syscalls", []) if "seccomp" in linux else []
     for index, rule in enumerate(rules):
         if rule["action"] in SECCOMP_ACTIONS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
@@ -226,6 +227,15 @@ def no_process_file(stage: Stage) -> Result:
 @case("resources-file", "/nonexistent: no such file or directory", verb="update", errno="ENOENT")
 def no_resources_file(stage: Stage) -> Result:
     return stage.call("update", "--resources", "/nonexistent", stage.running().id)
+
+
+@case("intel-rdt", "Intel RDT is not available", verb="run", pointer="/linux/intelRdt", hint="resctrl")
+def class_of_service_without_resctrl(stage: Stage) -> Result:
+    if os.path.exists("/sys/fs/resctrl/schemata"):
+        pytest.skip("resctrl is mounted")
+    made = stage.box("/bin/true")
+    made.linux["intelRdt"] = {"closID": "gold", "schemata": ["L3:0=f"]}
+    return made.run(check=False)
 
 
 @case("intel-rdt", "is not enabled", verb="update", hint="resctrl")

@@ -375,7 +375,6 @@ ERRORS: list[tuple[Any, ...]] = [
         ("mount-option-fstab", "/mounts/0/options/0", {"/mounts/0/options": [word]})
         for word in ("nofail", "auto", "noauto", "user", "nouser", "_netdev")
     ],
-    ("unsupported", "/linux/intelRdt", {"/linux/intelRdt": {"closID": "x"}}),
     (
         "unsupported",
         "/linux/seccomp/syscalls/1/action",
@@ -401,7 +400,10 @@ ERRORS: list[tuple[Any, ...]] = [
         "/mounts/1/uidMappings/1/containerID",
         {"/mounts/-": {**BIND, "options": ["rbind", "idmap=uids=0-1-9#1-20-1;gids=0-1-2"]}},
     ),
-    ("rdt-clos", "/linux/intelRdt/closID", {"/linux/intelRdt": {"closID": "../x"}}),
+    *[
+        ("rdt-clos", "/linux/intelRdt/closID", {"/linux/intelRdt": {"closID": name}})
+        for name in ("../x", "..", ".", "a/b", "/a", "info", "mon_groups")
+    ],
     ("memory-policy-mode", "/linux/memoryPolicy", {"/linux/memoryPolicy": {"nodes": "0"}}),
     ("memory-policy-nodes", "/linux/memoryPolicy", {"/linux/memoryPolicy": {"mode": "MPOL_BIND"}}),
     (

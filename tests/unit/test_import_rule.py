@@ -17,7 +17,7 @@ HOT = """
 _generated base base.boot base.context base.errors base.files base.jsontext base.log base.numbers base.signal_numbers
 base.spans base.suggest base.termination base.timestamps base.wait_status cgroups cgroups.base cgroups.dbus.bus
 cgroups.dbus.gvariant cgroups.dbus.wire cgroups.devices cgroups.paths cgroups.resources cgroups.systemd cgroups.tree
-cgroups.unit cgroups.v1 cgroups.v2 cgroups.writer cli cli.create cli.delete cli.entry cli.exec cli.kill cli.parse
+cgroups.resctrl cgroups.unit cgroups.v1 cgroups.v2 cgroups.writer cli cli.create cli.delete cli.entry cli.exec cli.kill cli.parse
 cli.program cli.refusal cli.request cli.root cli.run cli.start cli.state cli.table host host.hooks host.inherited
 host.programs host.rlimits host.signals host.spawn init init.descriptors init.exit_status init.process init.protocol
 init.start_answer lifecycle lifecycle.cleanup lifecycle.create lifecycle.delete lifecycle.exec lifecycle.facts

@@ -156,6 +156,8 @@ def test_process_and_resources_on_their_own() -> None:
         {"/linux/memoryPolicy": {"mode": "MPOL_PREFERRED"}},
         {"/linux/memoryPolicy": {"mode": "MPOL_DEFAULT", "nodes": "", "flags": ["MPOL_F_STATIC_NODES"]}},
         {"/linux/memoryPolicy": {}},
+        {"/linux/intelRdt": {}},
+        {"/linux/intelRdt": {"closID": "/", "schemata": ["L3:0=f"], "enableMonitoring": True}},
         {"/process/execCPUAffinity": {"initial": "", "final": "0-3, 65536"}},
         {"/linux/cgroupsPath": "/../x"},
         {**USERS, "/linux/namespaces/6/path": "/proc/1/ns/user", "/process/user/uid": 99999},
