@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import sys
 import tarfile
@@ -132,7 +134,8 @@ def unpack_corpus(directory: Path) -> list[Path]:
     """
     directory.mkdir(parents=True, exist_ok=True)
     found = []
-    with tarfile.open(Path(__file__).parent / "init/corpus.tar.xz") as archive:
+    packed = base64.b64decode((Path(__file__).parent / "init/corpus.tar.xz.base64").read_text())
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         for member in archive:
             content = archive.extractfile(member)
             if content:

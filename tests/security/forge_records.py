@@ -146,6 +146,8 @@ def forgeries(
             {"bundle": place},
             {"rootfs": place},
             {"id": place},
+            *[{"rdt": {"group": place, "monitor": "", "kept": [], "ids": known}} for known in ids],
+            {"rdt": {"group": "", "monitor": place, "kept": [], "ids": ids[-1]}},
         ]
     pid, start = guest
     value: Any

@@ -45,7 +45,7 @@ def test_a_container_that_ends_while_exec_looks_at_it() -> None:
     made: Any = JoiningProcess.__new__(JoiningProcess)
     made.spec, made.entry = {"linux": {"namespaces": [{"type": "user"}]}}, SimpleNamespace(id="box")
     with pytest.raises(OciError) as caught:
-        made._gather_facts(gone)
+        made._gather_facts(gone, cgroup_fds=0)
     assert (caught.value.code, caught.value.obj) == ("not-running", "box")
 
 
