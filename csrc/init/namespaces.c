@@ -18,6 +18,12 @@ enum { NOSUID_NODEV_NOEXEC = 2 | 4 | 8 };
 enum { KEYCTL_JOIN_SESSION = 1, KEYCTL_SETPERM = 5 };
 enum { KEY_POSSESSOR_ALL = 0x3f000000, KEY_USER_VIEW = 0x10000, KEY_USER_READ = 0x20000, KEY_USER_SEARCH = 0x80000 };
 
+/* Credentials that change make the process what fs.suid_dumpable says: dumpable, when that is 1. Root of a user namespace that was
+ * joined could look into it. */
+static void stay_undumpable(void) {
+    check(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), STEP_PR_SET_DUMPABLE, NULL);
+}
+
 void op_unshare(const struct op_unshare *op) {
     check(unshare((int)op->flags), STEP_unshare, NULL);
 }
@@ -35,6 +41,8 @@ void op_setns(const struct op_setns *op) {
     }
     if (op->tentative)
         put(op->fd, -1);
+    if (op->flags & CLONE_NEWUSER)
+        stay_undumpable();
 }
 
 /* setns(2) into a pid namespace is for children only, and a new user namespace must not be there before what it does not own is
@@ -58,6 +66,7 @@ void op_become_root(const struct op_become_root *op) {
     (void)op;
     check(setresgid(0, 0, 0), STEP_setresgid, "0");
     check(setresuid(0, 0, 0), STEP_setresuid, "0");
+    stay_undumpable();
 }
 
 static void write_file(int directory, const char *path, const char *content) {

@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -209,12 +210,54 @@ static int write_image(int fd) {
     return 0;
 }
 
+/* A tmpfs that is attached nowhere: no path leads to it, and no noexec of the host's mounts is in force there. */
+static int open_tmpfs(void) {
+    int mount, error, context = (int)syscall(SYS_fsopen, "tmpfs", 1 /* FSOPEN_CLOEXEC */);
+
+    if (context < 0)
+        return -errno;
+    mount = (int)syscall(SYS_fsconfig, context, 6 /* FSCONFIG_CMD_CREATE */, NULL, NULL, 0);
+    if (mount == 0)
+        mount = (int)syscall(SYS_fsmount, context, 1 /* FSMOUNT_CLOEXEC */, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+    error = errno;
+    close(context);
+    return mount < 0 ? -error : mount;
+}
+
+/* Where vm.memfd_noexec forbids programs in a memfd: a file that has no name either. It can't be sealed, but it serves one process
+ * alone, it is open for reading only and on a read-only mount, and what runs can't be written to (ETXTBSY).
+ */
+static int open_unsealed_image(void) {
+    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
+    int mount = open_tmpfs(), writer, result, image = -1;
+
+    if (mount < 0)
+        return mount;
+    writer = openat(mount, "pyoci-init", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0500);
+    result = writer < 0 ? -errno : write_image(writer);
+    if (result == 0 && fchmod(writer, 0555) < 0)
+        result = -errno;
+    if (writer >= 0)
+        close(writer);
+    if (result == 0)
+        image = openat(mount, "pyoci-init", O_RDONLY | O_CLOEXEC);
+    if (result == 0 && (image < 0 || unlinkat(mount, "pyoci-init", 0) < 0 ||
+                        syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0))
+        result = -errno;
+    close(mount);
+    if (result < 0 && image >= 0)
+        close(image);
+    return result < 0 ? result : image;
+}
+
 /* The init's bytes in a file that has no name and that no process, of root or not, can change any more. */
 static int open_image(void) {
     int result, fd = memfd_create("pyoci-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
 
     if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
         fd = memfd_create("pyoci-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0 && errno == EACCES)
+        return open_unsealed_image();
     if (fd < 0)
         return -errno;
     result = write_image(fd);

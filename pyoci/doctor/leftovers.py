@@ -18,7 +18,7 @@ from pyoci.doctor.check import Leftover
 from pyoci.lifecycle import store
 from pyoci.lifecycle.delete import delete
 
-_IMAGE = "/memfd:pyoci-init (deleted)"
+_IMAGES = ("/memfd:pyoci-init (deleted)", "/pyoci-init (deleted)")  # with vm.memfd_noexec=2 it is no memfd
 _DEATH_SECONDS = 5
 
 
@@ -106,7 +106,7 @@ def _processes() -> list[Leftover]:
 def _lost_fifo(pid: int) -> str:
     """The start fifo that a waiting init holds open though its entry was removed; "" for every other process."""
     try:
-        if os.readlink(f"/proc/{pid}/exe") != _IMAGE:
+        if os.readlink(f"/proc/{pid}/exe") not in _IMAGES:
             return ""
         for fd in os.listdir(f"/proc/{pid}/fd"):
             path, _, gone = os.readlink(f"/proc/{pid}/fd/{fd}").rpartition(" ")

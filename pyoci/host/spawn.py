@@ -133,8 +133,18 @@ def not_started(error: int, flags: int) -> OciError:
     hint = ""
     if error == errno.ENOSPC:
         hint = "the limit of namespaces is reached: raise /proc/sys/user/max_*_namespaces"
+    elif error == errno.EPERM and _no_program_in_memory():
+        hint = "vm.memfd_noexec is 2, so only root can start a program from memory: set it to 1"
     elif error == errno.EPERM and "user" not in names:
         hint = "without root a container needs a new user namespace: see `pyoci spec --rootless`"
     elif error == errno.EAGAIN:
         hint = "the limit of processes is reached: check RLIMIT_NPROC and pids.max of the cgroups"
     return OciError("namespace", what, errno=error, pointer="/linux/namespaces" if names else "", hint=hint)
+
+
+def _no_program_in_memory() -> bool:
+    """Whether the pid namespace has vm.memfd_noexec=2."""
+    try:
+        return files.read("/proc/sys/vm/memfd_noexec") == b"2\n"
+    except OSError:
+        return False

@@ -50,7 +50,23 @@ def init() -> Iterator[InitProcess]:
     made.kill()
 
 
-def test_root_of_a_user_namespace_can_not_look_into_an_init_that_joins(box: Boxes, init: InitProcess) -> None:
+DUMPABLE = Path("/proc/sys/fs/suid_dumpable")
+
+
+@pytest.fixture(params=["0", "1"])
+def suid_dumpable(request: pytest.FixtureRequest) -> Iterator[str]:
+    """fs.suid_dumpable: 1 makes a process dumpable whose credentials change, for all of the machine."""
+    before = DUMPABLE.read_text()
+    if request.param != before.strip() and not os.environ.get("PYOCI_TEST_SYSCTLS"):
+        pytest.skip("PYOCI_TEST_SYSCTLS is not set: sysctls of the whole machine stay as they are")
+    DUMPABLE.write_text(request.param)
+    yield request.param
+    DUMPABLE.write_text(before)
+
+
+def test_root_of_a_user_namespace_can_not_look_into_an_init_that_joins(
+    box: Boxes, init: InitProcess, suid_dumpable: str
+) -> None:
     """It holds descriptors of the host. CVE-2016-9962 was this, by ptrace(2)."""
     made = box("/bin/sleep", "1000")
     made.capabilities("CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_SETUID", "CAP_SETGID")
