@@ -8,6 +8,8 @@ from pyoci.base.numbers import decimal
 from pyoci.cli.parse import Options
 from pyoci.cli.root import choose
 from pyoci.lifecycle import update
+from pyoci.spec import documents
+from pyoci.validate import schema
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def run(context: Context, options: Options) -> int:
     if "resources" in values:
         _warn_ignored(context, values)
         wanted = update.read(values["resources"])
+        documents.raise_first(values["resources"], schema.miscased(wanted, "resources"))
     else:
         wanted = from_options(context, values)
     update.update(

@@ -17,11 +17,12 @@ from pyoci.init import start_answer
 from pyoci.lifecycle import cleanup, facts, store
 from pyoci.lifecycle.record import Record
 from pyoci.lifecycle.session import ContainerProcess
+from pyoci.lifecycle.start import process_missing
 from pyoci.lifecycle.state_document import document
 from pyoci.plan import compiler
 from pyoci.plan.namespaces import early as early_plan
 from pyoci.spec import bundle as bundles
-from pyoci.spec import namespaces
+from pyoci.spec import defaults, namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +103,9 @@ class NewContainer(ContainerProcess):
         self.bundle.check(systemd=request.cgroup_manager == "systemd")
         spans.lap("check")
         self.bundle.find_rootfs()
-        self.process = self.spec["process"]
+        if "process" not in self.spec and not self.waits:
+            raise process_missing()
+        self.process = defaults.process(self.spec)
         self.check_terminal(self.process)
         request.console_socket = request.console_socket and self.bundle.below(request.console_socket)
         request.pidfd_socket = request.pidfd_socket and self.bundle.below(request.pidfd_socket)

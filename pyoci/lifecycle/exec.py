@@ -13,7 +13,7 @@ from pyoci.lifecycle.processes import not_running
 from pyoci.lifecycle.session import ContainerProcess
 from pyoci.plan import compiler
 from pyoci.plan.facts import Facts
-from pyoci.spec import check, documents, fast, namespaces
+from pyoci.spec import check, defaults, documents, fast, namespaces
 from pyoci.spec.linux_rules import NO_ID
 from pyoci.spec.resource_rules import MOST_NODES
 
@@ -259,7 +259,7 @@ def _is_ours(kind: str, pid: int) -> bool:
 
 def _process(request: "ExecRequest", spec: "Spec", handed_over: bytes) -> "Process":
     """The process object: from the file, or the container's own with the options laid over it. Raises OciError."""
-    own = spec["process"]
+    own = defaults.process(spec)
     if request.process:
         process = _read_process(request.process, handed_over)
         _inherit(process, own)

@@ -52,6 +52,15 @@ def _refuse_unless_created(entry: store.Entry) -> None:
         raise OciError("paused", "cannot start a container in the paused state", obj=entry.id, hint=hint)
     if status != "created":
         raise OciError("not-created", "cannot start an already running container", obj=entry.id)
+    late = entry.record.late
+    if late and late[-1][1] == "wait_start":  # nothing comes after it
+        raise process_missing()
+
+
+def process_missing() -> OciError:
+    """The error for a container without a process; `process` is needed when `start` is called (config.md, Process)."""
+    hint = "delete the container, and create it again with a process in config.json"
+    return OciError("process-missing", "there is no process to start", pointer="/process", hint=hint)
 
 
 def _let_go(context: "Context", entry: store.Entry, trace: "Trace | None") -> None:

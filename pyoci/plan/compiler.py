@@ -11,6 +11,7 @@ from pyoci import _ops as ops
 from pyoci.plan import devices, hooks, mounts, namespaces, process, rootfs
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
+from pyoci.spec import defaults
 from pyoci.spec.json_pointer import escape
 from pyoci.spec.namespaces import NEWPID, NEWUSER, is_new
 
@@ -35,7 +36,7 @@ def compile_container(spec: "Spec", facts: Facts) -> Compiled:
 
     Raises OciError where the host denies what is asked for.
     """
-    wanted = spec["process"]
+    wanted = defaults.process(spec)
     privileges = process.Privileges(wanted, facts.capabilities)
     kept = mounts.kept(spec)
     prepare = _prepare(spec, wanted, facts, kept)

@@ -241,20 +241,25 @@ def add_program(
 ) -> None:
     """From the capabilities to execve. The filter comes last: the fewer system calls under it, the fewer it has to allow.
 
-    Without no_new_privs loading a filter takes CAP_SYS_ADMIN, which is kept for this and given up right after it.
+    Without no_new_privs loading a filter takes CAP_SYS_ADMIN, which is kept for this and given up right after it. A container
+    without a process only waits: `start` refuses it.
     """
+    args, environment = process.get("args") or [], _environment(process, facts)
     no_new_privileges = bool(process.get("noNewPrivileges"))
-    more = _CAP_SYS_ADMIN & facts.capabilities if facts.seccomp is not None and not no_new_privileges else 0
+    filters = facts.seccomp is not None and bool(args)
+    more = _CAP_SYS_ADMIN & facts.capabilities if filters and not no_new_privileges else 0
     add_capabilities(plan, privileges, more)
     if no_new_privileges:
         plan.add(ops.no_new_privs(), "/process/noNewPrivileges", "no_new_privs")
-    args, environment = process.get("args") or [], _environment(process, facts)
-    _add_lookup(plan, process, args, environment)
+    if args:
+        _add_lookup(plan, process, args, environment)
     failure = plan.carry("fifo", "failure") if wait else lib.REG_NONE
     keep = lib.REG_PROC if _has_label(process) else lib.REG_NONE
     plan.add(ops.ready(failure=failure, keep=keep), "", "ready")
     if wait:
         plan.add(ops.wait_start(fifo=plan.carry("fifo", "start")), "", "wait for start")
+    if not args:
+        return
     _add_labels(
         plan, process
     )  # before the hooks, whose processes inherit what is to be in force after execve(2)

@@ -5,7 +5,7 @@ from pyoci._shim import lib
 from pyoci.plan import mounts
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
-from pyoci.spec import mount_options, namespaces, paths
+from pyoci.spec import defaults, mount_options, namespaces, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def add_closing(plan: Plan, spec: "Spec", kept: mounts.Kept) -> None:
 def _add_read_only(plan: Plan, spec: "Spec") -> None:
     """What becomes read-only last. The working directory may still have to be made there."""
     late, readonly = mounts.read_only_last(spec), spec.get("root", {}).get("readonly")
-    cwd = spec["process"].get("cwd") or "/"
+    cwd = defaults.process(spec)["cwd"] or "/"
     if (late or readonly) and cwd != "/":
         plan.add(ops.mkdir(path=cwd), "/process/cwd", f"directory {cwd}")
     for index, register in late.items():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pyoci.cgroups import paths
 from pyoci.preview import steps as ops_in_words
 from pyoci.preview.timeline import Step
-from pyoci.spec import json_pointer
+from pyoci.spec import defaults, json_pointer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def _capabilities(spec: Spec, steps: list[Step]) -> str:
 
 
 def _user(spec: Spec, steps: list[Step]) -> str:
-    user = spec["process"].get("user") or {}
+    user = defaults.process(spec).get("user") or {}
     groups = user.get("additionalGids") or []
     return f"{user.get('uid', 0)}:{user.get('gid', 0)}" + (
         f", groups {' '.join(map(str, groups))}" if groups else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyoci._ops import Op
 from pyoci.preview import steps
 from pyoci.preview.create import Preview
-from pyoci.spec import namespaces
+from pyoci.spec import defaults, namespaces
 from pyoci.spec.json_pointer import escape
 
 TYPE_CHECKING = False
@@ -112,7 +112,7 @@ def _before_the_init(preview: Preview) -> list[Step]:
 
 
 def _clone(preview: Preview) -> list[Step]:
-    sorted_, process = preview.namespaces, preview.spec["process"]
+    sorted_, process = preview.namespaces, defaults.process(preview.spec)
     flags = 0 if sorted_.forks else sorted_.clone_flags
     names = f"the init in new namespaces: {_names(flags)}" if flags else "the init"
     manager = preview.manager

@@ -27,6 +27,7 @@ HOOKS: "tuple[HookName, ...]" = (
     "poststop",
 )
 HOST_NAME_MAX = 64
+OTHER_PLATFORMS = ("windows", "solaris", "vm", "zos", "freebsd")
 
 
 def problems(spec: "Spec", *, first: bool, systemd: bool = False, rootless: bool = False) -> list[Problem]:
@@ -67,12 +68,17 @@ def resource_problems(resources: "Resources", *, first: bool) -> list[Problem]:
 def _spec(spec: "Spec", systemd: bool, rootless: bool, report: Report) -> None:
     linux = spec.get("linux", {})
     _version(spec["ociVersion"], report)
+    if other := other_platform(spec):
+        report(
+            "wrong-platform",
+            f"/{other}",
+            f'the configuration is for another platform: it has "{other}", but not "linux"',
+            hint="pyoci runs Linux containers only",
+        )
+        return
     _root(spec, report)
     if "process" in spec:
         process_rules.process(spec["process"], "/process", report)
-    else:
-        expected = '"process" with "args" and "cwd"'
-        report("process-missing", "/process", "there is no process", expected=expected)
     namespaces = linux_rules.namespaces(linux, report)
     process_rules.mounts(spec.get("mounts", []), linux, namespaces, report)
     _names(spec, namespaces, report)
@@ -88,6 +94,11 @@ def _spec(spec: "Spec", systemd: bool, rootless: bool, report: Report) -> None:
     if rootless:
         linux_rules.rootless(spec, linux, namespaces, report)
     unsupported.config(spec, report)
+
+
+def other_platform(spec: "Spec") -> str:
+    """The section that says for which other platform a configuration is, or ""; beside "linux" such a section means nothing."""
+    return "" if "linux" in spec else next((name for name in OTHER_PLATFORMS if name in spec), "")
 
 
 def _version(version: str, report: Report) -> None:

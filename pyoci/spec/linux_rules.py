@@ -23,6 +23,7 @@ ID_LIMIT = 1 << 32
 NO_ID = ID_LIMIT - 1
 MAP_LINES = 340  # the kernel takes no more lines in a uid_map, user_namespaces(7)
 IF_NAME_MAX = 15
+_MAPPING = '{"containerID": 0, "hostID": 100000, "size": 65536}'
 CLOCKS: "tuple[Clock, ...]" = ("boottime", "monotonic")
 
 
@@ -65,11 +66,12 @@ def users(user: "User", linux: "Linux", namespaces: dict[str, str], report: Repo
     if namespaces["user"]:
         return
     if not uids or not gids:
+        missing = [name for name, lines in (("uidMappings", uids), ("gidMappings", gids)) if not lines]
         report(
             "mapping-missing",
             "/linux",
             "a new user namespace needs uidMappings and gidMappings",
-            hint="without mappings every id in the container is the overflow id (nobody)",
+            hint="add " + ", ".join([f'"{name}": [{_MAPPING}]' for name in missing]),
         )
         return
     _mapped_ids(user, uids, gids, report)

@@ -12,7 +12,7 @@ from pyoci.spec.seccomp_words import PASSING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.spec.spec_types import Namespace, Seccomp, Spec
+    from pyoci.spec.spec_types import Device, Namespace, Seccomp, Spec
 
 
 def missing_files(spec: "Spec", bundle: str) -> list[Problem]:
@@ -34,9 +34,29 @@ def missing_files(spec: "Spec", bundle: str) -> list[Problem]:
             if os.path.isabs(hook["path"]) and not os.access(hook["path"], os.X_OK):
                 text = f"{hook['path']} is not on this machine, or cannot be executed"
                 warnings("hook-missing", f"/hooks/{kind}/{index}/path", text)
+    _drivers(spec.get("linux", {}).get("devices", []), warnings)
     if "seccomp" in spec.get("linux", {}):
         _system_calls(spec["linux"]["seccomp"], warnings)
     return errors.found + warnings.found
+
+
+def _drivers(devices: "list[Device]", warnings: Report) -> None:
+    """A device without a driver may get one: modules are loaded when the device is opened."""
+    try:
+        with open("/proc/devices", encoding="ascii") as file:
+            characters, _, blocks = file.read().partition("\nBlock devices:")
+    except OSError:
+        return
+    drivers = {
+        kind: {line.split()[0] for line in text.splitlines() if line[:1] == " " or line[:1].isdigit()}
+        for kind, text in (("c", characters), ("b", blocks))
+    }
+    drivers["u"] = drivers["c"]
+    for index, device in enumerate(devices):
+        major = str(device.get("major", ""))
+        if major not in drivers.get(device["type"], {major}):
+            text = f"no driver on this machine has the major number {major} of {device['path']} now"
+            warnings("device-driver", f"/linux/devices/{index}/major", text)
 
 
 def _system_calls(seccomp: "Seccomp", warnings: Report) -> None:

@@ -165,6 +165,8 @@ def _apply(value: Any, kind: str, systemd: bool, strict: bool, bundle: str | Non
     if kind == "resources":
         return []  # what the limits exclude depends on those that are in force
     found = config_problems(value, systemd=systemd)
+    if check.other_platform(value):
+        return found
     if bundle is not None:
         from pyoci.validate.bundle_files import missing_files
 
@@ -177,8 +179,15 @@ def _apply(value: Any, kind: str, systemd: bool, strict: bool, bundle: str | Non
 
 
 def config_problems(spec: Any, *, systemd: bool = False) -> list[Problem]:
-    """The errors and warnings of a config.json that its schema accepts."""
+    """The errors and warnings of a config.json that its schema accepts.
+
+    One for another platform is as it should be, and only its schema is known: that create refuses it is a warning.
+    """
     found = check.problems(spec, first=False, systemd=systemd)
+    if check.other_platform(spec):
+        for problem in found:
+            problem.severity = "warning" if problem.code == "wrong-platform" else problem.severity
+        return found
     for problem in found:
         if problem.code == "mount-option-bind":
             problem.hint = warnings.option_hint(repair.value(spec, problem.pointer)) or problem.hint

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-import jsonschema
-
 from pyoci._generated_schemas import SCHEMAS
 from pyoci.spec.json_pointer import escape, join
 from pyoci.spec.problem import Problem
@@ -80,17 +78,18 @@ def _inside(file: str, node: object) -> Any:
 def _pattern(validator: object, pattern: str, instance: object, schema: Schema) -> Iterator[Any]:
     """The keyword "pattern" as ECMA 262 has it: `$` is the end, and not also before a last line break."""
     if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
+        import jsonschema
+
         yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
-
-
-_extend: Any = jsonschema.validators.extend
-_Validator = _extend(jsonschema.Draft4Validator, {"pattern": _pattern})
 
 
 @cache
 def validator(kind: str) -> Any:
     """The `jsonschema` validator for a kind of document, see KINDS."""
-    return _Validator(resolved(KINDS[kind]))
+    import jsonschema  # not for unknown(), which `update` calls
+
+    extend: Any = jsonschema.validators.extend
+    return extend(jsonschema.Draft4Validator, {"pattern": _pattern})(resolved(KINDS[kind]))
 
 
 def accepts(value: object, kind: str) -> bool:
@@ -192,6 +191,15 @@ def unknown(value: object, kind: str) -> list[Problem]:
     return found
 
 
+def miscased(value: object, kind: str) -> list[Problem]:
+    """Those that a program in Go takes for the known member whose name differs in its letter case alone."""
+    return [
+        problem
+        for problem in unknown(value, kind)
+        if problem.hint.lower() == f'did you mean "{problem.pointer.rpartition("/")[2].lower()}"?'
+    ]
+
+
 def _unknown(value: object, schema: Schema, at: str, found: list[Problem]) -> None:
     parts = list(_parts(schema))
     if isinstance(value, list):
@@ -225,8 +233,9 @@ def _member(name: str, value: object, known: tuple[str, ...]) -> str:
     synonym = hints.SYNONYMS.get(name.lower())
     if synonym in known:
         return f'did you mean "{synonym}"?'
-    if name.lower() in {other.lower() for other in known}:
-        return hints.near(name, known)
+    for other in known:
+        if name.lower() == other.lower():
+            return f'did you mean "{other}"?'
     kind, place = _places().get(name, ("", ""))
     if not place or not isinstance(value, _TYPES[kind]):
         place = (

@@ -1,6 +1,7 @@
 """Warnings: what a config.json may say and its author hardly meant. Hot verbs never come here."""
 
 from pyoci.spec import capabilities, mount_options
+from pyoci.spec.check import OTHER_PLATFORMS
 from pyoci.spec.mount_options import is_bind
 from pyoci.spec.problem import Problem, Report
 from pyoci.spec.resource_rules import UNSET
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     )
 
 
-OTHER_PLATFORMS = ("windows", "solaris", "vm", "zos", "freebsd")
-
-
 def find(spec: "Spec", *, systemd: bool = False) -> list[Problem]:
     """The warnings for a config.json that the schema accepts."""
     report = Report(severity="warning")
@@ -43,6 +41,9 @@ def find(spec: "Spec", *, systemd: bool = False) -> list[Problem]:
             )
     if "process" in spec:
         _process(spec["process"], report)
+    else:
+        text = "there is no process: the container can be created, but not started"
+        report("process-missing", "/process", text, hint='add "process" with "args" and "cwd"')
     for index, mount in enumerate(spec.get("mounts", [])):
         _mount(mount, f"/mounts/{index}", report)
     _namespaces(linux, report)

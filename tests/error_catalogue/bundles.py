@@ -68,6 +68,16 @@ def a_rule_of_the_check(stage: Stage) -> Result:
 
 
 @case(
+    "process-missing", "there is no process to start", verb="start", pointer="/process", hint="with a process"
+)
+def no_process(stage: Stage) -> Result:
+    made = stage.box()
+    del made.config["process"]
+    made.create()
+    return made.start(check=False)
+
+
+@case(
     "schema-type", "config.json:", "/hostname: 5 is not a text", verb="run", pointer="/hostname", hint='"5"'
 )
 def a_wrong_type(stage: Stage) -> Result:

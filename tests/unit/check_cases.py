@@ -85,7 +85,7 @@ ERRORS: list[tuple[Any, ...]] = [
     ("root-missing", "/root", {"/root": GONE}),
     ("root-path", "/root/path", {"/root/path": ""}),
     ("root-path", "/root/path", {"/root/path": "a\0b"}),
-    ("process-missing", "/process", {"/process": GONE}),
+    ("wrong-platform", "/windows", {"/linux": GONE, "/windows": {"layerFolders": ["C:\\x"]}}),
     ("process-args", "/process/args", {"/process/args": []}),
     ("process-args", "/process/args", {"/process/args": GONE}),
     ("process-cwd", "/process/cwd", {"/process/cwd": "work"}),
@@ -451,6 +451,7 @@ WARNINGS: list[tuple[Any, ...]] = [
         {"/linux/personality": {"domain": "LINUX", "flags": ["X"]}},
     ),
     ("rdt-schema", "/linux/intelRdt/l3CacheSchema", {"/linux/intelRdt": {"l3CacheSchema": "L2:0=f"}}),
+    ("process-missing", "/process", {"/process": GONE}),
     ("process-args-empty", "/process/args/0", {"/process/args": [""]}),
     ("console-size-unused", "/process/consoleSize", {"/process/consoleSize": {"height": 5, "width": 5}}),
     ("umask", "/process/user/umask", {"/process/user/umask": 1000}),
@@ -588,7 +589,11 @@ def codes() -> dict[str, set[str]]:
     """The codes that the source of the check can report, each with its severities."""
     found: dict[str, set[str]] = {}
     usual = {"warnings.py": "warning", "security.py": "advice"}
-    special = {"null-member": {"warning"}, "property-unknown": {"warning", "advice"}}
+    special = {
+        "null-member": {"warning"},
+        "wrong-platform": {"warning"},
+        "property-unknown": {"warning", "advice"},
+    }
     for path in sorted([*CHECK.glob("spec/*.py"), *CHECK.glob("validate/*.py")]):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not isinstance(node.func, (ast.Name, ast.Attribute)):

@@ -70,6 +70,7 @@ def test_every_code_has_an_example() -> None:
         *("schema", "json-", "state-", "features-", "rootfs-", "namespace-missing", "namespace-type"),
         "mount-source-missing",
         "hook-missing",
+        "device-driver",
         "seccomp-unknown",
         "null-member",
         "property-unknown",

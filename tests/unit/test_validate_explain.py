@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from unit.check_cases import BASE, BIND, GONE, USERS, codes, spoil
 
+from pyoci.spec import check
 from pyoci.spec.problem import Problem
 from pyoci.validate import explain, repair, schema
 from pyoci.validate.bundle_files import missing_files
@@ -257,9 +258,67 @@ def test_the_whole_document_may_be_broken() -> None:
     assert errors({}) == [
         ("schema-required", "/ociVersion"),
         ("root-missing", "/root"),
-        ("process-missing", "/process"),
     ]
     assert errors({"id": 5}, kind="state")[0] == ("schema-required", "/ociVersion")
+
+
+@pytest.mark.parametrize("name", ["windows", "solaris", "vm", "zos", "freebsd"])
+def test_a_document_for_another_platform(name: str) -> None:
+    """It is judged by its schema alone: what is a fault on Linux need not be one there."""
+    sections: dict[str, dict[str, Any]] = {
+        "windows": {"layerFolders": ["C:\\layer"]},
+        "vm": {"kernel": {"path": "/kernel"}},
+    }
+    section = sections.get(name, {})
+    spec = spoil({"/linux": GONE, "/root": GONE, "/process/cwd": "C:\\", f"/{name}": section})
+    assert examine(spec) == [("warning", "wrong-platform", f"/{name}")]
+    both = spoil({f"/{name}": section})
+    assert examine(both) == [("warning", "platform-section", f"/{name}")]
+    assert examine({**spec, "ociVersion": "x"})[0][:2] == ("error", "version-format")
+    broken = examine({**spec, "hostname": 5})
+    assert ("error", "schema-type", "/hostname") in broken and len(broken) == 2
+
+
+@pytest.mark.parametrize("missing", [["uidMappings"], ["uidMappings", "gidMappings"]])
+def test_the_missing_mappings_are_written_out(missing: list[str]) -> None:
+    """The hint is what to copy into the file."""
+    spec = spoil(USERS)
+    for name in missing:
+        del spec["linux"][name]
+    problem = explain.config_problems(spec)[0]
+    assert problem.code == "mapping-missing"
+    added = json.loads("{" + problem.hint.removeprefix("add ") + "}")
+    assert list(added) == missing
+    spec["linux"].update(added)
+    assert explain.config_problems(spec) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("Args", "args"), ("noNewPrivilegeS", "noNewPrivileges"), ("ENV", "env"), ("Cwd", "cwd")],
+)
+def test_a_member_in_another_letter_case(name: str, meant: str) -> None:
+    """Programs in Go take it for the known one; the specification has it ignored."""
+    spec = spoil({f"/process/{name}": BASE["process"].get(meant)})
+    (problem,) = schema.unknown(spec, "config")
+    assert (problem.pointer, problem.hint) == (f"/process/{name}", f'did you mean "{meant}"?')
+
+
+def test_a_device_without_a_driver(tmp_path: Path) -> None:
+    (tmp_path / "rootfs").mkdir()
+    nodes = [
+        {"path": "/dev/x", "type": "c", "major": 4000, "minor": 1},
+        {"path": "/dev/y", "type": "c", "major": 1, "minor": 3},
+        {"path": "/dev/z", "type": "p"},
+        {"path": "/dev/b", "type": "b", "major": 4001, "minor": 3},
+        {"path": "/dev/u", "type": "u", "major": 1, "minor": 5},
+    ]
+    found = missing_files(spoil({"/linux/devices": nodes}), str(tmp_path))
+    assert [(each.severity, each.code, each.pointer) for each in found] == [
+        ("warning", "device-driver", "/linux/devices/0/major"),
+        ("warning", "device-driver", "/linux/devices/3/major"),
+    ]
+    assert check.problems(spoil({"/linux/devices": nodes}), first=False) == []
 
 
 def test_nulls_are_warned_of() -> None:
@@ -449,6 +508,6 @@ def test_every_code_of_this_side_is_shown_here() -> None:
         code for code in codes() if code.startswith(("schema-", "json-", "state-", "features-", "rootfs-"))
     }
     rest |= {"namespace-missing", "namespace-type", "mount-source-missing", "hook-missing", "null-member"}
-    rest |= {"seccomp-unknown"}
+    rest |= {"seccomp-unknown", "device-driver"}
     assert {code for code in rest if f'"{code}"' not in here + locate} == set()
     assert USERS

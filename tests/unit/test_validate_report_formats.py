@@ -29,10 +29,10 @@ def test_text() -> None:
     assert report_formats.text(
         examine(b'{"ociVersion": "1.3.0",\n "root": {"path": 5}}', "c.json")
     ).splitlines() == [
-        "c.json:1:1: error: /process: there is no process [process-missing]",
+        "c.json:1:1: warning: /process: there is no process: the container can be created, but not started [process-missing]",
         '     1 | {"ociVersion": "1.3.0",',
         "       | ^",
-        '       expected: "process" with "args" and "cwd"',
+        '       hint: add "process" with "args" and "cwd"',
         "",
         "c.json:2:19: error: /root/path: 5 is not a text [schema-type]",
         '     2 |  "root": {"path": 5}}',
@@ -40,7 +40,7 @@ def test_text() -> None:
         "       expected: a text",
         '       hint: write "5" with quotes',
         "",
-        "c.json: 2 errors",
+        "c.json: 1 error, 1 warning",
     ]
 
 
