@@ -58,6 +58,8 @@ static void become_hook(const struct op_hook *op, int input, int output) {
     dup2(input, 0);
     dup2(output, 1);
     dup2(output, 2);
+    if (!op->as_program) /* as in runc; the program starts where the plan says */
+        check(fchdir(get(REG_ROOT)), STEP_fchdir, "the root file system");
     /* neither what the container inherits, nor what /proc/self/fd/N in its path could lead to */
     close_registers();
     sys_close_range(3, ~0u);

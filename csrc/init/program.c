@@ -59,7 +59,8 @@ static int try_executable(const char *path) {
         return EISDIR;
     if (!S_ISREG(status.st_mode))
         return EACCES; /* as execve(2) has it; nothing else is opened, for that alone may have effects */
-    return faccessat(AT_FDCWD, path, X_OK, 0) < 0 ? errno : 0;
+    /* without the flag the kernel leaves out the capabilities of a user who is not root, which execve(2) heeds */
+    return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? errno : 0;
 }
 
 /* execve(2) says "no such file" when only the interpreter is missing; say which. */

@@ -22,6 +22,7 @@ _MISSING: dict[int, str] = {
     errno.EPERM: _MAY_NOT,
     errno.EROFS: "it is missing and its file system is read-only: create {} beforehand",
 }
+_NO_NODES = "no device nodes can be made in a user namespace, so the host's is used: make {} there (mknod), or omit the device"
 _UTS = "the uts namespace belongs to another user namespace: give the container a new one, without a path"
 _TYPE = "the kernel does not know this file system type: correct it, or load the module"
 _KINDS = "a directory can only be mounted onto a directory, a file onto a file"
@@ -169,6 +170,8 @@ _LABELS: "dict[tuple[str, Step], str]" = {
 
 def hint(name: str, step: str, error: int, pointer: str, obj: str) -> str:
     """The hint for an op of which a step has failed with an errno, or ""."""
+    if name == "open_tree" and error == errno.ENOENT and not pointer.startswith("/mounts"):
+        return _NO_NODES.format(obj)
     if step in _MAKING and error in _MISSING:
         return _MISSING[error].format(obj)
     if name == "write_procfs" and error in (errno.ENOENT, errno.EINVAL):

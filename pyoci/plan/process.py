@@ -182,6 +182,9 @@ class Privileges:
         self.effective: int = masks["effective"] & self.permitted
         self.inheritable: int = masks["inheritable"]
         self.ambient: int = masks["ambient"] & self.permitted & self.inheritable
+        # the kernel's rule, capabilities(7)
+        for denied in capabilities.names(masks["ambient"] & ~self.ambient):
+            self.warnings.append(f"can't raise ambient capability {denied}: operation not permitted")
 
 
 def add_identity(

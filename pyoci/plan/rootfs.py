@@ -51,7 +51,7 @@ def add_closing(plan: Plan, spec: "Spec", kept: mounts.Kept) -> None:
 def _add_read_only(plan: Plan, spec: "Spec") -> None:
     """What becomes read-only last. The working directory may still have to be made there."""
     late, readonly = mounts.read_only_last(spec), spec.get("root", {}).get("readonly")
-    cwd = defaults.process(spec)["cwd"] or "/"
+    cwd = defaults.process(spec).get("cwd") or "/"
     if (late or readonly) and cwd != "/":
         plan.add(ops.mkdir(path=cwd), "/process/cwd", f"directory {cwd}")
     for index, register in late.items():

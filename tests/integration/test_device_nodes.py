@@ -53,18 +53,24 @@ def test_a_console_only_with_a_terminal(box: Boxes) -> None:
 
 
 def test_devices_of_the_config(box: Boxes) -> None:
-    made = box.sh("stat -c '%n %F %t:%T %a %u:%g' /dev/mynull /dev/block /dev/pipe /other/place/null")
+    made = box.sh(
+        "stat -c '%n %F %t:%T %a %u:%g' /dev/mynull /dev/block /dev/pipe /other/place/null /dev/slash /dev/numbered"
+    )
     made.linux["devices"] = [
         {"path": "/dev/mynull", "type": "c", "major": 1, "minor": 3, "fileMode": 0o640, "uid": 5, "gid": 6},
         {"path": "/dev/block", "type": "b", "major": 7, "minor": 99, "fileMode": 0o600},
         {"path": "/dev/pipe", "type": "p", "fileMode": 0o622},
         {"path": "/other/place/null", "type": "u", "major": 1, "minor": 3},
+        {"path": "/dev/slash/", "type": "c", "major": 1, "minor": 5},
+        {"path": "/dev/numbered", "type": "p", "major": 1, "minor": 3},
     ]
     lines = made.out().splitlines()
     assert lines[0] == "/dev/mynull character special file 1:3 640 5:6"
     assert lines[1] == "/dev/block block special file 7:63 600 0:0"
     assert lines[2] == "/dev/pipe fifo 0:0 622 0:0"
     assert lines[3].startswith("/other/place/null character special file 1:3 ")
+    assert lines[4].startswith("/dev/slash character special file 1:5 ")
+    assert lines[5].startswith("/dev/numbered fifo 0:0 ")
 
 
 def test_the_umask_of_the_caller_does_not_touch_device_modes(box: Boxes) -> None:
@@ -90,6 +96,34 @@ def test_a_device_that_is_there_already_is_taken(box: Boxes) -> None:
     os.mknod(made.rootfs / "data/device", stat.S_IFCHR | 0o666, os.makedev(1, 3))
     made.linux["devices"] = [{"path": "/data/device", "type": "c", "major": 1, "minor": 3, "fileMode": 0o666}]
     assert made.out() == "character special file 1:3\n"
+
+
+@pytest.mark.parametrize("mask", [0o077, 0o777, 0])
+def test_owner_and_mode_of_devices_under_any_umask(box: Boxes, mask: int) -> None:
+    made = box.sh("stat -c '%a %u:%g' /dev/null /dev/node /dev/pipe")
+    made.linux["devices"] = [
+        {"path": "/dev/node", "type": "c", "major": 1, "minor": 3, "fileMode": 0o646, "uid": 7, "gid": 8},
+        {"path": "/dev/pipe", "type": "p", "fileMode": 0o462, "uid": 9, "gid": 10},
+    ]
+    made.process["user"]["umask"] = mask
+    assert made.out(umask=mask).splitlines() == ["666 0:0", "646 7:8", "462 9:10"]
+
+
+def test_a_device_in_a_user_namespace_is_the_hosts(box: Boxes) -> None:
+    made = box.sh("stat -c %t:%T /dev/null /dev/fuse; mknod /dev/x c 1 3 2> /dev/null || echo denied")
+    if not os.path.exists("/dev/fuse"):
+        pytest.skip("there is no /dev/fuse here")
+    made.user_namespace()
+    made.linux["devices"] = [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}]
+    assert made.out().split() == ["1:3", "a:e5", "denied"]
+
+
+@pytest.mark.only("pyoci")
+def test_a_device_in_a_user_namespace_that_the_host_lacks_is_named(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.user_namespace()
+    made.linux["devices"] = [{"path": "/dev/not-here", "type": "c", "major": 1, "minor": 3}]
+    made.run(check=False).failed("/dev/not-here", "no device nodes can be made in a user namespace")
 
 
 def test_an_unknown_device_type_is_refused(box: Boxes) -> None:

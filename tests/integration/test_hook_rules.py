@@ -210,6 +210,17 @@ def test_without_env_a_create_container_hook_has_none(log: Log) -> None:
     assert "OF_THE_CALLER" not in log.read("env") and "LD_PRELOAD" not in log.read("env")
 
 
+def test_where_hooks_start(log: Log) -> None:
+    """In the bundle; createContainer hooks in the root file system, startContainer hooks where the program does."""
+    log.made.process["cwd"] = "/bin"
+    for kind in ORDER:
+        log.add(kind, f"pwd > $log/where-{kind}")
+    log.made.run()
+    found = {kind: log.read(f"where-{kind}").strip() for kind in ORDER}
+    wanted = dict.fromkeys(ORDER, str(log.made.directory))
+    assert found == wanted | {"createContainer": str(log.made.rootfs), "startContainer": "/bin"}
+
+
 def test_without_env_a_start_container_hook_has_the_programs(log: Log) -> None:
     log.made.process["env"] = ["PATH=/bin", "OF_THE_CONTAINER=x"]
     hook = {"path": "/bin/sh", "args": ["sh", "-c", "/bin/env > /log/env"]}

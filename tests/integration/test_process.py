@@ -93,6 +93,24 @@ def test_a_program_that_is_not_executable(box: Boxes) -> None:
     box("/etc/passwd").run(check=False).failed("/etc/passwd", "permission denied")
 
 
+def test_a_program_that_a_capability_opens(box: Boxes) -> None:
+    """execve(2) heeds CAP_DAC_OVERRIDE of a user who is not root; access(2) does not."""
+    made = box("/data/program")
+    made.file("data/program", "#!/bin/sh\necho ran\n", 0o744)
+    made.process["user"] = {"uid": 1000, "gid": 1000}
+    made.capabilities()
+    made.run(check=False).failed("permission denied")
+    made.process["capabilities"] = {
+        name: ["CAP_DAC_OVERRIDE"]
+        for name in ("bounding", "effective", "permitted", "inheritable", "ambient")
+    }
+    assert made.out() == "ran\n"
+    made.args("program").process["env"] = ["PATH=/nowhere:/data:/bin"]
+    assert made.out() == "ran\n"
+    made.file("data/program", "#!/bin/sh\necho ran\n", 0o644)
+    made.args("/data/program").run(check=False).failed("permission denied")
+
+
 def test_a_program_that_is_a_directory(box: Boxes) -> None:
     found = box("/bin").run(check=False).failed("/bin")
     assert re.search("permission denied|is a directory", found.err)
@@ -331,6 +349,22 @@ def test_an_unknown_capability_is_no_reason_to_fail(box: Boxes) -> None:
     assert capability_sets(made.out())["CapBnd"] == bits("CAP_CHOWN")
 
 
+@pytest.mark.differs(runc="runc 1.1.5 says nothing of them")
+def test_ambient_capabilities_that_can_not_be_raised(box: Boxes) -> None:
+    """Only what is permitted and inheritable can be ambient; runc's words."""
+    made = box("/bin/cat", "/proc/self/status")
+    made.process["capabilities"] = {
+        "bounding": ["CAP_CHOWN", "CAP_KILL"],
+        "permitted": ["CAP_CHOWN", "CAP_KILL"],
+        "inheritable": ["CAP_KILL"],
+        "ambient": ["CAP_CHOWN", "CAP_KILL"],
+    }
+    found = made.run()
+    assert "can't raise ambient capability CAP_CHOWN: operation not permitted" in found.err
+    assert "CAP_KILL" not in found.err
+    assert capability_sets(found.out)["CapAmb"] == bits("CAP_KILL")
+
+
 @pytest.mark.differs(runc="runc 1.1.5: unable to apply caps")
 def test_a_capability_we_do_not_have_is_no_reason_to_fail(box: Boxes) -> None:
     """config.md: a value that can't be granted is to be logged, and ignored."""
@@ -382,6 +416,45 @@ def test_resource_limits(box: Boxes) -> None:
     assert re.search(r"^Max core file size +0 +0 ", text, re.MULTILINE)
     assert re.search(r"^Max stack size +1048576 +8388608 ", text, re.MULTILINE)
     assert re.search(r"^Max cpu time +1000 +2000 ", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("more", [0, -1, 1], ids=["equal", "below", "above"])
+@pytest.mark.parametrize("soft", [0, -1], ids=["both", "soft below"])
+def test_descriptors_around_the_callers_hard_limit(box: Boxes, more: int, soft: int) -> None:
+    """As runc's tests have it, for run and exec alike."""
+    own = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if more > 0 and not machine.has_capability("CAP_SYS_RESOURCE"):
+        pytest.skip("root has no CAP_SYS_RESOURCE here; in the virtual machine it has")
+    hard = min(own[1], 1000)
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    made = box.sh("ulimit -Sn; ulimit -Hn; exec sleep 1000")
+    made.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": hard + more + soft, "hard": hard + more}]
+    said = made.stream()
+    made.create(stdout=said, preexec_fn=limited)
+    made.start()
+    wanted = f"{hard + more + soft}\n{hard + more}\n"
+    assert said.until(wanted.splitlines()[-1]).strip() == wanted.strip()
+    assert made.exec("/bin/sh", "-c", "ulimit -Sn; ulimit -Hn", preexec_fn=limited).out == wanted
+
+
+def test_descriptors_of_a_created_container(box: Boxes, folder: Path) -> None:
+    """Its init waits with standard files, the fifo of start and what was asked for, and nothing else."""
+    if box().runtime.kind != "pyoci":
+        pytest.skip("the descriptors of a waiting init are each runtime's own")
+    made = box("/bin/sleep", "1000")
+    given = folder / "given"
+    given.write_text("")
+    with given.open() as file:
+        made.create("--preserve-fds", "1", pass_fds=(3,), preexec_fn=lambda: os.dup2(file.fileno(), 3))
+    found = {
+        int(each): os.readlink(f"/proc/{made.pid}/fd/{each}") for each in os.listdir(f"/proc/{made.pid}/fd")
+    }
+    assert sorted(found)[:4] == [0, 1, 2, 3] and found[3] == str(given)
+    rest = sorted(link.rpartition("/")[2] for fd, link in found.items() if fd > 3)
+    assert rest == ["failure", "start"]
 
 
 def test_unlimited_limits(box: Boxes) -> None:
