@@ -171,6 +171,7 @@ Step = Literal[
     "mount",
     "mount_setattr",
     "move_mount",
+    "noexec",
     "open",
     "open_tree",
     "openat2",

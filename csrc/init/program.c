@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Copy the interpreter that a script or an ELF file names; false when it names none, or in a way we don't understand. */
@@ -78,18 +79,26 @@ static void found_executable(const char *path) {
     snprintf(state.executable, sizeof(state.executable), "%s", path);
 }
 
+/* A mount with noexec denies what the file's mode allows. */
+static bool is_on_noexec(const char *path) {
+    struct statfs status;
+
+    return statfs(path, &status) == 0 && (status.f_flags & ATTRIBUTE_NOEXEC);
+}
+
 /* The first executable of that name along PATH, as execvp(3) would take it; a name with a slash is a path itself. */
 void op_find_executable(const struct op_find_executable *op) {
     const char *name = op->program, *place = op->path;
     char path[sizeof(state.executable)];
     int error, result = ENOENT;
+    bool noexec = false;
 
     if (strlen(name) >= sizeof(path))
         fail(ENAMETOOLONG, STEP_executable, name);
     if (strchr(name, '/')) {
         error = try_executable(name);
         if (error)
-            fail(error, STEP_executable, name);
+            fail(error, error == EACCES && is_on_noexec(name) ? STEP_noexec : STEP_executable, name);
         found_executable(name);
         return;
     }
@@ -102,14 +111,16 @@ void op_find_executable(const struct op_find_executable *op) {
                 found_executable(path);
                 return;
             }
-            if (error == EACCES)
+            if (error == EACCES) {
                 result = EACCES;
+                noexec = is_on_noexec(path);
+            }
         }
         if (place[length] == '\0')
             break;
         place += length + 1;
     }
-    fail(result, STEP_path, name);
+    fail(result, noexec ? STEP_noexec : STEP_path, name);
 }
 
 /* The sixth field of the line whose third is `uid`, from a passwd(5) text; NULL when there is none. */

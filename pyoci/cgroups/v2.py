@@ -342,8 +342,8 @@ class V2(base.Manager):
         return kills, base.number(f"{self._path}/memory.max"), base.number(f"{self._path}/memory.peak")
 
     def mount_facts(self) -> "CgroupFacts":
-        path = self._path or paths.own(paths.MOUNT, paths.of_process().get("", "/"))
-        return {"version": 2, "path": path, "controllers": [], "links": []}
+        # the whole tree: without a cgroup namespace /proc/self/cgroup has paths from its root on
+        return {"version": 2, "path": paths.MOUNT, "controllers": [], "links": []}
 
 
 def delegate(path: str, owner: int) -> None:

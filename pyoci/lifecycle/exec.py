@@ -4,6 +4,7 @@ import errno
 import posix
 
 from pyoci import userns
+from pyoci._shim import lib
 from pyoci.base import files, termination
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.base.numbers import decimal, ranges
@@ -132,7 +133,10 @@ class JoiningProcess(ContainerProcess):
         forks = bool(joined & namespaces.NEWPID)
         if moved and not forks:
             self._move(cgroup_fd)
-        self.send_plan("exec", compiled.finish, {"cgroup": [] if moved else self._cgroup_fds, "pidfd": pidfd})
+        ready = {"cgroup": [] if moved else self._cgroup_fds, "pidfd": pidfd}
+        if not namespaces.has(self.spec, "mount"):
+            ready["root"] = [_open_root(pid, pidfd[0])]
+        self.send_plan("exec", compiled.finish, ready)
         if forks:
             self.init.expect_fork()
             if moved:
@@ -238,6 +242,18 @@ class JoiningProcess(ContainerProcess):
         super().close()
         if self._entered:
             self.entry.close()
+
+
+def _open_root(pid: int, pidfd: int) -> int:
+    """The root directory of the container's process. Raises OciError."""
+    try:
+        root = posix.open(f"/proc/{pid}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    except OSError as error:
+        raise from_os_error("not-running", f"root directory of process {pid}", error) from None
+    if lib.pyoci_pidfd_signal(pidfd, 0) < 0:  # the number may be another process's by now
+        files.close(root)
+        raise OciError("not-running", "container not running", hint="its process has just ended")
+    return root
 
 
 def _joined(spec: "Spec", pid: int) -> int:

@@ -12,6 +12,6 @@ class Hierarchy(TypedDict):
 
 class CgroupFacts(TypedDict):
     version: Literal[1, 2]
-    path: str  # the container's cgroup of v2, on the host
+    path: str  # where v2 is mounted on the host
     controllers: list[Hierarchy]
     links: list[list[str]]  # name and content

@@ -8,12 +8,13 @@ Three plans, because the runtime has something to do between them:
 """
 
 from pyoci import _ops as ops
+from pyoci._shim import lib
 from pyoci.plan import devices, hooks, mounts, namespaces, process, rootfs
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
 from pyoci.spec import defaults
 from pyoci.spec.json_pointer import escape
-from pyoci.spec.namespaces import NEWPID, NEWUSER, is_new
+from pyoci.spec.namespaces import NEWPID, NEWUSER, has, is_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,6 +106,9 @@ def compile_exec(spec: "Spec", wanted: "Process", facts: Facts, joined: int) -> 
     plan = Plan()
     privileges = process.Privileges(wanted, facts.capabilities)
     namespaces.add_cgroup(plan, facts.cgroup_fds)
+    if not has(spec, "mount"):  # there is no namespace whose root is the container's
+        plan.add(ops.dup(old=plan.carry("root"), new=lib.REG_ROOT), "", "container's root")
+        plan.add(ops.chroot(), "", "container's root")
     if joined:
         plan.add(ops.setns(fd=plan.carry("pidfd"), flags=joined), "", "container's namespaces")
     if joined & NEWPID:

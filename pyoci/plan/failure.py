@@ -96,6 +96,11 @@ def _program(step: str, obj: str, error: int, pointer: str, op: str) -> OciError
         path, _, interpreter = obj.partition(" needs the interpreter ")
         message = f'exec: "{path}": its interpreter {interpreter}'
         hint = f"{interpreter} is missing in the rootfs: add it, or use a statically linked program"
+    elif step == "noexec":
+        message = f'exec: "{obj}"'
+        hint = (
+            "its file system is mounted with noexec: mount the rootfs, or what the program is on, without it"
+        )
     elif step == "path" and error == errno.ENOENT:
         message, error = f'exec: "{obj}": executable file not found in $PATH', 0
     elif step == "executable" and error == errno.EISDIR:

@@ -56,6 +56,11 @@ _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
         "",
         errno.EINVAL,
     ): "a mount in or above the rootfs cannot be bind-mounted: it is unbindable, or locked by a user namespace",
+    (
+        "host_propagation",
+        "mount_setattr",
+        errno.EINVAL,
+    ): "the runtime's root is no mount point, as in a plain chroot: bind-mount that directory onto itself before the chroot",
     ("pivot_root", "pivot_root", errno.EINVAL): "the host's root is a ramdisk: use --no-pivot",
     ("fsmount", "fsopen", errno.ENODEV): _TYPE,
     ("mount", "mount", errno.ENODEV): _TYPE,

@@ -91,6 +91,8 @@ def _spec(spec: "Spec", systemd: bool, rootless: bool, report: Report) -> None:
         if "resources" in linux:
             resource_rules.resources(linux["resources"], "/linux/resources", report)
         resource_rules.linux(linux, report)
+    if namespaces.get("user") == "":
+        linux_rules.mount_ids(spec, linux, report)
     if rootless:
         linux_rules.rootless(spec, linux, namespaces, report)
     unsupported.config(spec, report)

@@ -137,8 +137,10 @@ def rootless(spec: "Spec", linux: "Linux", namespaces: dict[str, str], report: R
             hint='add {"type": "user"}, uidMappings and gidMappings, or start from "spec --rootless"',
         )
         return
-    if namespaces["user"]:
-        return
+
+
+def mount_ids(spec: "Spec", linux: "Linux", report: Report) -> None:
+    """uid= and gid= of mounts that are made in a new user namespace: devpts with gid=5 (tty) is in many configurations."""
     maps = {"uid": linux.get("uidMappings", []), "gid": linux.get("gidMappings", [])}
     for index, mount in enumerate(spec.get("mounts", ())):
         for place, option in enumerate(mount.get("options", ())):
@@ -147,9 +149,10 @@ def rootless(spec: "Spec", linux: "Linux", namespaces: dict[str, str], report: R
                 continue
             if not is_mapped(maps[name], decimal(number, ID_LIMIT)):
                 report(
-                    "rootless-mount-id",
+                    "mount-id-unmapped",
                     f"/mounts/{index}/options/{place}",
                     f'"{option}": the id is not mapped in the user namespace',
+                    hint=f"leave the option out, or map {name} {number} in linux.{name}Mappings",
                 )
 
 
@@ -162,6 +165,8 @@ def linux(linux: "Linux", namespaces: dict[str, str], systemd: bool, report: Rep
         report.nul((linux["mountLabel"],), "/linux/mountLabel")
     if "sysctl" in linux:
         _sysctls(linux["sysctl"], namespaces, report)
+        if namespaces.get("user") == "":
+            _ping_group_range(linux["sysctl"], linux.get("gidMappings", []), report)
     if "devices" in linux:
         _devices(linux["devices"], report)
     if linux.get("netDevices"):
@@ -246,6 +251,20 @@ def _sysctls(sysctls: dict[str, str], namespaces: dict[str, str], report: Report
             report("sysctl-namespace", f"/linux/sysctl/{escape(name)}", f'sysctl "{name}" {wrong}')
         elif "\0" in name + value or not {"", "/", "//"}.isdisjoint(dotted(name).split(".")):
             report("sysctl-name", f"/linux/sysctl/{escape(name)}", f'"{name}" is not the name of a sysctl')
+
+
+def _ping_group_range(sysctls: dict[str, str], gids: "list[IDMapping]", report: Report) -> None:
+    """The groups that may send echo requests: the kernel looks both ends of the range up in the user namespace (icmp(7))."""
+    for name, value in sysctls.items():
+        ends = value.split() if dotted(name) == "net.ipv4.ping_group_range" else []
+        unmapped = [end for end in ends if not is_mapped(gids, decimal(end, ID_LIMIT))]
+        if unmapped:
+            report(
+                "sysctl-unmapped",
+                f"/linux/sysctl/{escape(name)}",
+                f"the gid {unmapped[0]} of the range is not mapped in linux.gidMappings",
+                hint="write a range of mapped groups, such as the first and the last one of the container",
+            )
 
 
 def _sysctl(name: str, namespaces: dict[str, str]) -> str:

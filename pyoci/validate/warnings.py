@@ -186,6 +186,13 @@ def _namespaces(linux: "Linux", report: Report) -> None:
             "/linux/rootfsPropagation",
             "this changes the host: there is no mount namespace",
         )
+    if found and "mount" not in found:
+        report(
+            "mount-namespace-host",
+            "/linux/namespaces",
+            "without a mount namespace all mounts of the container are made on the host",
+            hint='add {"type": "mount"} to linux.namespaces',
+        )
     if "user" not in found:
         return
     name: Literal["uidMappings", "gidMappings"]

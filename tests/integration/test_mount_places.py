@@ -349,3 +349,33 @@ def test_mappings_in_the_option(box: Boxes, link: Path, option: str, user: bool,
         made.user_namespace()
     made.mount("/m", "bind", str(link.parent), "bind", option)
     assert made.out() == f"{owner}\n"
+
+
+# -- no mount namespace
+
+
+@pytest.mark.differs(runc="exec runs in the host's root", crun="exec runs in the host's root")
+def test_exec_without_a_mount_namespace_enters_the_container(box: Boxes) -> None:
+    made = box("/bin/sleep", "100")
+    made.no_namespace("mount")
+    made.config["mounts"] = []
+    made.file("/only-here", "inside\n")
+    (made.rootfs / "dev").rmdir()
+    made.launch()
+    try:
+        assert made.exec("/bin/cat", "/only-here").out == "inside\n"
+        assert made.exec("/bin/sh", "-c", "ls /..").out == made.exec("/bin/ls", "/").out
+    finally:
+        made.stop()
+
+
+# -- a rootfs with noexec
+
+
+@pytest.mark.parametrize("program", ["/bin/true", "true"])
+def test_a_program_on_noexec(box: Boxes, program: str) -> None:
+    made = box(program)
+    made.mounts.append(
+        {"destination": "/bin", "type": "bind", "source": "rootfs/bin", "options": ["bind", "noexec"]}
+    )
+    made.run(check=False).failed("permission denied", "is mounted with noexec")

@@ -206,7 +206,12 @@ ERRORS: list[tuple[Any, ...]] = [
     ("user-unmapped", "/process/user/additionalGids/0", {**USERS, "/process/user/additionalGids": [77]}),
     ("rootless-namespace", "/linux/namespaces", {}, {"rootless": True}),
     (
-        "rootless-mount-id",
+        "sysctl-unmapped",
+        "/linux/sysctl/net.ipv4.ping_group_range",
+        {**USERS, "/linux/sysctl": {"net.ipv4.ping_group_range": "0 2147483647"}},
+    ),
+    (
+        "mount-id-unmapped",
         "/mounts/0/options/1",
         {**USERS, "/mounts/0/options": ["uid=5", "gid=50"]},
         {"rootless": True},
@@ -490,6 +495,7 @@ WARNINGS: list[tuple[Any, ...]] = [
         "/linux/rootfsPropagation",
         {"/linux/rootfsPropagation": "shared", "/linux/namespaces/0": GONE},
     ),
+    ("mount-namespace-host", "/linux/namespaces", {"/linux/namespaces/0": GONE}),
     ("mapping-joined", "/linux/uidMappings", {**USERS, "/linux/namespaces/6/path": "/proc/1/ns/user"}),
     ("device-twice", "/linux/devices/1/path", {"/linux/devices": [{"type": "p", "path": "/dev/x"}] * 2}),
     (

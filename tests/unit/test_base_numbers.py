@@ -95,8 +95,8 @@ def test_configurations() -> None:
     assert documents.features_problems({"ociVersionMin": "1.10.0", "ociVersionMax": "1.9.0"})
     report = Report()
     mount: Mount = {"destination": "/x", "type": "tmpfs", "options": [f"uid={LONG}", f"gid={ARABIC}"]}
-    linux_rules.rootless(BASE | {"mounts": [mount]}, {}, {"user": ""}, report)
-    assert [found.code for found in report.found] == ["rootless-mount-id"] * 2
+    linux_rules.mount_ids(BASE | {"mounts": [mount]}, {}, report)
+    assert [found.code for found in report.found] == ["mount-id-unmapped"] * 2
 
 
 @pytest.mark.parametrize(("text", "count"), [("2", 2), ("", 0), ("-1", 0), (LONG, 0), (SQUARE, 0)])
