@@ -68,6 +68,14 @@ bool read_with_fds(void *buffer, size_t size, int fds[PLAN_MAX_FDS], size_t *cou
     return true;
 }
 
+/* Nothing can be said: the runtime is gone, or the container's filter denies it. Then the end itself has to tell that this was not the
+ * program, which may end with any status, but not by the signal of this instruction while the process still has our name. */
+static _Noreturn void give_up(void) {
+    if (errno == EPIPE || errno == ECONNRESET)
+        leave(1);
+    __builtin_trap();
+}
+
 /* The fifo is read as a whole: one write, so that a reply comes in one piece. */
 static void say_to_start(const struct plan_reply *reply, const char *text) {
     char whole[sizeof(*reply) + PLAN_MAX_REPLY];
@@ -77,7 +85,7 @@ static void say_to_start(const struct plan_reply *reply, const char *text) {
     memcpy(whole, reply, sizeof(*reply));
     memcpy(whole + sizeof(*reply), text, reply->length);
     if (write(channel.fifo, whole, sizeof(*reply) + reply->length) < 0)
-        leave(1);
+        give_up();
 }
 
 static void advance(struct msghdr *message, size_t sent) {
@@ -101,7 +109,7 @@ static void send_whole(struct msghdr *message) {
         if (sent >= 0)
             advance(message, (size_t)sent);
         else if (errno != EINTR)
-            leave(1);
+            give_up();
     }
 }
 

@@ -3,7 +3,7 @@
 import posix
 import select
 
-from pyoci.base import files, proc_stat
+from pyoci.base import files, proc_stat, signal_numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def explain(stage: str, status: int | None, memory: "Memory", program: bytes) ->
     if program and status is not None and status & 0x7F:
         from pyoci.seccomp import verdict
 
-        denied = verdict.words(program)
+        killed = status & 0x7F == signal_numbers.SYS
+        denied = verdict.names(program, 0 if killed else verdict.ANY)
     return failure.init_ended(stage, status, memory, denied)
 
 
@@ -98,4 +99,4 @@ def add_filter(error: "OciError", program: bytes) -> None:
     if program and error.errno and not error.hint:
         from pyoci.seccomp import verdict
 
-        error.hint = verdict.words(program, error.errno)
+        error.hint = verdict.hint(verdict.names(program, error.errno))

@@ -136,7 +136,7 @@ def init_ended(
 
     stage   the plan that it was at      status  its wait status, None when another process has reaped it
     memory  processes of the container killed for lack of memory, the limit (-1: none) and the peak in bytes
-    denied  what the seccomp filter may have to do with it
+    denied  the system calls that the seccomp filter denies it, in words
     """
     when = _STAGES.get(stage, "at its start")
     if status is None:
@@ -149,15 +149,12 @@ def init_ended(
     if signal == signal_numbers.KILL and memory[0] > 0:
         return _out_of_memory(when, *memory[1:])
     if signal in (signal_numbers.SYS, *_TRAPS):
-        did = "killed" if signal == signal_numbers.SYS else "denied every system call, even exit_group, to"
-        return OciError(
-            "seccomp",
-            f"the seccomp filter {did} the container's init {when}",
-            pointer="/linux/seccomp",
-            op="execve",
-            hint=denied
-            or "the profile denies a system call that is needed to start a program, such as execve: allow it",
-        )
+        killed = signal == signal_numbers.SYS
+        message = f"the seccomp filter {'killed' if killed else 'stopped'} the container's init {when}"
+        if denied:
+            message += f": it denies {denied}"
+        hint = "the profile denies a system call that is needed to start a program, such as execve: allow it"
+        return OciError("seccomp", message, pointer="/linux/seccomp", op="execve", hint=hint)
     if signal == signal_numbers.KILL:
         hint = "a person or a program killed it, or the host ran out of memory: check the kernel's log"
         return OciError("init-died", f"the container's init was killed {when}", hint=hint)

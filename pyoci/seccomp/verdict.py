@@ -29,18 +29,22 @@ def denied(program: bytes) -> list[tuple[str, str, int]]:
     return found
 
 
-def words(program: bytes, error: int = 0) -> str:
-    """A hint that names the denied system calls, or "". `error`: only those answered with this errno (0: that kill)."""
-    names = [
+ANY = -1
+
+
+def names(program: bytes, error: int = 0) -> str:
+    """The denied system calls with the actions, or "". `error`: only those answered with this errno (0: that kill; ANY)."""
+    found = [
         f"{name} ({action})"
         for name, action, number in denied(program)
-        if (number == error if error else action in _KILLING)
+        if error == ANY or (number == error if error else action in _KILLING)
     ]
-    if not names:
-        return ""
-    return (
-        f"the seccomp profile denies {' and '.join(names)}, which are needed to start a program: allow them"
-    )
+    return " and ".join(found)
+
+
+def hint(denying: str) -> str:
+    """What to do about what names() has named, or ""."""
+    return f"the seccomp profile denies {denying}: allow what it takes to start a program" if denying else ""
 
 
 def run(program: bytes, number: int, arch: int) -> int:

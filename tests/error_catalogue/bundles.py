@@ -195,9 +195,10 @@ def another_namespace(stage: Stage) -> Result:
 @case(
     "seccomp",
     "the seccomp filter killed",
+    "it denies execve (KILL_PROCESS)",
     verb="run",
     pointer="/linux/seccomp",
-    hint="denies execve (KILL_PROCESS)",
+    hint="such as execve",
 )
 def filter_that_kills(stage: Stage) -> Result:
     made = stage.box("/bin/true")
@@ -207,7 +208,7 @@ def filter_that_kills(stage: Stage) -> Result:
 
 
 @case(
-    "seccomp", "the seccomp filter killed", verb="start", pointer="/linux/seccomp", hint="denies execve (TRAP)",
+    "seccomp", "it denies execve (TRAP)", verb="start", pointer="/linux/seccomp", hint="such as execve",
 )  # fmt: skip
 def filter_that_kills_at_start(stage: Stage) -> Result:
     made = stage.box("/bin/true")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import platform
 import signal
 from typing import Any
@@ -131,6 +132,49 @@ def test_a_profile_that_denies_even_the_end(box: Boxes, verb: str) -> None:
         made.wait()
         assert made.runtime.state(made.id)["status"] == "stopped"
     assert made.runtime.kind != "pyoci" or "seccomp filter" in found.failed().err
+
+
+@pytest.mark.only("pyoci")
+@pytest.mark.parametrize("verb", ["run", "start", "exec"])
+@pytest.mark.parametrize("missing", ["execve", "capset", "prctl"])
+def test_an_allow_list_that_lets_the_init_say_nothing(box: Boxes, verb: str, missing: str) -> None:
+    """No socket calls, no write, but the end is allowed: the error names the call, and the status is not the program's."""
+    allowed = {
+        "read",
+        "close",
+        "exit",
+        "exit_group",
+        "brk",
+        "mmap",
+        "arch_prctl",
+        "execve",
+        "capset",
+        "prctl",
+    }
+    profile = {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "syscalls": [rule("SCMP_ACT_ALLOW", *sorted(allowed - {missing}))],
+    }
+    made = box("/bin/true")
+    made.process["capabilities"] = {
+        name: ["CAP_KILL"] for name in ("bounding", "effective", "permitted", "inheritable", "ambient")
+    }
+    if verb == "exec":
+        made.args("/bin/sleep", "1000").launch()
+        assert made.runtime.root
+        saved = made.runtime.root / made.id / "config.json"
+        changed = json.loads(saved.read_text())
+        changed["linux"]["seccomp"] = profile
+        saved.write_text(json.dumps(changed))
+        made.exec("/bin/true", check=False).failed("seccomp filter", f"{missing} (ERRNO)")
+        return
+    made.linux["seccomp"] = profile
+    if verb == "run":
+        made.run(check=False).failed("seccomp filter", f"{missing} (ERRNO)")
+        return
+    made.create()
+    made.start(check=False).failed("seccomp filter", f"{missing} (ERRNO)")
+    made.wait()
 
 
 OPERATORS = [

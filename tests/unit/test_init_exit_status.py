@@ -65,8 +65,14 @@ def test_each_plan_is_a_stage() -> None:
 
 def test_a_filter_that_kills_is_named() -> None:
     error = exit_status.explain("finish", 31, NOTHING, program(execve=KILL))
-    assert "denies execve (KILL_PROCESS)" in error.hint
+    assert "killed" in error.message and "denies execve (KILL_PROCESS)" in error.message
     assert "such as execve" in exit_status.explain("finish", 31, NOTHING, program(ptrace=KILL)).hint
+
+
+def test_a_filter_that_lets_the_init_say_nothing_is_named() -> None:
+    """It ends by an instruction that is none (csrc/init/channel.c)."""
+    error = exit_status.explain("finish", 4, NOTHING, program(execve=ERRNO, capset=KILL))
+    assert error.code == "seccomp" and "denies execve (ERRNO) and capset (KILL_PROCESS)" in error.message
 
 
 def test_what_a_filter_says() -> None:
