@@ -276,6 +276,20 @@ PROTECTIONS = [
         "tests/unit/test_lifecycle_pid_file.py tests/root/test_killed_create.py",
     ),
     Protection(
+        "cgroup-by-identity",
+        "pyoci/cgroups/base.py",
+        "            if not self.is_own(path):\n",
+        "            if not path:\n",
+        "tests/root/test_cgroup_identity.py",
+    ),
+    Protection(
+        "freezer-by-identity",
+        "pyoci/cgroups/freezer.py",
+        "        return tree.identity(path) == ids[path]\n",
+        "        return tree.identity(path) is not None\n",
+        "tests/root/test_cgroup_identity.py",
+    ),
+    Protection(
         "process-by-start-time",
         "pyoci/lifecycle/store.py",
         "return bool(self.record.pid) and start_time(self.record.pid) == self.record.start",
