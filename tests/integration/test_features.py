@@ -110,7 +110,7 @@ ATTRIBUTES = {
     "dev": Trial("nodev", "dev", lacks="nodev"),
     "exec": Trial("noexec", "exec", lacks="noexec"),
     "atime": Trial("noatime", "atime", has="relatime", lacks="noatime"),
-    "norelatime": Trial("norelatime", has="relatime"),
+    "norelatime": Trial("relatime", "norelatime", has="relatime"),
     "nostrictatime": Trial("strictatime", "nostrictatime", has="relatime"),
     "diratime": Trial("nodiratime", "diratime", lacks="nodiratime"),
     "symfollow": Trial("nosymfollow", "symfollow", lacks="nosymfollow"),
