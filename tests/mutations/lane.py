@@ -34,13 +34,15 @@ VERDICTS = {
 
 def weaken(protection: Protection) -> None:
     """Take a protection out of the tree that this process sees, and build it. Raises SystemExit."""
-    path = TREE / protection.file
-    text = path.read_text()
-    if text.count(protection.old) != 1:
-        print(f"{protection.file} does not have this text once:\n{protection.old}")
-        sys.exit(NOT_BUILT)
-    path.write_text(text.replace(protection.old, protection.new))
-    if protection.file.startswith("csrc"):
+    changes = [(protection.file, protection.old, protection.new), *protection.also]
+    for file, old, new in changes:
+        path = TREE / file
+        text = path.read_text()
+        if text.count(old) != 1:
+            print(f"{file} does not have this text once:\n{old}")
+            sys.exit(NOT_BUILT)
+        path.write_text(text.replace(old, new))
+    if any(file.startswith("csrc") for file, _, _ in changes):
         environment = {**os.environ, "PYOCI_WERROR": "0"}
         if subprocess.run(["scripts/dev-build", ".venv"], env=environment, stdout=2, check=False).returncode:
             sys.exit(NOT_BUILT)

@@ -288,6 +288,36 @@ def test_a_working_directory_inherited_from_the_caller_is_not_the_hosts(box: Box
             os.close(descriptor)
 
 
+def test_a_directory_that_is_passed_on_is_no_working_directory(box: Boxes, folder: Path) -> None:
+    """The caller may hand a directory of the host to the program; the working directory is inside all the same."""
+    made = box.sh("pwd; ls")
+    made.process["cwd"] = "/proc/self/fd/3"
+    (folder / "pyoci-canary").touch()
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        words = ("--preserve-fds", "1")
+        found = made.run(*words, check=False, close_fds=False, preexec_fn=lambda: os.dup2(directory, 3))
+    finally:
+        os.close(directory)
+    assert found.rc != 0 and not leads_out(found.out)
+
+
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_no_descriptor_is_open_while_the_program_is_executed(box: Boxes, verb: str) -> None:
+    """CVE-2024-21626: close-on-exec comes too late for an interpreter that the kernel looks up through /proc/self/fd."""
+    made = box("/bin/sleep", "1000")
+    below = ("bin/sh", "self/root/bin/sh", "../bin/sh", "../../../../../../bin/sh")
+    paths = [f"{descriptor}/{path}" for descriptor in range(3, 16) for path in below]
+    for number, path in enumerate(paths):
+        made.file(f"script{number}", f"#!/proc/self/fd/{path}\necho reached\n", 0o755)
+    if verb == "exec":
+        made.launch()
+    for number in range(len(paths)):
+        program = f"/script{number}"
+        found = made.exec(program, check=False) if verb == "exec" else made.args(program).run(check=False)
+        assert "reached" not in found.out
+
+
 def test_no_descriptor_leads_out(box: Boxes, programs: Programs) -> None:
     made = box.sh(
         "ls /proc/self/fd | wc -l; for i in 3 4 5 6 7 8 9 10 11 12; do ls /proc/self/fd/$i/ 2>/dev/null; done; true"
@@ -317,6 +347,38 @@ def test_nothing_is_inheritable_after_exec_cap(box: Boxes, user: str) -> None:
     found = made.exec("/bin/cat", "/proc/self/status", options=("--cap", "CAP_NET_RAW", "--user", user))
     sets = capability_lines(found.out)
     assert (sets["CapInh"], sets["CapAmb"]) == (0, 0)
+
+
+def test_exec_as_a_user_that_is_a_number(box: Boxes) -> None:
+    """CVE-2026-30892: "1" was taken for root by a parser of another text."""
+    made = box("/bin/sleep", "1000").launch()
+    words = ("/bin/sh", "-c", "id -u; id -g")
+    for text, found in (
+        ("1", "1\n0\n"),
+        ("1:2", "1\n2\n"),
+        ("10:0", "10\n0\n"),
+        ("4294967294", "4294967294\n0\n"),
+    ):
+        assert made.exec(*words, options=("--user", text)).out == found
+    if made.runtime.kind == "pyoci":
+        for text in (
+            "",
+            ":",
+            "1:",
+            ":1",
+            "-1",
+            "+1",
+            "01x",
+            "0x1",
+            "1 ",
+            "1.0",
+            "4294967295",
+            "root",
+            "1:root",
+            "\u0661",
+        ):
+            found = made.exec(*words, options=(f"--user={text}",), check=False).out if text else ""
+            assert found == ""
 
 
 def test_without_capabilities_the_bounding_set_is_empty(box: Boxes) -> None:

@@ -147,8 +147,12 @@ def test_proc_and_sys_must_be_directories(box: Boxes, canary: Canary, place: str
 
 
 def test_a_volume_on_proc_gets_no_writes(box: Boxes, canary: Canary) -> None:
-    """CVE-2019-16884, CVE-2025-52881: labels and sysctls written into what the container calls /proc."""
+    """CVE-2019-16884, CVE-2025-52881, CVE-2025-62596: labels and sysctls written into what the container calls /proc."""
     made = box.sh("echo ran")
+    for name in ("sys/net/ipv4/ip_forward", "self/oom_score_adj"):
+        (canary.top / name).parent.mkdir(parents=True, exist_ok=True)
+        (canary.top / name).write_text("canary\n")
+    canary.before = canary.look()
     made.mounts[:] = [mount for mount in made.mounts if mount["destination"] != "/proc"]
     made.mount("/proc", "bind", str(canary.top), "rbind")
     made.linux["sysctl"] = {"net.ipv4.ip_forward": "1"}
@@ -277,3 +281,19 @@ def test_a_hostile_cgroup_directory(box: Boxes, canary: Canary) -> None:
     link(made, "sys/fs/cgroup", canary.top)
     made.mount("/sys/fs/cgroup", "cgroup", "cgroup", "ro", "nosuid", "nodev", "noexec")
     canary.survives(made)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("mount", ["tmpfs", "bind"])
+def test_mount_points_are_made_below_the_root_alone(
+    box: Boxes, canary: Canary, mount: str, spelling: str
+) -> None:
+    """What is missing of a destination is made in the directory that a link leads to, as the container sees it."""
+    made = box.sh("echo ran")
+    link(made, "run", canary.top, spelling)
+    if mount == "tmpfs":
+        made.mount("/run/new/directory", "tmpfs", "tmpfs")
+    else:
+        made.mount("/run/new/file", "bind", "/etc/hostname", "bind")
+    assert canary.survives(made).out == "ran\n"
+    assert (made.rootfs / str(canary.top).lstrip("/") / "new").is_dir()

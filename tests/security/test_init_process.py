@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,3 +154,20 @@ def test_a_console_that_is_a_link(box: Boxes, folder: Path) -> None:
     console.close()
     assert found.rc != 0 and "/dev/console" in found.err
     assert not (made.rootfs / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_the_signals_of_the_caller_count_for_nothing(box: Boxes, verb: str) -> None:
+    """It may ignore and block what it likes: the program has neither, nor what Python ignores."""
+
+    def prepare() -> None:
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGPIPE, signal.SIGRTMIN + 3):
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2, signal.SIGCHLD, signal.SIGRTMAX])
+
+    look = ("/bin/grep", "-E", "^Sig(Blk|Ign|Cgt)", "/proc/self/status")
+    if verb == "run":
+        found = box(*look).run(preexec_fn=prepare)
+    else:
+        found = box("/bin/sleep", "1000").launch().exec(*look, preexec_fn=prepare)
+    assert {int(line.split()[1], 16) for line in found.lines()} == {0}
