@@ -135,13 +135,16 @@ def test_a_process_inside_can_not_grab_a_runtime_that_is_held_up(box: Boxes, pro
     assert seen(said) == set()
 
 
-# SECURITY.md, "Known limits"
-@pytest.mark.differs(
-    runc=RUNC_IN_SIGHT, pyoci="until pivot_root(2) the init's root is the host's", strict=False
-)
+@pytest.mark.differs(runc=RUNC_IN_SIGHT, strict=False)
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed: it holds the runtime up")
-def test_a_process_of_the_pod_can_not_grab_a_create_that_is_held_up(box: Boxes, programs: Programs) -> None:
-    """A second container joins the pid namespace in which the spy lives."""
+def test_a_process_of_the_pod_grabs_no_program_of_a_create_that_is_held_up(
+    box: Boxes, programs: Programs
+) -> None:
+    """A second container joins the pid namespace in which the spy lives.
+
+    Until pivot_root(2) its root and descriptors are the host's, which root with CAP_SYS_PTRACE can follow: SECURITY.md, "Known
+    limits". The runtime's programs and memory, and files that can be written, are not among them.
+    """
     first = box()
     said = spying(first, programs, 4)
     second = box("/bin/true")
@@ -151,7 +154,7 @@ def test_a_process_of_the_pod_can_not_grab_a_create_that_is_held_up(box: Boxes, 
     command = [*argv, *second.runtime.argv("run", "-b", str(second.directory), second.id)]
     subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
     first.wait()
-    assert seen(said) == set()
+    assert [found for found in seen(said) if not found.startswith("outside by ")] == []
 
 
 @pytest.mark.only("pyoci")
