@@ -51,6 +51,7 @@ def mount_setattr(*, mount: int, set: int = ..., clear: int = ..., propagation: 
 def bind_attributes(*, mount: int, set: int = ..., clear: int = ...) -> Op: ...
 def mountpoint(*, path: str, type: int, mode: int = ..., below: int = ..., no_symlinks: bool = ..., nofollow: bool = ...) -> Op: ...
 def move_mount(*, mount: int, onto: int) -> Op: ...
+def reconfigure(*, mount: int, options: list[str]) -> Op: ...
 def dup(*, old: int, new: int) -> Op: ...
 def copy_up(*, source: int, mount: int) -> Op: ...
 def mask_path(*, path: str, below: int = ..., label: str = ...) -> Op: ...
@@ -111,6 +112,7 @@ OpName = Literal[
     "bind_attributes",
     "mountpoint",
     "move_mount",
+    "reconfigure",
     "dup",
     "copy_up",
     "mask_path",
@@ -157,6 +159,7 @@ Step = Literal[
     "fsconfig",
     "fsmount",
     "fsopen",
+    "fspick",
     "getcwd",
     "getdents",
     "getrlimit",

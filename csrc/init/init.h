@@ -19,6 +19,7 @@
 int sys_open_tree(int fd, const char *path, unsigned flags);
 int sys_move_mount(int from, int to);
 int sys_fsopen(const char *type);
+int sys_fspick(int fd);
 int sys_fsconfig(int fd, unsigned command, const char *key, const char *value);
 int sys_fsmount(int fd, unsigned attributes);
 int sys_mount_setattr(int fd, unsigned flags, uint64_t set, uint64_t clear, uint64_t propagation);

@@ -26,6 +26,7 @@
 #define FSCONFIG_FLAG         0
 #define FSCONFIG_STRING       1
 #define FSCONFIG_CREATE       6
+#define FSCONFIG_RECONFIGURE  7
 
 /* statfs(2) */
 #define PROC_MAGIC        0x9fa0

@@ -104,6 +104,16 @@ void op_fsmount(const struct op_fsmount *op) {
     put(op->to ? op->to : REG_MOUNT, mount);
 }
 
+void op_reconfigure(const struct op_reconfigure *op) {
+    int context = sys_fspick(get(op->mount));
+
+    check(context, STEP_fspick, NULL);
+    set_options(context, "", &op->options);
+    if (sys_fsconfig(context, FSCONFIG_RECONFIGURE, NULL, NULL) < 0)
+        fail_with_log(context, errno, "remount");
+    close(context);
+}
+
 /* The tree is a copy of the host's, and the host's mounts below it may be writable: root of the container's user namespace may be the
  * host's (an identity map), and could set the kernel up through them. What the host mounts there later would be writable, so it stays
  * out. How access times are kept is not ours to change: it is locked. */

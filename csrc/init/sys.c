@@ -11,6 +11,8 @@ enum {
     MOVE_FROM_EMPTY = 0x04,
     MOVE_TO_EMPTY = 0x40,
     CLOEXEC_MOUNT = 1,
+    PICK_CLOEXEC = 1,
+    PICK_EMPTY_PATH = 8,
     CAPABILITY_VERSION_3 = 0x20080522,
     EMPTY_PATH = 0x1000,
     STATX_MOUNT_ID = 0x1000,
@@ -26,6 +28,10 @@ int sys_move_mount(int from, int to) {
 
 int sys_fsopen(const char *type) {
     return (int)syscall(SYS_fsopen, type, CLOEXEC_MOUNT);
+}
+
+int sys_fspick(int fd) {
+    return (int)syscall(SYS_fspick, fd, "", PICK_CLOEXEC | PICK_EMPTY_PATH);
 }
 
 int sys_fsconfig(int fd, unsigned command, const char *key, const char *value) {

@@ -317,3 +317,5 @@ def _remount(plan: Plan, found: mount_options.Options, pointer: str, about: str,
         recursive=found.recursive,
     )
     plan.add(change, pointer, about)
+    if found.data:
+        plan.add(ops.reconfigure(mount=lib.REG_MOUNTPOINT, options=found.data), pointer, about)

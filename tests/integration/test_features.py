@@ -230,6 +230,20 @@ def test_remount(box: Boxes) -> None:
     assert "noexec" in found and "nosuid" not in found
 
 
+def test_remount_with_an_option_of_the_file_system(box: Boxes) -> None:
+    made = box.sh("head -c 65536 /dev/zero > /m/kept && df -k /m | tail -n 1")
+    made.mount("/m", "tmpfs", "tmpfs", "size=1m")
+    made.mount("/m", "tmpfs", "tmpfs", "remount", "size=128k")
+    assert made.out().split()[1] == "128"
+
+
+def test_remount_with_an_option_that_the_kernel_refuses(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.mount("/m", "tmpfs", "tmpfs", "size=1m")
+    made.mount("/m", "tmpfs", "tmpfs", "remount", "size=nonsense")
+    made.run(check=False).failed("size")
+
+
 def test_tmpcopyup(box: Boxes) -> None:
     made = box("/bin/cat", "/data/file")
     made.file("data/file", "content\n")

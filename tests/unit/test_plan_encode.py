@@ -32,6 +32,7 @@ EVERYTHING = plans.spec(
     mounts=[
         {"destination": "/proc", "type": "proc"},
         {"destination": "/t", "type": "tmpfs", "source": "t", "options": ["tmpcopyup", "ro"]},
+        {"destination": "/t", "type": "tmpfs", "source": "t", "options": ["remount", "size=1m"]},
         {"destination": "/b", "type": "bind", "source": "/b", "options": ["rbind", "ro"]},
         {"destination": "/sys", "type": "sysfs"},
         {"destination": "/o", "type": "overlay", "source": "o", "options": ["lowerdir=" + "l" * 300]},

@@ -312,6 +312,11 @@ def test_remount_changes_what_is_there() -> None:
     ]
 
 
+def test_remount_changes_the_file_system_too() -> None:
+    found = steps({"destination": "/x", "type": "tmpfs", "options": ["remount", "noexec", "size=1m"]})
+    assert found[-1] == ops.reconfigure(mount=lib.REG_MOUNTPOINT, options=["size=1m"])
+
+
 def test_label_goes_to_new_file_systems_only() -> None:
     label = {"linux__mountLabel": "system_u:object_r:x:s0:c1,c2"}
     assert steps(tmpfs("mode=1"), None, **label)[1].options == [

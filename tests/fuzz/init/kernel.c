@@ -424,6 +424,13 @@ static int on_path(int fd, const char *path) {
     return fd != AT_FDCWD && bad(fd) < 0 ? -1 : result();
 }
 
+int fake_statfs(const char *path, struct statfs *status) {
+    if (on_path(AT_FDCWD, path) < 0)
+        return -1;
+    memset(status, answer(), sizeof(*status));
+    return 0;
+}
+
 int fake_mkdirat(int fd, const char *path, mode_t mode) {
     (void)mode;
     return on_path(fd, path);
@@ -714,6 +721,8 @@ long fake_syscall(long number, ...) {
         return on_path((int)a[0], (const char *)a[1]) < 0 ? -1 : new_file(DIRECTORY);
     case SYS_fsopen:
         return on_path(AT_FDCWD, (const char *)a[0]) < 0 ? -1 : new_file(PLAIN);
+    case SYS_fspick:
+        return bad((int)a[0]) < 0 ? -1 : new_file(PLAIN);
     case SYS_fsmount:
         return bad((int)a[0]) < 0 ? -1 : open_file(DIRECTORY);
     case SYS_clone:
