@@ -389,12 +389,25 @@ def _systemd_path(path: str, report: Report) -> None:
             expected="slice:prefix:name",
         )
         return
-    try:
-        slice_path(parts[0] if parts[0] not in ("", "-") else "-.slice")
-    except ValueError:
+    if not _is_slice(parts[0] if parts[0] not in ("", "-") else "-.slice"):
         report(
             "cgroup-path-systemd",
             "/linux/cgroupsPath",
             f'"{parts[0]}" is not the name of a systemd slice',
             expected="such as machine.slice, or - for the root",
         )
+    elif parts[2].endswith(".slice") and (parts[2] == "-.slice" or not _is_slice(parts[2])):
+        report(
+            "cgroup-path-systemd",
+            "/linux/cgroupsPath",
+            f'"{parts[2]}" is not the name of a systemd slice that a container may have to itself',
+            expected="such as machine-box.slice",
+        )
+
+
+def _is_slice(name: str) -> bool:
+    try:
+        slice_path(name)
+    except ValueError:
+        return False
+    return True

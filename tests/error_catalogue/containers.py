@@ -229,7 +229,7 @@ def no_resources_file(stage: Stage) -> Result:
     return stage.call("update", "--resources", "/nonexistent", stage.running().id)
 
 
-@case("intel-rdt", "Intel RDT is not available", verb="run", pointer="/linux/intelRdt", hint="resctrl")
+@case("intel-rdt", "Intel RDT is not available", verb="run", pointer="/linux/intelRdt", hint="RESCTRL")
 def class_of_service_without_resctrl(stage: Stage) -> Result:
     if os.path.exists("/sys/fs/resctrl/schemata"):
         pytest.skip("resctrl is mounted")

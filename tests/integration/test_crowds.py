@@ -326,7 +326,7 @@ def test_a_create_that_is_killed_shows_in_list_and_state(box: Boxes) -> None:
 @pytest.mark.only("pyoci")
 def test_a_full_state_directory_fails_cleanly(box: Boxes, folder: Path, scratch: Path) -> None:
     (folder / "small").mkdir()
-    options = ["mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=4", "tmpfs", str(folder / "small")]
+    options = ["mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=4,mode=0700", "tmpfs", str(folder / "small")]
     subprocess.run(options, check=True)
     try:
         made = box("/bin/true")

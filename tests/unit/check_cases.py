@@ -309,7 +309,17 @@ ERRORS: list[tuple[Any, ...]] = [
     ("cgroup-path-systemd", "/linux/cgroupsPath", {"/linux/cgroupsPath": "/a/b"}, {"systemd": True}),
     *[
         ("cgroup-path-systemd", "/linux/cgroupsPath", {"/linux/cgroupsPath": path}, {"systemd": True})
-        for path in ("a:b", "a:b:c:d", "a.slice:b:", "a:b:c", "a--b.slice:p:n", "/a.slice:p:n")
+        for path in (
+            "a:b",
+            "a:b:c:d",
+            "a.slice:b:",
+            "a:b:c",
+            "a--b.slice:p:n",
+            "/a.slice:p:n",
+            "a.slice::/.slice",
+            "a.slice::-.slice",
+            "a.slice::b--c.slice",
+        )
     ],
     ("memory-negative", f"{RES}/memory/reservation", {f"{RES}/memory": {"reservation": -2}}),
     ("memory-swap", f"{RES}/memory/swap", {f"{RES}/memory": {"swap": 10}}),
