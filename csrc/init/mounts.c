@@ -46,14 +46,12 @@ static void set_option(int context, const char *option) {
         fail_with_log(context, errno, option);
 }
 
-/* mount(2) and open_tree(2) work below a mount that is attached. This tmpfs is, on top of the container's root, until detach_tmpfs().
- * Not on the host's "/": with rootfsPropagation "shared", what is mounted there for a moment is mounted on the host as well.
- */
-static int attach_tmpfs(const char *label) {
+/* mount(2) and open_tree(2) work below a mount that is attached. This tmpfs is, on top of a directory, until detach_tmpfs(). */
+static int attach_tmpfs(const char *label, int onto) {
     int mount = empty_tmpfs(label, 0);
 
     check(mount, STEP_fsmount, "tmpfs");
-    check(sys_move_mount(mount, get(REG_ROOT)), STEP_move_mount, "tmpfs");
+    check(sys_move_mount(mount, onto), STEP_move_mount, "tmpfs");
     return mount;
 }
 
@@ -278,8 +276,13 @@ void op_dup(const struct op_dup *op) {
  * cloned as a detached mount. */
 void op_mount(const struct op_mount *op) {
     char target[64], mode[MODE_TEXT] = "", data[4096];
-    int stage = attach_tmpfs(""), tree;
+    int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), stage, tree;
 
+    check(host, STEP_open, "/");
+    /* On top of "/" it hides nothing, as paths start below it. But where the root is to be shared, "/" shares its mounts with the host:
+     * then it hides the container's root, and with it the layers of an overlay that lie there. */
+    stage = attach_tmpfs("", state.shared_root ? get(REG_ROOT) : host);
+    close(host);
     check(mkdirat(stage, "m", 0700), STEP_mkdir, "tmpfs");
     snprintf(target, sizeof(target), "/proc/self/fd/%d/m", stage);
     if (op->mode_of)
@@ -334,7 +337,7 @@ static int make_null(int masks) {
  * directory takes no files, and a device, which can be written to all the same, no other mode, owner or time.
  */
 static void make_masks(const char *label) {
-    int masks = attach_tmpfs(label), null;
+    int masks = attach_tmpfs(label, get(REG_ROOT)), null;
 
     check(mkdirat(masks, "directory", 0755), STEP_mkdir, "tmpfs");
     put(REG_MASK, sys_open_tree(masks, "directory", TREE_CLONE));

@@ -73,6 +73,7 @@ static int open_place(const char *path) {
 void op_mount_rootfs(const struct op_mount_rootfs *op) {
     int place = open_place(op->path), tree;
 
+    state.shared_root = op->shared;
     if (op->shared) /* pivot_root(2) refuses a shared parent, and what is attached must stay ours */
         set_propagation_of(place, MS_PRIVATE);
     tree = op->tree ? take(op->tree) : sys_open_tree(place, "", TREE_CLONE | TREE_RECURSIVE | AT_EMPTY_PATH);
