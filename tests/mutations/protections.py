@@ -183,6 +183,7 @@ PROTECTIONS = [
         _OWN_NULL,
         'if (masks >= 0)\n        return sys_open_tree(get(REG_ROOT), "dev/null", TREE_CLONE);',
         f"{_DEVICES} -k cve_2025_31133",
+        holes=("CVE-2025-31133", "CVE-2025-62161"),
     ),
     Protection(
         "masks-not-the-hosts-null",
@@ -215,8 +216,8 @@ PROTECTIONS = [
     Protection(
         "mounts-not-on-the-hosts-root",
         "csrc/init/mounts.c",
-        "    check(sys_move_mount(mount, get(REG_ROOT)), STEP_move_mount",
-        '    check(sys_move_mount(mount, open("/", O_PATH | O_CLOEXEC)), STEP_move_mount',
+        "state.shared_root ? get(REG_ROOT) : host",
+        "state.shared_root ? host : host",
         f"{_DEVICES} -k shows_no_mount",
     ),
     Protection(
@@ -375,6 +376,55 @@ PROTECTIONS = [
         'f"{path}/{below}"',
         "tests/integration/test_exec_options.py -k does_not_leave",
         holes=("runc#5351",),
+    ),
+    Protection(
+        "owner-of-the-callers-terminal",
+        "csrc/init/devices.c",
+        "        return console && isatty(fd);",
+        "        return (console || 1) && isatty(fd);",
+        "tests/integration/test_terminals.py -k callers_terminal_keeps_its_owner",
+    ),
+    Protection(
+        "procfs-of-its-own",
+        "csrc/init/namespaces.c",
+        "    int fd = open_in_proc(op->path);\n",
+        '    char path[512] = "proc/";\n    (void)open_in_proc;\n'
+        "    int fd = open_in(get(REG_ROOT), strncat(path, op->path, 500), O_WRONLY, 0);\n",
+        f"{_HOST} -k volume_on_proc_gets_no_writes",
+        holes=("CVE-2019-16884", "CVE-2025-52881", "CVE-2025-62596"),
+    ),
+    Protection(
+        "masked-path-looked-up-once",
+        "csrc/init/mounts.c",
+        "    check(fstat(target, &status), STEP_stat, op->path);\n    if (state.registers",
+        '    check(fstat(target, &status), STEP_stat, op->path);\n    char path[512] = "proc/";\n'
+        "    target = open_in(get(REG_ROOT), op->below ? strncat(path, op->path, 500) : op->path, O_PATH, 0);\n"
+        "    if (target < 0)\n        return;\n    if (state.registers",
+        f"{_ESCAPES} -k 'masked_path or masks_stay'",
+        holes=("GHSA-3q8j-pf29-vwv8",),
+    ),
+    Protection(
+        "non-dumpable-while-it-joins",
+        "csrc/init/main.c",
+        "    prctl(PR_SET_DUMPABLE, 0);\n",
+        "    prctl(PR_SET_DUMPABLE, 1);\n",
+        f"{_INIT} -k can_not_look_into_an_init_that_joins",
+        holes=("CVE-2016-9962",),
+        also=(
+            (
+                "csrc/init/namespaces.c",
+                "    check(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), STEP_PR_SET_DUMPABLE, NULL);\n",
+                "    check(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), STEP_PR_SET_DUMPABLE, NULL);\n",
+            ),
+        ),
+    ),
+    Protection(
+        "length-of-a-plan",
+        "csrc/ops/ops.c",
+        "PyUnicode_GET_LENGTH(value) == 0 ? 0 : encoder->size;",
+        "PyUnicode_GET_LENGTH(value) == 0 ? 0 : (uint16_t)encoder->size;",
+        f"{_ESCAPES} -k very_many_mounts",
+        holes=("CVE-2021-43784",),
     ),
 ]
 
