@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(
 )
 INSIDE = """
 echo 2 > /proc/sys/vm/memfd_noexec || exit 3
-$RUNTIME run -d -b "$0" "$1" </dev/null && $RUNTIME exec "$1" /bin/echo executed
+$RUNTIME run -d -b "$0" "$1" </dev/null && $RUNTIME exec "$1" /bin/sh -c 'until [ -e /dev/started ]; do :; done; echo executed'
 $RUNTIME kill "$1" KILL; while $RUNTIME state "$1" | grep -q running; do :; done; $RUNTIME delete --force "$1"
 """
 
@@ -22,7 +22,7 @@ $RUNTIME kill "$1" KILL; while $RUNTIME state "$1" | grep -q running; do :; done
 @pytest.mark.parametrize("user", [False, True])
 def test_a_container_starts(box: Boxes, user: bool) -> None:
     """With hooks inside, whose state document is in a memfd, too."""
-    made = box.sh("cat /state; echo started; exec sleep 1000")
+    made = box.sh("cat /state; echo started; : > /dev/started; exec sleep 1000")
     if user:
         made.user_namespace()
     else:
