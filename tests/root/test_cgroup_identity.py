@@ -158,7 +158,10 @@ def test_the_freezer_of_another_says_nothing(box: Boxes, runtime: Runtime) -> No
 @pytest.mark.parametrize("config", [True, False])
 def test_without_a_record_the_cgroups_are_known(box: Boxes, runtime: Runtime, config: bool) -> None:
     """They stand in a file of their own, so that nothing leaks when state.json, or config.json too, is damaged."""
-    made = box("/bin/sh", "-c", "sleep 1000 & exec sleep 1000").launch()
+    made = box("/bin/sh", "-c", "sleep 1000 & echo two; exec sleep 1000")
+    output = made.stream()
+    made.launch(stdout=output.write_end)
+    output.until("two")
     found = places(made)
     entry = Path(str(runtime.root)) / made.id
     (entry / "state.json").write_text("{")
