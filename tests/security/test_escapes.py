@@ -149,6 +149,10 @@ def test_a_process_of_the_pod_grabs_no_program_of_a_create_that_is_held_up(
     said = spying(first, programs, 4)
     second = box("/bin/true")
     second.namespace("pid", f"/proc/{first.first}/ns/pid")
+    second.process["env"] = [
+        "PATH=/bin",
+        "HOME=/",
+    ]  # else the init reads /etc/passwd, a file of the second container
     second.save()
     argv = ["strace", "-f", "-o", "/dev/null", "-e", "inject=execve,execveat:delay_enter=150000"]
     command = [*argv, *second.runtime.argv("run", "-b", str(second.directory), second.id)]
