@@ -139,10 +139,8 @@ class Manager:
             return
         path = self.main_path()
         below = path[len(paths.MOUNT) :]
-        places = (
-            below,
-            "/" + below[1:].partition("/")[2],
-        )  # below the mount of v2, or that of a hierarchy of v1
+        # below the mount of v2, or that of a hierarchy of v1
+        places = (below, "/" + below[1:].partition("/")[2])
         if any(f"{where}/".startswith(f"{place}/") for where in within for place in places if place != "/"):
             self.identify()
 

@@ -16,21 +16,21 @@ from pyoci.base.errors import OciError, from_os_error
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.cgroups.records import GroupRecord
-    from pyoci.spec.spec_types import IntelRdt, Spec
+    from pyoci.spec.spec_types import IntelRdt
 
 ROOT = "/sys/fs/resctrl"
 _POINTER = "/linux/intelRdt"
 
 
-def of(spec: "Spec", id: str) -> "Group | None":
-    """The group of a new container, which has made nothing yet; None without linux.intelRdt. Raises OciError."""
-    wanted = spec.get("linux", {}).get("intelRdt")
-    return None if wanted is None else Group(wanted, id)
+def path_of(wanted: "IntelRdt", id: str) -> str:
+    """The directory of a container's group."""
+    clos = wanted.get("closID") or id
+    return ROOT if clos == "/" else f"{ROOT}/{clos}"
 
 
 def salvaged(wanted: "IntelRdt", id: str) -> "GroupRecord":
     """What the configuration tells where the record is lost: what bears the container's own name was made for it."""
-    path = ROOT if wanted.get("closID") == "/" else f"{ROOT}/{wanted.get('closID') or id}"
+    path = path_of(wanted, id)
     kept = [path] if wanted.get("closID") else []
     return {"group": path, "monitor": f"{path}/mon_groups/{id}", "kept": kept, "ids": {}}
 
@@ -45,8 +45,7 @@ class Group:
 
     def __init__(self, wanted: "IntelRdt", id: str) -> None:
         """Raises OciError for what this kernel, or a group that is there already, does not have."""
-        clos = wanted.get("closID") or id
-        self.path = ROOT if clos == "/" else f"{ROOT}/{clos}"
+        self.path = path_of(wanted, id)
         self.monitor = f"{self.path}/mon_groups/{id}" if wanted.get("enableMonitoring") else ""
         self.lines = _lines(wanted)
         self.ids: dict[str, list[int]] = {}
@@ -55,7 +54,7 @@ class Group:
         if self.path in self.kept:
             self._compare()
         elif wanted.get("closID") and not self.lines:
-            message = f"Intel RDT: the class of service {clos} does not exist"
+            message = f"Intel RDT: the class of service {wanted['closID']} does not exist"
             hint = (
                 "make its group beforehand, or say what is to be in it: schemata, l3CacheSchema, memBwSchema"
             )

@@ -135,16 +135,13 @@ class Containerd(Engine):
 
     def answer(self) -> str | None:
         """What the configuration that containerd would start with says."""
-        try:
-            plugins = tomllib.loads(_said("containerd", "config", "dump") or "").get("plugins", {})
-        except tomllib.TOMLDecodeError:
-            return None
-        for plugin in plugins.values():
-            found = plugin.get("containerd", {}) if isinstance(plugin, dict) else {}
-            name = found.get("default_runtime_name")
+        plugins = _member(_told("containerd", "config", "dump"), "plugins")
+        for plugin in plugins.values() if isinstance(plugins, dict) else ():
+            name = _member(plugin, "containerd", "default_runtime_name")
             if name:
-                options = found.get("runtimes", {}).get(name, {}).get("options", {})
-                return str(options.get("BinaryName") or name)
+                return str(
+                    _member(plugin, "containerd", "runtimes", str(name), "options", "BinaryName") or name
+                )
         return None
 
 
@@ -169,12 +166,9 @@ class Crio(Engine):
 
     def answer(self) -> str | None:
         """What `crio config` says that it would start with."""
-        try:
-            found = tomllib.loads(_said("crio", "config") or "").get("crio", {}).get("runtime", {})
-        except tomllib.TOMLDecodeError:
-            return None
-        name = found.get("default_runtime")
-        return str(found.get("runtimes", {}).get(name, {}).get("runtime_path") or name or "") or None
+        found = _member(_told("crio", "config"), "crio", "runtime")
+        name = str(_member(found, "default_runtime") or "")
+        return str(_member(found, "runtimes", name, "runtime_path") or name) or None
 
 
 class Kubernetes(Engine):
@@ -241,6 +235,21 @@ def _said(*argv: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return ended.stdout.strip() if ended.returncode == 0 else None
+
+
+def _told(*argv: str) -> object:
+    """The configuration that a command prints in TOML; empty where it prints none."""
+    try:
+        return tomllib.loads(_said(*argv) or "")
+    except tomllib.TOMLDecodeError:
+        return {}
+
+
+def _member(found: object, *names: str) -> object:
+    """What stands in a document in tables within tables, None where one of them is missing."""
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
 
 
 def is_ours(answer: str, path: str) -> bool:

@@ -26,13 +26,8 @@ _ADDRESS = _struct.Struct("=BBBBI")
 _NEWADDR, _GETADDR = 20, 22
 _IFA_FLAGS = 8
 _CACHEINFO = 6  # how long it is valid
-_KEPT = (
-    1,
-    2,
-    4,
-    5,
-    9,
-)  # IFA_ADDRESS, LOCAL, BROADCAST, ANYCAST, RT_PRIORITY; the label has the device's name in it
+# IFA_ADDRESS, LOCAL, BROADCAST, ANYCAST, RT_PRIORITY; the label has the device's name in it
+_KEPT = (1, 2, 4, 5, 9)
 _PERMANENT = 0x80
 _KEPT_FLAGS = 0x2 | 0x200  # IFA_F_NODAD, IFA_F_NOPREFIXROUTE
 _SCOPE_UNIVERSE = 0

@@ -150,11 +150,12 @@ def _lacks_cgroup_rights(request: "CreateRequest", systemd: bool) -> bool:
 
 def resctrl_of(spec: "Spec", id: str) -> "Group | None":
     """The resctrl group of a new container, which has made nothing yet; None without linux.intelRdt. Raises OciError."""
-    if "intelRdt" not in spec.get("linux", {}):
+    wanted = spec.get("linux", {}).get("intelRdt")
+    if wanted is None:
         return None
     from pyoci.cgroups import resctrl
 
-    return resctrl.of(spec, id)
+    return resctrl.Group(wanted, id)
 
 
 def manager_of(request: "CreateRequest", spec: "Spec", spans: "Spans") -> "Manager | None":

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from harness import machine
+from harness.box import Container, Stream
 from harness.boxes import Boxes
 from harness.bundle import busybox
 from harness.programs import Programs
@@ -221,15 +222,24 @@ def test_kill_of_a_shared_pid_namespace_leaves_others_alone(box: Boxes) -> None:
     os.waitpid(bystander, 0)
 
 
-@pytest.mark.only("pyoci")
-def test_kill_ends_what_a_dead_first_process_left(box: Boxes) -> None:
-    """In a pid namespace of somebody else's the end of the first process ends no other: KILL is for all of them."""
+def outlived(box: Boxes) -> tuple[Container, Stream]:
+    """A container in a pid namespace of somebody else's whose first process has ended, and another one has not.
+
+    The stream ends with the last process.
+    """
     made = box.sh("sleep 1000 & echo up; exit 3")
     made.no_namespace("pid")
     said = made.stream()
     made.launch(stdout=said)
     said.until("up")
     assert made.wait() == 3
+    return made, said
+
+
+@pytest.mark.only("pyoci")
+def test_kill_ends_what_a_dead_first_process_left(box: Boxes) -> None:
+    """In a pid namespace of somebody else's the end of the first process ends no other: KILL is for all of them."""
+    made, said = outlived(box)
     assert made.status == "stopped"
     made.kill("TERM", check=False).failed("container not running")
     made.kill("KILL")
@@ -311,23 +321,13 @@ def test_delete_force_ends_a_running_container(box: Boxes) -> None:
 
 
 def test_delete_force_ends_what_a_dead_first_process_left(box: Boxes) -> None:
-    made = box.sh("sleep 1000 & echo up; exit 3")
-    made.no_namespace("pid")
-    said = made.stream()
-    made.launch(stdout=said)
-    said.until("up")
-    assert made.wait() == 3
+    made, said = outlived(box)
     made.delete("--force")
     said.rest()
 
 
 def test_delete_ends_what_a_dead_first_process_left_in_the_host_pid_namespace(box: Boxes) -> None:
-    made = box.sh("sleep 1000 & echo up; exit 3")
-    made.no_namespace("pid")
-    said = made.stream()
-    made.launch(stdout=said)
-    said.until("up")
-    assert made.wait() == 3
+    made, said = outlived(box)
     made.delete()
     said.rest()
 

@@ -132,6 +132,17 @@ def start_catching(made: Container, programs: Programs) -> tuple[subprocess.Pope
     return process, said
 
 
+def start_sleeping(box: Boxes) -> tuple[Container, subprocess.Popen[bytes]]:
+    """A foreground `run` of a program that a signal ends; returns when it is ready."""
+    made = box.sh("echo ready; exec sleep 1000")
+    made.no_namespace("pid")
+    said = made.stream()
+    process = made.spawn("run", stdout=said.write_end)
+    said.close_write()
+    said.until("ready")
+    return made, process
+
+
 @pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "USR1", "USR2", "CONT", "ALRM"])
 def test_run_forwards_signals(box: Boxes, programs: Programs, name: str) -> None:
     process, said = start_catching(box(), programs)
@@ -146,12 +157,7 @@ def test_run_forwards_signals(box: Boxes, programs: Programs, name: str) -> None
 @pytest.mark.only("pyoci")  # runc 1.1.5 is ended by 34
 @pytest.mark.parametrize("number", [signal.SIGSYS, signal.SIGSEGV, 32, 33, 34, 35, 64])
 def test_a_signal_that_ends_the_container_does_not_leave_it_behind(box: Boxes, number: int) -> None:
-    made = box.sh("echo ready; exec sleep 1000")
-    made.no_namespace("pid")
-    said = made.stream()
-    process = made.spawn("run", stdout=said.write_end)
-    said.close_write()
-    said.until("ready")
+    made, process = start_sleeping(box)
     process.send_signal(number)
     assert process.wait(PATIENCE) == 128 + number
     assert not made.runtime.exists(made.id)
@@ -167,12 +173,7 @@ def test_a_change_of_our_window_is_not_passed_on_without_a_terminal(box: Boxes, 
 
 
 def test_a_forwarded_signal_that_kills_gives_its_status(box: Boxes) -> None:
-    made = box.sh("echo ready; exec sleep 1000")
-    made.no_namespace("pid")
-    said = made.stream()
-    process = made.spawn("run", stdout=said.write_end)
-    said.close_write()
-    said.until("ready")
+    _, process = start_sleeping(box)
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 128 + signal.SIGTERM
 

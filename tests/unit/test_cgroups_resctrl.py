@@ -13,6 +13,7 @@ import pytest
 from pyoci.base import files
 from pyoci.base.errors import OciError
 from pyoci.cgroups import resctrl
+from pyoci.lifecycle import facts
 from pyoci.lifecycle.record import Record
 
 TYPE_CHECKING = False
@@ -46,7 +47,7 @@ def make_group(path: str) -> None:
 
 
 def group(**wanted: Any) -> resctrl.Group:
-    found = resctrl.of({"linux": {"intelRdt": wanted}}, "box")  # type: ignore[typeddict-item]
+    found = facts.resctrl_of({"linux": {"intelRdt": wanted}}, "box")  # type: ignore[typeddict-item]
     assert found is not None
     return found
 
@@ -59,8 +60,8 @@ def refused(**wanted: Any) -> OciError:
 
 
 def test_without_the_property_there_is_no_group(tree: Path) -> None:
-    assert resctrl.of({"linux": {}}, "box") is None  # type: ignore[typeddict-item]
-    assert resctrl.of({}, "box") is None  # type: ignore[typeddict-item]
+    assert facts.resctrl_of({"linux": {}}, "box") is None  # type: ignore[typeddict-item]
+    assert facts.resctrl_of({}, "box") is None  # type: ignore[typeddict-item]
 
 
 @pytest.mark.parametrize(
