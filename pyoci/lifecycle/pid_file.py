@@ -11,12 +11,8 @@ import posix
 from pyoci.base import files
 from pyoci.base.errors import from_os_error
 
-_NOT_HERE = (
-    errno.EOPNOTSUPP,
-    errno.EISDIR,
-    errno.EINVAL,
-    errno.ENOSYS,
-)  # what file systems without O_TMPFILE say
+# what file systems without O_TMPFILE say
+_NOT_HERE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS)
 _MODE = 0o644
 
 

@@ -45,11 +45,8 @@ def _add_joined(plan: Plan, joined: list[tuple[str, str, int]]) -> None:
         for register, (kind, path, index) in zip(registers, joined, strict=True):
             if kind == "user" and not again:
                 continue  # it comes between the two
-            tentative, more = (
-                user and not again,
-                ", in the user namespace" if again and kind != "user" else "",
-            )
-            op = ops.setns(fd=register, flags=FLAGS[kind], tentative=tentative, again=bool(more))
+            more = ", in the user namespace" if again and kind != "user" else ""
+            op = ops.setns(fd=register, flags=FLAGS[kind], tentative=user and not again, again=bool(more))
             plan.add(op, f"/linux/namespaces/{index}", f"{kind} namespace {path}{more}")
 
 

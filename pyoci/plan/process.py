@@ -263,9 +263,8 @@ def add_program(
         plan.add(ops.wait_start(fifo=plan.carry("fifo", "start")), "", "wait for start")
     if not args:
         return
-    _add_labels(
-        plan, process
-    )  # before the hooks, whose processes inherit what is to be in force after execve(2)
+    # before the hooks, whose processes inherit what is to be in force after execve(2)
+    _add_labels(plan, process)
     if first:
         hooks.add(plan, spec, "startContainer", facts.states)
     for index, limit in enumerate(process.get("rlimits") or ()):
