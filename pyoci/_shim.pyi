@@ -143,8 +143,7 @@ class Lib:
         path: bytes | Pointer[bytes],
         argv: Sequence[Pointer[bytes]] | Pointer[Pointer[bytes]],
         environment: Sequence[Pointer[bytes]] | Pointer[Pointer[bytes]],
-        input: int,
-        output: int,
+        files: Sequence[int] | Pointer[int],
         directory: int,
         /,
     ) -> int: ...

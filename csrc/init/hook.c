@@ -1,4 +1,4 @@
-/* Hooks that run in the container's namespaces: the state on stdin, a time-out, and their last words when they fail. */
+/* Hooks that run in the container's namespaces: the state on stdin, a time-out, and the end of their output when they fail. */
 #include "init.h"
 
 #include <errno.h>
@@ -14,21 +14,25 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TAIL = 400 };
+enum { TAIL = 400 }; /* of each of the two: both and the words around them fit into a reply */
 
 struct output {
+    int pipe, writer; /* the two ends; -1 once they are closed */
     char tail[TAIL + 1];
     size_t used;
 };
 
 /* Keep the last TAIL bytes of what a hook prints. Returns false at the end of its output. */
-static bool collect(int pipe, struct output *output) {
+static bool collect(struct output *output) {
     char chunk[4096];
-    ssize_t got = read(pipe, chunk, sizeof(chunk));
+    ssize_t got = read(output->pipe, chunk, sizeof(chunk));
     size_t fresh, keep;
 
     if (got <= 0)
         return got < 0 && (errno == EAGAIN || errno == EINTR);
+    for (ssize_t i = 0; i < got; i++)
+        if (chunk[i] == '\0') /* it would end the text */
+            chunk[i] = '?';
     fresh = (size_t)got > TAIL ? TAIL : (size_t)got;
     keep = output->used + fresh > TAIL ? TAIL - fresh : output->used;
     memmove(output->tail, output->tail + output->used - keep, keep);
@@ -51,13 +55,13 @@ static int open_state(const struct op_hook *op) {
 
 /* In the child. A createContainer hook is executed as this process is. A startContainer hook is a file of the container's, so it is to
  * be confined as the program is: this process goes on with the plan, and op_execve executes the hook in the program's place. */
-static void become_hook(const struct op_hook *op, int input, int output) {
+static void become_hook(const struct op_hook *op, int input, const struct output outputs[2]) {
     char **env = list_strings(&op->args, string_room);
 
     fail_as_hook();
     dup2(input, 0);
-    dup2(output, 1);
-    dup2(output, 2);
+    dup2(op->out ? get(op->out) : outputs[0].writer, 1);
+    dup2(op->err ? get(op->err) : outputs[1].writer, 2);
     if (!op->as_program) /* as in runc; the program starts where the plan says */
         check(fchdir(get(REG_ROOT)), STEP_fchdir, "the root file system");
     /* neither what the container inherits, nor what /proc/self/fd/N in its path could lead to */
@@ -72,7 +76,7 @@ static void become_hook(const struct op_hook *op, int input, int output) {
     list_strings(&op->env, env);
     umask(state.mask);
     execve(op->path, string_room, env);
-    fail(errno, STEP_execve, NULL);
+    fail(errno, STEP_execve, op->path);
 }
 
 static int64_t milliseconds(void) {
@@ -82,66 +86,88 @@ static int64_t milliseconds(void) {
     return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
-/* Wait until the hook itself ends (what it left running may hold the pipe). False when its time is over. */
-static bool watch(pid_t pid, int pipe, int64_t seconds, struct output *output) {
-    struct pollfd files[2] = {{.fd = sys_pidfd_open(pid), .events = POLLIN}, {.fd = pipe, .events = POLLIN}};
-    int64_t end = milliseconds() + seconds * 1000;
+static const char *trimmed(struct output *output) {
+    while (output->used && strchr(" \n", output->tail[output->used - 1]))
+        output->used--;
+    output->tail[output->used] = '\0';
+    return output->tail;
+}
 
-    check(files[0].fd, STEP_pidfd_open, "hook");
-    for (;;) {
+/* Wait until the hook itself ends (what it left running may hold the pipes). False when its time is over. */
+static bool watch(pid_t pid, int64_t seconds, struct output outputs[2]) {
+    struct pollfd files[3] = {{.fd = outputs[0].pipe, .events = POLLIN},
+                              {.fd = outputs[1].pipe, .events = POLLIN},
+                              {.fd = sys_pidfd_open(pid), .events = POLLIN}};
+    int64_t end = milliseconds() + seconds * 1000;
+    bool ended = false;
+
+    check(files[2].fd, STEP_pidfd_open, "hook");
+    while (!ended) {
         int64_t left = seconds ? end - milliseconds() : -1;
         if (seconds && left <= 0)
             break;
-        if (poll(files, 2, (int)(left > 1000000 ? 1000000 : left)) < 0 && errno != EINTR)
+        if (poll(files, 3, (int)(left > 1000000 ? 1000000 : left)) < 0 && errno != EINTR)
             fail(errno, STEP_poll, "hook");
-        if (files[1].revents && !collect(pipe, output))
-            files[1].fd = -1;
-        if (files[0].revents) {
-            while (files[1].fd >= 0 && poll(&files[1], 1, 0) > 0 && collect(pipe, output))
-                ;
-            close(files[0].fd);
-            return true;
-        }
+        for (int i = 0; i < 2; i++)
+            if (files[i].revents && !collect(&outputs[i]))
+                files[i].fd = -1;
+        ended = files[2].revents != 0;
     }
-    close(files[0].fd);
-    return false;
+    for (int i = 0; i < 2; i++)
+        while (ended && files[i].fd >= 0 && poll(&files[i], 1, 0) > 0 && collect(&outputs[i]))
+            ;
+    close(files[2].fd);
+    return ended;
+}
+
+/* In the words of runc, after which engines and its tests look; where they begin, the runtime says which hook it is. */
+static _Noreturn void fail_by_hook(const struct op_hook *op, bool ended, int status, struct output outputs[2]) {
+    char words[PLAN_MAX_REPLY], how[64];
+
+    if (!ended)
+        snprintf(how, sizeof(how), "hook ran past specified timeout of %llu.0s", (unsigned long long)op->timeout);
+    else if (WIFSIGNALED(status))
+        snprintf(how, sizeof(how), "killed by signal %d", WTERMSIG(status));
+    else
+        snprintf(how, sizeof(how), "exit status %d", WEXITSTATUS(status));
+    snprintf(words, sizeof(words), "%s, stdout: %s, stderr: %s", how, trimmed(&outputs[0]), trimmed(&outputs[1]));
+    fail(0, STEP_hook, words);
+}
+
+static void open_output(struct output *output) {
+    int ends[2];
+
+    check(pipe2(ends, O_CLOEXEC), STEP_pipe, "hook");
+    *output = (struct output){.pipe = ends[0], .writer = ends[1]};
 }
 
 void op_hook(const struct op_hook *op) {
-    struct output output = {.used = 0};
-    char words[TAIL + 64];
-    const char *said;
-    int input, ends[2], status;
+    struct output outputs[2];
+    int input, status;
     bool ended;
     pid_t pid;
 
     if (state.hook.path) /* this process becomes an earlier one */
         return;
     input = open_state(op);
-    check(pipe2(ends, O_CLOEXEC), STEP_pipe, "hook");
+    open_output(&outputs[0]);
+    open_output(&outputs[1]);
     pid = fork();
     check(pid, STEP_fork, "hook");
     if (pid == 0) {
-        become_hook(op, input, ends[1]);
+        become_hook(op, input, outputs);
         return;
     }
     close(input);
-    close(ends[1]);
-    ended = watch(pid, ends[0], op->timeout > PLAN_MAX_TIMEOUT ? PLAN_MAX_TIMEOUT : (int64_t)op->timeout, &output);
+    close(outputs[0].writer);
+    close(outputs[1].writer);
+    ended = watch(pid, op->timeout > PLAN_MAX_TIMEOUT ? PLAN_MAX_TIMEOUT : (int64_t)op->timeout, outputs);
     if (!ended)
         kill(pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
-    close(ends[0]);
-    output.tail[output.used] = '\0';
-    if (!ended)
-        fail(ETIMEDOUT, STEP_hook, output.tail);
-    if (status == 0)
-        return;
-    said = output.used ? ": " : "";
-    if (WIFSIGNALED(status))
-        snprintf(words, sizeof(words), "killed by signal %d%s%s", WTERMSIG(status), said, output.tail);
-    else
-        snprintf(words, sizeof(words), "exit status %d%s%s", WEXITSTATUS(status), said, output.tail);
-    fail(0, STEP_hook, words);
+    close(outputs[0].pipe);
+    close(outputs[1].pipe);
+    if (!ended || status != 0)
+        fail_by_hook(op, ended, status, outputs);
 }

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { MOST_FIELDS = 8 };
+enum { MOST_FIELDS = 12 };
 
 static const char out_of_range[] = "the number %R is out of range";
 

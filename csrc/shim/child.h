@@ -4,11 +4,9 @@
 
 /* cffi:begin */
 
-/* Starts a program with `input` as its standard input and `output` as its two others (both above 2), no other
-   descriptor, all signals at their default and none blocked, in a process group of its own, in `directory` unless that is
+/* Starts a program with `files` (all above 2) as its standard input, output and error, no other descriptor, all signals at their default and none blocked, in a process group of its own, in `directory` unless that is
    negative. Its pid or -errno. */
-int pyoci_start_program(const char *path, char *const argv[], char *const environment[], int input, int output,
-                        int directory);
+int pyoci_start_program(const char *path, char *const argv[], char *const environment[], const int *files, int directory);
 
 /* cffi:end */
 

@@ -32,14 +32,16 @@ def run(
     stdin: bytes = b"",
     timeout: float | None = None,
     directory: int = -1,
-) -> tuple[int, bytes]:
-    """Run a program to its end; returns its wait status, and the end of its output (both streams).
+    outputs: tuple[int, int] = (-1, -1),
+) -> tuple[int, bytes, bytes]:
+    """Run a program to its end; returns its wait status, and the ends of its standard output and standard error.
 
     path       absolute path
     args       its argv, the name included
     env        its whole environment, NAME=value each
     timeout    seconds until it is killed together with its process group: then the status is TIMED_OUT
     directory  a descriptor of the working directory it starts in, or -1 for ours
+    outputs    descriptors that become its standard output and error, or -1 for each that is to be returned
 
     Raises OSError when it cannot be started, ValueError for a NUL in a string.
     """
@@ -47,21 +49,22 @@ def run(
     _make_waitable()
     blocked = termination.block()  # a signal between the start and the `try` would leave the program running
     try:
-        reader, pid = _start(path, args, env, stdin, directory)
+        readers, pid = _start(path, args, env, stdin, directory, outputs)
     except BaseException:
         termination.unblock(blocked)
         raise
     reaped = False
     try:
         termination.unblock(blocked)
-        result = _wait(pid, reader, deadline)
+        tails = (bytearray(), bytearray())
+        status = _wait(pid, dict(zip(readers, tails, strict=True)), deadline)
         reaped = True
-        return result
+        return status, bytes(tails[0]), bytes(tails[1])
     finally:
         if not reaped:  # an interrupt came: leave nothing
             _kill(pid)
             _reap(pid)
-        files.close(reader)
+        files.close_all(readers)
 
 
 def one_line(output: bytes, limit: int = 1024) -> str:
@@ -77,25 +80,33 @@ def _make_waitable() -> None:
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
 
 
-def _start(path: str, args: list[str], env: list[str], stdin: bytes, directory: int) -> tuple[int, int]:
-    """Start the program; returns the read end of its output, and its pid."""
+def _start(
+    path: str, args: list[str], env: list[str], stdin: bytes, directory: int, outputs: tuple[int, int]
+) -> tuple[list[int], int]:
+    """Start the program; returns the read ends of its output and its error, and its pid."""
+    readers: list[int] = []
     opened: list[int] = []
+    started = False
     try:
         opened.append(_high(_input_file(stdin)))
-        opened.extend(map(_high, posix.pipe2(posix.O_CLOEXEC)))
-        standard_input, reader, writer = opened
+        for given in outputs:
+            reader, writer = posix.pipe2(posix.O_CLOEXEC)
+            readers.append(_high(reader))
+            opened.append(_high(writer))
+            posix.set_blocking(readers[-1], False)
+            if given >= 0:
+                files.close(opened.pop())
+                opened.append(fcntl.fcntl(given, fcntl.F_DUPFD_CLOEXEC, 3))
         program, argv, environment = _text(path), [*map(_text, args)], [*map(_text, env)]
-        pid = lib.pyoci_start_program(
-            program, [*argv, ffi.NULL], [*environment, ffi.NULL], standard_input, writer, directory
-        )
+        pid = lib.pyoci_start_program(program, [*argv, ffi.NULL], [*environment, ffi.NULL], opened, directory)
         if pid < 0:
             raise OSError(-pid, posix.strerror(-pid))
-        posix.set_blocking(reader, False)
-        opened.remove(reader)
-        return reader, pid
+        started = True
+        return readers, pid
     finally:
-        for fd in opened:
-            files.close(fd)
+        files.close_all(opened)
+        if not started:
+            files.close_all(readers)
 
 
 def _text(text: str) -> "Pointer[bytes]":
@@ -126,28 +137,30 @@ def _high(fd: int) -> int:
         files.close(fd)
 
 
-def _wait(pid: int, reader: int, deadline: float | None) -> tuple[int, bytes]:
-    """Wait for the end; returns the wait status or TIMED_OUT, and the end of the output.
+def _wait(pid: int, tails: dict[int, bytearray], deadline: float | None) -> int:
+    """Wait for the end; returns the wait status or TIMED_OUT. `tails` get the end of what comes from each pipe.
 
-    Only the program's own end counts: a daemon that it leaves may hold the pipe for ever.
+    Only the program's own end counts: a daemon that it leaves may hold the pipes for ever.
     """
-    tail = bytearray()
     pidfd = posix.pidfd_open(pid)
     try:
         poller = select.poll()
         poller.register(pidfd, select.POLLIN)
-        poller.register(reader, select.POLLIN)
+        for reader in tails:
+            poller.register(reader, select.POLLIN)
         while True:
             ready = [fd for fd, _ in poller.poll(_milliseconds_to(deadline))]
-            if reader in ready and not _drain(reader, tail):
-                poller.unregister(reader)
+            for reader, tail in tails.items():
+                if reader in ready and not _drain(reader, tail):
+                    poller.unregister(reader)
             late = deadline is not None and time.monotonic() >= deadline and pidfd not in ready
             if late:
                 _kill(pid)
             if late or pidfd in ready:
                 status = _reap(pid)
-                _drain(reader, tail)
-                return TIMED_OUT if late else status, bytes(tail)
+                for reader, tail in tails.items():
+                    _drain(reader, tail)
+                return TIMED_OUT if late else status
     finally:
         files.close(pidfd)
 

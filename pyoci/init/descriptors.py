@@ -36,6 +36,10 @@ def open_passed(
         for what in plan.passed:
             if what[0] == "namespace":
                 found.append(open_namespace(str(what[1]), str(what[2]), str(what[3])))
+            elif what[0] == "hook-output":
+                from pyoci.host.hooks import open_output
+
+                found.append(open_output(str(what[1]), str(what[2]), directory))
             elif str(what[0]).endswith("tree"):
                 inside = str(what[0]).startswith("inner-")
                 found.append(_open_inside(what, pidfd, rootfs) if inside else _open_tree(what, directory))

@@ -42,17 +42,17 @@ def destroy_anyway(context: "Context", entry: "Entry", manager: "Manager | None"
 
 def _run_poststop(context: "Context", entry: "Entry", directory: int) -> None:
     """Run the poststop hooks; their failures are only logged (config.md, POSIX-platform Hooks)."""
+    if "poststop" not in entry.record.hooks:
+        return
     try:
-        wanted = entry.hooks("poststop")
+        spec = entry.config()
     except OciError as error:
         context.log.warning(error.text(), code=error.code)
-        return
-    if not wanted:
         return
     from pyoci.host import hooks
     from pyoci.lifecycle.state_document import document
 
     text = document(entry.record, "stopped", 0)
-    for failure in hooks.run_all(wanted, text, name="poststop", spans=context.spans, directory=directory):
+    for failure in hooks.run_all(spec, "poststop", text, spans=context.spans, directory=directory):
         context.log.warning(failure.text(), code=failure.code, pointer=failure.pointer)
     context.spans.lap("hooks", "/hooks/poststop")

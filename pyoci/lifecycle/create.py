@@ -308,14 +308,8 @@ class NewContainer(ContainerProcess):
         text = document(self.entry.record, "creating", self.init.pid)
         name: HookName
         for name in ("prestart", "createRuntime"):
-            if listed := hooks.get(name):
-                run(
-                    listed,
-                    text,
-                    name=name,
-                    spans=self.context.spans,
-                    directory=self.bundle.directory,
-                )
+            if hooks.get(name):
+                run(self.spec, name, text, spans=self.context.spans, directory=self.bundle.directory)
 
     # -- afterwards ----------------------------------------------------------------------------------------------------
 

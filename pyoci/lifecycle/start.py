@@ -85,13 +85,12 @@ def _let_go(context: "Context", entry: store.Entry, trace: "Trace | None") -> No
 
 def run_poststart(context: "Context", entry: store.Entry, pid: int, directory: int = -1) -> None:
     """Run the poststart hooks, in a directory or, for -1, in ours. Raises OciError "hook"."""
-    wanted = entry.hooks("poststart")
-    if wanted:
+    if "poststart" in entry.record.hooks:
         from pyoci.host import hooks
         from pyoci.lifecycle.state_document import document
 
         text = document(entry.record, "running", pid)
-        hooks.run(wanted, text, name="poststart", spans=context.spans, directory=directory)
+        hooks.run(entry.config(), "poststart", text, spans=context.spans, directory=directory)
         context.spans.lap("hooks", "/hooks/poststart")
 
 

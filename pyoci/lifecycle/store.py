@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.base.context import Context
     from pyoci.cgroups.base import Manager
-    from pyoci.spec.spec_types import Hook, HookName, Spec
+    from pyoci.spec.spec_types import Spec
 
 _ID_LENGTH = 1024
 _ID_SIGNS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-."
@@ -91,7 +91,7 @@ class Entry:
         return spec
 
     def read_hooks(self) -> None:
-        """Read the configuration that hooks() will want, before anything is done. What is wrong with it shows there.
+        """Read the configuration that the hooks will want, before anything is done. What is wrong with it shows there.
 
         Raises ManyMembers: no command can begin anew in another interpreter when it has done a part.
         """
@@ -100,13 +100,6 @@ class Entry:
                 self.spec = self.config()
             except OciError:
                 return
-
-    def hooks(self, name: "HookName") -> "list[Hook]":
-        """The hooks of this kind, from the configuration as it was at create. Raises OciError."""
-        if name not in self.record.hooks:
-            return []
-        hooks: list[Hook] = self.config().get("hooks", {}).get(name) or []
-        return hooks
 
     def close(self) -> None:
         """Give up the lock."""

@@ -44,7 +44,7 @@ def explain(op: "Op", error: int, step: str, obj: str) -> OciError:
     if op.name in ("find_executable", "execve"):
         return _program(step, obj, error, op.pointer, op.name)
     if step == "hook":
-        return _hook(op.about, obj, error, op.pointer)
+        return _hook(op, obj)
     code = label_code(op.pointer) if op.name == "write_procfs" else OPS[op.name][0]
     if op.name == "chdir":
         return _directory(op, error, step, obj)
@@ -119,14 +119,12 @@ def _program(step: str, obj: str, error: int, pointer: str, op: str) -> OciError
     return OciError("program", message, errno=error, pointer=pointer, obj=obj, op=op, hint=hint)
 
 
-def _hook(about: str, words: str, error: int, pointer: str) -> OciError:
-    message = f"{about} failed"
-    if error == errno.ETIMEDOUT:
-        message, error = f"{about} did not end within its timeout", 0
-    words = " ".join(words.split())
-    if words:
-        message += f": {words}"
-    return OciError("hook", message, errno=error, pointer=pointer, op="hook")
+def _hook(op: "Op", words: str) -> OciError:
+    """As host/hooks.py says it of a hook of the host; the words are from the init (csrc/init/hook.c)."""
+    name, _, path = op.about.partition(" hook ")
+    index = op.pointer.rpartition("/")[2]
+    message = f"error running {name} hook #{index}: {' | '.join(words.splitlines())}"
+    return OciError("hook", message, pointer=op.pointer, obj=path, op="hook", hint=f"the hook is {path}")
 
 
 def init_ended(

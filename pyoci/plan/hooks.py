@@ -3,6 +3,7 @@
 from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.plan.ops import Plan
+from pyoci.spec.annotations import HOOK_OUTPUTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +14,13 @@ def add(plan: Plan, spec: "Spec", name: "HookName", states: dict[str, tuple[byte
     """The ops of all hooks of one kind. `states`: the state document before and after the pid, which the init fills in."""
     before, after = states.get(name, (b"", b""))
     inside = name == "startContainer"
+    annotations = spec.get("annotations") or {}
+    out, err = lib.REG_NONE, lib.REG_NONE
+    if (spec.get("hooks") or {}).get(name):
+        out, err = (
+            plan.carry("hook-output", key, annotations[key]) if key in annotations else lib.REG_NONE
+            for key in HOOK_OUTPUTS
+        )
     for index, hook in enumerate(spec.get("hooks", {}).get(name, [])):
         path = hook["path"]
         op = ops.hook(
@@ -26,5 +34,7 @@ def add(plan: Plan, spec: "Spec", name: "HookName", states: dict[str, tuple[byte
             timeout=min(hook.get("timeout") or 0, lib.PLAN_MAX_TIMEOUT),
             as_program=inside,
             program_env=inside and "env" not in hook,
+            out=out,
+            err=err,
         )
         plan.add(op, f"/hooks/{name}/{index}", f"{name} hook {path}")

@@ -16,7 +16,7 @@ class Plan:
              (kind, what it is of ...): a "tree" (host path, recursive, pointer, about), an "idmapped-tree", a
              "deep-idmapped-tree", each of them "inner-" when its path is one of the container's tree and
              "link-" when that of a link itself is meant, a "namespace" (type,
-             path, pointer), a "cgroup" file, a "fifo", a "pidfd", the container's "root"
+             path, pointer), a "hook-output" (annotation, path), a "cgroup" file, a "fifo", a "pidfd", the container's "root"
     """
 
     def __init__(self) -> None:

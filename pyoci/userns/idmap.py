@@ -164,13 +164,13 @@ def _write_by_tool(pid: int, kind: Kind, maps: "list[IDMapping]") -> None:
         str(number) for entry in maps for number in (entry["containerID"], entry["hostID"], entry["size"])
     ]
     try:
-        status, output = programs.run(path, [kind.tool, str(pid), *numbers], [], timeout=_TIMEOUT)
+        status, *output = programs.run(path, [kind.tool, str(pid), *numbers], [], timeout=_TIMEOUT)
     except OSError as error:
         raise from_os_error("idmap", f"{path} cannot be started", error, pointer=pointer, obj=path) from None
     if status == 0:
         return
     said = "no end within a minute" if status == programs.TIMED_OUT else wait_status.in_words(status)
-    shown = programs.one_line(output)
+    shown = programs.one_line(b"\n".join(output))
     message = f"the {kind.name} map ({_text(maps)}) cannot be written: {kind.tool}: {shown or said}"
     raise OciError("idmap", message, pointer=pointer, obj=path, hint=_tool_hint(kind, maps, path))
 

@@ -219,8 +219,8 @@ def filter_that_kills_at_start(stage: Stage) -> Result:
 
 
 @case(
-    "hook", "createRuntime hook /bin/sh failed: exit status 3: no such network", verb="create",
-    pointer="/hooks/createRuntime/0",
+    "hook", "error running createRuntime hook #0: exit status 3, stdout: , stderr: no such network", verb="create",
+    pointer="/hooks/createRuntime/0", hint="/bin/sh",
 )  # fmt: skip
 def hook_on_the_host(stage: Stage) -> Result:
     made = stage.box("/bin/true")
@@ -230,8 +230,9 @@ def hook_on_the_host(stage: Stage) -> Result:
 
 
 @case(
-    "hook", "startContainer hook", "exit status 4: not today", verb="run", pointer="/hooks/startContainer/0"
-)
+    "hook", "error running startContainer hook #0: exit status 4, stdout: not today, stderr: ", verb="run",
+    pointer="/hooks/startContainer/0", hint="/bin/sh",
+)  # fmt: skip
 def hook_inside(stage: Stage) -> Result:
     made = stage.box("/bin/true")
     hook = {"path": "/bin/sh", "args": ["sh", "-c", "echo not today; exit 4"]}
@@ -239,7 +240,13 @@ def hook_inside(stage: Stage) -> Result:
     return made.run(check=False)
 
 
-@case("hook", "did not end within its timeout of 1 s", verb="create", pointer="/hooks/prestart/0/timeout")
+@case(
+    "hook",
+    "hook ran past specified timeout of 1.0s",
+    verb="create",
+    pointer="/hooks/prestart/0/timeout",
+    hint="/bin/sh",
+)
 def hook_without_end(stage: Stage) -> Result:
     made = stage.box("/bin/true")
     hook = {"path": "/bin/sh", "args": ["sh", "-c", "exec sleep 100"], "timeout": 1}

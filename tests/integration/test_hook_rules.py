@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -332,11 +334,100 @@ def test_a_failing_hook_of_create_fails_it(log: Log, kind: str) -> None:
     assert "3" in found.err
 
 
-@pytest.mark.only("pyoci")
-@pytest.mark.parametrize("kind", CREATE)
-def test_of_a_hook_without_output_the_status_is_the_last_word(log: Log, kind: str) -> None:
+@pytest.mark.only("pyoci")  # the words of runc 1.2 and later; 1.1 does not name the kind
+@pytest.mark.parametrize("kind", [*CREATE, *START])
+def test_a_failing_hook_is_told_in_the_words_of_runc(log: Log, kind: str) -> None:
+    """Its tests look for them, and engines show them: output and error each on its own, with their ends when they are long."""
+    log.add(kind, "exit 0")
     log.add(kind, "exit 3")
-    assert log.made.create(check=False).failed().err.splitlines()[0].endswith("exit status 3")
+    error = log.made.run(check=False).failed().err.splitlines()[0]
+    assert error.endswith(f"error running {kind} hook #1: exit status 3, stdout: , stderr: ")
+    script = (
+        "i=0; while [ $i -lt 2000 ]; do echo $i; echo e$i >&2; i=$((i+1)); done; printf '\\0last\\n'; exit 3"
+    )
+    log.made.config["hooks"][kind].pop()
+    log.add(kind, script)
+    error = log.made.run(check=False).failed().err.splitlines()[0]
+    output, _, error_output = error.partition(", stderr: ")
+    assert "hook #1: exit status 3, stdout: " in output and output.endswith(" | 1999 | ?last")
+    assert error_output.endswith(" | e1998 | e1999") and len(error) < 3000
+
+
+@pytest.mark.only("pyoci")
+@pytest.mark.parametrize("kind", [*CREATE, *START])
+def test_of_a_hook_beyond_its_time_limit_the_output_is_told(log: Log, kind: str) -> None:
+    log.add(kind, "echo out; echo err >&2; exec sleep 1000", timeout=1)
+    error = log.made.run(check=False).failed().err.splitlines()[0]
+    wanted = (
+        f"error running {kind} hook #0: hook ran past specified timeout of 1.0s, stdout: out, stderr: err"
+    )
+    assert error.endswith(wanted)
+
+
+# -- what hooks are used for
+
+
+def test_hooks_bring_files_into_the_container(log: Log) -> None:
+    """As the hooks that add a driver's libraries do: from the host, from the container's mount namespace, from inside."""
+    made = log.made
+    for name in ("one", "two"):
+        (log.folder / name).write_text(f"library {name}\n")
+        made.file(f"lib-{name}")
+    made.sh("cat /lib-one /lib-two /cache > /log/program")
+    pid = "pid=$(tr , '\\n' | sed -n 's/.*\"pid\": *\\([0-9]*\\).*/\\1/p')"
+    log.add("createRuntime", f"{pid}; nsenter -m -t $pid mount --bind $log/one {made.rootfs}/lib-one")
+    log.add("createContainer", "mount --bind $log/two ./lib-two")
+    log.add("startContainer", "/bin/cat /lib-one /lib-two > /cache", env=["PATH=/bin"])
+    made.config["root"]["readonly"] = False
+    made.run()
+    assert log.read("program") == "library one\nlibrary two\n" * 2
+
+
+def test_a_library_in_the_environment_of_a_hook_is_loaded_into_it(log: Log, tmp_path: Path) -> None:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler for a shared library")
+    source, library = tmp_path / "preloaded.c", tmp_path / "preloaded.so"
+    source.write_text(
+        "#include <stdio.h>\n#include <stdlib.h>\n__attribute__((constructor)) static void loaded(void) {\n"
+        '    FILE *file = fopen(getenv("MARK"), "a");\n    if (file) fputs("loaded\\n", file), fclose(file);\n}\n'
+    )
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    host = [kind for kind in ORDER if kind != "startContainer"]
+    for kind in host:
+        log.add(kind, "exit 0", env=[f"LD_PRELOAD={library}", f"MARK={log.folder}/mark-{kind}"])
+    log.made.run()
+    assert {kind: log.read(f"mark-{kind}") for kind in host} == dict.fromkeys(host, "loaded\n")
+
+
+def test_hooks_of_a_container_without_a_mount_namespace(log: Log) -> None:
+    made = log.made
+    made.config["linux"].update(maskedPaths=[], readonlyPaths=[])
+    made.config["mounts"], made.config["root"]["readonly"] = [], False
+    made.no_namespace("mount")
+    inside = made.rootfs / "log"
+    inside.mkdir()
+    made.sh("echo program >> /log/order")
+    for kind in ORDER:
+        log.add(kind, f"echo {kind} >> $log/order; readlink /proc/self/ns/mnt > $log/ns-{kind} || true")
+    made.run()
+    assert log.order() == [*CREATE, *START[1:], "poststop"]
+    assert (inside / "order").read_text().split()[0] == "startContainer"
+    for kind in (*CREATE, "poststart", "poststop"):
+        assert log.read(f"ns-{kind}").strip() == os.readlink("/proc/self/ns/mnt")
+
+
+@pytest.mark.differs(runc="the annotations are crun's")
+def test_files_that_annotations_name_get_the_output_of_hooks(log: Log) -> None:
+    out, err = log.folder / "out", log.folder / "err"
+    log.made.config["annotations"] = {"run.oci.hooks.stdout": str(out), "run.oci.hooks.stderr": str(err)}
+    for kind in ORDER:
+        log.add(kind, f"echo {kind}; echo not {kind} >&2")
+    log.made.run()
+    assert sorted(log.read("out").split()) == sorted(ORDER)
+    assert sorted(log.read("err").splitlines()) == sorted(f"not {kind}" for kind in ORDER)
+    log.made.config["annotations"] = {"run.oci.hooks.stdout": "/no/such/directory/file"}
+    log.made.create(check=False).failed("/no/such/directory/file", "no such file or directory")
 
 
 @pytest.mark.parametrize("kind", CREATE)

@@ -43,7 +43,9 @@ def told(result: Result, case: Case) -> tuple[str, str]:
     line = lines[0].removeprefix(f"pyoci: {case.verb}: ")
     assert len(line) <= LONGEST and line.isprintable(), result
     assert not re.search(r"\[Errno|Traceback|Error\b|<.*object|\bb'", line), result
-    assert not line.endswith((".", ":", " ")), result
+    assert (
+        not line.removesuffix(", stdout: , stderr: ").removesuffix(", stderr: ").endswith((".", ":", " "))
+    ), result  # as runc has it
     hints = [text.removeprefix("  hint: ") for text in lines[1:] if text.startswith("  hint: ")]
     assert len(lines) == 1 + len(hints) and len(hints) <= 1, result
     return line, hints[0] if hints else ""

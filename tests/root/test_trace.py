@@ -197,7 +197,7 @@ def test_failing_start_is_traced_too(box: Boxes, folder: Path) -> None:
     made = box("/bin/true")
     made.config["hooks"] = {"startContainer": [{"path": "/bin/false"}]}
     made.create("--trace", str(folder / "t"))
-    made.start(check=False).failed("startContainer hook /bin/false failed")
+    made.start(check=False).failed("error running startContainer hook #0: exit status 1, stdout: , stderr: ")
     made.expected = made.runtime.exists(made.id)
     found = Traced(folder / "t")
     assert found.events[-1]["name"] == "startContainer hook /bin/false" or "undo" in found.names(

@@ -79,11 +79,11 @@ def test_a_signal_that_comes_while_a_helper_program_is_started_ends_the_program(
     started = []
     real = programs._start
 
-    def start(*arguments: Any) -> tuple[int, int]:
-        reader, pid = real(*arguments)
+    def start(*arguments: Any) -> tuple[list[int], int]:
+        readers, pid = real(*arguments)
         started.append(pid)
         os.kill(os.getpid(), signal.SIGTERM)
-        return reader, pid
+        return readers, pid
 
     monkeypatch.setattr(programs, "_start", start)
     with pytest.raises(OciError, match="ended by signal 15"):

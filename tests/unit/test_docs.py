@@ -155,6 +155,8 @@ OTHER_NAMES = {
     "cgroup.kill",
     "org.systemd.property.",  # runc's
     "run.oci.keep_original_groups",  # crun's
+    "run.oci.hooks.stdout",
+    "run.oci.hooks.stderr",
     "org.systemd.property.NAME",
     "org.opencontainers.runc.checkpoint.enabled",
     "io.github.seccomp.libseccomp.version",

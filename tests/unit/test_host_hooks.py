@@ -16,7 +16,7 @@ from pyoci.host import hooks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.spec.spec_types import Hook
+    from pyoci.spec.spec_types import Hook, Spec
 
 
 POINTER = "/hooks/createRuntime"
@@ -30,7 +30,13 @@ def shell(script: str, **more: Any) -> Hook:
 
 
 def run(*entries: Hook, state: bytes = STATE) -> None:
-    hooks.run(list(entries), state, name="createRuntime", spans=Spans())
+    hooks.run(spec(*entries), "createRuntime", state, spans=Spans())
+
+
+def spec(*entries: Hook, name: str = "createRuntime", **more: Any) -> Spec:
+    made: Any = {"ociVersion": "1.3.0", "hooks": {name: [*entries]}} | more
+    found: Spec = made
+    return found
 
 
 def failure(*entries: Hook) -> OciError:
@@ -76,7 +82,7 @@ def test_args_are_given_as_they_are(tmp_path: Path) -> None:
 def test_directory_it_starts_in(tmp_path: Path) -> None:
     directory = os.open(tmp_path, os.O_PATH)
     try:
-        hooks.run([shell("pwd -P > where")], STATE, name="createRuntime", spans=Spans(), directory=directory)
+        hooks.run(spec(shell("pwd -P > where")), "createRuntime", STATE, spans=Spans(), directory=directory)
     finally:
         os.close(directory)
     assert (tmp_path / "where").read_text() == f"{os.path.realpath(tmp_path)}\n"
@@ -124,20 +130,50 @@ def test_run_all_runs_all_and_tells_each_failure(tmp_path: Path) -> None:
         shell(f"touch {tmp_path}/ran"),
         {"path": "/no/such/hook"},
     ]
-    failures = hooks.run_all(entries, STATE, name="poststop", spans=Spans())
+    failures = hooks.run_all(spec(*entries, name="poststop"), "poststop", STATE, spans=Spans())
     assert (tmp_path / "ran").exists()
     assert [each.pointer for each in failures] == ["/hooks/poststop/0", "/hooks/poststop/2/path"]
 
 
 def test_output_of_both_streams_is_in_the_error() -> None:
-    error = failure(shell("echo first; echo second >&2; printf '\\033[1mbold'; exit 2"))
-    assert error.message == "createRuntime hook /bin/sh failed: exit status 2: first | second | ?[1mbold"
+    error = failure(shell("echo first; echo second >&2; printf '\\033[1mbold'; echo third >&2; exit 2"))
+    said = "stdout: first | ?[1mbold, stderr: second | third"
+    assert error.message == f"error running createRuntime hook #0: exit status 2, {said}"
+    assert error.hint == "the hook is /bin/sh"
+
+
+def test_files_that_annotations_name_get_the_output(tmp_path: Path) -> None:
+    (tmp_path / "err").write_text("before\n")
+    names = {"run.oci.hooks.stdout": "out", "run.oci.hooks.stderr": str(tmp_path / "err")}
+    directory = os.open(tmp_path, os.O_PATH)
+    try:
+        entries = [shell("echo one; echo two >&2; ls /proc/self/fd"), shell("echo three; exit 1")]
+        with pytest.raises(OciError, match=r"#1: exit status 1, stdout: , stderr: $"):
+            made = spec(*entries, annotations=names)
+            hooks.run(made, "createRuntime", STATE, spans=Spans(), directory=directory)
+    finally:
+        os.close(directory)
+    assert (tmp_path / "out").read_text().split() == ["one", "0", "1", "2", "3", "three"]
+    assert (tmp_path / "err").read_text() == "before\ntwo\n"
+
+
+@pytest.mark.parametrize("kind", ["missing", "fifo", "nul"])
+def test_a_file_for_the_output_that_cannot_be_opened(kind: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")  # that nobody reads
+    path = {"missing": "/no/such/directory/file", "fifo": str(tmp_path / "fifo"), "nul": "a\0b"}[kind]
+    before = sorted(os.listdir("/proc/self/fd"))
+    made = spec(shell(f"touch {tmp_path}/ran"), annotations={"run.oci.hooks.stderr": path})
+    with pytest.raises(OciError) as caught:
+        hooks.run(made, "createRuntime", STATE, spans=Spans())
+    assert caught.value.pointer == "/annotations/run.oci.hooks.stderr"
+    assert not (tmp_path / "ran").exists()
+    assert sorted(os.listdir("/proc/self/fd")) == before
 
 
 def test_output_is_bounded_and_its_end_is_kept() -> None:
     error = failure(shell("i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exit 1"))
     assert len(error.message) < 2000
-    assert error.message.endswith("line 19999")
+    assert error.message.endswith("line 19999, stderr: ")
 
 
 def test_death_by_signal_is_told() -> None:
@@ -149,7 +185,7 @@ def test_timeout_kills_the_hook_and_what_it_started(tmp_path: Path) -> None:
     error = failure(shell(f"sleep 60 & echo $! > {tmp_path}/pid; echo waiting; wait; true", timeout=1))
     assert 0.9 < time.monotonic() - begin < 5
     assert error.pointer == f"{POINTER}/0/timeout"
-    assert "timeout of 1 s: waiting" in error.message
+    assert "hook ran past specified timeout of 1.0s, stdout: waiting, stderr: " in error.message
     pid = int((tmp_path / "pid").read_text())
     deadline = time.monotonic() + 5
     while _alive(pid):
@@ -198,7 +234,7 @@ def test_nothing_is_left_behind() -> None:
         {"path": "/no/such/hook"},
     ]
     for hook in tried:
-        hooks.run_all([hook], STATE, name="poststop", spans=Spans())
+        hooks.run_all(spec(hook, name="poststop"), "poststop", STATE, spans=Spans())
     assert sorted(os.listdir("/proc/self/fd")) == before
     assert our_children() == children
 

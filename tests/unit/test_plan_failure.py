@@ -60,11 +60,10 @@ def test_directory() -> None:
 
 
 def test_hook() -> None:
-    assert explain("hook", "createContainer hook /h", 0, "hook", "exit status 3: a\n b") == (
-        "createContainer hook /h failed: exit status 3: a b"
+    words, at = "exit status 3, stdout: a\nb, stderr: ", "/hooks/createContainer/4"
+    assert explain("hook", "createContainer hook /h", 0, "hook", words, at) == (
+        "error running createContainer hook #4: exit status 3, stdout: a | b, stderr:  (the hook is /h)"
     )
-    text = explain("hook", "createContainer hook /h", errno.ETIMEDOUT, "hook", "words")
-    assert text == "createContainer hook /h did not end within its timeout: words"
 
 
 @pytest.mark.parametrize(

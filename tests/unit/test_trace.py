@@ -266,11 +266,12 @@ def times(*values: int) -> bytes:
 
 
 def test_failure_behind_start() -> None:
-    error = start_answer.read(reply(lib.REPLY_ERROR, 4, 0, b"exit status 3: no", "hook"), LATE, None)
+    words = b"exit status 3, stdout: a\n b, stderr: no"
+    error = start_answer.read(reply(lib.REPLY_ERROR, 4, 0, words, "hook"), LATE, None)
     assert error is not None
     assert (error.pointer, error.message) == (
         "/hooks/startContainer/0",
-        "startContainer hook /h failed: exit status 3: no",
+        "error running startContainer hook #0: exit status 3, stdout: a |  b, stderr: no",
     )
 
 
