@@ -12,7 +12,7 @@ import pytest
 
 from pyoci.base.context import Context
 from pyoci.base.errors import OciError
-from pyoci.cli import completion, help
+from pyoci.cli import completion, help, manual
 from pyoci.cli.table import COMMANDS, GLOBALS, HELP, NAME, NAMES, OPTIONS
 
 
@@ -38,7 +38,7 @@ def test_help_fits_into_a_terminal() -> None:
 
 
 def test_manual_names_everything() -> None:
-    text = help.manual().replace("\\-", "-")
+    text = manual.page().replace("\\-", "-")
     for command in COMMANDS:
         assert f".SS pyoci {command[NAME]}" in text
         for option in command[OPTIONS]:
@@ -54,7 +54,7 @@ def test_manual_names_everything() -> None:
 def test_manual_is_good_troff() -> None:
     command = ["groff", "-man", "-ww", "-z", "-Tutf8"]
     done = subprocess.run(
-        command, input=help.manual(), text=True, capture_output=True, timeout=60, check=False
+        command, input=manual.page(), text=True, capture_output=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
 

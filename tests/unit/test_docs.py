@@ -18,7 +18,7 @@ from unit.documents import TOP, Document, document, documents, files_of_the_proj
 
 from pyoci._ops import OPS
 from pyoci.base.errors import OciError
-from pyoci.cli import help, parse
+from pyoci.cli import manual, parse, usage
 from pyoci.cli.table import COMMANDS, GLOBALS, HELP_OPTION, NAME, NAMES, OPTIONS
 from pyoci.doctor.check import Check, Leftover, Report
 from pyoci.spec import unsupported
@@ -319,18 +319,20 @@ def reads_environment(function: ast.FunctionDef) -> bool:
 
 
 def test_variables_of_the_manual_are_those_of_the_package() -> None:
-    documented = {name for names, _ in help.ENVIRONMENT for name in names.split(", ")}
+    documented = {name for names, _ in manual.ENVIRONMENT for name in names.split(", ")}
     assert documented == variables_of_the_package()
 
 
 def test_the_manual_has_every_exit_status() -> None:
     statuses = {row[0] for row in table(document("docs/errors.md"), "status")} - {"any"}
-    assert {status for status, _ in help.STATUS} == statuses
+    assert {status for status, _ in manual.STATUS} == statuses
 
 
 def test_help_has_every_command_in_a_group() -> None:
-    assert sorted(name for _, names in help.GROUPS for name in names) == sorted(row[NAME] for row in COMMANDS)
-    assert set(help.MORE) <= {row[NAME] for row in COMMANDS}
+    assert sorted(name for _, names in usage.GROUPS for name in names) == sorted(
+        row[NAME] for row in COMMANDS
+    )
+    assert set(usage.MORE) <= {row[NAME] for row in COMMANDS}
 
 
 # -- docs/trace.md and docs/performance.md
