@@ -1,4 +1,5 @@
-"""What pyproject.toml cannot say: how the extensions, the init inside the shim, the checker and the launcher are made.
+"""What pyproject.toml cannot say: how the extensions, the init inside the shim, the checker, the launcher, the manual pages and
+the completions are made.
 
 Environment: PYOCI_LAUNCHER=static|exec chooses the kind of launcher;
 PYOCI_SANITIZE=address,undefined builds the extensions with these sanitizers, and the init with those that a static
@@ -15,6 +16,7 @@ from typing import ClassVar
 
 from setuptools import Command, Extension, setup  # isort: skip  (it brings distutils where Python has none)
 from distutils.command.build_scripts import build_scripts
+from distutils.command.install_data import install_data
 
 from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
@@ -22,10 +24,12 @@ from setuptools.command.build_py import build_py
 
 TREE = Path(__file__).resolve().parent
 CHECKER = TREE / "pyoci" / "_generated.py"
-sys.path.insert(0, str(TREE / "csrc" / "build"))
+sys.path[:0] = [str(TREE / "csrc" / "build"), str(TREE)]
 
 import build_launcher  # noqa: E402
 import build_shim  # noqa: E402
+
+from pyoci.cli import completion, manual  # noqa: E402
 
 SANITIZE = os.environ.get("PYOCI_SANITIZE", "")
 _STATIC = ",".join(name for name in SANITIZE.split(",") if name != "address")
@@ -139,6 +143,27 @@ class BuildLauncher(build_scripts):
         return [os.path.relpath(path, TREE) for path in build_launcher.sources()]
 
 
+def shared_files() -> dict[str, str]:
+    """The manual pages and completions, which come from the table of commands: their text by their place below the prefix."""
+    return {
+        **{f"share/man/man1/{name}": text for name, text in manual.pages().items()},
+        "share/bash-completion/completions/pyoci": completion.bash(),
+        "share/zsh/site-functions/_pyoci": completion.zsh(),
+        "share/fish/vendor_completions.d/pyoci.fish": completion.fish(),
+    }
+
+
+class InstallData(install_data):
+    """Writes the shared files."""
+
+    def run(self) -> None:
+        for name, text in shared_files().items():
+            target = Path(self.install_dir, name)
+            self.mkpath(str(target.parent))
+            target.write_text(text, encoding="utf-8")
+            self.outfiles.append(str(target))
+
+
 class DevBuild(Command):
     """For developers: build what changed, the shim into the tree, the launcher into a directory of choice."""
 
@@ -175,11 +200,13 @@ setup(
         ),
     ],
     scripts=["csrc/launcher"],
+    data_files=[("share", [])],  # that there are some; install_data knows them
     cmdclass={
         "build": Build,
         "build_py": BuildPython,
         "build_ext": BuildExtensions,
         "build_scripts": BuildLauncher,
+        "install_data": InstallData,
         "dev_build": DevBuild,
     },
 )

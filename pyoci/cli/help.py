@@ -16,13 +16,13 @@ _MOST_INDENT = 34
 
 
 def run(context: "Context", options: "Options") -> int:
-    """Print help for pyoci or for one command, or the manual page."""
+    """Print help for pyoci or for one command, or its manual page."""
     if options.command is None or options.settings.get("help"):
         files.out(overview())
     elif options.command[NAME] != "help":
         files.out(command_help(options.command))
     elif options.values.get("man"):
-        files.out(manual.page())
+        files.out(manual.command_page(find(options.args[0])) if options.args else manual.page())
     elif options.values.get("help") or not options.args:
         files.out(command_help(options.command) if options.values.get("help") else overview())
     else:

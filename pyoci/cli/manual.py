@@ -1,11 +1,13 @@
-"""The manual page, from the table, in troff's man macros (man(7))."""
+"""The manual pages, from the table, in troff's man macros (man(7))."""
 
-from pyoci.cli.table import COMMANDS, GLOBALS, NAME, OPTIONS, SUMMARY
-from pyoci.cli.usage import MORE, option_rows, usage
+import pyoci
+from pyoci.cli.parse import find
+from pyoci.cli.table import COMMANDS, GLOBALS, HELP_OPTION, NAME, OPTIONS, SUMMARY
+from pyoci.cli.usage import GROUPS, MORE, option_rows, usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.cli.table import Option
+    from pyoci.cli.table import Command, Option
 
 STATUS = (
     ("0", "success; for run and exec in the foreground: the process ended with 0"),
@@ -47,14 +49,16 @@ ENVIRONMENT = (
 )
 
 
-def page() -> str:
-    """The manual page pyoci(8)."""
-    import pyoci
+def pages() -> dict[str, str]:
+    """Every manual page by the name of its file: pyoci(1), and one for each command, such as pyoci-create(1)."""
+    found = {f"pyoci-{command[NAME]}.1": command_page(command) for command in COMMANDS}
+    return {"pyoci.1": page(), **found}
 
+
+def page() -> str:
+    """The manual page pyoci(1)."""
     lines = [
-        f'.TH PYOCI 8 "" "pyoci {pyoci.__version__}" "System Administration"',
-        ".SH NAME",
-        r"pyoci \- run containers from OCI bundles",
+        *_title("pyoci", "run containers from OCI bundles"),
         ".SH SYNOPSIS",
         r".B pyoci",
         r"[\fIglobal options\fR] \fICOMMAND\fR [\fIoptions\fR] [\fIarguments\fR]",
@@ -63,28 +67,50 @@ def page() -> str:
         r"\fIconfig.json\fR and a root file system, as the runtime specification of the",
         "Open Container Initiative describes it.",
         "pyoci makes containers from bundles and manages them. Container engines call it; so can people.",
-        ".SH GLOBAL OPTIONS",
-        *_options(GLOBALS),
         ".SH COMMANDS",
+        "Each has a page of its own, such as",
+        r".BR pyoci\-create (1).",
     ]
-    for command in COMMANDS:
-        lines += [f".SS {_troff(usage(command).replace(' [global options]', ''))}"]
-        lines += [_sentence(command[SUMMARY])]
-        lines += [_troff(line) for line in MORE.get(command[NAME], "").splitlines()]
-        lines += _options(command[OPTIONS])
+    for title, names in GROUPS:
+        lines += [f".SS {_troff(title)}"]
+        lines += _rows(tuple((name, find(name)[SUMMARY]) for name in names))
+    lines += [".SH GLOBAL OPTIONS", "They go before the command.", *_options(GLOBALS)]
     lines += [".SH EXIT STATUS", *_rows(STATUS)]
     lines += [".SH ENVIRONMENT", *_rows(ENVIRONMENT)]
-    lines += [
-        ".SH FILES",
-        *_rows(_FILES),
-        ".SH SEE ALSO",
-        ".BR runc (8),",
-        ".BR crun (1),",
-        ".BR namespaces (7),",
-        ".BR cgroups (7),",
-        ".BR capabilities (7)",
-    ]
+    lines += [".SH FILES", *_rows(_FILES)]
+    others = ["runc (8)", "crun (1)", "namespaces (7)", "cgroups (7)", "capabilities (7)"]
+    lines += _see_also([*(f"pyoci-{command[NAME]} (1)" for command in COMMANDS), *others])
     return "\n".join(lines) + "\n"
+
+
+def command_page(command: "Command") -> str:
+    """The manual page of a command."""
+    name = command[NAME]
+    lines = [
+        *_title(f"pyoci-{name}", command[SUMMARY]),
+        ".SH SYNOPSIS",
+        rf".B {_troff(usage(command))}",
+        ".SH DESCRIPTION",
+        _sentence(command[SUMMARY]),
+        *(_troff(line) for line in MORE.get(name, "").splitlines()),
+        ".SH OPTIONS",
+        *_options((*command[OPTIONS], HELP_OPTION)),
+        ".PP",
+        "Global options, exit status, environment and files:",
+        ".BR pyoci (1).",
+    ]
+    group = next(names for _, names in GROUPS if name in names)
+    lines += _see_also(["pyoci (1)", *(f"pyoci-{other} (1)" for other in group if other != name)])
+    return "\n".join(lines) + "\n"
+
+
+def _title(name: str, summary: str) -> list[str]:
+    title = f'.TH {name.upper()} 1 "" "pyoci {pyoci.__version__}" "User Commands"'
+    return [title, ".SH NAME", rf"{_troff(name)} \- {_troff(summary)}"]
+
+
+def _see_also(names: list[str]) -> list[str]:
+    return [".SH SEE ALSO", *(f".BR {_troff(name)}," for name in names[:-1]), f".BR {_troff(names[-1])}"]
 
 
 def _options(options: "tuple[Option, ...]") -> list[str]:

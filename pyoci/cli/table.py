@@ -485,7 +485,7 @@ COMMANDS: "tuple[Command, ...]" = (
         False,
         "[COMMAND]",
         "show help for pyoci or for one command",
-        (("man", ("man",), FLAG, "", "write the manual page (troff)"),),
+        (("man", ("man",), FLAG, "", "write its manual page (troff)"),),
     ),
     ("completion", True, 1, 1, False, "bash|zsh|fish", "write the completion script of a shell", ()),
 )

@@ -13,6 +13,7 @@ import pytest
 from pyoci.base.context import Context
 from pyoci.base.errors import OciError
 from pyoci.cli import completion, help, manual
+from pyoci.cli.entry import main
 from pyoci.cli.table import COMMANDS, GLOBALS, HELP, NAME, NAMES, OPTIONS
 
 
@@ -37,26 +38,38 @@ def test_help_fits_into_a_terminal() -> None:
         assert max(len(line) for line in text.splitlines()) <= 112
 
 
-def test_manual_names_everything() -> None:
-    text = manual.page().replace("\\-", "-")
+def test_there_is_a_manual_page_for_each_command() -> None:
+    pages = manual.pages()
+    assert sorted(pages) == sorted(["pyoci.1", *(f"pyoci-{command[NAME]}.1" for command in COMMANDS)])
+    for name, text in pages.items():
+        assert text.startswith(f".TH {name[:-2].upper()} 1 ")
+        for line in text.splitlines():
+            assert not line.startswith(".") or re.match(r"\.[A-Z]{1,2}( |$)", line), line
+
+
+def test_the_manual_names_everything() -> None:
+    pages = {name: text.replace("\\-", "-") for name, text in manual.pages().items()}
+    for option in GLOBALS:
+        assert (f"--{option[NAMES][0]}" in pages["pyoci.1"]) == bool(option[HELP])
     for command in COMMANDS:
-        assert f".SS pyoci {command[NAME]}" in text
+        assert rf"\fB{command[NAME]}\fR" in pages["pyoci.1"]
+        assert f".BR pyoci-{command[NAME]} (1)" in pages["pyoci.1"]
         for option in command[OPTIONS]:
-            assert not option[HELP] or f"--{option[NAMES][0]}" in text
-    assert not [
-        line
-        for line in text.splitlines()
-        if line.startswith(".") and not re.match(r"\.[A-Z]{1,2}( |$)", line)
-    ]
+            assert not option[HELP] or f"--{option[NAMES][0]}" in pages[f"pyoci-{command[NAME]}.1"]
 
 
 @pytest.mark.skipif(not shutil.which("groff"), reason="no groff")
-def test_manual_is_good_troff() -> None:
+def test_the_manual_is_good_troff() -> None:
     command = ["groff", "-man", "-ww", "-z", "-Tutf8"]
-    done = subprocess.run(
-        command, input=manual.page(), text=True, capture_output=True, timeout=60, check=False
-    )
+    text = "".join(manual.pages().values())
+    done = subprocess.run(command, input=text, text=True, capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_help_writes_the_manual_pages(capfd: pytest.CaptureFixture[str]) -> None:
+    for words, expected in ((["help", "--man"], "PYOCI"), (["help", "--man", "exec"], "PYOCI-EXEC")):
+        assert main(Context(), words) == 0
+        assert capfd.readouterr().out.startswith(f".TH {expected} 1 ")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
