@@ -228,7 +228,8 @@ class Manager:
     def exec_fds(self, sub: dict[str, str] | None, init_pid: int) -> tuple[list[int], int]:
         """As `spawn_fds` for a further process; `sub` maps controllers ("" for all) to existing sub-cgroups.
 
-        Raises OciError.
+        Without `sub` a cgroup of the container's that is gone, or takes no processes, is replaced by the one that the
+        container's first process is in now. Raises OciError.
         """
         raise NotImplementedError
 
@@ -430,12 +431,34 @@ def not_joined(path: str, error: OSError) -> OciError:
     )
 
 
+def sub_cgroup(path: str, below: str) -> str:
+    """The cgroup that `exec --cgroup` names below the container's. Raises OciError for one that is not below it."""
+    names: list[str] = []
+    for name in below.split("/"):
+        if name == ".." and not names:
+            hint = "name a cgroup below the container's own"
+            raise OciError("cgroup-sub", f"bad sub cgroup path: {below}", obj=below, hint=hint)
+        if name == "..":
+            names.pop()
+        elif name and name != ".":
+            names.append(name)
+    return "/".join([path, *names])
+
+
 def no_sub_cgroup(path: str) -> OciError:
-    """The error for `exec --cgroup` with a cgroup that is not there."""
-    message = f"the sub-cgroup {path} does not exist in the container's cgroup"
+    """The error for `exec --cgroup` with a cgroup that is not there, in runc's words."""
+    hint = "exec --cgroup does not create cgroups: create it first"
     return OciError(
-        "cgroup-sub", message, obj=path, hint="exec --cgroup does not create cgroups: create it first"
+        "cgroup-sub", f"error adding pid to cgroup {path}", errno=errno.ENOENT, obj=path, hint=hint
     )
+
+
+def cgroups_of(pid: int) -> dict[str, str]:
+    """Where a container's first process is (paths.of_process), nothing when that can't be told any more."""
+    try:
+        return paths.of_process(pid)
+    except OSError:
+        return {}
 
 
 def keyed(path: str) -> dict[str, int]:

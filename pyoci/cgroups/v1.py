@@ -257,24 +257,35 @@ class V1(base.Manager):
             self._put(path, pid)
 
     def exec_fds(self, sub: dict[str, str] | None, init_pid: int) -> tuple[list[int], int]:
-        directories = self._directories
-        if not sub:
-            present = {name: path for name, path in directories.items() if posix.access(path, posix.F_OK)}
-            return self._open(present)
-        for controller in sub:
-            if controller and controller not in directories:
-                message = f"exec: the container has no cgroup for controller {controller}"
+        chosen = self._joinable(init_pid)
+        for controller in sub or ():
+            if controller and controller not in self._directories:
+                message = f"unknown controller {controller}: the container has no cgroup for it"
                 raise OciError("cgroup-sub", message, obj=controller)
-        chosen = {}
-        for name, path in directories.items():
-            below = sub.get(name, sub.get("", ""))
-            chosen[name] = "/".join([path, *components(below)])
-            if not posix.access(chosen[name], posix.F_OK):
-                if name == UNIFIED:
-                    chosen[name] = path  # no controller's, so no sub-cgroup was made there
-                    continue
-                raise base.no_sub_cgroup(chosen[name])
+        if not sub:
+            return self._open(chosen)
+        for name, path in self._directories.items():
+            below = base.sub_cgroup(path, sub.get(name, sub.get("", "")))
+            if posix.access(below, posix.F_OK):
+                chosen[name] = below
+            elif below != path and name != UNIFIED:  # no controller's, so no sub-cgroup was made there
+                raise base.no_sub_cgroup(below)
         return self._open(chosen)
+
+    def _joinable(self, init_pid: int) -> dict[str, str]:
+        """The directories that are there; in place of one that is gone, that of the first process."""
+        found: dict[str, str] = {}
+        moved: dict[str, str] | None = None
+        for name, path in self._directories.items():
+            if posix.access(path, posix.F_OK):
+                found[name] = path
+            elif not self._rootless:
+                moved = base.cgroups_of(init_pid) if moved is None else moved
+                mount = _mount_of(path)
+                place = paths.own(mount, moved.get("" if name == UNIFIED else name, "/"))
+                if place != mount:
+                    found[name] = place
+        return found
 
     def _set_frozen(self, wanted: bool) -> bool:
         path = self._freezer_state()

@@ -280,24 +280,21 @@ class V2(base.Manager):
         if list(sub) != [""]:
             message = "exec --cgroup: cgroup v2 has one tree for all controllers: give the path without a controller"
             raise OciError("cgroup-sub", message, obj=",".join(name for name in sub if name))
-        path = "/".join([self._path, *components(sub[""])])
+        path = base.sub_cgroup(self._path, sub[""])
         if not posix.access(path, posix.F_OK):
             raise base.no_sub_cgroup(path)
         return self._open(path)
 
     def _where_init_is(self, init_pid: int) -> str:
         """The cgroup a further process goes to. When the container has given controllers to cgroups below its
-        own, its own takes no processes any more: then the one that its first process has moved to.
+        own, its own takes no processes any more: then the one that its first process has moved to. So it is when
+        its own is gone.
         """
-        if not self.exists():
-            return ""
-        if not _read(f"{self._path}/cgroup.subtree_control"):
-            return self._path
-        try:
-            moved = paths.own(paths.MOUNT, paths.of_process(init_pid).get("", "/"))
-        except OSError:
-            return self._path
-        return moved if moved.startswith(self._path + "/") else self._path
+        own = self._path if self.exists() else ""
+        if not self._path or (own and not _read(f"{own}/cgroup.subtree_control")):
+            return own
+        moved = paths.own(paths.MOUNT, base.cgroups_of(init_pid).get("", "/"))
+        return own if moved == paths.MOUNT else moved
 
     def signal_all(self, signal: int) -> bool:
         if signal == signal_numbers.KILL and self._path and self._proven:

@@ -58,9 +58,20 @@ class JoiningProcess(ContainerProcess):
     def __init__(self, context: "Context", request: "ExecRequest") -> None:
         super().__init__(context, request, detached=request.detach)
         self._entered = False
+        self._given: set[str] = set()  # properties of the process that are not the configuration's
 
     def __enter__(self) -> "JoiningProcess":
         return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        """A failure because of a value that is not config.json's must not send people there."""
+        if isinstance(error, OciError):
+            first, _, name = error.pointer[1:].partition("/")
+            if first == "process" and name.partition("/")[0] in self._given:
+                error.pointer = ""
+                where = f"set in {self.request.process}" if self.request.process else "set by --cwd"
+                error.message = error.message.replace("set in config.json", where)
+        super().__exit__(kind, error, traceback)
 
     def make(self) -> None:
         """Everything up to READY. Raises OciError."""
@@ -95,7 +106,9 @@ class JoiningProcess(ContainerProcess):
         request.no_new_keyring = flags.get("no_new_keyring", False)
         self.init.oom = self.entry.memory
         self.spec = self.entry.config()
-        self.process = _process(request, self.spec, self.context.document)
+        own = defaults.process(self.spec)
+        self.process = _process(request, own, self.context.document)
+        self._given = {name for name, value in self.process.items() if value is not own.get(name)}
         self.context.spans.lap("load")
         self.check_terminal(self.process)
 
@@ -132,7 +145,7 @@ class JoiningProcess(ContainerProcess):
         self.raise_limits(self.process, user_namespace=bool(joined & namespaces.NEWUSER))
         forks = bool(joined & namespaces.NEWPID)
         if moved and not forks:
-            self._move(cgroup_fd)
+            self._move(cgroup_fd, self._cgroup_fds)
         ready = {"cgroup": [] if moved else self._cgroup_fds, "pidfd": pidfd}
         if not namespaces.has(self.spec, "mount"):
             ready["root"] = [_open_root(pid, pidfd[0])]
@@ -140,29 +153,33 @@ class JoiningProcess(ContainerProcess):
         if forks:
             self.init.expect_fork()
             if moved:
-                self._move(cgroup_fd)
+                self._move(cgroup_fd, self._cgroup_fds)
         if self.entry.record.rdt:
             self._join_resctrl_group(self.entry.record.rdt)
         if forks:
             self.init.send_byte()
 
-    def _move(self, cgroup_fd: int) -> None:
-        """Move the init into the cgroup. Raises OciError.
+    def _move(self, directory: int, tasks: list[int]) -> None:
+        """Move the init into the cgroup of v2, a directory or -1, and those of v1. Raises OciError.
 
         It costs milliseconds for each hierarchy: the kernel waits until no process forks (op_join_cgroup of csrc/init).
         """
+        opened = []
         try:
-            if cgroup_fd >= 0:
-                fd = posix.open("cgroup.procs", posix.O_WRONLY | posix.O_CLOEXEC, dir_fd=cgroup_fd)
-                self._cgroup_fds.append(fd)
-            for fd in self._cgroup_fds:
+            if directory >= 0:
+                opened.append(posix.open("cgroup.procs", posix.O_WRONLY | posix.O_CLOEXEC, dir_fd=directory))
+            for fd in (*opened, *tasks):
                 posix.write(fd, str(self.init.pid).encode())
         except OSError as error:
             from pyoci.cgroups.base import not_joined
 
             manager = self.entry.manager()
-            raise not_joined(manager.main_path() if manager else "", error) from None
-        files.close_all(self._cgroup_fds)
+            found = not_joined(manager.main_path() if manager else "", error)
+            found.message = f"error adding pid {self.init.pid} to cgroups: {found.message}"  # as runc has it
+            raise found from None
+        finally:
+            files.close_all(opened)
+        files.close_all(tasks)
         self.context.spans.lap("moved into the cgroup", "/linux/cgroupsPath")
 
     def _join_resctrl_group(self, record: "GroupRecord") -> None:
@@ -209,7 +226,10 @@ class JoiningProcess(ContainerProcess):
             if cgroup_fd < 0 or manager is None or error.errno not in _NOT_CLONED_INTO_CGROUP:
                 raise
             self.init.spawn(0, preserved=self.inherited.count)
-            manager.add(self.init.pid)
+            if self.request.cgroups:
+                self._move(cgroup_fd, [])
+            else:
+                manager.add(self.init.pid)
 
     def _open_cgroup(self, pid: int) -> tuple[list[int], int]:
         """What the init joins the cgroup by, as Manager.exec_fds() has it. Raises OciError."""
@@ -217,12 +237,7 @@ class JoiningProcess(ContainerProcess):
         if manager is None:
             return [], -1
         manager.require_own(*manager.paths())
-        below: dict[str, str] = {}
-        for text in self.request.cgroups:
-            names, colon, path = text.partition(":")
-            for name in names.split(",") if colon else [""]:
-                below[name] = path if colon else text
-        return manager.exec_fds(below or None, pid)
+        return manager.exec_fds(_sub_cgroups(self.request.cgroups) or None, pid)
 
     def _gather_facts(self, pid: int, *, cgroup_fds: int) -> Facts:
         try:
@@ -242,6 +257,25 @@ class JoiningProcess(ContainerProcess):
         super().close()
         if self._entered:
             self.entry.close()
+
+
+def _sub_cgroups(given: list[str]) -> dict[str, str]:
+    """--cgroup PATH, or CONTROLLER[,CONTROLLER]:PATH for some: controller, "" for all, -> path. Raises OciError."""
+    found: dict[str, str] = {}
+    for text in given:
+        names, colon, path = text.partition(":")
+        for name in names.split(",") if colon else [""]:
+            if colon and not name:
+                why = "there is no controller before the colon"
+            elif not colon and len(given) > 1:
+                why = "with several of them each needs its controllers, as in cpu,cpuacct:PATH"
+            elif name in found:
+                why = f"controller {name} is there more than once"
+            else:
+                found[name] = path if colon else text
+                continue
+            raise OciError("usage", f'invalid value "{text}" for flag -cgroup: {why}', obj="cgroup")
+    return found
 
 
 def _open_root(pid: int, pidfd: int) -> int:
@@ -273,9 +307,8 @@ def _is_ours(kind: str, pid: int) -> bool:
         raise from_os_error("namespace", f"{kind} namespace of process {pid}", error) from None
 
 
-def _process(request: "ExecRequest", spec: "Spec", handed_over: bytes) -> "Process":
+def _process(request: "ExecRequest", own: "Process", handed_over: bytes) -> "Process":
     """The process object: from the file, or the container's own with the options laid over it. Raises OciError."""
-    own = defaults.process(spec)
     if request.process:
         process = _read_process(request.process, handed_over)
         _inherit(process, own)
@@ -354,10 +387,18 @@ def _id(text: str, given: str) -> int:
 
 
 def _add_capabilities(process: "Process", names: list[str]) -> None:
-    """--cap: into bounding, effective and permitted, never into inheritable or ambient (CVE-2022-29162 and its kin)."""
+    """--cap: into bounding, effective and permitted, never into inheritable (CVE-2022-29162 and its kin).
+
+    A user other than root keeps only what is ambient, and that must be inheritable: it becomes so where the configuration has
+    it there.
+    """
     if not names:
         return
     sets = process.get("capabilities", {}).copy()
+    inheritable = sets.get("inheritable") or []
+    raised = [name for name in names if name in inheritable]
+    if raised:
+        sets["ambient"] = [*sets.get("ambient", []), *raised]
     kind: CapabilitySet
     for kind in ("bounding", "effective", "permitted"):
         sets[kind] = [*sets.get(kind, []), *names]

@@ -281,7 +281,13 @@ def somebody_else_in_the_cgroup(stage: Stage) -> Result:
 
 
 @case(
-    "cgroup-sub", "does not exist in the container's cgroup", verb="exec", status=255, hint="create it first"
+    "cgroup-sub",
+    "error adding pid to cgroup",
+    "nosuch: no such file or directory",
+    verb="exec",
+    status=255,
+    errno="ENOENT",
+    hint="create it first",
 )
 def no_sub_cgroup(stage: Stage) -> Result:
     return stage.running().exec("true", options=("--cgroup", "nosuch"), check=False)

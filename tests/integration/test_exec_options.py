@@ -241,6 +241,22 @@ def caps(found: Result) -> dict[str, int]:
     return {line.split(":")[0]: int(line.split(":")[1], 16) for line in found.lines()}
 
 
+@pytest.mark.differs(runc="runc 1.1.5 raises nothing in ambient", strict=False)
+def test_cap_is_ambient_where_the_configuration_has_it_inheritable(box: Boxes) -> None:
+    """A user other than root would not have it otherwise."""
+    made = box("/bin/sleep", "1000")
+    made.capabilities("CAP_CHOWN")
+    made.process["capabilities"].update(
+        bounding=["CAP_CHOWN", "CAP_NET_RAW"], inheritable=["CAP_NET_RAW"], ambient=[]
+    )
+    made.launch()
+    options = ("--user", "1000", "--cap", "CAP_NET_RAW", "--cap", "CAP_KILL")
+    found = caps(made.exec("/bin/grep", "Cap", "/proc/self/status", options=options))
+    raw, kill, chown = 1 << 13, 1 << 5, 1 << 0
+    assert found["CapInh"] == found["CapAmb"] == found["CapEff"] == found["CapPrm"] == raw
+    assert found["CapBnd"] == raw | kill | chown
+
+
 @pytest.mark.parametrize("option", [("--cap", "CAP_NET_ADMIN"), ("-c", "CAP_NET_ADMIN")])
 def test_cap_adds_to_three_sets_only(box: Boxes, option: tuple[str, ...]) -> None:
     made = box("/bin/sleep", "1000")
@@ -613,38 +629,157 @@ def test_a_stalled_reader_stops_nobody_else(running: Container, seat: Seat) -> N
     assert stalled.wait() == 137
 
 
+@pytest.mark.only("pyoci")
+def test_an_error_does_not_blame_config_json_for_the_command_line(box: Boxes, folder: Path) -> None:
+    made = box("/bin/sleep", "1000")
+    made.process["cwd"] = "/gone"
+    made.launch()
+    log = folder / "log.json"
+    made.runtime.global_options += ["--log", str(log), "--log-format", "json"]
+
+    def failed(*options: str) -> tuple[str, str]:
+        log.write_text("")
+        made.exec(*(() if "--process" in options else ("/bin/true",)), options=options, check=False).failed()
+        entry = json.loads(log.read_text())
+        return entry["msg"], entry.get("pointer", "")
+
+    assert failed("--cwd", "/nope") == (
+        'chdir to cwd ("/nope") set by --cwd failed: no such file or directory',
+        "",
+    )
+    path = process_file(folder, "/bin/true", cwd="/nope")
+    assert failed("--process", path) == (
+        f'chdir to cwd ("/nope") set in {path} failed: no such file or directory',
+        "",
+    )
+    (made.rootfs / "gone").rmdir()
+    words = 'chdir to cwd ("/gone") set in config.json failed: no such file or directory'
+    assert failed() == (words, "/process/cwd")
+
+
 # -- cgroups
+
+
+V1 = machine.cgroup_version() == 1
+
+
+def cgroup_directory(made: Container, controller: str) -> Path:
+    """The container's cgroup, on v1 that of a controller."""
+    return machine.CGROUPS / (controller if V1 else "") / made.cgroup.strip("/")
 
 
 def test_exec_into_a_cgroup_below(box: Boxes) -> None:
     made = box("/bin/sleep", "1000")
     made.launch()
-    v1 = machine.cgroup_version() == 1
-    top = machine.CGROUPS / ("pids" if v1 else "") / made.cgroup.strip("/")
-    (top / "below").mkdir()
-    option = "pids:below" if v1 else "below"
-    found = made.exec("/bin/cat", "/proc/self/cgroup", options=("--cgroup", option)).out
-    assert "below" in found
-    (top / "below").rmdir()
+    words = ("/bin/cat", "/proc/self/cgroup")
+    controllers = ("pids", "memory", "freezer") if V1 else ("",)
+    for controller in controllers:
+        (cgroup_directory(made, controller) / "below/deep").mkdir(parents=True)
+    if V1:
+        options: tuple[str, ...] = ("--cgroup", "pids,freezer:/below", "--cgroup", "memory:below/./x/../deep")
+        found = made.exec(*words, options=options).out
+        for controller, place in (("pids", "/below"), ("freezer", "/below"), ("memory", "/below/deep")):
+            assert f":{controller}:{made.cgroup}{place}\n" in found
+        assert f":devices:{made.cgroup}\n" in found
+        top = made.exec(*words, options=("--cgroup", "/")).out
+    else:
+        found = made.exec(*words, options=("--cgroup", "below/deep")).out
+        assert "/below/deep\n" in found
+        top = made.exec(*words, options=("--cgroup", "/")).out
+    assert "below" not in top and top == made.exec(*words).out
+    for controller in controllers:
+        (cgroup_directory(made, controller) / "below/deep").rmdir()
+        (cgroup_directory(made, controller) / "below").rmdir()
+
+
+@pytest.mark.skipif(not V1, reason="needs cgroup v1")
+@pytest.mark.differs(runc="runc 1.1.5 takes some of them", strict=False)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((":x",), "empty|there is no controller before the colon"),
+        (("pids:x", "y"), "missing|each needs its controllers"),
+        (("pids:/", "cpu,pids:/"), "specified multiple times|more than once"),
+        (("whaaat:/",), "unknown controller "),
+        (("pids:nonexistent",), "o such file or directory"),
+    ],
+)
+def test_exec_into_cgroups_that_cannot_be(running: Container, options: tuple[str, ...], words: str) -> None:
+    given = [part for text in options for part in ("--cgroup", text)]
+    found = running.exec("/bin/true", options=(*given,), check=False).failed()
+    assert found.rc == 255 and re.search(words, found.err)
+
+
+@pytest.mark.skipif(not V1, reason="needs cgroup v1")
+@pytest.mark.differs(runc="runc 1.1.5 goes without the cgroup that is gone")
+def test_exec_goes_where_the_first_process_is_when_its_cgroup_is_gone(running: Container) -> None:
+    own = cgroup_directory(running, "pids")
+    other = own.parent / (own.name + "-other")
+    other.mkdir()
+    try:
+        (other / "cgroup.procs").write_text(str(running.pid))
+        own.rmdir()
+        found = running.exec("/bin/cat", "/proc/self/cgroup").out
+        assert f":pids:{running.cgroup}-other\n" in found and f":memory:{running.cgroup}\n" in found
+    finally:
+        running.kill("KILL")
+        running.wait()
+        other.rmdir()
 
 
 @pytest.mark.differs(runc="runc 1.1.5 compares paths by their beginning (runc#5351) and takes '..'")
-@pytest.mark.parametrize("path", ["../{}x", "/../{}x", "below/../../{}x"])
-def test_exec_does_not_leave_the_containers_cgroup(box: Boxes, path: str) -> None:
+def test_exec_does_not_leave_the_containers_cgroup(box: Boxes) -> None:
     made = box("/bin/sleep", "1000")
     made.launch()
-    v1 = machine.cgroup_version() == 1
-    sibling = machine.CGROUPS / ("pids" if v1 else "") / (made.cgroup.strip("/") + "x")
+    own = cgroup_directory(made, "pids")
+    sibling = own.parent / (own.name + "x")
     sibling.mkdir()
     try:
-        option = ("pids:" if v1 else "") + path.format(made.cgroup.strip("/"))
-        found = made.exec("/bin/cat", "/proc/self/cgroup", options=("--cgroup", option), check=False)
-        assert found.rc == 255
-        assert found.out == ""
+        for path in ("..", f"../{sibling.name}", f"/../{sibling.name}", f"below/../../{sibling.name}"):
+            option = ("pids:" if V1 else "") + path
+            found = made.exec("/bin/cat", "/proc/self/cgroup", options=("--cgroup", option), check=False)
+            assert found.rc == 255 and found.out == "" and "bad sub cgroup path" in found.err
     finally:
         sibling.rmdir()
 
 
 def test_exec_into_a_cgroup_that_does_not_exist(running: Container) -> None:
-    found = running.exec("/bin/true", options=("--cgroup", "no-such-cgroup"), check=False).failed()
-    assert found.rc == 255
+    found = running.exec("/bin/true", options=("--cgroup", "no-such-cgroup"), check=False).failed(
+        "adding pid"
+    )
+    assert found.rc == 255 and "o such file or directory" in found.err
+
+
+@pytest.mark.skipif(V1, reason="needs cgroup v2")
+def test_exec_where_the_first_process_has_moved_to(box: Boxes) -> None:
+    """A container that gives controllers to cgroups below its own takes no processes there any more."""
+    made = box("/bin/sleep", "1000")
+    made.launch()
+    own = cgroup_directory(made, "")
+    words = ("/bin/cat", "/proc/self/cgroup")
+    (own / "moved").mkdir()
+    (own / "moved/cgroup.procs").write_text(str(made.pid))
+    assert "moved" not in made.exec(*words).out
+    (own / "cgroup.subtree_control").write_text("+memory")
+    assert made.exec(*words).out.endswith("/moved\n")
+    found = made.exec("/bin/true", options=("--cgroup", "/"), check=False).failed("adding pid")
+    assert "evice or resource busy" in found.err
+    assert made.exec(*words, options=("--cgroup", "moved")).out.endswith("/moved\n")
+
+
+@pytest.mark.skipif(V1, reason="needs cgroup v2")
+def test_exec_follows_a_first_process_that_left_its_cgroup(box: Boxes) -> None:
+    made = box("/bin/sleep", "1000")
+    made.linux["namespaces"] = [entry for entry in made.linux["namespaces"] if entry["type"] != "cgroup"]
+    made.launch()
+    own = cgroup_directory(made, "")
+    other = own.parent / (own.name + "-other")
+    other.mkdir()
+    try:
+        (other / "cgroup.procs").write_text(str(made.pid))
+        own.rmdir()
+        assert made.exec("/bin/cat", "/proc/self/cgroup").out.endswith(f"{other.name}\n")
+    finally:
+        made.kill("KILL")
+        made.wait()
+        other.rmdir()

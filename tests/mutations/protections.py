@@ -371,9 +371,9 @@ PROTECTIONS = [
     ),
     Protection(
         "cgroup-of-exec",
-        "pyoci/cgroups/v1.py",
-        '"/".join([path, *components(below)])',
-        'f"{path}/{below}"',
+        "pyoci/cgroups/base.py",
+        '    names: list[str] = []\n    for name in below.split("/"):\n',
+        '    return f"{path}/{below}"\n    names: list[str] = []\n    for name in below.split("/"):\n',
         "tests/integration/test_exec_options.py -k does_not_leave",
         holes=("runc#5351",),
     ),

@@ -375,15 +375,19 @@ def test_exec_goes_where_it_is_told(make: Make) -> None:
     manager = make()
     for path in manager.paths():
         os.makedirs(f"{path}/sub/below")
-    for sub in ({"": "sub/below"}, {"": "../../sub/below"}):
+    for sub in ({"": "sub/below"}, {"": "/sub/./x/../below"}):
         fds, into = manager.exec_fds(sub, os.getpid())
         for fd in (*fds, into):
             if fd >= 0:
                 assert "/sub/below" in os.readlink(f"/proc/self/fd/{fd}")
                 os.close(fd)
-    with pytest.raises(OciError) as caught:
-        manager.exec_fds({"": "missing"}, os.getpid())
-    assert caught.value.code == "cgroup-sub"
+    for sub, words in (
+        ({"": "missing"}, "error adding pid"),
+        ({"": "sub/../.."}, "bad sub cgroup path: sub/../.."),
+    ):
+        with pytest.raises(OciError, match=words) as caught:
+            manager.exec_fds(sub, os.getpid())
+        assert caught.value.code == "cgroup-sub"
 
 
 @pytest.mark.skipif(not V2, reason="needs cgroup v2")
