@@ -361,7 +361,7 @@ class Manager:
                     continue
                 tree.remove(path, deadline, below=self._proven)
             except OSError as error:
-                failure = failure or _not_removed(path, error)
+                failure = failure or _not_removed(path, error, certain=self._proven)
         tree.unmake(self._made)
         if failure:
             raise failure
@@ -495,12 +495,17 @@ def _kill(pid: int, signal: int) -> None:
         pass
 
 
-def _not_removed(path: str, error: OSError) -> OciError:
+def _not_removed(path: str, error: OSError, *, certain: bool) -> OciError:
     try:
         left = len(tree.pids(path))
     except OSError:
         left = 0
     hint = f"{left} process(es) are still in it" if left else ""
+    if left and not certain:
+        hint += (
+            ", and nothing tells whether they are the container's: "
+            f"kill those of {path}/cgroup.procs that are, then delete again"
+        )
     return OciError(
         "cgroup-remove", f"cannot remove cgroup {path}", errno=error.errno or 0, obj=path, hint=hint
     )

@@ -86,7 +86,16 @@ def _delete(context: Context, root: str, id: str) -> None:
             return
         if error.code != "state-damaged":
             raise
+        _delete_damaged(context, root, id)
+
+
+def _delete_damaged(context: Context, root: str, id: str) -> None:
+    try:
         delete(context, root, id, force=True)
+    except OciError as error:
+        if error.code != "process-unknown":  # which says that the entry is gone
+            raise
+        context.log.warning(error.text(), code=error.code)
 
 
 def _processes() -> list[Leftover]:

@@ -42,7 +42,7 @@ def destroy_anyway(context: "Context", entry: "Entry", manager: "Manager | None"
 
 def _run_poststop(context: "Context", entry: "Entry", directory: int) -> None:
     """Run the poststop hooks; their failures are only logged (config.md, POSIX-platform Hooks)."""
-    if "poststop" not in entry.record.hooks:
+    if "poststop" not in entry.record.hooks or entry.ended_early():
         return
     try:
         spec = entry.config()

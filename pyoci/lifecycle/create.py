@@ -128,11 +128,11 @@ class NewContainer(ContainerProcess):
         self.entry.record = intent(request, self.bundle, self.manager)
         self.entry.record.rdt = self.rdt.record() if self.rdt else None
         self.entry.spec = self.spec
+        self.entry.save(sync=True)
         try:
             files.create("config.json", self.bundle.raw, dir_fd=self.entry.directory)
         except OSError as error:
             raise store.unwritable(f"{request.root}/{request.id}", error) from None
-        self.entry.save(sync=True)
         self.context.spans.lap("intent record")
 
     def _make_cgroup(self) -> None:

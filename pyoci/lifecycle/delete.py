@@ -27,7 +27,8 @@ def delete(
             return
         if not force or error.code != "state-damaged":
             raise
-        entry = _salvage(context, root, id)
+        _delete_damaged(context, root, id, directory)
+        return
     try:
         entry.read_hooks()
         _delete(context, entry, force, directory)
@@ -48,30 +49,22 @@ def _delete(context: "Context", entry: store.Entry, force: bool, directory: int)
     destroy(context, entry, directory)
 
 
+def _delete_damaged(context: "Context", root: str, id: str, directory: int) -> None:
+    """Remove a container whose record can't be read, as far as it can be told. Raises OciError, also for what may be left."""
+    from pyoci.lifecycle.salvage import Salvaged
+
+    found = Salvaged(context, root, id)
+    try:
+        found.entry.read_hooks()
+        _delete(context, found.entry, True, directory)
+    finally:
+        found.entry.close()
+    if not found.is_certain:
+        raise found.doubt()
+
+
 def destroy(context: "Context", entry: store.Entry, directory: int = -1) -> None:
     """Remove what is left of a container whose process is dead, other processes of it included. Raises OciError."""
     if entry.record.flags.get("host_pid"):
         kill_own(entry)
     cleanup.destroy(context, entry, entry.manager(), directory)
-
-
-def _salvage(context: "Context", root: str, id: str) -> store.Entry:
-    """The entry of a container whose record can't be read, with what its saved configuration still tells. Raises OciError."""
-    entry = store.open(context, root, id, lock=True, damaged=True)
-    try:
-        spec = entry.config()
-        from pyoci import cgroups
-
-        systemd = ":" in spec.get("linux", {}).get("cgroupsPath", "")
-        record = cgroups.manager(spec, id, systemd=systemd, rootless=True).record()
-        if record["manager"] != "systemd":
-            record["kept"] = []
-        entry.record.cgroup = record
-        if "intelRdt" in spec.get("linux", {}):
-            from pyoci.cgroups import resctrl
-
-            entry.record.rdt = resctrl.salvaged(spec["linux"]["intelRdt"], id)
-        entry.record.hooks = ["poststop"]
-    except OciError as error:
-        context.log.warning(error.text(), code=error.code)
-    return entry

@@ -130,15 +130,17 @@ def may_set_groups(spec: "Spec", *, rootless: bool) -> bool:
     return userns.may_set_groups("self")
 
 
-def _lacks_cgroup_rights(request: "CreateRequest", systemd: bool) -> bool:
-    """Whether the cgroups are those of an ordinary user, as runc decides it.
+def lacks_cgroup_rights(rootless: bool | None, *, systemd: bool) -> bool:
+    """Whether the cgroups are those of an ordinary user, as runc decides it; `rootless` is what the caller has said, if anything.
 
     Root of a user namespace may be the root of cgroups, too, in a container that runs a systemd of its own, or an ordinary user's
     process that podman has put there. With systemd, the user whose bus it is tells one from the other; without, the path of the
     cgroup says nothing, and to be taken for an ordinary user does no harm.
     """
-    if request.rootless is not None or posix.geteuid() != 0:
-        return is_rootless(request)
+    if rootless is not None:
+        return rootless
+    if posix.geteuid() != 0:
+        return True
     if not userns.is_nested():
         return False
     if not systemd:
@@ -165,5 +167,5 @@ def manager_of(request: "CreateRequest", spec: "Spec", spans: "Spans") -> "Manag
     from pyoci import cgroups
 
     systemd = request.cgroup_manager == "systemd"
-    rootless = _lacks_cgroup_rights(request, systemd)
+    rootless = lacks_cgroup_rights(request.rootless, systemd=systemd)
     return cgroups.manager(spec, request.id, systemd=systemd, rootless=rootless, spans=spans)

@@ -22,6 +22,7 @@ _HOOKS = ("poststart", "poststop")
 _LARGEST_PID = 1 << 22  # PID_MAX_LIMIT
 _LARGEST = 1 << 64
 _MOST_OPS = 1 << 16
+_MOST_DIGITS = 20
 
 
 class Record:
@@ -88,14 +89,38 @@ class Record:
         values.setdefault("rdt", None)
         if values["format"] == 1 and type(values.get("hooks")) is dict:
             values["hooks"] = list(values["hooks"])
+        if values.get("id") != id:
+            raise ValueError("the id of another container")
+        if wrong := found._take(values):
+            raise ValueError(wrong)
+        return found
+
+    def _take(self, values: "dict[str, object]") -> str:
+        """Take over each value that may be one of its field; the name of one that is missing or may not, or ""."""
+        wrong = ""
         for name, test in _TESTS.items():
             if name not in values or not test(values[name]):
-                raise ValueError(name)
-            setattr(found, name, values[name])
-        if found.id != id:
-            raise ValueError("the id of another container")
-        pid, start = values["creator"]
-        found.creator = (pid, start)
+                wrong = name
+                continue
+            setattr(self, name, values[name])
+        pid, start = self.creator
+        self.creator = (pid, start)
+        return wrong
+
+    @classmethod
+    def recovered(cls, raw: bytes, id: str) -> "Record":
+        """What a state.json still tells that is no record any more. The status stays "creating" where no process is known."""
+        found = cls(id)
+        try:
+            values = jsontext.loads(raw)
+        except ValueError:
+            values = _process_in(raw) if f'"id":"{id}"'.encode() in raw else None
+        if type(values) is dict and values.get("id", id) == id:
+            found._take(values)
+        if not (found.pid and found.start):
+            found.pid = found.start = 0
+        elif found.status == "creating":
+            found.status = "running"
         return found
 
 
@@ -112,6 +137,18 @@ def _newer(id: str, values: "dict[str, object]") -> OciError:
         f"this is pyoci {__version__}, which reads format {FORMAT} and older"
     )
     return OciError("state-newer", message, obj=id, hint=f"use pyoci {name or 'of that version'} for it")
+
+
+def _process_in(raw: bytes) -> "dict[str, object] | None":
+    """Pid and start time in a text that was cut off or changed: as as_json() writes them, which no string in it can imitate."""
+    after = raw.partition(b'"pid":')[2]
+    pid, _, after = after.partition(b',"start":')
+    start, end, _ = after.partition(b",")
+    if not (
+        pid.isdigit() and start.isdigit() and end and len(pid) < _MOST_DIGITS and len(start) < _MOST_DIGITS
+    ):
+        return None
+    return {"pid": int(pid), "start": int(start)}
 
 
 # -- what the fields may be --------------------------------------------------------------------------------------------------

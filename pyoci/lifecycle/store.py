@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _ID_LENGTH = 1024
 _ID_SIGNS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-."
 _LARGEST = 64 << 20
+_AFTER_THE_RECORD = ("config.json", "cgroup.json", "start")  # what create makes once the record is there
 
 
 class Entry:
@@ -100,6 +101,11 @@ class Entry:
                 self.spec = self.config()
             except OciError:
                 return
+
+    def ended_early(self) -> bool:
+        """Whether create was killed when it had made nothing but the record."""
+        creating = self.record.status == "creating" and self.spec is None
+        return creating and not posix.access("config.json", posix.F_OK, dir_fd=self.directory)
 
     def close(self) -> None:
         """Give up the lock."""
@@ -256,7 +262,7 @@ def open(
 ) -> Entry:
     """The entry of a container, locked until it is closed when asked. Raises OciError where there is none.
 
-    `damaged`: a record that can't be read is put up with, and taken for that of a container without a process.
+    `damaged`: a record that can't be read is put up with: the entry's own is then an empty one.
     `acts`: the command does more than to read, so it is refused where others may write to ROOT or to the entry.
     """
     check_id(id)
@@ -311,7 +317,9 @@ def _read_record(root: str, id: str, directory: int) -> Record:
     except FileNotFoundError:
         if posix.fstat(directory).st_nlink == 0:
             raise unknown(root, id) from None
-        return Record(id)  # create ended before it could write one: nothing else was made then
+        if not any(posix.access(name, posix.F_OK, dir_fd=directory) for name in _AFTER_THE_RECORD):
+            return Record(id)  # create ended before it could write one: nothing else was made then
+        raw = b""
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ELOOP, errno.ENXIO):  # no regular file
             raise _unreadable(f"{root}/{id}/state.json", error) from None

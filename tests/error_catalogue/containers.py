@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 
 import pytest
@@ -148,6 +149,20 @@ def damaged_state(stage: Stage) -> Result:
     assert stage.runtime.root
     (stage.runtime.root / made.id / "state.json").write_text('{"format":')
     return stage.call("state", made.id)
+
+
+@case(
+    "process-unknown", "nothing told which process is the container's", verb="delete", hint="kill it by hand"
+)
+def damaged_state_without_a_cgroup(stage: Stage) -> Result:
+    stage.runtime.global_options.append("--cgroup-manager=disabled")
+    made = stage.running()
+    assert stage.runtime.root
+    (stage.runtime.root / made.id / "state.json").write_text('{"format":')
+    os.kill(made.first, signal.SIGKILL)
+    made.wait_for(made.first)
+    made.expected = False
+    return stage.call("delete", "--force", made.id)
 
 
 @case(

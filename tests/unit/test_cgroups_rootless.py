@@ -12,7 +12,6 @@ import pytest
 from pyoci import userns
 from pyoci.cgroups.dbus import bus, wire
 from pyoci.lifecycle import facts
-from pyoci.lifecycle.requests import CreateRequest
 
 USER = 1234
 
@@ -107,6 +106,4 @@ def test_who_is_an_ordinary_user(
     monkeypatch.setattr(posix, "geteuid", lambda: uid)
     monkeypatch.setattr(userns, "is_nested", lambda: nested)
     monkeypatch.setattr(bus, "user_bus_owner", ask)
-    request = CreateRequest.__new__(CreateRequest)
-    request.rootless = option
-    assert facts._lacks_cgroup_rights(request, systemd) is rootless
+    assert facts.lacks_cgroup_rights(option, systemd=systemd) is rootless
