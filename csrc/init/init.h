@@ -53,7 +53,7 @@ struct state {
     int registers[REG_COUNT];
     mode_t mask;        /* the file mode mask that programs get; our own is 0 */
     bool in_directory;  /* chdir is done */
-    bool shared_root;   /* rootfsPropagation is "shared" */
+    bool shared_root;   /* "/" shares its mounts with the host's, or is the host's */
     bool mask_attached; /* what is in REG_MASK is mounted somewhere */
     bool null_attached; /* the same of REG_NULL */
     char executable[4096];

@@ -86,6 +86,7 @@ void op_mount_rootfs(const struct op_mount_rootfs *op) {
 void op_open_rootfs(const struct op_open_rootfs *op) {
     int fd = open(op->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
+    state.shared_root = true; /* without a mount namespace "/" is the host's */
     check(fd, STEP_open, op->path);
     put(REG_ROOT, fd);
 }

@@ -8,13 +8,16 @@
 #include <linux/nsfs.h>
 #include <linux/openat2.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
-enum { TREE_CLONE = 1, TREE_RECURSIVE = 0x8000, MOUNT_IDMAP = 0x100000 };
+enum { TREE_CLONE = 1, TREE_RECURSIVE = 0x8000, MOUNT_IDMAP = 0x100000, MOVE_BY_DESCRIPTORS = 0x44 };
+enum { STATX_ID = 0x1000, STATX_ID_UNIQUE = 0x4000 };
 
 static int result_of(long result) {
     return result < 0 ? -errno : (int)result;
@@ -36,6 +39,47 @@ int pyoci_idmap_mount(int mount, int user_namespace, int recursive) {
 
     return result_of(syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH | (recursive ? TREE_RECURSIVE : 0), &attributes,
                              sizeof(attributes)));
+}
+
+/* The id of the mount that a descriptor is in (statx(2)): unique, which no other mount ever gets (Linux 6.8; 0 before), or the one of
+ * mountinfo, which another mount may get later. */
+int64_t pyoci_mount_id(int fd, int unique) {
+    uint32_t mask = unique ? STATX_ID_UNIQUE : STATX_ID;
+    struct {
+        uint32_t mask, more[35];
+        uint64_t mount_id, rest[13];
+    } found = {.mask = 0};
+
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, mask, &found) < 0)
+        return -errno;
+    return found.mask & mask ? (int64_t)found.mount_id : 0;
+}
+
+static long make_private(int mount) {
+    struct {
+        uint64_t set, clear, propagation, user_namespace;
+    } attributes = {0, 0, MS_PRIVATE, 0};
+
+    return syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH | TREE_RECURSIVE, &attributes, sizeof(attributes));
+}
+
+/* Attach a detached mount (tree) onto a directory (move_mount(2)). Where that is shared, the mount becomes so too, and all that is
+ * mounted on it later would be mounted elsewhere as well: it does not stay so. */
+int pyoci_attach_mount(int tree, int onto) {
+    if (make_private(tree) < 0 || syscall(SYS_move_mount, tree, "", onto, "", MOVE_BY_DESCRIPTORS) < 0)
+        return -errno;
+    return result_of(make_private(tree));
+}
+
+/* Unmount a mount with all that is mounted below it. What is there may be a copy of the host's mounts that still shares their
+ * propagation: its unmount would be sent there, and take the host's mounts away. */
+int pyoci_unmount(int mount) {
+    char name[32];
+
+    if (make_private(mount) < 0)
+        return -errno;
+    snprintf(name, sizeof(name), "/proc/self/fd/%d", mount);
+    return result_of(umount2(name, MNT_DETACH));
 }
 
 int pyoci_pidfd_signal(int pidfd, int signal) {

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 def destroy(context: "Context", entry: "Entry", manager: "Manager | None", directory: int = -1) -> None:
-    """Remove the cgroup and the resctrl group, run the poststop hooks, remove the entry, of a container whose process is dead.
+    """Remove cgroup, resctrl group and mounts, run the poststop hooks, remove the entry, of a container whose process is dead.
 
     directory  a descriptor of the working directory of the hooks, or -1 for ours
 
-    Raises OciError for a cgroup or an entry that can't be removed; then the entry stays, for another try.
+    Raises OciError for a cgroup, a mount or an entry that can't be removed; then the entry stays, for another try.
     """
     if manager is not None:
         for path in manager.destroy():
@@ -27,6 +27,11 @@ def destroy(context: "Context", entry: "Entry", manager: "Manager | None", direc
         for reason in resctrl.destroy(entry.record.rdt):
             context.log.warning(f"Intel RDT: {reason}: it is left alone", code="intel-rdt")
         context.spans.lap("resctrl group removal", "/linux/intelRdt")
+    if mount := entry.root_mount():
+        from pyoci.host import root_mount
+
+        root_mount.remove(mount)
+        context.spans.lap("root unmount", "/root/path")
     _run_poststop(context, entry, directory)
     entry.remove()
     context.spans.lap("removal")

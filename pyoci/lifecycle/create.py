@@ -78,6 +78,8 @@ class NewContainer(ContainerProcess):
         """Everything up to READY. Raises OciError."""
         self._load()
         self._write_intent()
+        if self.entry.record.flags["host_mounts"]:
+            self._mount_root()
         self._make_cgroup()
         if self.rdt:
             self._make_resctrl_group(self.rdt)
@@ -134,6 +136,21 @@ class NewContainer(ContainerProcess):
         except OSError as error:
             raise store.unwritable(f"{request.root}/{request.id}", error) from None
         self.context.spans.lap("intent record")
+
+    def _mount_root(self) -> None:
+        """Without a mount namespace the rootfs becomes a mount of its own, which takes along all that is mounted below it."""
+        from pyoci.host import root_mount
+
+        needed = bool(self.spec.get("mounts") or self.spec["root"].get("readonly"))
+        mount = root_mount.copy(self.bundle.rootfs, needed=needed)
+        if mount is None:
+            return
+        try:
+            self.entry.save_root_mount(mount.record())
+            mount.attach()
+        finally:
+            mount.close()
+        self.context.spans.lap("root mount", "/root/path")
 
     def _make_cgroup(self) -> None:
         if self.manager is None:
@@ -370,6 +387,7 @@ def intent(request: "CreateRequest", bundle: bundles.Bundle, manager: "Manager |
         "no_new_keyring": request.no_new_keyring,
         "rootless": facts.is_rootless(request),
         "host_pid": not namespaces.is_new(spec, "pid"),
+        "host_mounts": not namespaces.has(spec, "mount"),
     }
     return record
 

@@ -39,7 +39,8 @@ class Record:
     rdt          Group.record() of its resctrl group, or None
     hooks        which of "poststart" and "poststop" config.json has
     late         what each op after the wait for `start` is about (pyoci.init.start_answer)
-    flags        "no_new_keyring", "rootless" (as create had them), "host_pid" (no pid namespace of its own)
+    flags        "no_new_keyring", "rootless" (as create had them), "host_pid" (no pid namespace of its own), "host_mounts" (no
+                 mount namespace)
     trace        path of the trace file of `create`, which `start` goes on with, or ""
     """
 

@@ -3,6 +3,7 @@
     state.json     whatever in it is right by itself; pid and start time together make a process certain
     start, failure the waiting init, and no one else, has both fifos open
     cgroup.json    device and inode make its cgroups certain, and so the processes in them
+    mount.json     the ids of the mount that is its root, where it has no mount namespace
     config.json    where its cgroups should be: these are removed if they are empty
 
 What none of it proves to be the container's is left alone.
@@ -68,6 +69,7 @@ class Salvaged:
         record.flags["host_pid"] = (
             True  # it may be so, and who is in a cgroup that is certain is the container's
         )
+        record.flags["host_mounts"] = True  # mount.json is there, or it is not
         if record.pid and (manager := entry.manager()):
             manager.identify_by(record.pid)
 

@@ -3,6 +3,7 @@
     ROOT/ID/state.json    the record, replaced atomically
     ROOT/ID/config.json   the configuration as it was at create
     ROOT/ID/cgroup.json   its cgroups as they were made, for `delete` after a `create` that was killed, or without a record
+    ROOT/ID/mount.json    of a container without a mount namespace: the mount that is its root
     ROOT/ID/start, failure   fifos that the waiting init holds open until its program runs
 
 What the kernel knows is not written down: whether the process lives (by pid and start time), whether it is paused (its
@@ -24,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.base.context import Context
     from pyoci.cgroups.base import Manager
+    from pyoci.host.root_mount import Record as RootMountRecord
     from pyoci.spec.spec_types import Spec
 
 _ID_LENGTH = 1024
@@ -68,6 +70,25 @@ class Entry:
             return
         if found is not None and is_cgroup_record(found):
             self.record.cgroup = found
+
+    def save_root_mount(self, record: "RootMountRecord") -> None:
+        """Write down the mount that is about to become the root of a container without a mount namespace. Raises OciError."""
+        try:
+            files.create("mount.json", jsontext.dumps(record).encode(), dir_fd=self.directory)
+        except OSError as error:
+            raise unwritable(f"{self.root}/{self.id}", error) from None
+
+    def root_mount(self) -> "RootMountRecord | None":
+        """What save_root_mount() wrote; None where it wrote nothing, or nothing that it could have written."""
+        if not self.record.flags.get("host_mounts"):
+            return None
+        from pyoci.host import root_mount
+
+        try:
+            found: RootMountRecord = jsontext.loads(read_regular("mount.json", self.directory))
+        except (OSError, ValueError, jsontext.ManyMembers):
+            return None
+        return found if root_mount.is_record(found) else None
 
     def config(self) -> "Spec":
         """The configuration as it was at create. Raises OciError."""

@@ -116,7 +116,10 @@ def _add_mount(plan: Plan, spec: "Spec", facts: Facts, mount: "Mount", pointer: 
     if bind:
         idmapped = found.idmap or bool(mount.get("uidMappings"))
         propagation = copied_propagation(spec)
-        make_bind(plan, facts, source, found, pointer, about, idmapped=idmapped, propagation=propagation)
+        host = not namespaces.has(spec, "mount")
+        make_bind(
+            plan, facts, source, found, pointer, about, idmapped=idmapped, propagation=propagation, host=host
+        )
         if found.flagged:
             _set_bind_flags(plan, spec, facts, found, pointer, about)
         place = ops.mountpoint(
@@ -188,12 +191,13 @@ def make_bind(
     *,
     idmapped: bool,
     propagation: int,
+    host: bool,
 ) -> None:
-    """A detached copy of a host tree in REG_MOUNT.
+    """A detached copy of a host tree in REG_MOUNT. host: the init is in the host's mount namespace.
 
     In a user namespace the init may be unable to walk to the source, and an id map takes privilege over the file system: then
-    the runtime opens it, and the copy, which comes from the host's own mount namespace, must stop hearing of and telling the
-    host's mounts. A few are opened at a time: there may be more than a process may have open files.
+    the runtime opens it, and the copy, which comes from the host's own mount namespace, must stop telling the host's mounts: an
+    unmount in it would be one on the host. A few are opened at a time: there may be more than a process may have open files.
 
     A source within the rootfs may lie on a mount that came earlier in the list, which only the container's mount namespace has.
     """
@@ -218,7 +222,7 @@ def make_bind(
         pointer,
         about,
     )
-    if register and not inside:
+    if host or (register and not inside):
         own = ops.mount_setattr(mount=lib.REG_MOUNT, propagation=propagation, recursive=True)
         plan.add(own, pointer, about)
 

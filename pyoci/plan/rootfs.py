@@ -83,6 +83,10 @@ def add_pivot(plan: Plan, spec: "Spec", facts: Facts) -> None:
         plan.add(ops.chroot(), "/root/path", "rootfs")
     name = (spec.get("linux") or {}).get("rootfsPropagation")
     # slave and private it is from the start, and what single mounts ask for stays
-    if name and mount_options.PROPAGATION[name] & (mount_options.MS_SHARED | mount_options.MS_UNBINDABLE):
+    if (
+        own_mounts
+        and name
+        and mount_options.PROPAGATION[name] & (mount_options.MS_SHARED | mount_options.MS_UNBINDABLE)
+    ):
         op = ops.rootfs_propagation(flags=mount_options.PROPAGATION[name])
         plan.add(op, "/linux/rootfsPropagation", f"root {name}")

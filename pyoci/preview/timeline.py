@@ -104,6 +104,11 @@ def _before_the_init(preview: Preview) -> list[Step]:
         Step("runtime", "write", f"{entry}/config.json", value="as it was read"),
         Step("runtime", "write", f"{entry}/state.json", value="the intent record: creating"),
     ]
+    if not namespaces.has(preview.spec, "mount"):
+        found.append(
+            Step("runtime", "write", f"{entry}/mount.json", "/root/path", "the ids of the root mount")
+        )
+        found.append(Step("runtime", "move_mount", preview.bundle.rootfs, "/root/path", "a copy of itself"))
     if preview.manager:
         wanted = (preview.spec.get("linux") or {}).get("resources") or {}
         for name, about, value, pointer in preview.manager.outline(wanted):

@@ -176,7 +176,7 @@ def mounts(mounts: "list[Mount]", linux: "Linux", namespaces: dict[str, str], re
         if "proc" in destination and kind != "proc":
             _inside_proc(destination, index, report)
         if destination and without_dots(destination) == "/" and "remount" not in options:
-            _on_root(mount, index, report)
+            _on_root(mount, index, namespaces, report)
         if "uidMappings" in mount or "gidMappings" in mount or "idmap" in "".join(options):
             _id_mapped(mount, index, linux, namespaces, report)
 
@@ -211,9 +211,19 @@ def _inside_proc(destination: str, index: int, report: Report) -> None:
         )
 
 
-def _on_root(mount: "Mount", index: int, report: Report) -> None:
-    """A mount on the root hides all that was mounted before; and in what the kernel fills there is no program."""
-    if index or (not is_bind(mount) and mount.get("type") in _WITHOUT_PROGRAMS):
+def _on_root(mount: "Mount", index: int, namespaces: dict[str, str], report: Report) -> None:
+    """A mount on the root hides all that was mounted before; and in what the kernel fills there is no program.
+
+    Without a mount namespace it would hide the mount by which the host gets rid of all others.
+    """
+    if "mount" not in namespaces:
+        report(
+            "mount-on-root",
+            f"/mounts/{index}/destination",
+            f'mountpoint "{mount["destination"]}" is on the top of rootfs, and there is no mount namespace',
+            hint='add {"type": "mount"} to linux.namespaces',
+        )
+    elif index or (not is_bind(mount) and mount.get("type") in _WITHOUT_PROGRAMS):
         report(
             "mount-on-root",
             f"/mounts/{index}/destination",

@@ -184,13 +184,13 @@ def _namespaces(linux: "Linux", report: Report) -> None:
         report(
             "propagation-namespace",
             "/linux/rootfsPropagation",
-            "this changes the host: there is no mount namespace",
+            "this has no effect: there is no mount namespace",
         )
     if found and "mount" not in found:
         report(
             "mount-namespace-host",
             "/linux/namespaces",
-            "without a mount namespace all mounts of the container are made on the host",
+            "without a mount namespace all mounts of the container are made on the host, until it is deleted",
             hint='add {"type": "mount"} to linux.namespaces',
         )
     if "user" not in found:

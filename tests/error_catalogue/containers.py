@@ -203,6 +203,18 @@ def something_else_in_the_state(stage: Stage) -> Result:
     return result
 
 
+@case("root-unmount", "another mount lies over it", verb="delete", hint="unmount it, and delete again")
+def something_over_a_root_that_is_the_hosts(stage: Stage) -> Result:
+    made = stage.box("/bin/true")
+    made.no_namespace("mount")
+    made.create()
+    subprocess.run(["mount", "-t", "tmpfs", "x", made.rootfs], check=True)
+    try:
+        return made.delete("--force", check=False)
+    finally:
+        subprocess.run(["umount", made.rootfs], check=True)
+
+
 @case("not-dying", "does not end although it was killed", verb="delete", hint="frozen")
 def frozen_from_above(stage: Stage) -> Result:
     if machine.cgroup_version() != 1:

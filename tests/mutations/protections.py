@@ -312,6 +312,34 @@ PROTECTIONS = [
         "tests/security/test_reused_pid.py",
     ),
     Protection(
+        "root-mount-by-its-ids",
+        "pyoci/host/root_mount.py",
+        '    return lib.pyoci_mount_id(fd, 0) == record["id"] and unique in (0, lib.pyoci_mount_id(fd, 1))\n',
+        "    return fd >= 0 and unique >= 0\n",
+        "tests/integration/test_host_mounts.py",
+    ),
+    Protection(
+        "root-mount-is-a-copy",
+        "pyoci/host/root_mount.py",
+        '    return root == (root_below + place if root_below != "/" else place or "/")\n',
+        '    return root != "" and root_below != ""\n',
+        "tests/unit/test_host_root_mount.py",
+    ),
+    Protection(
+        "unmount-stays-here",
+        "csrc/shim/kernel.c",
+        "    if (make_private(mount) < 0)\n        return -errno;\n    snprintf",
+        "    snprintf",
+        "tests/integration/test_host_mounts.py -k go_with_the_container",
+        also=(
+            (
+                "pyoci/plan/mounts.py",
+                "    if host or (register and not inside):",
+                "    if register and not inside:",
+            ),
+        ),
+    ),
+    Protection(
         "out-of-sight-processes",
         "pyoci/cgroups/base.py",
         "for pid in found - {_OUT_OF_SIGHT}:",

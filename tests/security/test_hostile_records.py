@@ -76,3 +76,18 @@ def test_no_verb_follows_a_forged_record(box: Boxes, runtime: Runtime, verb: str
     assert told["damaged"] > 100 or verb in ("list", "delete-force")  # which take it as it is
     assert neighbour.status == "running"
     assert all(Path(path).is_dir() for path in told["cgroups of the neighbour"])
+
+
+def test_a_forged_root_mount_unmounts_nothing_of_the_host(box: Boxes, runtime: Runtime) -> None:
+    """Of a container without a mount namespace, with the right ids of every mount of the host, "/" included."""
+    made = box("/bin/true")
+    made.no_namespace("mount")
+    made.create()
+    assert runtime.root
+    command = ["unshare", "--mount", "--propagation", "private", sys.executable]
+    driver = [str(DRIVER.with_name("forge_root_mounts.py")), str(runtime.path), str(runtime.root / made.id)]
+    ended = subprocess.run(
+        [*command, *driver], capture_output=True, text=True, timeout=4 * PATIENCE, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert int(ended.stdout) > 40

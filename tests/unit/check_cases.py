@@ -157,6 +157,11 @@ ERRORS: list[tuple[Any, ...]] = [
     ),
     ("mount-on-root", "/mounts/1/destination", {"/mounts/-": {**BIND, "destination": "/./"}}),
     ("mount-on-root", "/mounts/0/destination", {"/mounts/0/destination": "/", "/mounts/0/type": "sysfs"}),
+    (
+        "mount-on-root",
+        "/mounts/0/destination",
+        {"/mounts/0/destination": "/", "/mounts/0/type": "tmpfs", "/linux/namespaces/0": GONE},
+    ),
     ("mount-idmap-bind", "/mounts/0", {**USERS, "/mounts/0/options": ["idmap"]}),
     ("mount-idmap-pair", "/mounts/1", {**USERS, "/mounts/-": {**BIND, "uidMappings": _map((0, 1, 1))}}),
     ("mount-idmap-none", "/mounts/1", {"/mounts/-": {**BIND, "options": ["rbind", "ridmap"]}}),
