@@ -89,7 +89,8 @@ def gather(request: "ProcessRequest", known: Known, spans: "Spans") -> Facts:
     spec = known.spec
     facts = Facts(known.rootfs, request.id)
     in_user_namespace = namespaces.has(spec, "user")
-    facts.open_sources = in_user_namespace and namespaces.has(spec, "mount") and posix.geteuid() == 0
+    facts.ordinary_user = posix.geteuid() != 0
+    facts.open_sources = in_user_namespace and namespaces.has(spec, "mount") and not facts.ordinary_user
     facts.capabilities = capabilities.ALL if in_user_namespace else lib.pyoci_permitted_capabilities()
     facts.nested = userns.is_nested()
     facts.can_set_groups = known.can_set_groups

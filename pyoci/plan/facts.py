@@ -20,6 +20,7 @@ class Facts:
     cgroup_fds     how many v1 `tasks` descriptors the init writes itself into
     wait_start     the init waits for `start` (create), or goes on at once (run)
     can_set_groups setgroups(2) is not denied in the user namespace
+    ordinary_user  the runtime is not root where it runs
     nested         the runtime itself is in a user namespace: no device node can be made
     no_pivot, no_new_keyring   as the command line has it
     listen_fds     LISTEN_FDS to hand on, 0 for none; listen_names its LISTEN_FDNAMES
@@ -39,6 +40,7 @@ class Facts:
         self.cgroup_fds = 0
         self.wait_start = True
         self.can_set_groups = True
+        self.ordinary_user = False
         self.nested = False
         self.no_pivot = False
         self.no_new_keyring = False

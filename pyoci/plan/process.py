@@ -193,7 +193,8 @@ def add_identity(
     """User, groups, umask, directory, capabilities; the order is the kernel's: each step needs what a later one gives up.
 
     A directory that is missing is made for the container's first process only. With crun's annotation the groups are those of
-    our caller, whatever the configuration lists: a user without root can then reach what only a group of theirs may.
+    our caller, whatever the configuration lists: a user without root can then reach what only a group of theirs may. An
+    ordinary user's groups stay without it, too, as in runc, unless the configuration lists others.
     """
     user = process.get("user") or {}
     uid, gid = user.get("uid", 0), user.get("gid", 0)
@@ -213,7 +214,8 @@ def add_identity(
             pointer="/process/user/additionalGids",
             hint="omit process.user.additionalGids, or give the user a range in /etc/subgid",
         )
-    ids = ops.user(uid=uid, gid=gid, groups=groups, keep_groups=keep_groups or not facts.can_set_groups)
+    stay = keep_groups or not facts.can_set_groups or (facts.ordinary_user and not groups)
+    ids = ops.user(uid=uid, gid=gid, groups=groups, keep_groups=stay)
     plan.add(ids, "/process/user", f"user {uid}:{gid}")
     plan.add(ops.chdir(path=cwd, create=not joined), "/process/cwd", f"directory {cwd}")
     mask = user.get("umask")

@@ -79,7 +79,7 @@ class Runtime:
     def spawn(self, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
         """Start a call without waiting; options as `subprocess.Popen` takes them."""
         if self.user is not None:
-            options.update(user=self.user, group=self.user, extra_groups=[])
+            options = {"user": self.user, "group": self.user, "extra_groups": [], **options}
         elif self.old_kernel and "user" not in options:
             options.setdefault("preexec_fn", old_kernel.enter)
         return subprocess.Popen(self.argv(*arguments), **options)

@@ -146,6 +146,20 @@ def test_a_second_group_is_refused(rootless: Boxes) -> None:
     made.run(check=False).failed()
 
 
+def test_the_groups_of_the_user_open_what_they_may(rootless: Boxes, folder: Path) -> None:
+    """A directory that only a group may read, as a user's shared one. No annotation asks for it, as in runc."""
+    if rootless.runtime.user is None:
+        pytest.skip("an ordinary user has no group to give away")
+    (folder / "volume").mkdir(mode=0o750)
+    (folder / "volume/file").write_text("content\n")
+    os.chown(folder / "volume", 0, 4321)
+    made = rootless.sh("cat /volume/file; grep Groups /proc/self/status")
+    made.mount("/volume", "bind", str(folder / "volume"), "bind")
+    assert made.out(extra_groups=[4321]).split() == ["content", "Groups:", "65534"]
+    found = made.run(check=False)
+    assert "content" not in found.out and "ermission denied" in found.err
+
+
 def test_an_unmapped_user_is_refused(rootless: Boxes) -> None:
     made = rootless("/bin/true")
     made.process["user"] = {"uid": 1000, "gid": 0}

@@ -84,6 +84,13 @@ def test_groups_of_the_caller_are_kept_by_annotation() -> None:
         assert (user.uid, user.keep_groups) == (1, True)
 
 
+def test_groups_of_an_ordinary_user_stay_unless_others_are_asked_for() -> None:
+    for groups, kept in (([], True), ([7], False)):
+        made = plans.spec(process__user={"additionalGids": groups})
+        assert plans.one(plans.finish(made, ordinary_user=True), "user").keep_groups is kept
+        assert not plans.one(plans.finish(made), "user").keep_groups
+
+
 # -- capabilities ----------------------------------------------------------------------------------------------------------
 
 
