@@ -1,5 +1,6 @@
 """Files and output by plain system calls: the same code runs with and without Python's io layer."""
 
+import errno
 import posix
 
 from pyoci.base import printable
@@ -7,6 +8,8 @@ from pyoci.base.errors import from_os_error
 
 DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
 _CHUNK = 1 << 16
+# what file systems without O_TMPFILE say
+_NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS)
 
 
 def close(fd: int) -> None:
@@ -93,6 +96,53 @@ def replace(
     except BaseException:  # a signal that ends the command, too
         try:
             posix.unlink(temporary, dir_fd=dir_fd)
+        except OSError:
+            pass
+        raise
+
+
+def put(path: str, data: bytes, mode: int) -> None:
+    """Make a file in the place of an older one, whole or not there, and with no other name beside it. Raises OSError.
+
+    Whenever the runtime is killed, nothing is left that nobody knows of: the file is written before it has a name (O_TMPFILE)
+    and then linked. linkat(2) replaces nothing: an older file goes first, and for that moment there is none.
+    """
+    while True:
+        try:
+            _link_new(path, data, mode)
+            return
+        except FileExistsError:
+            posix.unlink(path)
+
+
+def _link_new(path: str, data: bytes, mode: int) -> None:
+    """Make the file whole. Raises OSError, FileExistsError for one that is there."""
+    directory = path.rpartition("/")[0] or "/"
+    try:
+        fd = posix.open(directory, posix.O_WRONLY | posix.O_TMPFILE | posix.O_CLOEXEC, mode)
+    except OSError as error:
+        if error.errno not in _NO_TMPFILE:
+            raise
+        return _create_or_remove(path, data, mode)
+    try:
+        write_all(fd, data)
+        # not by AT_EMPTY_PATH, which wants CAP_DAC_READ_SEARCH; the directory makes Python call linkat(2), which follows
+        posix.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
+    except FileNotFoundError:  # no procfs
+        _create_or_remove(path, data, mode)
+    finally:
+        close(fd)
+
+
+def _create_or_remove(path: str, data: bytes, mode: int) -> None:
+    """The same where a file can't be without a name: for a moment it is empty, as with crun. Raises OSError."""
+    try:
+        create(path, data, mode)
+    except FileExistsError:
+        raise
+    except BaseException:  # a signal that ends the command, too
+        try:
+            posix.unlink(path)
         except OSError:
             pass
         raise

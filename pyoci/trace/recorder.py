@@ -158,7 +158,7 @@ def begin_start(context: "Context", path: str, id: str, pid: int) -> Trace:
 
 
 def _refuse_special(path: str) -> None:
-    """The file is put in place by renaming, which must not hit a device or a link such as /dev/stdout. Raises OciError."""
+    """The file takes the place of an older one, which must be no device and no link such as /dev/stdout. Raises OciError."""
     try:
         mode = posix.lstat(path).st_mode
     except FileNotFoundError:
@@ -179,7 +179,7 @@ def _write(path: str, about: "OtherData", events: "list[Event]") -> None:
     """One event on a line, so that it can be read and searched. Raises OSError."""
     head = f'{{"displayTimeUnit":"ms","otherData":{jsontext.dumps(about)},"traceEvents":[\n'
     rows = ",\n".join([jsontext.dumps(event) for event in events])
-    files.replace(path, f"{head}{rows}\n]}}\n".encode(), 0o644)
+    files.put(path, f"{head}{rows}\n]}}\n".encode(), 0o644)
 
 
 def read(path: str) -> "Document":

@@ -285,9 +285,9 @@ PROTECTIONS = [
     ),
     Protection(
         "pid-file-unnamed",
-        "pyoci/lifecycle/pid_file.py",
-        "                _make(path, data)\n",
-        "                files.replace(path, data, _MODE)\n",
+        "pyoci/base/files.py",
+        "            _link_new(path, data, mode)\n",
+        "            replace(path, data, mode)\n",
         "tests/unit/test_lifecycle_pid_file.py tests/root/test_killed_create.py",
     ),
     Protection(

@@ -52,7 +52,7 @@ def test_a_refused_create_leaves_the_other_s_cgroup_alone(runtime: Runtime, box:
 
 @pytest.mark.parametrize("call", ["openat", "write", "linkat", "unlink", "close"])
 def test_a_kill_leaves_no_name_beside_the_pid_file(box: Boxes, folder: Path, call: str) -> None:
-    """Before each of the last calls of this kind, from that which writes down the running container on."""
+    """Nor beside the trace file. Before each of the last calls of this kind, from that which writes down the container on."""
     if not shutil.which("strace"):
         pytest.skip("strace is not installed")
     made = box("/bin/sleep", "1000")
@@ -60,7 +60,14 @@ def test_a_kill_leaves_no_name_beside_the_pid_file(box: Boxes, folder: Path, cal
     pids = folder / "pids"
     pids.mkdir()
     argv = made.runtime.argv(
-        "create", "--bundle", str(made.directory), "--pid-file", str(pids / "pid"), made.id
+        "create",
+        "--bundle",
+        str(made.directory),
+        "--pid-file",
+        str(pids / "pid"),
+        "--trace",
+        str(pids / "trace"),
+        made.id,
     )
 
     def traced(*options: str) -> str:
@@ -76,9 +83,10 @@ def test_a_kill_leaves_no_name_beside_the_pid_file(box: Boxes, folder: Path, cal
     (pids / "pid").write_text("99")
     count = sum(line.startswith(f"{call}(") for line in traced().splitlines())
     killed = 0
-    for number in range(max(1, count - 8), count + 1):
+    for number in range(max(1, count - 12), count + 1):
         (pids / "pid").write_text("99")
         killed += "killed by SIGKILL" in traced("-e", f"inject={call}:signal=KILL:when={number}")
-        assert os.listdir(pids) in ([], ["pid"])
+        assert {*os.listdir(pids)} <= {"pid", "trace"}
         assert not (pids / "pid").exists() or (pids / "pid").read_text().isdigit()
+        assert not (pids / "trace").exists() or "traceEvents" in json.loads((pids / "trace").read_text())
     assert killed
