@@ -1,0 +1,408 @@
+"""Container engines on the runtime under test, each with a state of its own, offline.
+
+An engine runs in mount, network and PID namespaces of its own: whatever a test starts ends with them. Its image is busybox,
+its ROOT for the runtime lies in a /run of its own, and its cgroups are below one that is named after its folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from . import machine
+from .leaks import cgroup_places
+from .runtime import find
+
+AnyEngine = TypeVar("AnyEngine", bound="Engine")
+# What an engine may take for one command: an image is built, a service is rolled out
+PATIENCE = 90.0
+# Podman makes a directory for each controller that is not mounted. On cgroup v1 it would land in the tmpfs that all mount
+# namespaces share, so that one is covered by another, with the same hierarchies mounted in it.
+_OWN_PLACES = """
+mount -t tmpfs -o mode=755 tmpfs /run && mkdir -p /run/lock
+mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+if [ "$(stat -f -c %T /sys/fs/cgroup)" = tmpfs ]; then
+    mkdir cgroups && mount -t tmpfs -o mode=755 tmpfs cgroups
+    for hierarchy in /sys/fs/cgroup/*; do
+        if [ -L "$hierarchy" ]; then cp -P "$hierarchy" cgroups/
+        elif mountpoint -q "$hierarchy"; then
+            mkdir "cgroups/${hierarchy##*/}" && mount --rbind "$hierarchy" "cgroups/${hierarchy##*/}"
+        fi
+    done
+    mount --move cgroups /sys/fs/cgroup
+fi
+ip link set lo up
+"""
+_USERS = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home:/bin/sh\n"
+_GROUPS = "root:x:0:\nstaff:x:50:user\nuser:x:1000:\n"
+
+
+def need(*programs: str) -> None:
+    """Skip when a program is not installed, or not root asks."""
+    if not machine.is_root():
+        pytest.skip("engines are driven as root here")
+    for program in (*programs, "busybox", "unshare", "nsenter"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+
+
+def need_asked(engine: str) -> None:
+    """Skip unless the tests with this engine are asked for: they take minutes."""
+    if os.environ.get("PYOCI_TEST_ENGINES", "") not in ("all", engine):
+        pytest.skip(f"takes minutes: set PYOCI_TEST_ENGINES=all or ={engine}")
+
+
+def make_layer(folder: Path) -> Path:
+    """Return a tar file with the root file system of an image: busybox under all its names, and two users."""
+    root = folder / "image"
+    for name in ("bin", "etc", "proc", "sys", "dev", "tmp", "run", "root", "home"):
+        (root / name).mkdir(parents=True)
+    (root / "tmp").chmod(0o1777)
+    busybox = shutil.which("busybox")
+    assert busybox is not None
+    shutil.copy(busybox, root / "bin/busybox")
+    names = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    for name in set(names) - {"busybox"}:
+        (root / "bin" / name).symlink_to("busybox")
+    (root / "etc/passwd").write_text(_USERS)
+    (root / "etc/group").write_text(_GROUPS)
+    layer = folder / "layer.tar"
+    subprocess.run(["tar", "-C", root, "-cf", layer, "."], check=True)
+    return layer
+
+
+class Engine:
+    """An engine in namespaces of its own.
+
+    `folder` holds all its files, `tag` is the name of its parent cgroup, `command` what every call of it begins with.
+    """
+
+    def __init__(self, folder: Path, runtime: Path) -> None:
+        self.folder = folder
+        self.runtime = runtime
+        self.tag = folder.name
+        self.command: list[str] = []
+        self.environment = {
+            "PATH": f"{folder / 'path'}:{os.environ['PATH']}",
+            "TMPDIR": str(folder / "tmp"),
+            "HOME": str(folder / "home"),
+        }
+        for name in ("path", "tmp", "home"):
+            (folder / name).mkdir()
+        # BuildKit, and whoever else asks PATH for runc, finds the runtime under test
+        (folder / "path/runc").symlink_to(runtime)
+        self.layer = make_layer(folder)
+        # The shell waits for the sleep, and so for every orphan that comes to it as the first process
+        holder = ["bash", "-c", "sleep infinity & wait; wait"]
+        self._holder = subprocess.Popen(
+            [
+                "unshare",
+                "-m",
+                "-n",
+                "-p",
+                "-f",
+                "--kill-child",
+                "--mount-proc",
+                "--propagation",
+                "private",
+                *holder,
+            ]
+        )
+        self._first = self._find_first()
+        self.shell(_OWN_PLACES)
+
+    def _find_first(self) -> int:
+        """The pid, here, of the first process of the PID namespace, once it has its own /proc."""
+        children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children")
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            found = children.read_text().split()
+            if found and Path(f"/proc/{found[0]}/cmdline").read_bytes().startswith(b"bash"):
+                return int(found[0])
+            time.sleep(0.01)
+        raise AssertionError("unshare made no process")
+
+    def inside(self, *command: str) -> list[str]:
+        """A command line that runs `command` in the engine's namespaces."""
+        return [
+            "nsenter",
+            "-t",
+            str(self._first),
+            "-m",
+            "-n",
+            "-p",
+            "env",
+            f"--chdir={self.folder}",
+            *command,
+        ]
+
+    def shell(self, script: str, **options: Any) -> str:
+        """What a shell script in the engine's namespaces printed; it must succeed."""
+        return self._ended(self.inside("sh", "-ec", script), **options)
+
+    def call(self, *args: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """A call of the engine, whatever its end; both streams are in `stdout`."""
+        defaults: dict[str, Any] = {
+            "timeout": PATIENCE,
+            "stdin": None if "input" in options else subprocess.DEVNULL,
+        }
+        return subprocess.run(
+            self.inside(*self.command, *args),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            env=self.environment,
+            **(defaults | options),
+        )
+
+    def __call__(self, *args: str, **options: Any) -> str:
+        """What a call of the engine printed, without the end of its last line; it must succeed."""
+        return self._ended(self.inside(*self.command, *args), **options)
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        """A call of the engine that goes on; its output comes through the pipe `stdout`."""
+        return subprocess.Popen(
+            self.inside(*self.command, *args),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self.environment,
+        )
+
+    def _ended(self, command: list[str], **options: Any) -> str:
+        options = {"stdin": None if "input" in options else subprocess.DEVNULL} | options
+        ended = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            env=self.environment,
+            **options,
+        )
+        assert ended.returncode == 0, (
+            f"{' '.join(command[8:])}: exit status {ended.returncode}\n{ended.stdout}"
+        )
+        return ended.stdout.rstrip("\n")
+
+    def cgroups(self) -> list[Path]:
+        """The cgroups that are left below the engine's parent."""
+        found = [place for place in cgroup_places() if place.name == self.tag]
+        return [child for place in found for child in place.iterdir() if child.is_dir()]
+
+    def close(self) -> None:
+        """End every process of the engine and remove its cgroups."""
+        os.kill(self._first, signal.SIGKILL)
+        self._holder.wait(PATIENCE)
+        for hierarchy in machine.CGROUPS.iterdir() if machine.cgroup_version() == 1 else [machine.CGROUPS]:
+            remove_cgroup(hierarchy / self.tag)
+
+
+class Podman(Engine):
+    """podman with storage, networks and configuration of its own, and cgroupfs as cgroup manager."""
+
+    def __init__(self, folder: Path, runtime: Path) -> None:
+        super().__init__(folder, runtime)
+        (folder / "networks").mkdir()
+        containers, storage = folder / "containers.conf", folder / "storage.conf"
+        files = os.sysconf("SC_OPEN_MAX")
+        containers.write_text(
+            f'[containers]\ndefault_ulimits = ["nofile={files}:{files}", "nproc=4096:4096"]\n'
+            '[engine]\nlock_type = "file"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
+            f'infra_image = "localhost/pause"\nruntime_supports_json = ["crun", "runc", "{runtime.name}"]\n'
+        )
+        storage.write_text(
+            f'[storage]\ndriver = "overlay"\nrunroot = "{folder / "run"}"\ngraphroot = "{folder / "storage"}"\n'
+        )
+        self.environment |= {
+            "CONTAINERS_CONF": str(containers),
+            "CONTAINERS_STORAGE_CONF": str(storage),
+            "PODMAN_IGNORE_CGROUPSV1_WARNING": "1",
+        }
+        own = ["--tmpdir", str(folder / "podman"), "--network-config-dir", str(folder / "networks")]
+        self.command = ["podman", *own, "--runtime", str(runtime)]
+        self.version = int(self("version", "--format", "{{.Client.Version}}").partition(".")[0])
+        for image in ("localhost/box", "localhost/pause"):
+            self("import", "-c", "CMD sleep 7000", "-c", "ENV PATH=/bin", str(self.layer), image)
+
+
+class Buildah(Podman):
+    """buildah with the places of a podman of its own."""
+
+    def __init__(self, folder: Path, runtime: Path) -> None:
+        super().__init__(folder, runtime)
+        self.podman = self.command
+        self.command = ["buildah", "--storage-driver", "overlay"]
+        self.environment["BUILDAH_RUNTIME"] = str(runtime)
+        self.environment["BUILDAH_ISOLATION"] = "oci"
+
+
+class Docker(Engine):
+    """A dockerd of its own, with cgroupfs as cgroup driver, and the docker client that asks it."""
+
+    def __init__(self, folder: Path, runtime: Path, *options: str) -> None:
+        super().__init__(folder, runtime)
+        socket = f"unix://{folder / 'socket'}"
+        self.environment |= {"DOCKER_CONFIG": str(folder / "home"), "DOCKER_CLI_HINTS": "false"}
+        self.command = [os.environ.get("DOCKER", "/usr/bin/docker"), "-H", socket]
+        (folder / "daemon.json").write_text("{}")
+        places = {"config-file": "daemon.json", "data-root": "data", "exec-root": "exec", "pidfile": "pid"}
+        self.daemon_command = [
+            "dockerd",
+            *(f"--{option}={folder / name}" for option, name in places.items()),
+            f"--host={socket}",
+            "--exec-opt=native.cgroupdriver=cgroupfs",
+            f"--cgroup-parent=/{self.tag}",
+            f"--add-runtime=tested={runtime}",
+            "--default-runtime=tested",
+            "--ip6tables=false",
+            *options,
+        ]
+        self.start_daemon()
+        self("import", "-c", "CMD sleep 7000", "-c", "ENV PATH=/bin", str(self.layer), "localhost/box")
+
+    def start_daemon(self) -> None:
+        """Start dockerd and wait until it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self._daemon = subprocess.Popen(
+                self.inside(*self.daemon_command),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment,
+            )
+        until("dockerd answers", lambda: self.call("version").returncode == 0)
+
+    def stop_daemon(self) -> None:
+        """End dockerd; its containers end too, unless it keeps them alive."""
+        self.shell(f"kill $(cat {self.folder / 'pid'})")
+        self._daemon.wait(PATIENCE)
+
+    def close(self) -> None:
+        """End dockerd with everything else."""
+        super().close()
+        self._daemon.wait(PATIENCE)
+
+
+class Containerd(Engine):
+    """A containerd of its own, and ctr that asks it."""
+
+    def __init__(self, folder: Path, runtime: Path) -> None:
+        super().__init__(folder, runtime)
+        places = f'root = "{folder / "root"}"\nstate = "{folder / "state"}"\n[grpc]\naddress = "{folder / "socket"}"\n'
+        (folder / "config.toml").write_text(
+            f'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n{places}'
+        )
+        self.command = ["ctr", "-a", str(folder / "socket")]
+        with (folder / "log").open("ab") as log:
+            self._daemon = subprocess.Popen(
+                self.inside("containerd", "-c", str(folder / "config.toml")),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment,
+            )
+        until("containerd answers", lambda: self.call("version").returncode == 0)
+        self("images", "import", "--no-unpack", str(make_archive(folder, self.layer)))
+
+    def close(self) -> None:
+        """End containerd with everything else."""
+        super().close()
+        self._daemon.wait(PATIENCE)
+
+
+def opened(make: Callable[[Path, Path], AnyEngine]) -> Iterator[AnyEngine]:
+    """An engine on the runtime under test, ended after its use."""
+    runtime = find()
+    if runtime is None:
+        pytest.skip("no runtime: install the package or set PYOCI_RUNTIME")
+    folder = Path(tempfile.mkdtemp(prefix="pyoci-e"))
+    folder.chmod(0o711)  # a container in a user namespace reaches its root file system
+    engine = make(folder, runtime.resolve())
+    try:
+        yield engine
+    finally:
+        engine.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_archive(folder: Path, layer: Path) -> Path:
+    """Return a tar file with an OCI image layout: one image, localhost/box, of one layer."""
+    layout = folder / "layout"
+    (layout / "blobs/sha256").mkdir(parents=True)
+
+    def keep(data: bytes, media_type: str, **more: Any) -> dict[str, Any]:
+        digest = hashlib.sha256(data).hexdigest()
+        (layout / "blobs/sha256" / digest).write_bytes(data)
+        return {
+            "mediaType": f"application/vnd.oci.image.{media_type}",
+            "digest": f"sha256:{digest}",
+            "size": len(data),
+        } | more
+
+    layer_entry = keep(layer.read_bytes(), "layer.v1.tar")
+    machine_name = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+    config = {
+        "architecture": machine_name,
+        "os": "linux",
+        "config": {"Env": ["PATH=/bin"], "Cmd": ["sleep", "7000"]},
+        "rootfs": {"type": "layers", "diff_ids": [layer_entry["digest"]]},
+    }
+    config_entry = keep(json.dumps(config).encode(), "config.v1+json")
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": config_entry,
+        "layers": [layer_entry],
+    }
+    name = {"annotations": {"io.containerd.image.name": "localhost/box:latest"}}
+    entry = keep(json.dumps(manifest).encode(), "manifest.v1+json", **name)
+    (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    archive = folder / "image.tar"
+    subprocess.run(["tar", "-C", layout, "-cf", archive, "."], check=True)
+    return archive
+
+
+def remove_cgroup(path: Path) -> None:
+    """Remove a cgroup and those below it, once their processes are gone."""
+    for _ in range(50):
+        for place, _, _ in os.walk(path, topdown=False):
+            with suppressed():
+                os.rmdir(place)
+        if not path.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{path} does not go")
+
+
+@contextmanager
+def suppressed() -> Iterator[None]:
+    """Let a directory that is busy, or gone, be."""
+    try:
+        yield
+    except OSError:
+        return
+
+
+def until(what: str, holds: Any, patience: float = PATIENCE) -> None:
+    """Wait until `holds()` is true; fail the test, saying `what` was waited for, when it does not come."""
+    end = time.monotonic() + patience
+    while not holds():
+        assert time.monotonic() < end, f"{what}: not within {patience:.0f} s"
+        time.sleep(0.2)
