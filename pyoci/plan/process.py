@@ -182,9 +182,13 @@ class Privileges:
         self.effective: int = masks["effective"] & self.permitted
         self.inheritable: int = masks["inheritable"]
         self.ambient: int = masks["ambient"] & self.permitted & self.inheritable
-        # the kernel's rule, capabilities(7)
-        for denied in capabilities.names(masks["ambient"] & ~self.ambient):
-            self.warnings.append(f"can't raise ambient capability {denied}: operation not permitted")
+        # The kernel's rule, capabilities(7). Older engines make every capability ambient and none inheritable. For a program of
+        # uid 0 the ambient set changes nothing, so their containers start without a word about it.
+        denied = capabilities.names(masks["ambient"] & ~self.ambient)
+        if denied and (sets.get("inheritable") or (process.get("user") or {}).get("uid")):
+            self.warnings.append(
+                f"can't raise ambient capability {', '.join(denied)}: operation not permitted"
+            )
 
 
 def add_identity(

@@ -365,6 +365,27 @@ def test_ambient_capabilities_that_can_not_be_raised(box: Boxes) -> None:
     assert capability_sets(found.out)["CapAmb"] == bits("CAP_KILL")
 
 
+@pytest.mark.parametrize("uid", [0, 1000])
+@pytest.mark.differs(
+    runc="runc 1.1.5 says nothing of them, later ones a line for each", crun="it says nothing", strict=False
+)
+def test_ambient_capabilities_of_an_older_engine(box: Boxes, uid: int) -> None:
+    """They make all ambient and none inheritable: without effect for root, which hears nothing of it; one line for others."""
+    made = box("/bin/cat", "/proc/self/status")
+    made.process["user"] = {"uid": uid, "gid": uid}
+    made.process["capabilities"] = {
+        key: ["CAP_CHOWN", "CAP_KILL"] for key in ("bounding", "permitted", "ambient")
+    }
+    found = made.run()
+    assert capability_sets(found.out)["CapAmb"] == 0
+    lines = [
+        line
+        for line in found.err.splitlines()
+        if "can't raise ambient capability CAP_CHOWN, CAP_KILL: " in line
+    ]
+    assert len(lines) == (1 if uid else 0), found.err
+
+
 @pytest.mark.differs(runc="runc 1.1.5: unable to apply caps")
 def test_a_capability_we_do_not_have_is_no_reason_to_fail(box: Boxes) -> None:
     """config.md: a value that can't be granted is to be logged, and ignored."""
