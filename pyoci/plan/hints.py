@@ -25,6 +25,9 @@ _MISSING: dict[int, str] = {
 _NO_NODES = "no device nodes can be made in a user namespace, so the host's is used: make {} there (mknod), or omit the device"
 _UTS = "the uts namespace belongs to another user namespace: give the container a new one, without a path"
 _TYPE = "the kernel does not know this file system type: correct it, or load the module"
+_UNMAPPED = (
+    "in a user namespace this takes ids that it maps: use one of /proc/PID/uid_map or gid_map, or omit it"
+)
 _KINDS = "a directory can only be mounted onto a directory, a file onto a file"
 _LOCKED = "the attribute is locked: the source was mounted with it outside this user namespace, so it cannot be cleared"
 _LOOP = "a symbolic link in the rootfs leads back to itself, or to a magic link of /proc"
@@ -179,6 +182,8 @@ def hint(name: str, step: str, error: int, pointer: str, obj: str) -> str:
         return _NO_NODES.format(obj)
     if step in _MAKING and error in _MISSING:
         return _MISSING[error].format(obj)
+    if error == errno.EINVAL and (obj[:4] in ("uid=", "gid=") or obj.endswith("/ping_group_range")):
+        return _UNMAPPED
     if name == "write_procfs" and error in (errno.ENOENT, errno.EINVAL):
         return next((text for (part, at), text in _LABELS.items() if part in pointer and at == step), "")
     found = next(

@@ -4,6 +4,7 @@ import os
 import stat
 
 from pyoci._shim import lib
+from pyoci.spec import defaults, paths
 from pyoci.spec.check import HOOKS
 from pyoci.spec.mount_options import is_bind
 from pyoci.spec.namespaces import FLAGS
@@ -21,7 +22,7 @@ def missing_files(spec: "Spec", bundle: str) -> list[Problem]:
     bundle  the directory of the bundle, which relative paths start from
     """
     errors, warnings = Report(), Report(severity="warning")
-    _root(spec, bundle, errors)
+    _root(spec, bundle, errors, warnings)
     for index, namespace in enumerate(spec.get("linux", {}).get("namespaces", [])):
         if namespace.get("path"):
             _namespace(namespace, f"/linux/namespaces/{index}/path", errors)
@@ -78,7 +79,7 @@ def _exists(path: str) -> bool:
         return False
 
 
-def _root(spec: "Spec", bundle: str, report: Report) -> None:
+def _root(spec: "Spec", bundle: str, errors: Report, warnings: Report) -> None:
     path = spec.get("root", {}).get("path", "")
     if not path or "\0" in path:
         return  # the rules say so
@@ -87,10 +88,25 @@ def _root(spec: "Spec", bundle: str, report: Report) -> None:
         mode = os.stat(full).st_mode
     except OSError as error:
         text = f"the root filesystem {full} cannot be reached: {(error.strerror or '').lower()}"
-        report("rootfs-missing", "/root/path", text, hint="a relative path starts at the bundle")
+        errors("rootfs-missing", "/root/path", text, hint="a relative path starts at the bundle")
         return
     if not stat.S_ISDIR(mode):
-        report("rootfs-not-directory", "/root/path", f"the root filesystem {full} is not a directory")
+        errors("rootfs-not-directory", "/root/path", f"the root filesystem {full} is not a directory")
+    elif os.statvfs(full).f_flag & os.ST_NOEXEC and not _is_mounted_on(spec):
+        text = f"the root filesystem {full} is mounted with noexec: no program in it can be executed"
+        hint = f"remount its file system with exec, or copy the root filesystem to another one (`findmnt --target {full}`)"
+        warnings("rootfs-noexec", "/root/path", text, hint=hint)
+
+
+def _is_mounted_on(spec: "Spec") -> bool:
+    """Whether the program may lie on one of the mounts, as far as paths tell."""
+    process = defaults.process(spec)
+    program, path = (process.get("args") or ["/"])[0], defaults.PATH
+    for item in process.get("env") or ():
+        path = item[5:] if item.startswith("PATH=") else path
+    places = [os.path.join(process["cwd"], program)] if "/" in program else path.split(":")
+    points = [paths.clean(mount["destination"]) for mount in spec.get("mounts", [])]
+    return any(paths.is_within(paths.clean(place), point) for place in places for point in points)
 
 
 def _namespace(namespace: "Namespace", at: str, report: Report) -> None:

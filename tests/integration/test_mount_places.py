@@ -369,9 +369,33 @@ def test_exec_without_a_mount_namespace_enters_the_container(box: Boxes) -> None
         made.stop()
 
 
+# -- ids that are not mapped
+
+
+@pytest.mark.only("pyoci")
+def test_ids_that_a_joined_user_namespace_does_not_map(box: Boxes) -> None:
+    """Of a new one the check finds them (mount-id-unmapped, sysctl-unmapped)."""
+    pod = box("/bin/sleep", "1000")
+    pod.user_namespace()
+    pod.launch()
+    made = box("/bin/true")
+    made.user_namespace()
+    made.namespace("user", f"/proc/{pod.pid}/ns/user")
+    made.linux["uidMappings"] = made.linux["gidMappings"] = []
+    devpts = made.mount("/m", "devpts", "devpts", "newinstance", "gid=99999")
+    hint = "takes ids that it maps"
+    made.run(check=False).failed("devpts on /m: fsconfig gid=99999", hint)
+    devpts["options"] = ["newinstance", "gid=5"]
+    made.linux["sysctl"] = {"net.ipv4.ping_group_range": "0 99999"}
+    made.run(check=False).failed("sysctl net.ipv4.ping_group_range", hint)
+    made.linux["sysctl"] = {"net.ipv4.ping_group_range": "0 5"}
+    made.run()
+
+
 # -- a rootfs with noexec
 
 
+@pytest.mark.differs(runc="says permission denied alone", crun="says permission denied alone")
 @pytest.mark.parametrize("program", ["/bin/true", "true"])
 def test_a_program_on_noexec(box: Boxes, program: str) -> None:
     made = box(program)
@@ -379,3 +403,75 @@ def test_a_program_on_noexec(box: Boxes, program: str) -> None:
         {"destination": "/bin", "type": "bind", "source": "rootfs/bin", "options": ["bind", "noexec"]}
     )
     made.run(check=False).failed("permission denied", "is mounted with noexec")
+
+
+@pytest.mark.differs(runc="says permission denied alone", crun="says permission denied alone")
+def test_a_rootfs_on_noexec(box: Boxes) -> None:
+    """Found by `validate`, unless the program may be on another mount; `create` fails."""
+    made = box("/bin/true")
+    bind = ["mount", "--bind", str(made.rootfs), str(made.rootfs)]
+    subprocess.run(bind, check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,noexec", str(made.rootfs)], check=True)
+        made.create(check=False).failed("permission denied", "is mounted with noexec: mount the rootfs")
+        validate = ("validate", str(made.directory))
+        assert "rootfs-noexec" in made.runtime.call(*validate).ok().out
+        made.mount("/bin/", "bind", "/usr/bin", "bind")
+        made.save()
+        assert "rootfs-noexec" not in made.runtime.call(*validate).ok().out
+        made.args("true")
+        made.process["env"] = ["PATH=/sbin:/bin/below"]
+        made.save()
+        assert "rootfs-noexec" not in made.runtime.call(*validate).ok().out
+        made.process["env"] = ["PATH=/sbin"]
+        made.save()
+        assert "rootfs-noexec" in made.runtime.call(*validate).ok().out
+    finally:
+        subprocess.run(["umount", made.rootfs], check=True)
+
+
+CHROOT = """
+for entry in /*; do
+    [ ! -L "$entry" ] || cp -P "$entry" "$0/"
+    [ -L "$entry" ] || [ ! -d "$entry" ] || { mkdir "$0$entry"; mount --rbind "$entry" "$0$entry"; }
+done
+exec chroot "$0" "$@"
+"""
+
+
+@pytest.mark.only("pyoci")
+def test_a_runtime_in_a_chroot_that_is_no_mount_point(box: Boxes, folder: Path) -> None:
+    """The host's mounts could not stop to propagate, and `exec` would enter the root outside of the chroot."""
+    made = box("/bin/true")
+    made.save()
+    (folder / "state").mkdir(mode=0o700)
+    command = [
+        str(made.runtime.path),
+        "--root",
+        str(folder / "state"),
+        "run",
+        "--bundle",
+        str(made.directory),
+        "x",
+    ]
+
+    def run(name: str, script: str) -> subprocess.CompletedProcess[str]:
+        (folder / name).mkdir()
+        place = [
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "/bin/sh",
+            "-c",
+            script,
+            str(folder / name),
+        ]
+        return subprocess.run([*place, *command], capture_output=True, text=True, check=False)
+
+    found = run("plain", CHROOT)
+    assert found.returncode == 1, found
+    assert "the runtime's root is no mount point" in found.stderr
+    assert "bind-mount that directory onto itself before the chroot" in found.stderr
+    found = run("mounted", 'mount --bind "$0" "$0"' + CHROOT)
+    assert found.returncode == 0, found

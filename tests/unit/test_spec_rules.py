@@ -69,6 +69,7 @@ def test_every_code_has_an_example() -> None:
     elsewhere = (
         *("schema", "json-", "state-", "features-", "rootfs-", "namespace-missing", "namespace-type"),
         "mount-source-missing",
+        "rootfs-noexec",
         "hook-missing",
         "device-driver",
         "seccomp-unknown",

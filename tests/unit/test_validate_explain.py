@@ -507,7 +507,14 @@ def test_every_code_of_this_side_is_shown_here() -> None:
     rest = {
         code for code in codes() if code.startswith(("schema-", "json-", "state-", "features-", "rootfs-"))
     }
-    rest |= {"namespace-missing", "namespace-type", "mount-source-missing", "hook-missing", "null-member"}
+    rest |= {
+        "namespace-missing",
+        "namespace-type",
+        "mount-source-missing",
+        "hook-missing",
+        "null-member",
+        "rootfs-noexec",
+    }
     rest |= {"seccomp-unknown", "device-driver"}
     assert {code for code in rest if f'"{code}"' not in here + locate} == set()
     assert USERS
