@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -45,6 +46,23 @@ static void reset_signals(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Of the preserved descriptors some may be closed. What an op opens must not get such a number, which the program would inherit:
+ * an empty file takes it until execve(2). */
+static void fill_gaps(int preserved) {
+    int empty = -1;
+
+    for (int fd = 3; fd < 3 + preserved; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        if (empty < 0)
+            empty = memfd_create("gap", MFD_CLOEXEC); /* which is this one: the lowest that is free */
+        else if (dup3(empty, fd, O_CLOEXEC) < 0)
+            _exit(1);
+        if (empty < 0)
+            _exit(1);
+    }
+}
+
 /* Keep 0-2, the `preserved` ones after them, and the sync socket right after those. */
 static int keep_only(int sync, int preserved) {
     int place = 3 + preserved;
@@ -55,6 +73,7 @@ static int keep_only(int sync, int preserved) {
         fcntl(sync, F_SETFD, FD_CLOEXEC);
     if (sys_close_range((unsigned)place + 1, ~0u) < 0)
         _exit(1);
+    fill_gaps(preserved);
     return place;
 }
 

@@ -29,28 +29,42 @@ class Inherited:
 
 
 def take(preserve: int) -> Inherited:
-    """See what there is to keep. Call it before anything else is opened. Raises OciError for one that is not open."""
+    """See what there is to keep. Call it before anything else is opened. Raises OciError for one that is not open.
+
+    Between those of --preserve-fds some may be closed, as podman has them for --preserve-fd=9,40. But the last one must be open:
+    else its caller counts wrongly.
+    """
     found = Inherited(preserve)
-    for fd in range(3, 3 + found.count):
-        try:
-            fcntl.fcntl(fd, fcntl.F_GETFD)
-        except OSError:
+    last = 2 + found.count
+    for fd in (*range(3, 3 + found.listen_fds), *range(last, last + min(preserve, 1))):
+        if not _is_open(fd):
             hint = "the caller must leave it open, without close-on-exec"
             message = f"preserved descriptor {fd} (of {found.count}) is not open"
-            raise OciError("preserve-fds", message, errno=errno.EBADF, obj=str(fd), hint=hint) from None
-    for fd in range(3):
-        _ensure_open(fd)
+            raise OciError("preserve-fds", message, errno=errno.EBADF, obj=str(fd), hint=hint)
+    for fd in range(last):
+        if fd < 3 or not _is_open(fd):
+            _ensure_open(fd, for_container=fd < 3)
     return found
 
 
-def _ensure_open(fd: int) -> None:
-    """A closed standard file would let some file of ours take its number: /dev/null takes it."""
+def _is_open(fd: int) -> bool:
     try:
         fcntl.fcntl(fd, fcntl.F_GETFD)
     except OSError:
-        opened = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
-        if opened != fd:
-            posix.dup2(opened, fd, True)
-            posix.close(opened)
-        else:
-            posix.set_inheritable(fd, True)
+        return False
+    return True
+
+
+def _ensure_open(fd: int, *, for_container: bool) -> None:
+    """A closed one would let some file of ours take its number, and so get into the container: /dev/null takes it.
+
+    for_container  it goes there; else it closes when the init starts, which keeps the number free in its turn
+    """
+    if _is_open(fd):
+        return
+    opened = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+    if opened != fd:
+        posix.dup2(opened, fd, for_container)
+        posix.close(opened)
+    elif for_container:
+        posix.set_inheritable(fd, True)

@@ -608,6 +608,17 @@ def test_a_terminal_asked_for_in_the_process_file(
     master.close()
 
 
+def test_a_terminal_has_the_size_that_the_process_file_says(
+    running: Container, folder: Path, console: ConsoleSocket
+) -> None:
+    size = {"height": 41, "width": 124}
+    path = process_file(folder, "/bin/stty", "size", terminal=True, consoleSize=size)
+    running.exec(options=("--detach", "--process", path, "--console-socket", str(console.path)))
+    master = console.receive()
+    assert master.rest() == "41 124\n"
+    master.close()
+
+
 def test_a_detached_terminal_needs_a_console_socket(running: Container) -> None:
     running.exec("/bin/true", options=("-d", "-t"), check=False).failed("console")
 

@@ -244,6 +244,26 @@ def test_preserve_fds_passes_exactly_these(box: Boxes, programs: Programs, folde
     assert found[5].endswith("/dev/zero")
 
 
+@pytest.mark.differs(runc="runc 1.1.5 refuses gaps")
+def test_preserve_fds_with_gaps(box: Boxes, programs: Programs, folder: Path) -> None:
+    """`podman run --preserve-fd=9,40` asks for all up to 40. Nothing of the runtime's may be in the gaps, nor of the hooks'."""
+    (folder / "nine").write_text("9")
+    made = box()
+    made.args(made.put(programs.path("probe")), "fds")
+    made.mount("/volume", "bind", str(folder), "bind")
+    script = f"ls /proc/self/fd > {folder}/hook"
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"]}
+    made.config["hooks"] = {"createRuntime": [hook]}
+    words = f"9<'{folder}/nine' 40</dev/zero"
+    found = descriptors(at_descriptors(made, "run", "--preserve-fds 38", words))
+    assert sorted(found) == [0, 1, 2, 9, 40]
+    assert found[9].endswith("/nine") and found[40].endswith("/dev/zero")
+    assert (folder / "hook").read_text().split() == ["0", "1", "2", "3"]
+    env = "export LISTEN_FDS=2 LISTEN_PID=$$;"
+    found = descriptors(at_descriptors(made, "run", "--preserve-fds 5", f"3</dev/null 4<&3 {words}", env))
+    assert sorted(found) == [0, 1, 2, 3, 4, 9]
+
+
 def test_preserved_descriptors_can_be_read(box: Boxes, folder: Path) -> None:
     (folder / "three").write_text("through three\n")
     made = box.sh("cat <&3")
