@@ -92,6 +92,8 @@ def ignored(resources: "Resources", *, version: int) -> list[str]:
     found += [f"{BASE}/cpu/realtimeRuntime"] if cpu.get("realtimeRuntime") else []
     found += [f"{BASE}/cpu/realtimePeriod"] if cpu.get("realtimePeriod") else []
     found += [f"{BASE}/blockIO/leafWeight"] if block.get("leafWeight") else []
+    for index, entry in enumerate(block.get("weightDevice") or []):
+        found += [f"{BASE}/blockIO/weightDevice/{index}/leafWeight"] if entry.get("leafWeight") else []
     return found + ([f"{BASE}/network"] if resources.get("network") else [])
 
 

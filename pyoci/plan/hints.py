@@ -30,6 +30,7 @@ _UNMAPPED = (
 )
 _KINDS = "a directory can only be mounted onto a directory, a file onto a file"
 _LOCKED = "the attribute is locked: the source was mounted with it outside this user namespace, so it cannot be cleared"
+_NO_SELINUX = "file systems take no label where the kernel has no SELinux, or it is off: omit linux.mountLabel, or the option"
 _LOOP = "a symbolic link in the rootfs leads back to itself, or to a magic link of /proc"
 
 # (op, step, errno) -> hint; "" for any step
@@ -180,6 +181,8 @@ def hint(name: str, step: str, error: int, pointer: str, obj: str) -> str:
     """The hint for an op of which a step has failed with an errno, or ""."""
     if name == "open_tree" and error == errno.ENOENT and not pointer.startswith("/mounts"):
         return _NO_NODES.format(obj)
+    if step == "fsconfig" and error == errno.EINVAL and obj.startswith("context="):
+        return _NO_SELINUX
     if step in _MAKING and error in _MISSING:
         return _MISSING[error].format(obj)
     if error == errno.EINVAL and (obj[:4] in ("uid=", "gid=") or obj.endswith("/ping_group_range")):

@@ -308,6 +308,13 @@ def test_a_directory_and_a_file_do_not_go_onto_each_other(box: Boxes, kind: str)
     made.run(check=False).failed("not a directory")  # the words that docker explains
 
 
+@pytest.mark.skipif(Path("/sys/fs/selinux").exists(), reason="SELinux is there")
+def test_a_mount_label_without_selinux(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.linux["mountLabel"] = "system_u:object_r:container_file_t:s0:c1,c2"
+    made.run(check=False).failed("context=", "invalid argument")
+
+
 def test_an_option_the_filesystem_refuses(box: Boxes) -> None:
     made = box("/bin/true")
     made.mount("/volume", "tmpfs", "tmpfs", "no-such-option")

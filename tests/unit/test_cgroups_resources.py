@@ -63,6 +63,7 @@ def test_swap_that_contradicts(memory: Memory) -> None:
 
 def test_what_only_v1_knows() -> None:
     memory: Memory = {"swappiness": 0, "disableOOMKiller": True, "kernel": 5, "kernelTCP": 5}
+    memory["useHierarchy"] = True  # as every cgroup is
     assert v1(memory=memory) == {"memory.oom_control": "1", "memory.swappiness": "0"}
     assert v2(memory=memory) == {}
     assert resources.ignored({"memory": memory}, version=1) == [
@@ -154,6 +155,10 @@ def test_block_io() -> None:
         ("io.weight", "8:0 10000"),
         ("io.max", "8:0 rbps=600"),
         ("io.max", "8:16 wiops=max"),
+    ]
+    assert resources.ignored({"blockIO": block}, version=2) == [
+        "/linux/resources/blockIO/leafWeight",
+        "/linux/resources/blockIO/weightDevice/0/leafWeight",
     ]
     assert resources.v2({"blockIO": block}, bfq=True)[0][:2] == ("io.bfq.weight", "500")
     assert resources.v1({"blockIO": block}, bfq=True)[0][0] == "blkio.bfq.weight"

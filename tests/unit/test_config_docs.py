@@ -9,41 +9,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from unit.config_page import DOCUMENT, names, rows
 from unit.documents import TOP, document, table
 from unit.plans import finish, in_words, prepare, spec
 
 sys.path.append(str(TOP / "schemas"))
 import generate
 
-DOCUMENT = document("docs/config.md")
 TESTS = TOP / "tests"
 TEST = re.compile(r"`([a-z_]+/[a-z_0-9]+\.py)::(test_[a-z_0-9]+)`")
 OTHER_PLATFORMS = {"freebsd", "solaris", "vm", "windows", "zos"}
 
 
-def rows() -> list[list[str]]:
-    """The rows of all tables."""
-    found = []
-    for line in DOCUMENT.text.splitlines():
-        if line.startswith("| ") and not line.startswith(("| property ", "| value ", "| --- ")):
-            found.append([cell.strip() for cell in line.strip("|").split("|")])
-    return found
-
-
-def expanded(text: str) -> list[str]:
-    """The names that a shell makes of `a.{b,c}`."""
-    first, brace, rest = text.partition("{")
-    if not brace:
-        return [text]
-    inside, _, last = rest.partition("}")
-    return [name for word in inside.split(",") for name in expanded(first + word + last)]
-
-
 def properties_of_the_document() -> list[str]:
     """The properties in the first cells of all tables but the one of values."""
     values = table(DOCUMENT, "value")
-    spans = [span for row in rows() if row not in values for span in re.findall(r"`([^`]+)`", row[0])]
-    return [name for span in spans for name in expanded(span)]
+    return [name for row in rows() if row not in values for name in names(row)]
 
 
 @cache

@@ -70,6 +70,7 @@ def test_hook() -> None:
     ("code", "about", "error", "step", "obj", "text"),
     [
         ("fsmount", "tmpfs on /t", errno.EINVAL, "fsconfig", "mode=9", "tmpfs on /t: fsconfig mode=9: invalid argument"),
+        ("fsmount", "tmpfs on /t", errno.EINVAL, "fsconfig", "context=a:b", "has no SELinux, or it is off: omit linux.mount"),
         ("fsmount", "foo on /t", errno.ENODEV, "fsopen", "foo", "the kernel does not know this file system type"),
         ("mountpoint", "proc on /proc", errno.ELOOP, "openat2", "/proc", "must be mounted on ordinary directory"),
         ("mountpoint", "tmpfs on /dev", errno.EACCES, "mkdir", "/dev", "/dev: mkdir /dev in the rootfs: permission denied"),
