@@ -187,8 +187,6 @@ def test_a_container_may_notify_the_service_manager(podman: Podman) -> None:
 
 @pytest.mark.parametrize("mode", ["auto", "auto:size=5000"])
 def test_a_user_namespace_that_podman_chooses(podman: Podman, mode: str) -> None:
-    if "containers:" not in podman.shell("cat /etc/subuid /etc/subgid"):
-        pytest.skip("/etc/subuid has no line for containers")
     inside, outside, size = run_once(podman, f"--userns={mode}", BOX, "cat", "/proc/self/uid_map").split()
     assert inside == "0" and int(outside) > 0 and int(size) >= 1024
 
@@ -244,12 +242,12 @@ def test_a_descriptor_that_is_kept_for_an_exec(podman: Podman, start: Callable[.
     [
         (("--workdir", "/etc/passwd"), "not a directory"),
         (("--entrypoint", "/no/such"), "no such file or directory"),
-        (("--entrypoint", "/etc"), "permission denied"),
+        (("--entrypoint", "/etc"), "(permission denied|is a directory)"),
     ],
 )
 def test_what_podman_says_of_a_bad_start(podman: Podman, options: tuple[str, ...], words: str) -> None:
     ended = podman.call("run", "--rm", *NO_NETWORK, *options, BOX, "true")
-    assert ended.returncode in (126, 127) and words in ended.stdout.lower(), ended.stdout
+    assert ended.returncode in (126, 127) and re.search(words, ended.stdout.lower()), ended.stdout
 
 
 def test_nothing_is_left(podman: Podman) -> None:

@@ -29,8 +29,9 @@ AnyEngine = TypeVar("AnyEngine", bound="Engine")
 # What an engine may take for one command: an image is built, a service is rolled out
 PATIENCE = 90.0
 # Podman makes a directory for each controller that is not mounted. On cgroup v1 it would land in the tmpfs that all mount
-# namespaces share, so that one is covered by another, with the same hierarchies mounted in it.
-_OWN_PLACES = """
+# namespaces share, so that one is covered by another, with the same hierarchies mounted in it. User namespaces that an engine
+# chooses have ids that nobody else has: podman takes those of "containers", dockerd those of the user that it is told.
+_OWN_PLACES = r"""
 mount -t tmpfs -o mode=755 tmpfs /run && mkdir -p /run/lock
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 if [ "$(stat -f -c %T /sys/fs/cgroup)" = tmpfs ]; then
@@ -43,6 +44,10 @@ if [ "$(stat -f -c %T /sys/fs/cgroup)" = tmpfs ]; then
     done
     mount --move cgroups /sys/fs/cgroup
 fi
+for file in subuid subgid; do
+    [ -e /etc/$file ] || continue
+    { cat /etc/$file; printf '%s:2147483648:1000000\n' containers nobody nogroup; } > $file && mount --bind $file /etc/$file
+done
 ip link set lo up
 """
 _USERS = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home:/bin/sh\n"
