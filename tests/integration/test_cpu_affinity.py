@@ -58,11 +58,23 @@ def launched(box: Boxes, affinity: dict[str, str] | None = None, **call: Any) ->
     return made.launch(**call)
 
 
-def confined(box: Boxes, cpus: str, affinity: dict[str, str] | None = None, **call: Any) -> Container:
-    """A running container with a cpuset."""
+def confined(
+    box: Boxes,
+    cpus: str,
+    affinity: dict[str, str] | None = None,
+    *,
+    pids: int = 0,
+    pid_namespace: bool = True,
+    **call: Any,
+) -> Container:
+    """A running container with a cpuset and, with `pids`, a limit of processes."""
     machine.need_controller("cpuset")
     made = box("/bin/sleep", "1000")
     made.linux["resources"] = {"cpu": {"cpus": cpus, "mems": "0"}}
+    if pids:
+        made.linux["resources"]["pids"] = {"limit": pids}
+    if not pid_namespace:
+        made.no_namespace("pid")
     if affinity is not None:
         made.process["execCPUAffinity"] = affinity
     return made.launch(**call)
@@ -174,6 +186,25 @@ def test_initial_comes_before_the_cgroup_and_final_after_it(box: Boxes) -> None:
     after.exec("/bin/true", check=False).failed("error setting final CPU affinity")
     both = confined(box, "1", {"initial": "0", "final": "1"})
     assert shown(both.exec(*SHOW).out) == "1"
+
+
+@pytest.mark.only("pyoci")
+@pytest.mark.parametrize("pid_namespace", [True, False])
+def test_so_it_is_where_the_container_has_all_the_processes_it_may(box: Boxes, pid_namespace: bool) -> None:
+    """The new process starts outside then, and is moved after its last fork: final is set after that."""
+    machine.need_controller("pids")
+    for affinity, cpus, expected in (
+        ({"initial": "1"}, "0", "0"),
+        ({"initial": "0", "final": "1"}, "1", "1"),
+        ({"final": "1"}, "0", ""),
+    ):
+        made = confined(box, cpus, affinity, pids=1, pid_namespace=pid_namespace)
+        found = made.exec(*SHOW, check=bool(expected))
+        if expected:
+            assert shown(found.out) == expected
+        else:
+            found.failed("error setting final CPU affinity: sched_setaffinity: invalid argument")
+        made.kill("--all", "KILL")
 
 
 def exec_file(made: Container, folder: Path, **more: Any) -> Result:
