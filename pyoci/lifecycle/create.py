@@ -219,7 +219,7 @@ class NewContainer(ContainerProcess):
         """The first plan. An init that forks in it, to be in what it joined, goes on as its child."""
         sorted_ = self._namespaces
         forks_into_new_user = sorted_.forks and sorted_.clone_flags & namespaces.NEWUSER
-        early = early_plan(self.spec, sorted_, sorted_.ahead, len(self._cgroup_fds))
+        early = early_plan(self.spec, sorted_, len(self._cgroup_fds))
         self._waits_for_early = bool(early.ops)
         if self._waits_for_early:
             self._send("early", early)

@@ -39,12 +39,12 @@ def compile_container(spec: "Spec", facts: Facts) -> Compiled:
     """
     wanted = defaults.process(spec)
     privileges = process.Privileges(wanted, facts.capabilities)
-    kept = mounts.kept(spec)
-    prepare = _prepare(spec, wanted, facts, kept)
-    return Compiled(prepare, _finish(spec, wanted, privileges, facts, kept), privileges.warnings)
+    kept, late = mounts.kept(spec), mounts.read_only_last(spec)
+    prepare = _prepare(spec, wanted, facts, {**dict(kept.values()), **late})
+    return Compiled(prepare, _finish(spec, wanted, privileges, facts, kept, late), privileges.warnings)
 
 
-def _prepare(spec: "Spec", wanted: "Process", facts: Facts, kept: mounts.Kept) -> Plan:
+def _prepare(spec: "Spec", wanted: "Process", facts: Facts, registers: dict[int, int]) -> Plan:
     plan = Plan()
     sysctls = (spec.get("linux") or {}).get("sysctl") or {}
     if sysctls or is_new(spec, "time"):
@@ -53,7 +53,7 @@ def _prepare(spec: "Spec", wanted: "Process", facts: Facts, kept: mounts.Kept) -
     process.add_affinity(plan, None)
     _add_session(plan, facts)
     rootfs.add_root(plan, spec, facts)
-    mounts.add(plan, spec, facts, kept)
+    mounts.add(plan, spec, facts, registers)
     devices.add(plan, spec, facts)
     process.add_terminal(plan, wanted, joined=False)
     _add_names(plan, spec)
@@ -82,11 +82,12 @@ def _finish(
     privileges: process.Privileges,
     facts: Facts,
     kept: mounts.Kept,
+    late: dict[int, int],
 ) -> Plan:
     plan = Plan()
     process.add_proc(plan, wanted)
     hooks.add(plan, spec, "createContainer", facts.states)
-    rootfs.add_closing(plan, spec, kept)
+    rootfs.add_closing(plan, spec, kept, late)
     rootfs.add_pivot(plan, spec, facts)
     plan.add(ops.stdio_null(), "", "standard files")
     process.add_settings(plan, spec, wanted)

@@ -22,10 +22,8 @@ _KERNEL_TYPES: dict[str, int] = {"proc": lib.REG_PROCFS, "sysfs": lib.REG_SYSFS}
 Kept = dict[str, tuple[int, int]]
 
 
-def add(plan: Plan, spec: "Spec", facts: Facts, kept: Kept) -> None:
-    """The ops of every mount, in the order of the list. `kept`: from kept()."""
-    registers = dict(kept.values())
-    registers.update(read_only_last(spec))
+def add(plan: Plan, spec: "Spec", facts: Facts, registers: dict[int, int]) -> None:
+    """The ops of every mount, in the order of the list. `registers`: of those that stay at hand, by index."""
     for index, mount in enumerate(spec.get("mounts") or ()):
         pointer = f"/mounts/{index}"
         if is_root(mount) and not index:

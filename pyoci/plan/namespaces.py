@@ -10,11 +10,10 @@ if TYPE_CHECKING:
     from pyoci.spec.spec_types import Spec
 
 
-def early(spec: "Spec", found: Sorted, made: int = 0, cgroup_fds: int = 0) -> Plan:
+def early(spec: "Spec", found: Sorted, cgroup_fds: int = 0) -> Plan:
     """The first plan: what needs nothing but the list of namespaces and takes the kernel longest.
 
     found       the namespaces of the spec, sorted
-    made        CLONE_NEW* of those that were made ahead: the init is in them already
     cgroup_fds  count of `tasks` files (cgroup v1) that it writes itself into, here when it forks: its child starts there
     """
     plan = Plan()
@@ -27,7 +26,7 @@ def early(spec: "Spec", found: Sorted, made: int = 0, cgroup_fds: int = 0) -> Pl
     if has(spec, "user") and (found.forks or not found.clone_flags & NEWUSER):
         plan.add(ops.become_root(), "/linux/namespaces", "root of the user namespace")
     flags = found.unshare_flags
-    if flags & ~made:
+    if flags and not found.ahead:  # those made ahead it is in already
         names = ", ".join([name for name, flag in FLAGS.items() if flags & flag])
         plan.add(ops.unshare(flags=flags), "/linux/namespaces", f"new namespaces: {names}")
     if flags & NEWNET:

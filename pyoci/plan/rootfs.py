@@ -32,8 +32,11 @@ def add_root(plan: Plan, spec: "Spec", facts: Facts) -> None:
         plan.add(own, "/root/path", "rootfs")
 
 
-def add_closing(plan: Plan, spec: "Spec", kept: mounts.Kept) -> None:
-    """Read-only and masked paths, at last the read-only root; before the pivot, for a mask may need the host's /dev/null."""
+def add_closing(plan: Plan, spec: "Spec", kept: mounts.Kept, late: dict[int, int]) -> None:
+    """Read-only and masked paths, at last the read-only root; before the pivot, for a mask may need the host's /dev/null.
+
+    kept, late  from mounts.kept() and mounts.read_only_last()
+    """
     linux = spec.get("linux") or {}
     for index, path in enumerate(linux.get("readonlyPaths") or ()):
         pointer, (register, below) = f"/linux/readonlyPaths/{index}", _nearest(kept, path)
@@ -45,12 +48,12 @@ def add_closing(plan: Plan, spec: "Spec", kept: mounts.Kept) -> None:
         pointer, (register, below) = f"/linux/maskedPaths/{index}", _nearest(kept, path)
         mask = ops.mask_path(path=below, below=register, label=linux.get("mountLabel") or "")
         plan.add(mask, pointer, f"masked path {path}")
-    _add_read_only(plan, spec)
+    _add_read_only(plan, spec, late)
 
 
-def _add_read_only(plan: Plan, spec: "Spec") -> None:
+def _add_read_only(plan: Plan, spec: "Spec", late: dict[int, int]) -> None:
     """What becomes read-only last. The working directory may still have to be made there."""
-    late, readonly = mounts.read_only_last(spec), spec.get("root", {}).get("readonly")
+    readonly = spec.get("root", {}).get("readonly")
     cwd = defaults.process(spec).get("cwd") or "/"
     if (late or readonly) and cwd != "/":
         plan.add(ops.mkdir(path=cwd), "/process/cwd", f"directory {cwd}")

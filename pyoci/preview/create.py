@@ -69,7 +69,7 @@ class Preview:
         compiled = compiler.compile_container(self.spec, found)
         for warning in compiled.warnings:
             context.log.warning(warning, pointer="/process/capabilities")
-        early = namespace_ops.early(self.spec, self.namespaces, self.namespaces.ahead, cgroup_fds)
+        early = namespace_ops.early(self.spec, self.namespaces, cgroup_fds)
         return {"early": early, "prepare": compiled.prepare, "finish": compiled.finish}
 
     def _may_set_groups(self) -> bool:

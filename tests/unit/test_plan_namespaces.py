@@ -127,7 +127,10 @@ def test_early_plan() -> None:
 
 
 def test_early_plan_without_network_and_without_anything() -> None:
-    assert plans.names(plans.early(plans.spec(linux__namespaces=plans.namespaces("mount")))) == ["unshare"]
+    ahead = plans.spec(linux__namespaces=plans.namespaces("mount", "network"))
+    assert plans.names(plans.early(ahead)) == ["loopback_up"], "the others are made before the init is there"
+    owned = plans.spec(linux__namespaces=plans.namespaces("user", "mount"))
+    assert plans.names(plans.early(owned)) == ["unshare"]
     assert plans.names(
         plans.early(plans.spec(linux__namespaces=plans.namespaces("pid", network="/ns/n")))
     ) == ["setns"]
