@@ -141,3 +141,13 @@ def test_a_group_of_somebody_else_stays(rdt: Machine) -> None:
     (rdt.root / "gold/schemata").write_text("L3:0=ff\nMB:0=20\n")
     rdt.made.create(check=False).failed("exists and says ff for L3:0, not f")
     assert rdt.groups() == before
+
+
+def test_delete_leaves_a_group_that_took_the_name(rdt: Machine) -> None:
+    rdt.made.create()
+    (rdt.root / "gold").rename(rdt.root / "moved")
+    (rdt.root / "gold").mkdir()
+    (rdt.root / "gold/tasks").touch()
+    found = rdt.made.delete("--force")
+    assert "is not the one that was made for the container" in found.err
+    assert (rdt.root / "gold").is_dir()

@@ -177,17 +177,24 @@ def forgeries(
     return made
 
 
+def waiting(guest: tuple[int, int], canary: Path) -> list[dict[str, Any]]:
+    """Records of a container that waits for `start`; with `waits` its fifos are fifos. For a verb that kills nothing."""
+    made = {"pid": guest[0], "start": guest[1], "status": "created"}
+    traces = ["", str(canary / "file"), str(canary / "fifo"), str(canary / "tree"), str(canary / "empty/new")]
+    return [{**made, "trace": trace, "waits": waits} for trace in traces for waits in (False, True)]
+
+
 def start_time(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def put(config: dict[str, Any], entry: Path, canary: Path, record: dict[str, Any]) -> None:
-    """Make an entry with a record; its fifos lead to the canary."""
+    """Make an entry with a record; its fifos lead to the canary, unless the container is to wait."""
     shutil.rmtree(entry, ignore_errors=True)
     entry.mkdir(0o711)
     (entry / "config.json").write_text(json.dumps(config))
-    os.symlink(canary / "start", entry / "start")
-    os.symlink(canary / "fifo", entry / "failure")
+    for name, target in (("start", "start"), ("failure", "fifo")):
+        os.mkfifo(entry / name) if record.get("waits") else os.symlink(canary / target, entry / name)
     (entry / "state.json").write_text(json.dumps(record))
 
 
@@ -257,8 +264,10 @@ class Worker:
         self.kept = [path.read_text() for path in self.limits]
         guest = (self.guest.pid, start_time(self.guest.pid))
         self.forged = forgeries(self.record, other, guest, self.canary)
+        if TASK["verb"] == "start":
+            self.forged += waiting(guest, self.canary)
         self.wrong: list[Any] = []
-        self.tried = self.damaged = 0
+        self.tried = self.damaged = self.started = 0
         id = TASK["id"]
         self.words = [id if word == "ID" else word for word in COMMANDS[TASK["verb"]]]
         if id not in self.words and TASK["verb"] != "list":
@@ -283,6 +292,7 @@ class Worker:
             "records": len(self.forged),
             "tried": self.tried,
             "damaged": self.damaged,
+            "started": self.started,
             "wrong": self.wrong,
             "cgroups of the neighbour": self.home,
         }
@@ -293,14 +303,18 @@ class Worker:
         # a process that is gone and no cgroups: the container itself is not what is tried here
         record = {**self.record, "start": NEVER, "cgroup": None, **forged}
         put(self.config, self.root / TASK["id"], self.canary, record)
+        end = os.open(self.root / TASK["id"] / "start", os.O_RDWR) if forged.get("waits") else -1
         run = run_forked if number % EACH else run_command
         try:
             status, text = run(["--root", str(self.root), *self.words])
             self.damaged += "its record can't be read" in text
+            self.started += status == 0 and forged.get("waits", False)
             if "Traceback" in text or status < 0:
                 self.wrong.append([forged, "traceback", text])
         except TimeoutError:
             self.wrong.append([forged, "hangs"])
+        if end >= 0:
+            os.close(end)
         if look(self.canary) != self.before:
             self.wrong.append([forged, "the canary"])
             shutil.rmtree(self.canary)
@@ -334,7 +348,7 @@ def main() -> None:
         os.close(ours)
     os.close(numbers)
     told = [json.load(answer) for answer in answers]
-    result = {name: sum(one[name] for one in told) for name in ("tried", "damaged")}
+    result = {name: sum(one[name] for one in told) for name in ("tried", "damaged", "started")}
     print(json.dumps({**told[0], **result, "wrong": [wrong for one in told for wrong in one["wrong"]]}))
 
 

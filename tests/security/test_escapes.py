@@ -325,6 +325,20 @@ def test_no_descriptor_is_open_while_the_program_is_executed(box: Boxes, verb: s
         assert "reached" not in found.out
 
 
+@pytest.mark.only("pyoci")
+@pytest.mark.parametrize("name, error", [("start", "no such file"), ("failure", "permission denied")])
+def test_what_the_init_waited_with_is_closed_before_the_program_is_executed(
+    box: Boxes, name: str, error: str
+) -> None:
+    """The same for the fifo of `start`. The other one is open until execve(2) itself closes it, for that means success."""
+    made = box("/script")
+    script = made.file("script", "#!/bin/sh\n", 0o755)
+    made.create()
+    waiting = {os.path.basename(os.readlink(fd)): fd.name for fd in Path(f"/proc/{made.pid}/fd").iterdir()}
+    script.write_text(f"#!/proc/self/fd/{waiting[name]}\n")
+    made.start(check=False).failed(error)
+
+
 def test_no_descriptor_leads_out(box: Boxes, programs: Programs) -> None:
     made = box.sh(
         "ls /proc/self/fd | wc -l; for i in 3 4 5 6 7 8 9 10 11 12; do ls /proc/self/fd/$i/ 2>/dev/null; done; true"

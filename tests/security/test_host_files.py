@@ -84,6 +84,17 @@ def test_a_link_out_of_the_root_filesystem_without_a_fresh_dev(
     canary.survives(made)
 
 
+@pytest.mark.differs(runc="CVE-2026-41579: links made in the host's folder")
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_devices_and_links_are_made_in_no_directory_of_the_host(
+    box: Boxes, canary: Canary, spelling: str
+) -> None:
+    """The same where nothing is in the way of the first of them."""
+    made = without_dev(box.sh("echo ran"))
+    link(made, "dev", canary.top / "shm", spelling)
+    canary.survives(made)
+
+
 @pytest.mark.parametrize("target", ["passwd", "zero", "fifo", "console", "new"])
 @pytest.mark.parametrize("place", ["dev/null", "dev/console", "dev/ptmx", "dev/zero", "dev/tty"])
 def test_a_link_in_the_place_of_a_device(box: Boxes, canary: Canary, place: str, target: str) -> None:
@@ -162,13 +173,13 @@ def test_a_volume_on_proc_gets_no_writes(box: Boxes, canary: Canary) -> None:
 
 @pytest.mark.only("pyoci")  # runc 1.1.5 takes no volume on /proc
 def test_read_only_mounts_behind_a_volume_on_proc(box: Boxes, canary: Canary) -> None:
-    """CVE-2026-115521: made read-only last, through /proc/self/fd/N, which is the volume's then."""
+    """CVE-2026-115521: made read-only last, through /proc/self/fd/N, which is the volume's then and leads to another mount."""
     made = box.sh(
         "grep -E ' /(a|b|c) ' /proc/mounts; for i in a b c; do touch /$i/new && echo wrote $i; done; true"
     )
     (canary.top / "self/fd").mkdir()
     for number in range(3, 20):
-        os.symlink("../../pts", canary.top / f"self/fd/{number}")
+        os.symlink("../../../a", canary.top / f"self/fd/{number}")
     canary.before = canary.look()
     made.mounts[:] = [mount for mount in made.mounts if mount["destination"] != "/proc"]
     made.mount("/proc", "bind", str(canary.top), "rbind")

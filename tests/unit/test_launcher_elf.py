@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -36,6 +37,12 @@ def test_nothing_is_writable_and_executable(program: Path) -> None:
     assert any(segment.flags & elf.EXECUTE for segment in segments)
     assert any(segment.flags & elf.WRITE for segment in segments)
     assert not [segment for segment in segments if segment.flags & elf.WRITE and segment.flags & elf.EXECUTE]
+
+
+def test_it_gives_nobody_privileges(program: Path) -> None:
+    """SECURITY.md: without root, nothing is done that the caller could not do."""
+    assert not program.stat().st_mode & (stat.S_ISUID | stat.S_ISGID)
+    assert "security.capability" not in os.listxattr(program)
 
 
 def test_the_stack_is_not_executable(program: Path) -> None:
