@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _HINTS = {
     errno.ENODEV: "`ip link` lists the devices of the runtime's network namespace",
-    errno.EPERM: "moving a device needs CAP_NET_ADMIN in both network namespaces",
+    errno.EPERM: "moving a device takes CAP_NET_ADMIN over both network namespaces: ordinary users have it where the device and"
+    " pyoci are in a user namespace of their own (`unshare --user --map-root-user --net`)",
     errno.EINVAL: "some devices cannot leave their network namespace: bridges, tunnels, loopback",
 }
 

@@ -302,3 +302,36 @@ def test_root_of_a_user_namespace_needs_no_other(rootless: Boxes, folder: Path, 
     made.runtime.path = enter
     found = made.run(check=False)
     assert (found.rc, found.lines()) == (5, ["0", "1:3", "1:5", "not a tty"])
+
+
+@pytest.mark.only("pyoci")
+@pytest.mark.parametrize("own", [True, False])
+def test_network_devices(rootless: Boxes, user: int, own: bool) -> None:
+    """An ordinary user may move those of a user namespace of their own, in which the runtime is root, and no other ones."""
+    made = rootless("/bin/sh", "-c", "ip -o address show dev inner")
+    made.namespace("network")
+    made.linux["netDevices"] = {"outer": {"name": "inner"}}
+    if own:
+        for name in ("uidMappings", "gidMappings"):
+            made.linux[name][0]["hostID"] = 0
+    else:
+        made.no_namespace("user")
+        del made.linux["uidMappings"], made.linux["gidMappings"]
+    made.save()
+    device = "ip link add outer type veth peer name other; ip address add 10.251.7.1/24 dev outer"
+    command = " ".join(made.runtime.argv("run", "--bundle", str(made.directory), made.id))
+    place = ["unshare", "--user", "--map-root-user", "--net", "--mount", "/bin/sh", "-c"]
+    who: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if os.geteuid() == 0 else {}
+    found = subprocess.run(
+        [*place, f"{device}; {command}"], capture_output=True, text=True, check=False, **who
+    )
+    assert found.returncode == 0 and "inet 10.251.7.1/24" in found.stdout, found
+
+
+@pytest.mark.only("pyoci")
+def test_the_network_devices_of_the_host(rootless: Boxes) -> None:
+    made = rootless("/bin/true")
+    made.namespace("network")
+    made.linux["netDevices"] = {"lo": {"name": "inner"}}
+    found = made.run(check=False).failed("operation not permitted", "takes CAP_NET_ADMIN over both")
+    assert found.rc == 1
