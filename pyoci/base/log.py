@@ -89,7 +89,9 @@ class Log:
     def _write(self, level: str, message: str, fields: "Fields", *, also_stderr: bool) -> None:
         message = printable.line(message)
         if self._path or self._json:
-            line = (_json_line if self._json else _text_line)(self.operation, level, message, fields)
+            # Engines show their users nothing but the message; the words by which they know an error stay at its front
+            told = f"{message}; hint: {fields['hint']}" if "hint" in fields else message
+            line = (_json_line if self._json else _text_line)(self.operation, level, told, fields)
             if not self._path:
                 files.err(line)
                 return

@@ -106,7 +106,7 @@ _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
         "mknod",
         errno.EPERM,
     ): "device files need CAP_MKNOD in the initial user namespace: bind-mount the host's device instead",
-    ("mknod", "", errno.ENOTDIR): "a component of the path is a file in the rootfs, not a directory",
+    ("mknod", "", errno.ENOTDIR): "a component of the path is a file in the rootfs",
     ("mask_path", "openat2", errno.ELOOP): _LOOP,
     ("readonly_path", "openat2", errno.ELOOP): _LOOP,
     ("console", "openat2", errno.ENOENT): "a terminal needs devpts on /dev/pts: add that mount",
@@ -155,7 +155,7 @@ _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
         errno.ENOMEM,
     ): "all filters of a process together may have 32768 instructions at most: shorten the profile",
     ("chdir", "chdir", errno.EACCES): "process.user may not enter this directory: correct its mode or owner",
-    ("chdir", "chdir", errno.ENOTDIR): "it is a file in the rootfs, not a directory",
+    ("chdir", "chdir", errno.ENOTDIR): "it is a file in the rootfs",
 }
 # (part of the pointer, step) -> hint for a write into procfs that failed with ENOENT or EINVAL
 _LABELS: "dict[tuple[str, Step], str]" = {

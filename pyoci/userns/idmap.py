@@ -127,7 +127,7 @@ def _refused(kind: Kind, maps: "list[IDMapping]", error: OSError) -> OciError:
         foreign = _not_mapped(kind, maps)
         hint = "mapping ids other than one's own needs CAP_SETUID and CAP_SETGID"
         if foreign:
-            hint = f"the host id {foreign} does not exist in the user namespace the runtime itself runs in"
+            hint = f"the host id {foreign} has no mapping in the user namespace the runtime itself runs in"
     message = f"the {kind.name} map ({_text(maps)}) cannot be written"
     return from_os_error("idmap", message, error, pointer=f"/linux/{kind.member}", hint=hint)
 

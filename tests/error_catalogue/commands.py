@@ -132,7 +132,7 @@ def terminal_for_nobody(stage: Stage) -> Result:
     return made.create("--console-socket", "/nonexistent/s", check=False)
 
 
-@case("preserve-fds", "descriptor 3", "bad file descriptor", verb="run", errno="EBADF", hint="close-on-exec")
+@case("preserve-fds", "descriptor 4", "bad file descriptor", verb="run", errno="EBADF", hint="close-on-exec")
 def descriptor_that_is_not_open(stage: Stage) -> Result:
     return stage.box("/bin/true").run("--preserve-fds", "2", check=False)
 

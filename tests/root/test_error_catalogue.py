@@ -56,8 +56,26 @@ def last_line(log: Path) -> dict[str, Any]:
     return found
 
 
+# By these docker, containerd, podman and CRI-O know what kind of failure it was, wherever in the message they stand
+ENGINE_WORDS = (
+    "executable file not found",
+    "no such file or directory",
+    "not a directory",
+    "is a directory",
+    "permission denied",
+    "operation not permitted",
+    "does not exist",
+    "not running",
+    "already exists",
+    "process already finished",
+    "device or resource busy",
+)
+
+
 def check_log(entry: dict[str, Any], case: Case, line: str, hint: str) -> None:
-    assert entry["level"] == "error" and entry["msg"] == line and entry["operation"] == case.verb
+    assert entry["level"] == "error" and entry["operation"] == case.verb
+    assert entry["msg"] == (f"{line}; hint: {hint}" if hint else line)
+    assert not [words for words in ENGINE_WORDS if words in hint], "an engine would take it for another error"
     assert entry["code"] == case.code, entry
     assert entry.get("errno", "") == case.errno, entry
     assert entry.get("hint", "") == hint

@@ -57,7 +57,7 @@ def test_json_in_a_file_and_text_on_standard_error(
     assert abs(datetime.now(UTC) - time) < timedelta(minutes=1)
     assert entry == {
         "level": "error",
-        "msg": TEXT,
+        "msg": f"{TEXT}; hint: use octal",
         "operation": "create",
         "code": "mount",
         "pointer": "/mounts/4/options/2",
@@ -70,7 +70,7 @@ def test_json_in_a_file_and_text_on_standard_error(
 def test_json_on_standard_error(log: Log, capfd: pytest.CaptureFixture[str]) -> None:
     log.configure("/dev/stderr", json=True, debug=False)
     log.failure(ERROR)
-    assert json.loads(capfd.readouterr().err)["msg"] == TEXT
+    assert json.loads(capfd.readouterr().err)["msg"] == f"{TEXT}; hint: use octal"
 
 
 def test_text_in_a_file(log: Log, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_text_in_a_file(log: Log, tmp_path: Path) -> None:
     log.failure(ERROR)
     assert re.fullmatch(
         r'time="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z" '
-        r'level=error msg="mounts.*: invalid argument" operation=create '
+        r'level=error msg="mounts.*: invalid argument; hint: use octal" operation=create '
         r'code="mount" pointer="/mounts/4/options/2" errno="EINVAL" hint="use octal"\n',
         file.read_text(),
     )
@@ -92,7 +92,7 @@ def test_the_file_is_appended_to_and_not_kept_open(log: Log, tmp_path: Path) -> 
     log.configure(str(file), json=True, debug=False)
     assert {fd.name for fd in Path("/proc/self/fd").iterdir()} == {fd.name for fd in before}
     log.failure(ERROR)
-    assert [entry["msg"] for entry in lines(file)] == ["earlier", TEXT]
+    assert [entry["msg"] for entry in lines(file)] == ["earlier", f"{TEXT}; hint: use octal"]
 
 
 def test_warnings_go_into_the_one_line_of_a_failure(

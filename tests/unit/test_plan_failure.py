@@ -52,7 +52,7 @@ def test_program(step: str, obj: str, error: int, text: str) -> None:
 
 def test_directory() -> None:
     assert explain("chdir", "directory /w", errno.ENOTDIR, "chdir", "/w") == (
-        'chdir to cwd ("/w") set in config.json failed: not a directory (it is a file in the rootfs, not a directory)'
+        'chdir to cwd ("/w") set in config.json failed: not a directory (it is a file in the rootfs)'
     )
     assert "it is outside the container: operation not permitted" in explain(
         "chdir", "directory /proc/self/fd/9", errno.EXDEV, "getcwd"
