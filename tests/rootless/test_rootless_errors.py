@@ -20,7 +20,9 @@ pytestmark = [pytest.mark.rootless, pytest.mark.only("pyoci")]
 def entry(rootless: Boxes, result: Result, log: Path) -> dict[str, Any]:
     """The JSON line of a failed call, after asserting that standard error says the same."""
     found: dict[str, Any] = json.loads(log.read_text().splitlines()[-1])
-    assert result.rc == 1 and result.err.startswith(f"pyoci: run: {found['msg'].partition('; hint: ')[0]}\n"), result
+    assert result.rc == 1 and result.err.startswith(
+        f"pyoci: run: {found['msg'].partition('; hint: ')[0]}\n"
+    ), result
     assert f"  hint: {found['hint']}\n" in result.err
     return found
 
