@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import cases, checking, counts, host, memory, plot, report
+from measure import cases, checking, counts, floods, host, memory, plot, report
 from measure.bundles import Bundles
 from measure.cases import Bench
 from measure.results import Results
@@ -38,6 +38,7 @@ CASES = [
     Case("podman-warm", cases.podman_warm, 100, 3),
     Case("podman-cold", cases.podman_cold, 50, 2),
     Case("check", checking.check, 20, 1),
+    Case("flood", floods.flood, 3, 1),
     Case("sequence", cases.sequence, 100, 3),
     Case("exec", cases.execute, 200, 3),
     Case("hundred", cases.hundred, 5, 1),

@@ -31,6 +31,11 @@ ROWS = [
     Row("podman-warm", "run, podman config with seccomp, warm", targets=_targets(1.0, 0.35)),
     Row("podman-cold", "run, podman config with seccomp, cold"),
     Row("check", "check of the slowest engine config", limit=1.0),
+    Row("flood-random", "create, 200,000 names, CPU"),
+    Row("flood-colliding", "create, 200,000 names that collide, CPU"),
+    Row(
+        "flood", "names that collide to others", "x", limit=2.0, quotient=("flood-colliding", "flood-random")
+    ),
     Row("sequence", "create+start+state+kill+delete", targets=_targets(1.0, 0.6)),
     Row("create", "create"),
     Row("start", "start", targets=_targets(1.5, 1.0)),

@@ -437,3 +437,22 @@ def test_a_limit_of_names() -> None:
     assert _json.loads(json.dumps([most, most, most[:3]]), True, 6)
     with pytest.raises(OverflowError):
         _json.loads(json.dumps([most, most, most[:3]]), True, 5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({f"{number}": 0 for number in range(6)})[:-1],
+        json.dumps({"x": {f"{number}": 0 for number in range(6)}})[:-2],
+        json.dumps([{f"{number}": 0 for number in range(6)}])[:-2],
+        json.dumps(list(range(6)))[:-1],
+        json.dumps({"x": ["text"] * 6})[:-2],
+        json.dumps([{f"{number}": 0 for number in range(5)}] * 5 + [{"last": 0}])[:-2],
+    ],
+)
+def test_nothing_is_read_after_too_many_members(text: str) -> None:
+    """Whatever comes then costs nothing under the seed that is known: it is not even seen that it is no JSON."""
+    with pytest.raises(OverflowError):
+        _json.loads(text + "!", True, 5)
+    with pytest.raises(ValueError):
+        _json.loads(text + "!", True, 0)

@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import os
 import random
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ BENCH = Path(__file__).resolve().parents[2] / "bench"
 sys.path.append(str(BENCH))
 
 import run as bench_run  # noqa: E402
-from measure import bundles, checking, counts, host, memory, plot, report, rows, stage  # noqa: E402
+from measure import bundles, checking, counts, floods, host, memory, plot, report, rows, stage  # noqa: E402
 from measure.cases import Bench  # noqa: E402
 from measure.results import Mark, Results  # noqa: E402
 from measure.runtimes import Runtime  # noqa: E402
@@ -391,3 +393,27 @@ def test_plot_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "matplotlib", nothing)
     assert not plot.draw(results_of(run={"pyoci": [1.0]}), tmp_path / "picture.svg")
     assert not (tmp_path / "picture.svg").exists()
+
+
+class TestFlood:
+    def test_the_names_collide_as_python_hashes_them(self, tmp_path: Path) -> None:
+        bundles.compile_static(floods.PROGRAM, tmp_path / "collide")
+        told = subprocess.run([tmp_path / "collide", "0", "0", "12", "100"], capture_output=True, check=True)
+        code = "import sys; print(len({*sys.argv[1:]}), {hash(name) & 4095 for name in sys.argv[1:]})"
+        words = [sys.executable, "-c", code, *told.stdout.decode().split()]
+        environment = {**os.environ, "PYTHONHASHSEED": "0"}  # whose key is 0
+        found = subprocess.run(words, env=environment, capture_output=True, check=True, text=True)
+        assert found.stdout == "100 {0}\n"
+
+    def test_the_seed_in_a_program(self) -> None:
+        header = b"\x7fELF" + bytes(28) + (64).to_bytes(8, "little") + bytes(14)
+        header += (56).to_bytes(2, "little") + (1).to_bytes(2, "little") + bytes(6)
+        segment = b"".join(
+            number.to_bytes(size, "little")
+            for number, size in ((1, 4), (6, 4), (120, 8), (0x1000, 8), (0, 8), (32, 8), (32, 8), (0, 8))
+        )
+        content = bytes(8) + (5).to_bytes(8, "little") + (6).to_bytes(8, "little") + bytes(8)
+        assert floods._key_at(header + segment + content, 0x1008) == (5, 6)
+        assert floods._key_at(header + segment + bytes(32), 0x1008) is None
+        assert floods._key_at(header + segment + content, 0x2000) is None
+        assert floods._key_at(b"#!/bin/sh", 0x1008) is None
