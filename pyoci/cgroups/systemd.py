@@ -9,7 +9,7 @@ import posix
 from pyoci.base import signal_numbers, termination
 from pyoci.base.errors import OciError, errno_text
 from pyoci.cgroups import base, devices, freezer, paths, resources, tree, unit
-from pyoci.cgroups.dbus.bus import NO_UNIT, UNIT_EXISTS, BusError, Connection
+from pyoci.cgroups.dbus.bus import NO_UNIT, UNIT_EXISTS, BusError, Connection, not_the_systems
 from pyoci.cgroups.v1 import V1
 from pyoci.cgroups.v2 import V2
 
@@ -170,7 +170,7 @@ class Systemd(base.Manager):
             if self._started:
                 return self._wait_for_start(bus, job)
             if refused.name != UNIT_EXISTS:
-                raise self._failure(refused.text)
+                raise self._failure(refused.text, "" if self._user else not_the_systems())
             if self.pids() or self._state(bus) in _IN_USE:
                 break
             self._reset_failed(bus)

@@ -293,7 +293,7 @@ def no_sub_cgroup(stage: Stage) -> Result:
     return stage.running().exec("true", options=("--cgroup", "nosuch"), check=False)
 
 
-@case("systemd-unreachable", "cannot reach systemd", verb="run", hint="omit --systemd-cgroup")
+@case("systemd-unreachable", "cannot reach systemd", verb="run", hint="use --cgroup-manager=cgroupfs")
 def no_systemd(stage: Stage) -> Result:
     if machine.systemd_runs():
         pytest.skip("systemd runs here")

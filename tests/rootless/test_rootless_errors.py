@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +95,79 @@ def test_doctor_says_what_a_user_may_not(rootless: Boxes) -> None:
     rootless.runtime.root = Path("/proc/pyoci")
     result = rootless.runtime.call("doctor", timeout=PATIENCE * 4)
     assert result.rc == 1 and "Ordinary containers do not run here: /proc/pyoci is writable" in result.out
+
+
+def bus_environment(**changes: str) -> dict[str, str]:
+    """Ours, with no other name of a user's bus than these."""
+    kept = {name: value for name, value in os.environ.items() if name != "DBUS_SESSION_BUS_ADDRESS"}
+    return {**kept, **changes}
+
+
+@pytest.mark.parametrize("case", ["no directory", "no systemd", "address"])
+def test_a_systemd_of_the_users_own_that_does_not_answer(
+    rootless: Boxes, log: Path, folder: Path, user: int, case: str
+) -> None:
+    rootless.runtime.global_options.append("--systemd-cgroup")
+    environment = bus_environment(XDG_RUNTIME_DIR=str(folder))
+    usual = f"/run/user/{user}"
+    words = "`systemctl --user status`"
+    if case == "no directory":
+        environment["XDG_RUNTIME_DIR"] = str(folder / "nowhere")
+        words = f"`loginctl enable-linger {user}` as root"
+        if Path(usual).is_dir():
+            words = f"set XDG_RUNTIME_DIR={usual}"
+    elif case == "address":
+        environment["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={folder}/nowhere"
+        words = "unset DBUS_SESSION_BUS_ADDRESS"
+    found = entry(rootless, rootless("/bin/true").run(check=False, env=environment), log)
+    assert found["code"] == "systemd-unreachable" and "the user's systemd" in found["msg"]
+    assert words in found["hint"] and "--cgroup-manager=cgroupfs" in found["hint"]
+
+
+def test_root_of_a_user_namespace_without_a_bus_of_the_users(
+    rootless: Boxes, folder: Path, user: int
+) -> None:
+    """It counts as root, as in a container that has a systemd of its own; what it may be instead is in the hint."""
+    made = rootless("/bin/true")
+    for name in ("uidMappings", "gidMappings"):
+        made.linux[name] = [{"containerID": 0, "hostID": 0, "size": 1}]
+    made.save()
+    command = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        *made.runtime.argv("--systemd-cgroup", "run", "--bundle", str(made.directory), made.id),
+    ]
+    options: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if os.geteuid() == 0 else {}
+    done = subprocess.run(
+        command,
+        env=bus_environment(XDG_RUNTIME_DIR=str(folder)),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        **options,
+    )
+    assert done.returncode == 1 and "the user's systemd" not in done.stderr
+    hint = done.stderr.partition("  hint: ")[2]
+    assert "in this user namespace no bus of the user's answers" in hint, done.stderr
+    assert "`systemctl --user status`" in hint and "--cgroup-manager=cgroupfs" in hint
+
+
+def test_no_program_may_start_from_memory(rootless: Boxes, log: Path, user: int) -> None:
+    """vm.memfd_noexec=2, of a pid namespace: root has another file for the init, an ordinary user has none."""
+    if os.geteuid() != 0 or not Path("/proc/sys/vm/memfd_noexec").exists():
+        pytest.skip("needs root and vm.memfd_noexec (Linux 6.3)")
+    made = rootless("/bin/true")
+    made.save()
+    script = "echo 2 > /proc/sys/vm/memfd_noexec && exec setpriv --reuid $0 --regid $0 --clear-groups -- $@"
+    words = made.runtime.argv("run", "--bundle", str(made.directory), made.id)
+    command = ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", script, str(user), *words]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    found = entry(rootless, Result(command, done.returncode, done.stdout, done.stderr), log)
+    assert found["code"] == "namespace"
+    assert "vm.memfd_noexec is 2" in found["hint"] and "set it to 1" in found["hint"]
+    assert not rootless.runtime.exists(made.id)

@@ -10,6 +10,7 @@ import posix
 import select
 import time
 
+from pyoci import userns
 from pyoci.base import files
 from pyoci.base.errors import OciError, errno_text
 from pyoci.cgroups.dbus import wire
@@ -19,10 +20,10 @@ NO_UNIT = "org.freedesktop.systemd1.NoSuchUnit"
 UNIT_EXISTS = "org.freedesktop.systemd1.UnitExists"
 _SYSTEMD = "org.freedesktop.systemd1"
 _MANAGER = "org.freedesktop.systemd1.Manager"
-_UNIT = "org.freedesktop.systemd1.Unit"
 _MANAGER_PATH = "/org/freedesktop/systemd1"
 _BUS = "org.freedesktop.DBus"
 _JOBS = f"type='signal',sender='{_SYSTEMD}',interface='{_MANAGER}',member='JobRemoved'"
+_WITHOUT = "use --cgroup-manager=cgroupfs in place of --systemd-cgroup"
 # The identity is left empty, so the peer takes that of the socket: in a user namespace our own idea of it is
 # wrong.
 _AUTHENTICATE = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n"
@@ -85,9 +86,12 @@ class Connection:
         """A property of systemd's manager. Raises BusError, OSError."""
         return self._property(_MANAGER_PATH, _MANAGER, name)
 
-    def unit_property(self, unit: str, name: str) -> object:
-        """A property of a unit that systemd has loaded. Raises BusError, `NO_UNIT` for another one, and OSError."""
-        return self._property(str(self.call("GetUnit", "s", unit)[0]), _UNIT, name)
+    def unit_property(self, unit: str, name: str, kind: str = "Unit") -> object:
+        """A property of a unit that systemd has loaded, or one that its kind has, such as "Slice".
+
+        Raises BusError, `NO_UNIT` for another one, and OSError.
+        """
+        return self._property(str(self.call("GetUnit", "s", unit)[0]), f"{_SYSTEMD}.{kind}", name)
 
     def _property(self, path: str, interface: str, name: str) -> object:
         variant = self._call(_SYSTEMD, path, f"{_BUS}.Properties", "Get", "ss", (interface, name))[0]
@@ -248,7 +252,27 @@ def host_uid() -> int:
 
 def _unreachable(user: bool, tried: list[str]) -> OciError:
     which = "the user's systemd" if user else "systemd"
-    hint = "omit --systemd-cgroup to manage cgroups without systemd"
-    if user:
-        hint = "log in through systemd-logind or run loginctl enable-linger, and set XDG_RUNTIME_DIR"
+    hint = _without_session() if user else not_the_systems() or _WITHOUT
     return OciError("systemd-unreachable", f"cannot reach {which} ({'; '.join(tried)})", hint=hint)
+
+
+def not_the_systems() -> str:
+    """What to do where the system's systemd was asked because no bus of the user's answers; "" elsewhere."""
+    if not userns.is_nested():
+        return ""
+    return f"in this user namespace no bus of the user's answers, so the system's systemd was asked: {_without_session()}"
+
+
+def _without_session() -> str:
+    """What to do where the user's systemd does not answer."""
+    uid = host_uid()
+    usual, given = f"/run/user/{uid}", _environment("XDG_RUNTIME_DIR")
+    if not posix.access(given or usual, posix.F_OK):
+        start = f"log in as uid {uid} (su and sudo open no session), or run `loginctl enable-linger {uid}` as root"
+        if given and given != usual and posix.access(usual, posix.F_OK):
+            start = f"set XDG_RUNTIME_DIR={usual}"
+    elif _environment("DBUS_SESSION_BUS_ADDRESS"):
+        start = f"unset DBUS_SESSION_BUS_ADDRESS, or correct it: unix:path={given or usual}/bus is usual"
+    else:
+        start = "see whether it runs: `systemctl --user status`"
+    return f"{start}; or {_WITHOUT}"
