@@ -19,14 +19,18 @@ def manager(
     spec: "Spec",
     id: str,
     *,
+    entry: str = "",
     systemd: bool = False,
     rootless: bool = False,
     spans: "Spans | None" = None,
 ) -> "Manager":
-    """The manager of a new container's cgroups; makes nothing yet. The times of what it writes go to `spans`."""
+    """The manager of a new container's cgroups; makes nothing yet. The times of what it writes go to `spans`.
+
+    entry  ROOT/ID of the container
+    """
     from pyoci.cgroups import paths
 
-    request = _request(spec, id, rootless, spans)
+    request = _request(spec, id, entry, rootless, spans)
     if systemd:
         from pyoci.cgroups.systemd import Systemd
 
@@ -40,8 +44,8 @@ def manager(
     return V1.plan(request)
 
 
-def from_record(record: "Record") -> "Manager":
-    """The manager that gave this record, for a container that exists or did."""
+def from_record(record: "Record", entry: str = "") -> "Manager":
+    """The manager that gave this record, for a container that exists or did; `entry` is its ROOT/ID."""
     if record["manager"] == "v1":
         from pyoci.cgroups.v1 import V1
 
@@ -52,16 +56,17 @@ def from_record(record: "Record") -> "Manager":
         return V2.from_record(record)
     from pyoci.cgroups.systemd import Systemd
 
-    return Systemd.from_record(record)
+    return Systemd.from_record(record, entry)
 
 
-def _request(spec: "Spec", id: str, rootless: bool, spans: "Spans | None") -> "Request":
+def _request(spec: "Spec", id: str, entry: str, rootless: bool, spans: "Spans | None") -> "Request":
     from pyoci.cgroups.base import Request
 
     linux = spec.get("linux") or {}
     return Request(
         linux.get("cgroupsPath") or "",
         id,
+        entry=entry,
         resources=linux.get("resources"),
         annotations=spec.get("annotations"),
         rootless=rootless,

@@ -34,19 +34,21 @@ class Request:
 
     path      linux.cgroupsPath, or "" when it is missing
     id        the container's id
+    entry     ROOT/ID, which tells the container from others of this id; "" where there is none
     resources linux.resources
     rootless  cgroups may be out of reach, and that is no error as long as nothing depends on them
     owner     host uid that shall own a delegated cgroup of v2, or -1
     spans     where the times of what is written go
     """
 
-    __slots__ = ("annotations", "id", "owner", "path", "resources", "rootless", "spans")
+    __slots__ = ("annotations", "entry", "id", "owner", "path", "resources", "rootless", "spans")
 
     def __init__(
         self,
         path: str,
         id: str,
         *,
+        entry: str = "",
         resources: "Resources | None" = None,
         annotations: dict[str, str] | None = None,
         rootless: bool = False,
@@ -55,6 +57,7 @@ class Request:
     ) -> None:
         self.path = path
         self.id = id
+        self.entry = entry
         self.resources = resources or {}
         self.annotations = annotations or {}
         self.rootless = rootless
@@ -343,8 +346,8 @@ class Manager:
     def destroy(self) -> list[str]:
         """Remove the cgroups with all below them, and what this manager made above them. Kills nothing.
 
-        Returns the directories that are left alone because they are not those that were made for the container. A record
-        that does not tell gets only empty cgroups removed. Raises OciError when processes keep them busy.
+        Returns what is left alone because it is not what was made for the container, in words. A record that does not tell
+        gets only empty cgroups removed. Raises OciError when processes keep them busy.
         """
         deadline = time.monotonic() + REMOVE_SECONDS
         failure: OciError | None = None
@@ -357,7 +360,7 @@ class Manager:
                 if found is None:
                     continue
                 if found != self._ids.get(path, found):
-                    strange.append(path)
+                    strange.append(f"cgroup {path} is not the one that was made for the container")
                     continue
                 tree.remove(path, deadline, below=self._proven)
             except OSError as error:

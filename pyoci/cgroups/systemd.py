@@ -41,6 +41,7 @@ class Systemd(base.Manager):
         self._unit: Unit | None = None
         self._started = request is None
         self._invocation = ""  # which of all units that have or had this name is the container's
+        self._entry = request.entry if request else ""
         self._limits: tuple[Resources, list[Rule]] | None = None
 
     @classmethod
@@ -55,12 +56,13 @@ class Systemd(base.Manager):
         return manager
 
     @classmethod
-    def from_record(cls, record: "SystemdRecord") -> "Systemd":
-        """The manager that gave this record."""
+    def from_record(cls, record: "SystemdRecord", entry: str = "") -> "Systemd":
+        """The manager that gave this record, of the container whose ROOT/ID is `entry`."""
         kept = record["inner"]
         inner = V1.from_record(kept) if kept["manager"] == "v1" else V2.from_record(kept)
         found = cls(record["unit"], user=record["user"], inner=inner)
         found._invocation = record.get("invocation", "")
+        found._entry = entry
         return found
 
     def record(self) -> "SystemdRecord":
@@ -134,7 +136,9 @@ class Systemd(base.Manager):
     def _start(self, pid: int) -> None:
         assert self._unit and self._request
         version = 2 if isinstance(self._inner, V2) else 1
-        properties = unit.base_properties(self._unit, self._request.id, pid, version=version)
+        properties = unit.base_properties(
+            self._unit, self._request.id, pid, version=version, entry=self._entry
+        )
         with Connection(user=self._user) as bus:
             if self._limits:
                 properties += self._limit_properties(self._limits[0], bus)
@@ -286,26 +290,63 @@ class Systemd(base.Manager):
         """
         if not self._started:
             return []
-        if self._invocation:
-            try:
+        left: list[str] = []
+        try:
+            if self._invocation:
                 self._stop()
-            except OciError:
-                if self.exists():
-                    raise
-        return self._inner.destroy()
+            else:
+                left = self._stop_unrecorded()
+        except OciError:
+            if self.exists():
+                raise
+        return left + self._inner.destroy()
 
     def _stop(self) -> None:
         with Connection(user=self._user) as bus:
-            if not self._is_own_unit(bus):
-                return
+            if self._is_own_unit(bus):
+                self._stop_unit(bus)
+
+    def _stop_unrecorded(self) -> list[str]:
+        """Stop what a create has started that was killed before it could note which unit that is; what may be left, in words.
+
+        A scope ends with its processes, but a slice stays. It is ours if it has our ROOT/ID as its documentation, which no
+        other container's unit has; those of pyoci 0.1 have none. And it is left over only if nothing is in it.
+        """
+        with Connection(user=self._user) as bus:
+            if self._state(bus) not in _IN_USE:
+                return []
             try:
-                bus.wait(str(bus.call("StopUnit", "ss", self._name, "replace")[0]))
-            except BusError as error:
-                if error.name != NO_UNIT:
-                    raise self._failure(error.text) from None
-            except OSError as error:
-                raise self._failure(errno_text(error.errno or 0)) from None
-            self._reset_failed(bus)
+                documentation = bus.unit_property(self._name, "Documentation")
+                is_ours = bool(self._entry) and documentation == [unit.of_entry(self._entry)]
+                if is_ours and self._is_empty(bus):
+                    self._stop_unit(bus)
+                    return []
+                description = str(bus.unit_property(self._name, "Description"))
+            except (BusError, OSError):
+                return []
+        if not description.startswith(unit.DESCRIPTION):
+            return []
+        stop = f"systemctl {'--user ' if self._user else ''}stop {self._name}"
+        return [f"systemd unit {self._name} may be of this container (`{stop}` stops it)"]
+
+    def _is_empty(self, bus: Connection) -> bool:
+        """Whether no process and no other unit is in the unit. Raises BusError, OSError."""
+        kind = "Slice" if self._name.endswith(".slice") else "Scope"
+        place = str(bus.unit_property(self._name, "ControlGroup", kind) or "")
+        if not place:
+            return True  # it has no cgroup as long as nothing is in it
+        mount = paths.MOUNT if isinstance(self._inner, V2) else f"{paths.MOUNT}/systemd"
+        return not tree.children(mount + place) and not tree.pids(mount + place)
+
+    def _stop_unit(self, bus: Connection) -> None:
+        try:
+            bus.wait(str(bus.call("StopUnit", "ss", self._name, "replace")[0]))
+        except BusError as error:
+            if error.name != NO_UNIT:
+                raise self._failure(error.text) from None
+        except OSError as error:
+            raise self._failure(errno_text(error.errno or 0)) from None
+        self._reset_failed(bus)
 
     def _stop_after_failure(self, pid: int) -> None:
         """Leave no unit that was started with this process; the failure itself is what counts.

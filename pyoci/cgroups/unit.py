@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     Property = tuple[str, tuple[str, object]]
 
 INFINITY = 2**64 - 1
+DESCRIPTION = "OCI container "
 _SECOND = 1000000
 _VALID = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@"
+_PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-./:@"
 _IDLE_SINCE = 252  # the systemd that knows CPUWeight=idle
 
 
@@ -56,11 +58,23 @@ def escape(name: str) -> str:
     return "".join(c if c in _VALID else "".join(f"\\x{byte:02x}" for byte in c.encode()) for c in name)
 
 
-def base_properties(which: Unit, id: str, pid: int, *, version: int) -> "list[Property]":
+def of_entry(entry: str) -> str:
+    """What a unit has as its documentation: the URL of ROOT/ID, by which the unit of a create that was killed is known again."""
+    return "file:" + "".join(
+        [
+            chr(byte) if chr(byte) in _PLAIN else f"%{byte:02X}"
+            for byte in entry.encode("utf-8", "surrogateescape")
+        ]
+    )
+
+
+def base_properties(which: Unit, id: str, pid: int, *, version: int, entry: str = "") -> "list[Property]":
     """What every container's unit has."""
     accounting = ["MemoryAccounting", "CPUAccounting", "TasksAccounting"]
     accounting.append("IOAccounting" if version == 2 else "BlockIOAccounting")
-    found: list[Property] = [("Description", ("s", f"OCI container {id}"))]
+    found: list[Property] = [("Description", ("s", DESCRIPTION + id))]
+    if entry:
+        found.append(("Documentation", ("as", [of_entry(entry)])))
     if which.is_slice:
         found.append(("Wants", ("as", [which.slice])))  # a slice is a child of others by its name
     else:

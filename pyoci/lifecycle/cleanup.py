@@ -17,9 +17,8 @@ def destroy(context: "Context", entry: "Entry", manager: "Manager | None", direc
     Raises OciError for a cgroup, a mount or an entry that can't be removed; then the entry stays, for another try.
     """
     if manager is not None:
-        for path in manager.destroy():
-            message = f"cgroup {path} is not the one that was made for the container: it is left alone"
-            context.log.warning(message, code="cgroup-changed")
+        for left in manager.destroy():
+            context.log.warning(f"{left}: it is left alone", code="cgroup-changed")
         context.spans.lap("cgroup removal", "/linux/cgroupsPath")
     if entry.record.rdt:
         from pyoci.cgroups import resctrl

@@ -169,4 +169,5 @@ def manager_of(request: "CreateRequest", spec: "Spec", spans: "Spans") -> "Manag
 
     systemd = request.cgroup_manager == "systemd"
     rootless = lacks_cgroup_rights(request.rootless, systemd=systemd)
-    return cgroups.manager(spec, request.id, systemd=systemd, rootless=rootless, spans=spans)
+    entry = f"{request.root}/{request.id}"
+    return cgroups.manager(spec, request.id, entry=entry, systemd=systemd, rootless=rootless, spans=spans)

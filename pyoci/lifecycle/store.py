@@ -198,7 +198,7 @@ class Entry:
                 return None
             from pyoci import cgroups
 
-            self._manager = cgroups.from_record(self.record.cgroup)
+            self._manager = cgroups.from_record(self.record.cgroup, f"{self.root}/{self.id}")
             if self.record.format == 1 and self.alive():
                 self._manager.identify_by(self.record.pid)
         return self._manager

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,3 +170,96 @@ def test_a_frozen_place_is_refused_at_once(systemd: Runtime, box: Boxes, where: 
         for path in (scope, above):
             if path.is_dir():
                 path.rmdir()
+
+
+def killed_early(made: Container) -> None:
+    """The record as it is when a create was killed between the start of the unit and its end."""
+    assert made.runtime.root
+    entry = made.runtime.root / made.id
+    record = json.loads((entry / "state.json").read_text())
+    record.update(status="creating", pid=0, start=0, creator=[1, 0])
+    del record["cgroup"]["invocation"], record["cgroup"]["inner"]["ids"]
+    (entry / "state.json").write_text(json.dumps(record))
+    (entry / "cgroup.json").unlink()
+
+
+def in_a_slice(made: Container) -> str:
+    slice_ = f"pyocit{name(made).replace('-', '')}.slice"
+    made.linux["cgroupsPath"] = f"system.slice:x:{slice_}"
+    made.create()
+    assert show(slice_)["ActiveState"] == "active"
+    os.kill(made.first, signal.SIGKILL)
+    made.wait()
+    return slice_
+
+
+def test_the_slice_of_a_create_that_was_killed(
+    systemd: Runtime, box: Boxes, guests: list[str], folder: Path
+) -> None:
+    """It is stopped if it is this container's and empty; else the error says how."""
+    made = box("/bin/true")
+    slice_ = in_a_slice(made)
+    killed_early(made)
+    assert made.delete("--force").err == ""
+    assert show(slice_)["ActiveState"] == "inactive"
+
+    made = box("/bin/true")
+    slice_ = in_a_slice(made)
+    killed_early(made)
+    service = f"{name(made)}.service"
+    guests += [service, slice_]
+    subprocess.run(["systemd-run", "--slice", slice_, "--unit", service, "sleep", "1000"], check=True)
+    made.delete("--force", check=False).failed("busy")
+    assert show(service)["ActiveState"] == "active"
+    systemctl("stop", service)
+    assert made.delete("--force").err == ""
+    assert show(slice_)["ActiveState"] == "inactive"
+
+
+def test_a_slice_that_says_it_is_another_s(
+    systemd: Runtime, box: Boxes, guests: list[str], folder: Path
+) -> None:
+    """That of a container of the same id below another ROOT. One of pyoci 0.1 says nothing."""
+    made = box("/bin/true")
+    slice_ = in_a_slice(made)
+    guests.append(slice_)
+    killed_early(made)
+    assert made.runtime.root
+    other = folder / "other"
+    other.mkdir(0o700)
+    (made.runtime.root / made.id).rename(other / made.id)
+    made.expected = False
+    elsewhere_ = copy.copy(made.runtime)
+    elsewhere_.root = other
+    assert f"`systemctl stop {slice_}`" in elsewhere_.call("delete", "--force", made.id).ok().err
+    assert show(slice_)["ActiveState"] == "active"
+
+
+def test_the_scope_of_a_create_that_was_killed(systemd: Runtime, box: Boxes) -> None:
+    """systemd ends it with its process."""
+    made = box("/bin/true")
+    made.linux["cgroupsPath"] = f"system.slice:pyocit:{name(made)}"
+    made.create()
+    killed_early(made)
+    os.kill(made.first, signal.SIGKILL)
+    made.wait()
+    assert made.delete("--force").err == ""
+    assert show(f"pyocit-{name(made)}.scope")["ActiveState"] == "inactive"
+
+
+def test_a_damaged_record_on_the_bus_of_root(systemd: Runtime, box: Boxes) -> None:
+    """What the configuration names is looked for where root's containers are, not on a user's bus."""
+    made = box("/bin/sleep", "1000")
+    made.linux["cgroupsPath"] = f"system.slice:pyocit:{name(made)}"
+    made.launch()
+    assert systemd.root
+    for file in ("state.json", "cgroup.json"):
+        (systemd.root / made.id / file).write_text("{")
+    made.delete("--force", check=False).failed("busy", "nothing tells whether they are the container's")
+    os.kill(made.first, signal.SIGKILL)
+    made.wait()
+    while show(f"pyocit-{name(made)}.scope")["ActiveState"] == "active":
+        continue
+    made.delete("--force", check=False)
+    made.expected = False
+    assert not systemd.exists(made.id)

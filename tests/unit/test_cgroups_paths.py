@@ -139,7 +139,7 @@ def user_namespace(**changes: Any) -> Any:
 
 def test_owner_of_a_delegated_cgroup() -> None:
     def owner(spec: Spec) -> int:
-        return cgroups._request(spec, "id", False, None).owner
+        return cgroups._request(spec, "id", "", False, None).owner
 
     assert owner(user_namespace()) == 100000
     assert owner(user_namespace(mounts=[{"destination": "/sys/fs/cgroup", "options": ["ro"]}])) == -1

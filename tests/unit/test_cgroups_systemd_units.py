@@ -12,6 +12,7 @@ import pytest
 
 from pyoci.base.errors import OciError
 from pyoci.cgroups import base, systemd
+from pyoci.cgroups import tree as trees
 from pyoci.cgroups.dbus import bus
 from pyoci.lifecycle import record
 
@@ -24,6 +25,7 @@ class Bus:
 
     units: ClassVar[dict[str, list[str]]] = {}
     calls: ClassVar[list[str]] = []
+    properties: ClassVar[dict[str, object]] = {}  # of whatever unit
     result = "done"
     broken = False  # no job ends
 
@@ -54,9 +56,11 @@ class Bus:
             raise TimeoutError(110, "no answer")
         return self.result
 
-    def unit_property(self, unit: str, name: str) -> object:
+    def unit_property(self, unit: str, name: str, kind: str = "Unit") -> object:
         if unit not in self.units:
             raise bus.BusError(bus.NO_UNIT, f"Unit {unit} not loaded.")
+        if name in self.properties:
+            return self.properties[name]
         state, invocation = self.units[unit]
         return state if name == "ActiveState" else list(bytes.fromhex(invocation))
 
@@ -93,6 +97,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(systemd.Systemd, "_find", lambda self, pid: None)
     monkeypatch.setattr(Bus, "units", {})
     monkeypatch.setattr(Bus, "calls", [])
+    monkeypatch.setattr(Bus, "properties", {})
     yield
 
 
@@ -216,3 +221,55 @@ def test_no_invocation_id(text: object) -> None:
     given = {"manager": "systemd", "unit": NAME, "user": False, "inner": inner}
     assert record.is_cgroup_record({**given, "invocation": os.urandom(16).hex()})
     assert not record.is_cgroup_record({**given, "invocation": text})
+
+
+@pytest.mark.parametrize(
+    ("url", "description", "within", "stopped", "warned"),
+    [
+        ("file:/run/r%20/id", "OCI container id", [], True, False),
+        ("file:/run/r%20/id", "OCI container id", ["a.slice"], False, True),
+        ("file:/run/other/id", "OCI container id", [], False, True),
+        ("", "OCI container id", [], False, True),
+        ("", "somebody's", [], False, False),
+    ],
+)
+def test_the_unit_of_a_create_that_was_killed(
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    description: str,
+    within: list[str],
+    stopped: bool,
+    warned: bool,
+) -> None:
+    """Its invocation was not noted: it is stopped if it says that it is this container's, and is empty."""
+    name = "p-n.slice"
+    Bus.units[name] = ["active", OURS]
+    Bus.properties = {
+        "Documentation": [url] if url else [],
+        "Description": description,
+        "ControlGroup": "/p.slice/p-n.slice",
+    }
+    monkeypatch.setattr(trees, "children", lambda path: within)
+    monkeypatch.setattr(trees, "pids", lambda path: [])
+    inner: Any = {"manager": "v2", "path": "/sys/fs/cgroup/p.slice/p-n.slice", "rootless": False}
+    kept: Any = {"manager": "systemd", "unit": name, "user": False, "inner": inner}
+    left = systemd.Systemd.from_record(kept, "/run/r /id").destroy()
+    assert (name not in Bus.units) is stopped
+    assert bool(left) is warned and all("`systemctl stop p-n.slice`" in words for words in left)
+
+
+def test_a_unit_says_whose_it_is(
+    make: Make, process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    call = Bus.call
+
+    def noted(self: Bus, member: str, signature: str = "", *arguments: Any) -> list[object]:
+        given.extend(arguments[2] if member == "StartTransientUnit" else [])
+        return call(self, member, signature, *arguments)
+
+    monkeypatch.setattr(Bus, "call", noted)
+    monkeypatch.setattr(systemd, "_inner", lambda path, request: Tree())
+    manager = systemd.Systemd.plan(base.Request(":p:n", "id", entry="/run/r/\u00e9%"))
+    manager.add(process.pid)
+    assert ("Documentation", ("as", ["file:/run/r/%C3%A9%25"])) in given
