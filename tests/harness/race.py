@@ -21,7 +21,7 @@ def swapping(programs: Programs, folder: Path, one: str, two: str) -> subprocess
 class Race:
     """Creates a container many times while two names are exchanged; bounded by rounds, not by time."""
 
-    ROUNDS = int(os.environ.get("PYOCI_TEST_RACE_ROUNDS", "25"))
+    ROUNDS = int(os.environ.get("PYOCI_TEST_RACE_ROUNDS", "20"))
 
     def __init__(self, programs: Programs, made: Container, folder: Path, one: str, two: str) -> None:
         self.made = made

@@ -69,6 +69,27 @@ def program_and_path(made: Container) -> None:
     made.process["env"] = ["PATH=/real:/bin"]
 
 
+def sources_in_the_rootfs(made: Container) -> None:
+    made.mount("/m", "bind", str(made.rootfs / "real"), "rbind")
+    made.mount("/n", "bind", str(made.rootfs / "real/passwd"), "bind", "idmap=uids=0-1-10;gids=0-1-10")
+
+
+def sources_in_the_rootfs_in_a_user_namespace(made: Container) -> None:
+    made.user_namespace()
+    made.mount("/m", "bind", str(made.rootfs / "real"), "rbind")
+
+
+def mount_points_without_a_mount_namespace(made: Container) -> None:
+    made.no_namespace("mount")
+    mount_points_of_every_type(made)
+    working_directory_below_a_read_only_root(made)
+
+
+def copies_of_links_and_mounts_on_them(made: Container) -> None:
+    made.mount("/real/copy", "bind", str(made.rootfs / "link"), "bind", "copy-symlink")
+    made.mount("/real/exec", "bind", "/etc/hostname", "bind", "dest-nofollow")
+
+
 RACES: list[Callable[[Container], None]] = [
     tmpcopyup,
     mount_points_of_every_type,
@@ -78,12 +99,16 @@ RACES: list[Callable[[Container], None]] = [
     masked_and_read_only_paths,
     working_directory_below_a_read_only_root,
     program_and_path,
+    sources_in_the_rootfs,
+    sources_in_the_rootfs_in_a_user_namespace,
+    mount_points_without_a_mount_namespace,
+    copies_of_links_and_mounts_on_them,
 ]
 
 
 @pytest.mark.parametrize("prepare", RACES, ids=lambda each: each.__name__)
 def test_a_race(box: Boxes, programs: Programs, canary: Canary, prepare: Callable[[Container], None]) -> None:
-    made = box.sh("cat /real/passwd /real/group /real/*/exec 2>/dev/null; true")
+    made = box.sh("cat /real/passwd /real/group /real/*/exec /m/passwd /n 2>/dev/null; true")
     (made.rootfs / "real").mkdir()
     for name in ("pts", "shm"):
         (made.rootfs / "real" / name).mkdir()
