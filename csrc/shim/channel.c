@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -126,5 +127,57 @@ int pyoci_send_fd(const char *socket_path, int fd, const char *name, size_t name
         close(client);
     if (directory >= 0)
         close(directory);
+    return result;
+}
+
+/* A path, or a name that begins with "@" for one of the abstract names. -ENAMETOOLONG, else its length. */
+static int fill_address(struct sockaddr_un *address, const char *name) {
+    size_t length = strlen(name);
+
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (length >= sizeof(address->sun_path))
+        return -ENAMETOOLONG;
+    memcpy(address->sun_path, name, length);
+    if (*name == '@')
+        *address->sun_path = '\0';
+    return (int)(offsetof(struct sockaddr_un, sun_path) + length + (*name == '@' ? 0 : 1));
+}
+
+static int open_datagram(int flags) {
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | flags, 0);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* A socket, which does not block, that everybody may send datagrams to. By the mask and not by chmod(2), which a link that takes its
+ * place would lead elsewhere. */
+int pyoci_bind_datagram(const char *path) {
+    struct sockaddr_un address;
+    int length = fill_address(&address, path), fd = length < 0 ? length : open_datagram(SOCK_NONBLOCK), error = 0;
+    mode_t mask;
+
+    if (fd < 0)
+        return fd;
+    mask = umask(0);
+    if (bind(fd, (struct sockaddr *)&address, (socklen_t)length) < 0)
+        error = errno;
+    umask(mask);
+    if (error)
+        close(fd);
+    return error ? -error : fd;
+}
+
+/* Send a datagram, with a descriptor unless fd is negative. */
+int pyoci_send_datagram(const char *name, const void *data, size_t size, int fd) {
+    struct sockaddr_un address;
+    int length = fill_address(&address, name), client = length < 0 ? length : open_datagram(0), result;
+
+    if (client < 0)
+        return client;
+    if (connect(client, (struct sockaddr *)&address, (socklen_t)length) < 0)
+        result = -errno;
+    else
+        result = send_with_fds(client, data, size, &fd, fd >= 0);
+    close(client);
     return result;
 }

@@ -31,6 +31,8 @@ int pyoci_send_plan(int sync, const void *plan, size_t size, const int *fds, int
 int pyoci_send_byte(int sync);
 int pyoci_receive(int sync, void *buffer, size_t size, int *fd);
 int pyoci_send_fd(const char *socket_path, int fd, const char *name, size_t name_length);
+int pyoci_bind_datagram(const char *path);
+int pyoci_send_datagram(const char *name, const void *data, size_t size, int fd);
 
 int pyoci_open_netlink(int network);
 int pyoci_open_tree(int directory, const char *path, int recursive, int nofollow);

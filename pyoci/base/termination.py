@@ -42,6 +42,13 @@ def ignore() -> None:
             _signal.signal(number, _signal.SIG_IGN)
 
 
+def uncatch() -> None:
+    """From now on they end the process as if catch() had not been called: there is nothing left to take back."""
+    for number in _SIGNALS:
+        if _signal.getsignal(number) is _interrupt:
+            _signal.signal(number, _signal.SIG_DFL)
+
+
 def _interrupt(number: int, frame: object) -> None:
     ignore()
     raise OciError("interrupted", f"ended by signal {number}", obj=str(number), status=128 + number)

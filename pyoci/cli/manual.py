@@ -37,6 +37,10 @@ ENVIRONMENT = (
         "descriptors from 3 on that are passed to the container (sd_listen_fds(3))",
     ),
     (
+        "NOTIFY_SOCKET",
+        "the service manager that is told when the container's program is ready (sd_notify(3))",
+    ),
+    (
         "XDG_CACHE_HOME, HOME",
         "compiled seccomp filters are kept in pyoci/seccomp or .cache/pyoci/seccomp there",
     ),

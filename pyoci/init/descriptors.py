@@ -78,7 +78,11 @@ def _open_tree(what: tuple[str | int | bool, ...], directory: int) -> int:
     fd = lib.pyoci_open_tree(directory, name, bool(recursive), nofollow)
     if fd < 0:
         raise OciError(
-            "mount", f"{about}: source {path}", errno=-fd, pointer=f"{pointer}/source", obj=str(path)
+            "mount",
+            f"{about}: source {path}",
+            errno=-fd,
+            pointer=f"{pointer}/source" if pointer else "",
+            obj=str(path),
         )
     return fd
 

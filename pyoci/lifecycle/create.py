@@ -23,6 +23,7 @@ from pyoci.plan import compiler
 from pyoci.plan.namespaces import early as early_plan
 from pyoci.spec import bundle as bundles
 from pyoci.spec import defaults, namespaces
+from pyoci.spec.annotations import PIDFD_RECEIVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,6 +111,9 @@ class NewContainer(ContainerProcess):
         self.process = defaults.process(self.spec)
         self.check_terminal(self.process)
         request.console_socket = request.console_socket and self.bundle.below(request.console_socket)
+        request.pidfd_socket = request.pidfd_socket or (self.spec.get("annotations") or {}).get(
+            PIDFD_RECEIVER, ""
+        )
         request.pidfd_socket = request.pidfd_socket and self.bundle.below(request.pidfd_socket)
         spans.lap("bundle")
 
@@ -133,6 +137,10 @@ class NewContainer(ContainerProcess):
         self.entry.save(sync=True)
         try:
             files.create("config.json", self.bundle.raw, dir_fd=self.entry.directory)
+            if facts.notify_directory(request, self.spec):
+                from pyoci.host import notify
+
+                notify.make_directory(self.entry.directory)
         except OSError as error:
             raise store.unwritable(f"{request.root}/{request.id}", error) from None
         self.context.spans.lap("intent record")

@@ -62,6 +62,7 @@ def gather_new(
     facts.links = _links(known.spec, record.bundle)
     facts.wait_start = waits
     facts.no_pivot = request.no_pivot
+    facts.notify = notify_directory(request, known.spec)
     hooks = known.spec.get("hooks") or {}
     if hooks.get("createContainer") or hooks.get("startContainer"):
         facts.states = {
@@ -69,6 +70,16 @@ def gather_new(
             "startContainer": state_document.halves(record, "created"),
         }
     return facts
+
+
+def notify_directory(request: "CreateRequest", spec: "Spec") -> str:
+    """The directory of the socket for sd_notify(3) in that of the container, "" when our caller has no NOTIFY_SOCKET.
+
+    Without a mount namespace there is no place for it but the host's.
+    """
+    if not posix.environ.get(b"NOTIFY_SOCKET") or not namespaces.has(spec, "mount"):
+        return ""
+    return f"{request.root}/{request.id}/notify"
 
 
 def _links(spec: "Spec", bundle: str) -> dict[int, str]:

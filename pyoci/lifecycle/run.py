@@ -3,7 +3,7 @@
 from pyoci.base import termination
 from pyoci.lifecycle.create import NewContainer
 from pyoci.lifecycle.delete import delete
-from pyoci.lifecycle.start import run_poststart
+from pyoci.lifecycle.start import notify_socket, run_poststart
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,17 +21,23 @@ def run(context: "Context", request: "CreateRequest") -> int:
         container.record("running")
         container.hand_over()
         signals = container.take_signals()
+        notify = notify_socket(context, container.entry)
         container.run_program()
         run_poststart(context, container.entry, container.init.pid, container.bundle.directory)
-        if request.detach:
+        if notify and request.detach:
+            termination.uncatch()  # the program may take its time to be ready
+        elif request.detach:
             termination.ignore()
     if request.detach:
+        container.entry.close()
+        if notify:
+            notify.wait(container.init.pid, container.init.pidfd)
         container.close()
         return 0
     container.entry.close()  # others may kill, pause, delete it meanwhile
     pid = container.init.pid
     try:
-        status = container.wait(signals)
+        status = container.wait(signals, notify)
         context.spans.lap("the program runs", kind="idle")
         if not request.keep:
             delete(

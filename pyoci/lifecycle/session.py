@@ -21,6 +21,7 @@ from pyoci.lifecycle import pid_file
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.base.context import Context
+    from pyoci.host.notify import NotifySocket
     from pyoci.host.signals import Signals
     from pyoci.lifecycle.requests import ProcessRequest
     from pyoci.plan.compiler import Compiled
@@ -149,13 +150,13 @@ class ContainerProcess:
         self.init.wait_exec()
         self.context.spans.lap("wait for the program's start")
 
-    def wait(self, signals: "Signals | None") -> int:
+    def wait(self, signals: "Signals | None", notify: "NotifySocket | None" = None) -> int:
         """Stay with the program until it ends: its terminal, its signals. Returns its exit status, 128 + n after signal n."""
         from pyoci.terminal import console
 
         master = None if self.request.console_socket or self.init.terminal < 0 else self.init.terminal
         try:
-            return console.foreground(self.init.pid, self.init.pidfd, master, signals=signals)
+            return console.foreground(self.init.pid, self.init.pidfd, master, signals=signals, notify=notify)
         finally:
             self.init.close()
 

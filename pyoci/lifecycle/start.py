@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyoci.base.context import Context
+    from pyoci.host.notify import NotifySocket
     from pyoci.trace.recorder import Trace
 
     ResumeTrace = Callable[[str, str, int], Trace]
@@ -27,10 +28,14 @@ def start(context: "Context", root: str, id: str, resume_trace: "ResumeTrace") -
     resume_trace  goes on with the trace file of `create`: called with its path, the id and the pid of the init
     """
     entry = store.open(context, root, id, lock=True)
+    pidfd = -1
     try:
         _refuse_unless_created(entry)
         entry.read_hooks()
         record = entry.record
+        notify = notify_socket(context, entry)
+        if notify:
+            pidfd = entry.open_process()
         trace = resume_trace(record.trace, entry.id, record.pid) if record.trace else None
         try:
             _let_go(context, entry, trace)
@@ -39,6 +44,19 @@ def start(context: "Context", root: str, id: str, resume_trace: "ResumeTrace") -
                 trace.save()
     finally:
         entry.close()
+    if notify and pidfd >= 0:
+        notify.wait(record.pid, pidfd)
+
+
+def notify_socket(context: "Context", entry: store.Entry) -> "NotifySocket | None":
+    """The socket for sd_notify(3), where `create` has made its directory and our caller has NOTIFY_SOCKET. Raises OciError."""
+    if not posix.environ.get(b"NOTIFY_SOCKET"):
+        return None
+    if not posix.access("notify", posix.F_OK, dir_fd=entry.directory, follow_symlinks=False):
+        return None
+    from pyoci.host.notify import NotifySocket
+
+    return NotifySocket(context, entry.directory)
 
 
 def _refuse_unless_created(entry: store.Entry) -> None:

@@ -138,7 +138,14 @@ class Entry:
         """Delete the entry. What is gone already is no failure. Raises OciError."""
         try:
             for name in posix.listdir(self.directory):
-                posix.unlink(name, dir_fd=self.directory)
+                try:
+                    posix.unlink(name, dir_fd=self.directory)
+                except IsADirectoryError:
+                    if name != "notify":
+                        raise
+                    from pyoci.host import notify
+
+                    notify.remove_directory(self.directory)
             posix.rmdir(f"{self.root}/{self.id}")
         except FileNotFoundError:
             pass

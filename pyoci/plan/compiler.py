@@ -54,6 +54,7 @@ def _prepare(spec: "Spec", wanted: "Process", facts: Facts, registers: dict[int,
     _add_session(plan, facts)
     rootfs.add_root(plan, spec, facts)
     mounts.add(plan, spec, facts, registers)
+    mounts.add_notify(plan, spec, facts)
     devices.add(plan, spec, facts)
     process.add_terminal(plan, wanted, joined=False)
     _add_names(plan, spec)

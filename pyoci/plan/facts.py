@@ -24,6 +24,7 @@ class Facts:
     nested         the runtime itself is in a user namespace: no device node can be made
     no_pivot, no_new_keyring   as the command line has it
     listen_fds     LISTEN_FDS to hand on, 0 for none; listen_names its LISTEN_FDNAMES
+    notify         the directory of the socket for sd_notify(3), or ""
     kcore          the host has /proc/kcore
     states         the state document for hooks inside, as (before the pid, after the pid), by their kind
     seccomp        the compiled filter and its flags, or None
@@ -46,6 +47,7 @@ class Facts:
         self.no_new_keyring = False
         self.listen_fds = 0
         self.listen_names = ""
+        self.notify = ""
         self.kcore = True
         self.states: dict[str, tuple[bytes, bytes]] = {}
         self.seccomp: tuple[bytes, int] | None = None

@@ -7,6 +7,7 @@ from pyoci.plan import cgroupfs
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
 from pyoci.spec import mount_options, namespaces, paths
+from pyoci.spec.annotations import MOUNT_CONTEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 # They stay at hand in a register, see kept().
 _OPEN_SOURCES = 16  # bind mounts whose sources are open at the same time
 _KERNEL_TYPES: dict[str, int] = {"proc": lib.REG_PROCFS, "sysfs": lib.REG_SYSFS}
+
+
+NOTIFY_DIRECTORY = "/run/notify"  # as runc has it
 
 
 Kept = dict[str, tuple[int, int]]
@@ -37,6 +41,19 @@ def add(plan: Plan, spec: "Spec", facts: Facts, registers: dict[int, int]) -> No
         _add_mount(plan, spec, facts, mount, pointer)
         if index in registers:
             plan.add(ops.dup(old=lib.REG_MOUNT, new=registers[index]), pointer, mount["destination"])
+
+
+def add_notify(plan: Plan, spec: "Spec", facts: Facts) -> None:
+    """The directory in which `start` or `run` makes a socket for sd_notify(3); nothing else can be made there."""
+    if facts.notify:
+        options = ["bind", "ro", "nosuid", "noexec", "nodev"]
+        mount: Mount = {
+            "destination": NOTIFY_DIRECTORY,
+            "type": "bind",
+            "source": facts.notify,
+            "options": options,
+        }
+        _add_mount(plan, spec, facts, mount, "")
 
 
 def is_root(mount: "Mount") -> bool:
@@ -176,7 +193,10 @@ def _cover_cgroups(plan: Plan, spec: "Spec", destination: str, pointer: str) -> 
 
 
 def _mount_label(spec: "Spec") -> str:
-    return (spec.get("linux") or {}).get("mountLabel") or ""
+    """The mount option for linux.mountLabel, or "". Which one, an annotation of crun's may say, as podman sets it."""
+    label = (spec.get("linux") or {}).get("mountLabel")
+    kind = (spec.get("annotations") or {}).get(MOUNT_CONTEXT) or "context"
+    return f"{kind}={label}" if label else ""
 
 
 def make_bind(
@@ -245,8 +265,12 @@ def make_new(
 ) -> None:
     """A new file system in REG_MOUNT, attributes included; `mode_of`: the directory that a tmpfs takes its mode from."""
     data = list(found.data)
-    if label and kind not in ("proc", "sysfs", "cgroup", "cgroup2") and not found.has_data("context"):
-        data.append(f"context={label}")
+    if (
+        label
+        and kind not in ("proc", "sysfs", "cgroup", "cgroup2")
+        and not found.has_data(label.partition("=")[0])
+    ):
+        data.append(label)
     if found.needs_old_mount():
         flags = found.old_mount_flags()
         words = ",".join([item for item in data if item not in mount_options.FILESYSTEM_FLAGS])

@@ -8,7 +8,13 @@ HOOK_OUTPUTS = (
     "run.oci.hooks.stdout",
     "run.oci.hooks.stderr",
 )  # crun's: files that get what hooks print
+PIDFD_RECEIVER = "run.oci.pidfd_receiver"  # crun's: a socket that gets a pidfd of the container's process
+MOUNT_CONTEXT = (
+    "run.oci.mount_context_type"  # crun's: the mount option that takes linux.mountLabel, else "context"
+)
+CRUN = "run.oci."  # the beginning of crun's
+KNOWN = (KEEP_GROUPS, *HOOK_OUTPUTS, PIDFD_RECEIVER, MOUNT_CONTEXT)
 
 # An engine that lets its users set annotations should keep these for itself (features.md, Unsafe annotations in config.json);
 # a name that ends with a dot stands for all that begin with it.
-UNSAFE = (SYSTEMD_PROPERTY, KEEP_GROUPS, *HOOK_OUTPUTS)
+UNSAFE = (SYSTEMD_PROPERTY, *KNOWN)

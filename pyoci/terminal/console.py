@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
 
+    from pyoci.host.notify import NotifySocket
     from pyoci.terminal.proxy import Proxy
 else:
     import _signal
@@ -32,12 +33,20 @@ def prepare(master: int) -> None:
         files.close(terminal)
 
 
-def foreground(pid: int, pidfd: int, master: int | None = None, *, signals: Signals | None = None) -> int:
+def foreground(
+    pid: int,
+    pidfd: int,
+    master: int | None = None,
+    *,
+    signals: Signals | None = None,
+    notify: "NotifySocket | None" = None,
+) -> int:
     """Stay with the container's process until it ends; returns its exit status, 128 + n after signal n.
 
     pid, pidfd  the process: our child, not waited for by anybody else; other children are reaped meanwhile
     master      its terminal, which is connected with ours and stays open; None when it has our streams
     signals     made before the process was started, so that none is lost; else they are caught from now on
+    notify      where it notifies its service manager, which is passed on meanwhile; it stays open
 
     Signals are passed on to the process. Raises OSError when it is no child of ours.
     """
@@ -50,7 +59,7 @@ def foreground(pid: int, pidfd: int, master: int | None = None, *, signals: Sign
             from pyoci.terminal.proxy import Proxy as Connection
 
             proxy = Connection(master)
-        status = _watch(pid, pidfd, signals, proxy)
+        status = _watch(pid, pidfd, signals, proxy, notify)
         if proxy:
             proxy.finish(signals)
     finally:
@@ -61,13 +70,17 @@ def foreground(pid: int, pidfd: int, master: int | None = None, *, signals: Sign
     return wait_status.for_exit(status)
 
 
-def _watch(pid: int, pidfd: int, signals: Signals, proxy: "Proxy | None") -> int:
-    """Serve signals and the terminal until the process ends; returns its wait status."""
+def _watch(
+    pid: int, pidfd: int, signals: Signals, proxy: "Proxy | None", notify: "NotifySocket | None"
+) -> int:
+    """Serve signals, the terminal and notifications until the process ends; returns its wait status."""
     status = None
     while True:
         interests = {signals.fd: select.POLLIN, pidfd: select.POLLIN}
         if proxy:
             interests.update(proxy.interests())
+        if notify:
+            interests[notify.fd] = select.POLLIN
         ready = poll(interests)
         for number in signals.pending():
             if number == _signal.SIGCHLD:
@@ -82,6 +95,8 @@ def _watch(pid: int, pidfd: int, signals: Signals, proxy: "Proxy | None") -> int
                     proxy.resume()
         if proxy:
             proxy.serve(ready)
+        if notify and notify.fd in ready:
+            notify.serve()
         if pidfd in ready:
             return posix.waitpid(pid, 0)[1] if status is None else status
 

@@ -1,7 +1,8 @@
 """Warnings: what a config.json may say and its author hardly meant. Hot verbs never come here."""
 
-from pyoci.spec import capabilities, mount_options
+from pyoci.spec import annotations, capabilities, mount_options
 from pyoci.spec.check import OTHER_PLATFORMS
+from pyoci.spec.json_pointer import escape
 from pyoci.spec.mount_options import is_bind
 from pyoci.spec.problem import Problem, Report
 from pyoci.spec.resource_rules import UNSET
@@ -39,6 +40,7 @@ def find(spec: "Spec", *, systemd: bool = False) -> list[Problem]:
             report(
                 "platform-section", f"/{name}", f'the "{name}" section has no meaning for a Linux container'
             )
+    _annotations(spec.get("annotations", {}), report)
     if "process" in spec:
         _process(spec["process"], report)
     else:
@@ -71,6 +73,14 @@ def find(spec: "Spec", *, systemd: bool = False) -> list[Problem]:
     if not schema.startswith("L3:"):
         report("rdt-schema", "/linux/intelRdt/l3CacheSchema", "the schema should start with L3:")
     return report.found
+
+
+def _annotations(given: dict[str, str], report: Report) -> None:
+    for name in given:
+        if name.startswith(annotations.CRUN) and name not in annotations.KNOWN:
+            text = f'the annotation "{name}" has no effect on pyoci'
+            at = f"/annotations/{escape(name)}"
+            report("annotation-unknown", at, text, hint=near(name, annotations.KNOWN))
 
 
 def _process(process: "Process", report: Report) -> None:

@@ -35,6 +35,20 @@ def started_when_dead(stage: Stage) -> Result:
     return stage.stopped().start(check=False)
 
 
+@case(
+    "notify", "cannot make the socket for sd_notify(3)", verb="start", errno="ENOTDIR", hint="NOTIFY_SOCKET"
+)
+def no_place_for_the_socket(stage: Stage) -> Result:
+    made = stage.box("/bin/true")
+    environment = {**os.environ, "NOTIFY_SOCKET": "/run/manager"}
+    made.create(env=environment)
+    assert made.runtime.root
+    place = made.runtime.root / made.id / "notify"
+    place.rmdir()
+    place.touch()
+    return stage.call("start", made.id, env=environment)
+
+
 @case("not-running", "container not running", verb="kill")
 def dead_already(stage: Stage) -> Result:
     return stage.stopped().kill(check=False)

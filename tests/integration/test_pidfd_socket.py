@@ -45,6 +45,16 @@ def test_create_sends_a_pidfd(box: Boxes, receiver: ConsoleSocket) -> None:
     assert made.wait() == 128 + signal.SIGKILL
 
 
+def test_an_annotation_names_the_socket(box: Boxes, receiver: ConsoleSocket) -> None:
+    """crun's way."""
+    made = box("/bin/true")
+    made.config["annotations"] = {"run.oci.pidfd_receiver": str(receiver.path)}
+    made.create()
+    received = receiver.receive()
+    assert pid_of(received.fd) == made.pid
+    received.close()
+
+
 def test_run_detached_sends_a_pidfd(box: Boxes, receiver: ConsoleSocket) -> None:
     made = box("/bin/sleep", "1000")
     made.run("--detach", "--pidfd-socket", str(receiver.path))

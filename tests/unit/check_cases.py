@@ -463,6 +463,11 @@ ERRORS: list[tuple[Any, ...]] = [
 WARNINGS: list[tuple[Any, ...]] = [
     ("version-old", "/ociVersion", {"/ociVersion": "0.9.0"}),
     ("platform-section", "/vm", {"/vm": {"kernel": {"path": "/k"}}}),
+    (
+        "annotation-unknown",
+        "/annotations/run.oci.handler",
+        {"/annotations": {"run.oci.handler": "x", "run.oci.keep_original_groups": "1", "a.b": "c"}},
+    ),
     ("cgroup-path-form", "/linux/cgroupsPath", {"/linux/cgroupsPath": "a.slice:b:c"}),
     ("cgroup-path-form", "/linux/cgroupsPath", {"/linux/cgroupsPath": "/sys/fs/cgroup/memory/box"}),
     (

@@ -157,6 +157,9 @@ OTHER_NAMES = {
     "run.oci.keep_original_groups",  # crun's
     "run.oci.hooks.stdout",
     "run.oci.hooks.stderr",
+    "run.oci.pidfd_receiver",
+    "run.oci.mount_context_type",
+    "notify.sock",
     "org.systemd.property.NAME",
     "org.opencontainers.runc.checkpoint.enabled",
     "io.github.seccomp.libseccomp.version",

@@ -324,6 +324,8 @@ def test_label_goes_to_new_file_systems_only() -> None:
         "context=system_u:object_r:x:s0:c1,c2",
     ]
     assert steps(tmpfs("context=own"), None, **label)[1].options == ["context=own"]
+    kind = {"annotations": {"run.oci.mount_context_type": "fscontext"}}
+    assert steps(tmpfs("mode=1"), None, **label, **kind)[1].options[1].startswith("fscontext=system_u:")
     assert steps({"destination": "/proc", "type": "proc", "source": "proc"}, None, **label)[0].options == []
     assert names(steps(bind(), None, **label)) == ["open_tree", "mountpoint", "move_mount"]
 

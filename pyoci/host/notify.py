@@ -1,0 +1,141 @@
+"""sd_notify(3): what the container's program tells its service manager is told ours, with the pid that counts there.
+
+The program talks to a socket of the container's own: the service manager would not know its pid, and its messages may ask for
+more than a container should have, such as the watchdog's time or descriptors to be kept.
+"""
+
+import posix
+import select
+
+from pyoci._shim import lib
+from pyoci.base import files
+from pyoci.base.errors import OciError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.base.context import Context
+
+DIRECTORY = "notify"  # in the directory of the container: what it has as /run/notify
+SOCKET = "notify.sock"
+_LARGEST = 1 << 16  # bytes of a message
+_BARRIER_SECONDS = 30
+# What is passed on. MAINPID is ours to say.
+_PASSED = ("READY=", "STATUS=", "ERRNO=", "RELOADING=", "STOPPING=", "MONOTONIC_USEC=", "WATCHDOG=1")
+
+
+def address() -> str:
+    """NOTIFY_SOCKET of our caller, "" without."""
+    return posix.environ.get(b"NOTIFY_SOCKET", b"").decode("utf-8", "surrogateescape")
+
+
+def make_directory(entry: int) -> None:
+    """Make the directory of the socket in that of the container, an open descriptor. Raises OSError."""
+    posix.mkdir(DIRECTORY, 0o700, dir_fd=entry)
+    posix.chmod(DIRECTORY, 0o755, dir_fd=entry)
+
+
+def remove_directory(entry: int) -> None:
+    """Remove it with what is in it. Raises OSError."""
+    directory = _open_directory(entry)
+    try:
+        for name in posix.listdir(directory):
+            posix.unlink(name, dir_fd=directory)
+    finally:
+        files.close(directory)
+    posix.rmdir(DIRECTORY, dir_fd=entry)
+
+
+def _open_directory(entry: int) -> int:
+    return posix.open(DIRECTORY, files.DIRECTORY | posix.O_NOFOLLOW, dir_fd=entry)
+
+
+class NotifySocket:
+    """The socket that the container's program finds in NOTIFY_SOCKET.
+
+    fd  readable when a message is there
+    """
+
+    def __init__(self, context: "Context", entry: int) -> None:
+        """Make it in the directory that make_directory() has made. Raises OciError."""
+        self._context = context
+        self._address = address()
+        try:
+            directory = _open_directory(entry)
+            try:
+                try:
+                    posix.unlink(SOCKET, dir_fd=directory)
+                except FileNotFoundError:
+                    pass
+                self.fd = lib.pyoci_bind_datagram(f"/proc/self/fd/{directory}/{SOCKET}".encode())
+            finally:
+                files.close(directory)
+        except OSError as error:
+            raise _unusable(error.errno or 0) from None
+        if self.fd < 0:
+            raise _unusable(-self.fd)
+
+    def serve(self, main_pid: int = 0) -> bool:
+        """Pass on the messages that have come; returns whether the program is ready.
+
+        main_pid  the pid to be the service's main process from then on, 0 for ours
+        """
+        ready = False
+        while True:
+            try:
+                message = posix.read(
+                    self.fd, _LARGEST
+                )  # descriptors that come along are dropped: a barrier is passed by that
+            except OSError:
+                return ready
+            lines = [
+                line
+                for line in message.decode("utf-8", "surrogateescape").split("\n")
+                if line.startswith(_PASSED)
+            ]
+            if any(line.startswith("READY=") for line in lines):
+                ready = True
+                if main_pid:
+                    lines.append(f"MAINPID={main_pid}")
+            if lines:
+                self._send("\n".join(lines))
+
+    def wait(self, pid: int, pidfd: int) -> None:
+        """Wait until the program is ready, or its process has ended; the service manager then knows it. Raises nothing."""
+        poller = select.poll()
+        poller.register(self.fd, select.POLLIN)
+        poller.register(pidfd, select.POLLIN)
+        while True:
+            ended = any(fd == pidfd for fd, _ in poller.poll())
+            ready = self.serve(pid)
+            if ready:
+                self._barrier()
+            if ready or ended:
+                return
+
+    def _barrier(self) -> None:
+        """Wait until our messages are read: the service manager looks their sender up, who must still be there."""
+        reader, writer = posix.pipe2(posix.O_CLOEXEC)
+        self._send("BARRIER=1", writer)
+        files.close(writer)
+        poller = select.poll()
+        poller.register(reader, 0)  # which is hung up when no one has the other end
+        poller.poll(_BARRIER_SECONDS * 1000)
+        files.close(reader)
+
+    def _send(self, text: str, fd: int = -1) -> None:
+        data = text.encode("utf-8", "surrogateescape")
+        result = lib.pyoci_send_datagram(
+            self._address.encode("utf-8", "surrogateescape"), data, len(data), fd
+        )
+        if result < 0:
+            error = OciError("notify", f"cannot notify {self._address}", errno=-result)
+            self._context.log.warning(error.text(), code="notify")
+
+    def close(self) -> None:
+        """The program can notify no more."""
+        files.close(self.fd)
+
+
+def _unusable(number: int) -> OciError:
+    hint = "without NOTIFY_SOCKET in its environment pyoci makes no socket"
+    return OciError("notify", "cannot make the socket for sd_notify(3)", errno=number, hint=hint)
