@@ -125,7 +125,7 @@ def sections() -> dict[str, str]:
 
 def test_the_page_shows_every_text_and_says_what_was_tried() -> None:
     found = sections()
-    assert list(found) == [engine.title for engine in ENGINES.values()]
+    assert list(found)[: len(ENGINES)] == [engine.title for engine in ENGINES.values()]
     for engine in ENGINES.values():
         text = found[engine.title]
         if isinstance(engine, Containerd):
