@@ -36,6 +36,8 @@ def options(situation: str, program: str, engine: Engine) -> tuple[list[str], st
         return ["--memory-limit", "1000"] if program == "ctr" else ["-m", "1k"], "true"
     if "device" in situation:
         return ["--device", "/dev/nosuch"], "true"
+    if "systemd" in situation:
+        return ["--cgroup-parent", "pyoci.slice"], "true"
     assert "execve" in situation, situation
     profile = engine.folder / "no-execve.json"
     profile.write_text(json.dumps(NO_EXECVE))
@@ -51,6 +53,8 @@ def test_the_line_of_a_failure(
     engine: Engine = request.getfixturevalue(FIXTURE[program])
     if "pyoci" not in engine.shell(f"{engine.runtime} --version"):
         pytest.skip("the lines are those of pyoci")
+    if "systemd" in situation and machine.systemd_runs():
+        pytest.skip("systemd runs here")
     asked, command = options(situation, program, engine)
     image = [IMAGE[program]] + (["failing"] if program == "ctr" else [])
     own = (
@@ -58,7 +62,15 @@ def test_the_line_of_a_failure(
         if program == "ctr"
         else ["--network=none"]
     )
-    ended = engine.call("run", "--rm", *own, *asked, *image, command)
+    ended = engine.call(
+        *(["--cgroup-manager=systemd"] if "systemd" in situation else []),
+        "run",
+        "--rm",
+        *own,
+        *asked,
+        *image,
+        command,
+    )
     assert ended.returncode != 0
     wanted = ".*".join(map(re.escape, line.split("...")))
     assert re.search(f"^{wanted}$", ended.stdout, re.MULTILINE), ended.stdout

@@ -12,7 +12,7 @@ import time
 
 from pyoci import userns
 from pyoci.base import files
-from pyoci.base.errors import OciError, errno_text
+from pyoci.base.errors import OciError, errno_name
 from pyoci.cgroups.dbus import wire
 
 SECONDS = 30.0
@@ -57,7 +57,8 @@ class Connection:
                 return
             except (OSError, wire.WireError, BusError) as error:
                 self.close()
-                why = errno_text(error.errno) if isinstance(error, OSError) and error.errno else error
+                # Its name, not its text: by "no such file or directory" podman takes an error for that of a missing command
+                why = errno_name(error.errno) if isinstance(error, OSError) and error.errno else error
                 tried.append(f"{name.replace(chr(0), '@')}: {why}")
         raise _unreachable(user, tried)
 
