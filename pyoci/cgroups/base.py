@@ -147,6 +147,9 @@ class Manager:
         if any(f"{where}/".startswith(f"{place}/") for where in within for place in places if place != "/"):
             self.identify()
 
+    def identify_by_entry(self) -> None:
+        """Without a record: what says itself that it was made for our ROOT/ID is the container's. Only a systemd unit can."""
+
     def is_own(self, path: str) -> bool:
         """Whether a directory that is there is the one that was made for the container, and not another one of its name.
 

@@ -280,6 +280,15 @@ class Systemd(base.Manager):
         except (OciError, BusError, OSError):
             pass  # what needs to know will say that systemd does not answer
 
+    def identify_by_entry(self) -> None:
+        try:
+            with Connection(user=self._user) as bus:
+                if self._says_our_entry(bus):
+                    self._invocation = self._current_invocation(bus)
+                    self._inner.identify()
+        except (OciError, BusError, OSError):
+            pass  # nothing is proven then
+
     def require_own(self, *directories: str) -> None:
         self._inner.require_own(*directories)
 
@@ -316,9 +325,7 @@ class Systemd(base.Manager):
             if self._state(bus) not in _IN_USE:
                 return []
             try:
-                documentation = bus.unit_property(self._name, "Documentation")
-                is_ours = bool(self._entry) and documentation == [unit.of_entry(self._entry)]
-                if is_ours and self._is_empty(bus):
+                if self._says_our_entry(bus) and self._is_empty(bus):
                     self._stop_unit(bus)
                     return []
                 description = str(bus.unit_property(self._name, "Description"))
@@ -328,6 +335,11 @@ class Systemd(base.Manager):
             return []
         stop = f"systemctl {'--user ' if self._user else ''}stop {self._name}"
         return [f"systemd unit {self._name} may be of this container (`{stop}` stops it)"]
+
+    def _says_our_entry(self, bus: Connection) -> bool:
+        """Whether the unit was started for the container of our ROOT/ID, by what it says of itself. Raises BusError, OSError."""
+        documentation = bus.unit_property(self._name, "Documentation")
+        return bool(self._entry) and documentation == [unit.of_entry(self._entry)]
 
     def _is_empty(self, bus: Connection) -> bool:
         """Whether no process and no other unit is in the unit. Raises BusError, OSError."""

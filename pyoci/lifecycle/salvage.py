@@ -4,7 +4,7 @@
     start, failure the waiting init, and no one else, has both fifos open
     cgroup.json    device and inode make its cgroups certain, and so the processes in them
     mount.json     the ids of the mount that is its root, where it has no mount namespace
-    config.json    where its cgroups should be: these are removed if they are empty
+    config.json    where its cgroups should be: these are removed if they are empty, or in a systemd unit that says it is ours
 
 What none of it proves to be the container's is left alone.
 """
@@ -81,11 +81,13 @@ class Salvaged:
         systemd = ":" in (spec.get("linux") or {}).get("cgroupsPath", "")
         rootless = facts.lacks_cgroup_rights(entry.record.flags.get("rootless"), systemd=systemd)
         try:
-            manager = cgroups.manager(spec, entry.id, systemd=systemd, rootless=rootless)
+            where = f"{entry.root}/{entry.id}"
+            manager = cgroups.manager(spec, entry.id, entry=where, systemd=systemd, rootless=rootless)
         except OciError as error:
             context.log.warning(error.text(), code=error.code)
             return
         if manager.exists():
+            manager.identify_by_entry()
             entry.record.cgroup = manager.record()
             self.is_certain = True  # `delete` fails while there are processes in it
 

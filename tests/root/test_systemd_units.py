@@ -247,19 +247,29 @@ def test_the_scope_of_a_create_that_was_killed(systemd: Runtime, box: Boxes) -> 
     assert show(f"pyocit-{name(made)}.scope")["ActiveState"] == "inactive"
 
 
-def test_a_damaged_record_on_the_bus_of_root(systemd: Runtime, box: Boxes) -> None:
-    """What the configuration names is looked for where root's containers are, not on a user's bus."""
-    made = box("/bin/sleep", "1000")
-    made.linux["cgroupsPath"] = f"system.slice:pyocit:{name(made)}"
-    made.launch()
+def test_a_damaged_record_on_the_bus_of_root(systemd: Runtime, box: Boxes, folder: Path) -> None:
+    """The configuration names the unit, which is looked for where root's are, and the unit says whose it is."""
     assert systemd.root
-    for file in ("state.json", "cgroup.json"):
-        (systemd.root / made.id / file).write_text("{")
-    made.delete("--force", check=False).failed("busy", "nothing tells whether they are the container's")
-    os.kill(made.first, signal.SIGKILL)
-    made.wait()
-    while show(f"pyocit-{name(made)}.scope")["ActiveState"] == "active":
-        continue
-    made.delete("--force", check=False)
-    made.expected = False
-    assert not systemd.exists(made.id)
+    for moved in (False, True):
+        made = box("/bin/sleep", "1000")
+        made.linux["cgroupsPath"] = f"system.slice:pyocit:{name(made)}"
+        made.launch()
+        for file in ("state.json", "cgroup.json"):
+            (systemd.root / made.id / file).write_text("{")
+        if moved:  # as a container of this id below another ROOT would find it
+            elsewhere(made, folder)
+            assert made.runtime.root
+            made.runtime.root.mkdir(0o700)
+            (systemd.root / made.id).rename(made.runtime.root / made.id)
+            failed = made.delete("--force", check=False).failed("busy")
+            assert "nothing tells whether they are the container's" in failed.err
+            os.kill(made.first, signal.SIGKILL)
+            made.wait_for(made.first)
+            while show(f"pyocit-{name(made)}.scope")["ActiveState"] == "active":
+                continue
+            made.delete("--force", check=False).failed("nothing told which process")
+            made.expected = False
+        else:
+            assert made.delete("--force").err == ""
+            assert made.wait_for(made.first) == 137
+            assert show(f"pyocit-{name(made)}.scope")["ActiveState"] == "inactive"

@@ -70,3 +70,16 @@ def test_the_hosts_root_in_a_user_namespace(runtime: Runtime, folder: Path, mode
         check=False,
     )
     assert found.returncode == 1 and said in found.stderr, found
+
+
+@pytest.mark.rootless
+def test_a_damaged_record_of_an_init_that_waits(rootless: Boxes) -> None:
+    """It is not dumpable: its user sees what it has open all the same, as the owner of its user namespace."""
+    made = rootless("/bin/sleep", "1000")
+    made.create()
+    assert made.runtime.root
+    (made.runtime.root / made.id / "state.json").write_text("{")
+    (made.runtime.root / made.id / "cgroup.json").unlink(missing_ok=True)
+    made.runtime.call("delete", made.id).failed("can't be read")
+    assert made.delete("--force").err == ""
+    assert made.wait_for(made.first) == 137
