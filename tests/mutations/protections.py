@@ -266,8 +266,8 @@ PROTECTIONS = [
 """,
         f"{_HOST} -k 'in_the_place_of_a_device and passwd'",
         holes=("CVE-2026-88265",),
-        # The link is refused where the node was to be made, it is followed by nothing that opens devices, what it leads to
-        # must be that device, and at that time nothing of the host is there any more.
+        # Four in a row: mknod(2) finds a link where the device should be, a device is opened through no link, what was opened has
+        # to be that device, and it is looked for after pivot_root(2), when nothing of the host's is there.
         also=(
             (
                 "csrc/init/resolve.c",
@@ -600,7 +600,7 @@ PROTECTIONS = [
         "tests/integration/test_mount_places.py -k 'leads_no_source_to_the_host and False'",
     ),
     Protection(
-        "sources-below-the-root-of-others",
+        "sources-opened-by-the-runtime",
         "csrc/shim/inside.c",
         ".resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};\n"
         "    int tree, place = (int)syscall(SYS_openat2, root, self->path, &how, sizeof(how));",
