@@ -69,6 +69,7 @@ enum plan_reply_kind {
                           nanoseconds of CLOCK_REALTIME: the one clock that a time namespace does not shift */
     REPLY_ERROR = 5,    /* op, step and error: what failed at what; text: the object of the step */
     REPLY_FORKED = 6,   /* error: the pid of the child that goes on; waits for one byte */
+    REPLY_LISTENER = 7, /* a descriptor comes along: the listener of the seccomp filter that is in force now */
 };
 
 struct plan_reply {

@@ -79,6 +79,7 @@ def seccomp(*, filter: bytes, flags: int = ...) -> Op: ...
 def find_executable(*, program: str, path: str) -> Op: ...
 def home(*, uid: int) -> Op: ...
 def ready(*, failure: int = ..., keep: int = ...) -> Op: ...
+def seccomp_notify(*, filter: bytes, flags: int, failure: int = ...) -> Op: ...
 def wait_start(*, fifo: int) -> Op: ...
 def execve(*, args: list[str], env: list[str]) -> Op: ...
 
@@ -140,6 +141,7 @@ OpName = Literal[
     "find_executable",
     "home",
     "ready",
+    "seccomp_notify",
     "wait_start",
     "execve",
 ]
@@ -149,6 +151,7 @@ Step = Literal[
     "chown",
     "chroot",
     "clone",
+    "close_range",
     "capset",
     "create",
     "dup2",
@@ -185,6 +188,7 @@ Step = Literal[
     "pivot_root",
     "plan",
     "poll",
+    "pthread_create",
     "PR_CAPBSET_DROP",
     "PR_CAP_AMBIENT_RAISE",
     "PR_SET_DUMPABLE",

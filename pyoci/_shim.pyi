@@ -127,6 +127,7 @@ class Lib:
     MOUNTPOINT_FILE: int
     MOUNTPOINT_DIRECTORY: int
     MOUNTPOINT_EXISTS: int
+    REPLY_LISTENER: int
     REPLY_FORKED: int
     REPLY_ERROR: int
     REPLY_TIMES: int

@@ -207,7 +207,7 @@ void wait_for_go(void) {
     char go;
 
     if (!read_all(&go, 1))
-        _exit(1);
+        leave(1);
 }
 
 /* `create` has ended: what fails from now on is reported through the fifo that `start` reads. */

@@ -66,7 +66,7 @@ static void become_hook(const struct op_hook *op, int input, const struct output
         check(fchdir(get(REG_ROOT)), STEP_fchdir, "the root file system");
     /* neither what the container inherits, nor what /proc/self/fd/N in its path could lead to */
     close_registers();
-    sys_close_range(3, ~0u);
+    check(sys_close_range(3, ~0u), STEP_close_range, NULL);
     if (op->as_program) {
         state.hook.path = op->path;
         state.hook.args = &op->args;

@@ -52,6 +52,7 @@ bool is_connected(void);
 struct state {
     int registers[REG_COUNT];
     mode_t mask;        /* the file mode mask that programs get; our own is 0 */
+    bool mask_set;      /* until it is this one */
     bool in_directory;  /* chdir is done */
     bool shared_root;   /* "/" shares its mounts with the host's, or is the host's */
     bool mask_attached; /* what is in REG_MASK is mounted somewhere */
@@ -71,6 +72,7 @@ int get(uint16_t reg);
 int take(uint16_t reg);
 void put(uint16_t reg, int fd);
 void close_registers(void);
+void set_mask(void);
 
 /* plan.c: a plan comes in and is checked before an op of it runs */
 struct plan {

@@ -167,5 +167,7 @@ void op_seccomp(const struct op_seccomp *op) {
 
     if (op->filter.count == 0 || op->filter.count > MAX_FILTER)
         fail(EINVAL, STEP_seccomp, "length of the filter");
+    close_registers();
+    set_mask();
     check(syscall(SYS_seccomp, SECCOMP_FILTER, op->flags, &program), STEP_seccomp, NULL);
 }

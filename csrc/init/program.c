@@ -5,12 +5,16 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Copy the interpreter that a script or an ELF file names; false when it names none, or in a way we don't understand. */
@@ -160,7 +164,7 @@ void op_home(const struct op_home *op) {
 
 /* The first process of a pid namespace is deaf to signals it does not handle; one that only waits must not be. */
 static void end_by_signal(int number) {
-    _exit(128 + number);
+    leave(128 + number);
 }
 
 static void heed_signals(void) {
@@ -189,6 +193,51 @@ void op_ready(const struct op_ready *op) {
         tell_start(take(op->failure));
 }
 
+enum { NO_LISTENER_YET = -1, NO_FILTER = -2 };
+
+static atomic_int listener; /* or one of these */
+
+/* A thread from before the filter, which does not apply to it. */
+static void *tell_listener(void *unused) {
+    static const struct timespec moment = {.tv_nsec = 20000};
+    int fd;
+
+    while ((fd = listener) == NO_LISTENER_YET)
+        nanosleep(&moment, NULL);
+    if (fd >= 0) {
+        say(REPLY_LISTENER, 0, NULL, 0, fd);
+        close(fd);
+        say(REPLY_READY, 0, NULL, 0, -1);
+    }
+    return unused;
+}
+
+/* With a filter that notifies, each of our system calls may wait for the agent's answer, and no agent answers before it has the listener.
+ * So it is not we who send that to the runtime but a thread, which shares our descriptors and not our filter; and because nothing tells
+ * the thread about it but a system call, it looks again and again. Then the runtime gets the listener whatever the profile says. All
+ * else is done before the filter is in force, so that a profile must allow little: to read one byte, and later what `start` begins.
+ */
+void op_seccomp_notify(const struct op_seccomp_notify *op) {
+    struct sock_fprog program = {.len = (unsigned short)op->filter.count, .filter = op->filter.list};
+    pthread_t thread;
+    long fd;
+
+    if (op->filter.count == 0 || op->filter.count > MAX_FILTER)
+        fail(EINVAL, STEP_seccomp, "length of the filter");
+    close_what_is_done(REG_NONE);
+    heed_signals();
+    set_mask();
+    listener = NO_LISTENER_YET;
+    errno = pthread_create(&thread, NULL, tell_listener, NULL);
+    check(-errno, STEP_pthread_create, NULL);
+    fd = syscall(SYS_seccomp, SECCOMP_FILTER, op->flags, &program);
+    listener = fd < 0 ? NO_FILTER : (int)fd;
+    check(fd, STEP_seccomp, NULL);
+    wait_for_go();
+    if (op->failure)
+        tell_start(take(op->failure));
+}
+
 /* `create` has ended and `start` is to come. What fails from now on is reported through the fifo that `start` reads; that fifo
  * closing without a word, by execve(2), means success. */
 void op_wait_start(const struct op_wait_start *op) {
@@ -200,7 +249,7 @@ void op_wait_start(const struct op_wait_start *op) {
         got = read(start, &byte, 1);
     while (got < 0 && errno == EINTR);
     if (got != 1)
-        _exit(1);
+        leave(1);
 }
 
 /* The path is looked up again here, and others in the container may have put a link there: /proc/self/fd/N must lead to nothing
@@ -215,7 +264,7 @@ void op_execve(const struct op_execve *op) {
         *end = NULL;
     }
     close_registers();
-    umask(state.mask);
+    set_mask();
     execve(path, string_room, env);
     fail(errno, STEP_execve, path);
 }

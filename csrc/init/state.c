@@ -2,6 +2,7 @@
 #include "init.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct state state;
@@ -31,6 +32,13 @@ void put(uint16_t reg, int fd) {
     if (state.registers[reg] >= 0 && state.registers[reg] != fd)
         close(state.registers[reg]);
     state.registers[reg] = fd;
+}
+
+/* Once, and before a filter: after it each system call would need its leave. */
+void set_mask(void) {
+    if (!state.mask_set)
+        umask(state.mask);
+    state.mask_set = true;
 }
 
 void close_registers(void) {

@@ -10,7 +10,7 @@ from pyoci._generated_schemas import SCHEMAS
 from pyoci._shim import lib
 from pyoci.doctor import security
 from pyoci.seccomp import compiler
-from pyoci.spec import annotations, capabilities, mount_options, namespaces, unsupported
+from pyoci.spec import annotations, capabilities, mount_options, namespaces
 from pyoci.spec.check import HOOKS
 from pyoci.spec.seccomp_words import ACTIONS, FLAGS, OPERATORS
 from pyoci.spec.versions import OLDEST, SPECIFICATION
@@ -51,7 +51,7 @@ def _linux() -> dict[str, object]:
 def _seccomp() -> dict[str, object]:
     found: dict[str, object] = {
         "enabled": True,
-        "actions": sorted({*ACTIONS} - {*unsupported.SECCOMP_ACTIONS}),
+        "actions": sorted(ACTIONS),
         "operators": sorted(OPERATORS),
         "knownFlags": sorted(FLAGS),
         "supportedFlags": sorted(name for name in FLAGS if compiler.kernel_has(name)),

@@ -28,6 +28,7 @@ class InitProcess(Child):
     terminal  the master of its terminal, or -1 until it came
     trace     gets the time that each op takes, or None
     oom       says what the container's cgroup knows of a lack of memory (Manager.oom), or None
+    agent     gets the listener of its seccomp filter as soon as it comes, or None where none is to come
     """
 
     def __init__(self, trace: "Trace | None" = None) -> None:
@@ -35,6 +36,7 @@ class InitProcess(Child):
         self.terminal = -1
         self.trace = trace
         self.oom: Callable[[], tuple[int, int, int]] | None = None
+        self.agent: Callable[[int], None] | None = None
         self._forks = False
         self._sent: list[tuple[str, Plan]] = []
 
@@ -115,6 +117,8 @@ class InitProcess(Child):
             if self.terminal >= 0:
                 files.close(self.terminal)
             self.terminal = found.fd
+        elif found.kind == lib.REPLY_LISTENER:
+            self._hand_over_listener(found.fd)
         elif not self._sent:
             raise protocol.garbled("a reply without a request")
         elif found.kind == lib.REPLY_ERROR:
@@ -151,6 +155,15 @@ class InitProcess(Child):
         termination.unblock(before)
         if self.trace:
             self.trace.init_forked(pid)
+
+    def _hand_over_listener(self, listener: int) -> None:
+        """Raises OciError. Only the agent keeps it: when that ends, what waits for its answers must not wait for us."""
+        try:
+            if self.agent is None:
+                raise protocol.garbled("a reply without a request")
+            self.agent(listener)
+        finally:
+            files.close(listener)
 
     def _report_times(self, found: "Reply") -> None:
         name, plan = self._sent[0]

@@ -27,7 +27,9 @@ _KINDS = (
     lib.REPLY_TIMES,
     lib.REPLY_ERROR,
     lib.REPLY_FORKED,
+    lib.REPLY_LISTENER,
 )
+_LISTENER = "anon_inode:seccomp notify"
 
 
 class Reply:
@@ -59,7 +61,7 @@ def garbled(what: str) -> OciError:
 
 
 def receive(socket: int) -> Reply | None:
-    """Read one reply; None at the end of file. Only a REPLY_TERMINAL keeps its descriptor.
+    """Read one reply; None at the end of file. Only a REPLY_TERMINAL and a REPLY_LISTENER keep their descriptor.
 
     Raises OciError for what is no reply, OSError where the socket can't be read.
     """
@@ -78,6 +80,9 @@ def receive(socket: int) -> Reply | None:
         reply = Reply(head.kind, STEPS[head.step], head.op, head.error, text, -1)
         if reply.kind == lib.REPLY_TERMINAL:
             reply.fd = _terminal(fd[0])
+            fd[0] = -1
+        elif reply.kind == lib.REPLY_LISTENER:
+            reply.fd = _listener(fd[0])
             fd[0] = -1
         return reply
     finally:
@@ -141,4 +146,13 @@ def _terminal(fd: int) -> int:
     status = posix.fstat(fd)
     if not stat.S_ISCHR(status.st_mode) or status.st_rdev != posix.makedev(5, 2):
         raise garbled("a descriptor that is not a terminal")
+    return fd
+
+
+def _listener(fd: int) -> int:
+    """The same descriptor, when it is the listener of a seccomp filter. Raises OciError."""
+    if fd < 0:
+        raise garbled("a reply without the listener")
+    if posix.readlink(f"/proc/self/fd/{fd}") != _LISTENER:
+        raise garbled("a descriptor that is not a seccomp listener")
     return fd

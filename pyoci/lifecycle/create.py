@@ -324,6 +324,7 @@ class NewContainer(ContainerProcess):
             record=self.entry.record,
             waits=self.waits,
         )
+        self.tell_agent(found, self.spec, self.entry.record, "creating")
         self.context.spans.lap("facts")
         return found
 

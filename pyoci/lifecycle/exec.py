@@ -59,6 +59,7 @@ class JoiningProcess(ContainerProcess):
         super().__init__(context, request, detached=request.detach)
         self._entered = False
         self._given: set[str] = set()  # properties of the process that are not the configuration's
+        self._status = ""  # of the container
 
     def __enter__(self) -> "JoiningProcess":
         return self
@@ -101,6 +102,7 @@ class JoiningProcess(ContainerProcess):
             raise OciError("paused", message, obj=request.id, hint=f"`pyoci resume {request.id}` resumes it")
         if status not in ("created", "running", "paused"):
             raise OciError("not-running", f"cannot exec in a {status} container", obj=request.id)
+        self._status = status
         flags = self.entry.record.flags
         self.rootless = flags.get("rootless", False)
         request.no_new_keyring = flags.get("no_new_keyring", False)
@@ -249,6 +251,7 @@ class JoiningProcess(ContainerProcess):
         known.cgroup_fds = cgroup_fds
         known.can_set_groups = can_set_groups
         found = facts.gather(self.request, known, self.context.spans)
+        self.tell_agent(found, self.spec, self.entry.record, self._status)
         self.context.spans.lap("facts")
         return found
 

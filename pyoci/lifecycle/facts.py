@@ -11,6 +11,7 @@ from pyoci._shim import lib
 from pyoci.lifecycle import state_document
 from pyoci.plan.facts import Facts
 from pyoci.spec import capabilities, namespaces
+from pyoci.spec.annotations import SECCOMP_FAIL_UNKNOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ def filter_of(spec: "Spec", *, keep: bool = True) -> tuple[bytes, int] | None:
         return None
     from pyoci.seccomp import filters
 
-    program, flags = filters.program(profile, keep=keep)
+    fail_unknown = SECCOMP_FAIL_UNKNOWN in (spec.get("annotations") or {})
+    program, flags = filters.program(profile, keep=keep, fail_unknown=fail_unknown)
     return (program, flags) if program else None
 
 

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from pyoci.base.context import Context
     from pyoci.host.notify import NotifySocket
     from pyoci.host.signals import Signals
+    from pyoci.lifecycle.record import Record
     from pyoci.lifecycle.requests import ProcessRequest
     from pyoci.plan.compiler import Compiled
+    from pyoci.plan.facts import Facts
     from pyoci.plan.ops import Plan
-    from pyoci.spec.spec_types import Process
+    from pyoci.spec.spec_types import Process, Spec
 
 
 class ContainerProcess:
@@ -109,6 +111,24 @@ class ContainerProcess:
         finally:
             files.close_all(fds)
         self.context.spans.lap(f"send {name}")
+
+    def tell_agent(self, facts: "Facts", spec: "Spec", record: "Record", status: str) -> None:
+        """Where the seccomp filter notifies an agent: its listener goes there as soon as it comes.
+
+        status  of the container, which has a process already where this one joins it
+        """
+        if not facts.notifies:
+            return
+        from pyoci.lifecycle.state_document import values
+        from pyoci.seccomp.agent import Agent
+
+        agent = Agent(spec, record.bundle)
+
+        def send(listener: int) -> None:
+            agent.send(listener, self.init.pid, values(record, status, record.pid or self.init.pid))
+            self.context.spans.lap("seccomp listener", agent.pointer)
+
+        self.init.agent = send
 
     def expect_ready(self, process: "Process") -> None:
         """Wait until the set-up is complete, and set the OOM score. Raises OciError."""

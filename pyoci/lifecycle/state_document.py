@@ -13,29 +13,30 @@ _PLACE = "\x00pid\x00"
 
 def document(record: "Record", status: str, pid: int) -> bytes:
     """The document for hooks as JSON. `pid` 0 leaves the pid out."""
-    return jsontext.dumps(_values(record, status, pid)).encode()
+    return jsontext.dumps(values(record, status, pid)).encode()
 
 
 def halves(record: "Record", status: str) -> tuple[bytes, bytes]:
     """The document before and after the pid, for a process that sees its pid otherwise than we do."""
-    before, _, after = jsontext.dumps(_values(record, status, _PLACE)).partition(jsontext.dumps(_PLACE))
+    before, _, after = jsontext.dumps(values(record, status, _PLACE)).partition(jsontext.dumps(_PLACE))
     return before.encode(), after.encode()
 
 
-def _values(record: "Record", status: str, pid: int | str) -> dict[str, object]:
-    values: dict[str, object] = {"ociVersion": SPECIFICATION, "id": record.id, "status": status}
+def values(record: "Record", status: str, pid: int | str) -> dict[str, object]:
+    """The members of the document."""
+    found: dict[str, object] = {"ociVersion": SPECIFICATION, "id": record.id, "status": status}
     if pid:
-        values["pid"] = pid
-    values["bundle"] = record.bundle
-    values["annotations"] = record.annotations
-    return values
+        found["pid"] = pid
+    found["bundle"] = record.bundle
+    found["annotations"] = record.annotations
+    return found
 
 
 def full(entry: "Entry") -> dict[str, object]:
     """What `state` prints: the specification's members and those that runc adds; pid is 0 for a stopped container."""
     record = entry.record
     status = entry.status()
-    values: dict[str, object] = {
+    found: dict[str, object] = {
         "ociVersion": SPECIFICATION,
         "id": entry.id,
         "pid": 0 if status in ("stopped", "creating") else record.pid,
@@ -45,6 +46,6 @@ def full(entry: "Entry") -> dict[str, object]:
         "created": record.created,
     }
     if record.annotations:
-        values["annotations"] = record.annotations
-    values["owner"] = ""
-    return values
+        found["annotations"] = record.annotations
+    found["owner"] = ""
+    return found

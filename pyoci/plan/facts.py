@@ -1,6 +1,7 @@
 """What the compiler has to know of the host: gathered before, so that compiling itself looks at nothing."""
 
 from pyoci.spec import capabilities
+from pyoci.spec.seccomp_words import FLAG_NEW_LISTENER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,3 +52,8 @@ class Facts:
         self.kcore = True
         self.states: dict[str, tuple[bytes, bytes]] = {}
         self.seccomp: tuple[bytes, int] | None = None
+
+    @property
+    def notifies(self) -> bool:
+        """The filter has a listener, which is for an agent."""
+        return self.seccomp is not None and bool(self.seccomp[1] & FLAG_NEW_LISTENER)

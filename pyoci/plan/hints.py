@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _NAMESPACES = "the limit of namespaces is reached: raise /proc/sys/user/max_*_namespaces"
 DEADLINE = "SCHED_DEADLINE is for processes that may run on all CPUs: omit linux.resources.cpu.cpus"
 _PRIVILEGE = "this needs CAP_SYS_NICE in the initial user namespace: a user namespace does not grant it"
+_FILTER_UNKNOWN = "this kernel does not support a flag or an action of the filter: `pyoci doctor` shows which"
+_FILTER_LONG = "all filters of a process together may have 32768 instructions at most: shorten the profile"
 
 # what is missing in the rootfs could not be made there
 _MAKING: "tuple[Step, ...]" = ("mkdir", "create")
@@ -144,16 +146,21 @@ _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
         "",
         errno.EINVAL,
     ): "the id is not mapped in linux.uidMappings or linux.gidMappings, or there are too many groups",
+    ("seccomp", "seccomp", errno.EINVAL): _FILTER_UNKNOWN,
+    ("seccomp_notify", "seccomp", errno.EINVAL): _FILTER_UNKNOWN,
+    ("seccomp", "seccomp", errno.ENOMEM): _FILTER_LONG,
+    ("seccomp_notify", "seccomp", errno.ENOMEM): _FILTER_LONG,
     (
+        "seccomp_notify",
         "seccomp",
-        "seccomp",
-        errno.EINVAL,
-    ): "this kernel does not support a flag or an action of the filter: `pyoci doctor` shows which",
+        errno.EBUSY,
+    ): "pyoci itself is under a filter that notifies an agent, and there can be one: run it without",
     (
-        "seccomp",
-        "seccomp",
-        errno.ENOMEM,
-    ): "all filters of a process together may have 32768 instructions at most: shorten the profile",
+        "seccomp_notify",
+        "pthread_create",
+        errno.EAGAIN,
+    ): "a filter that notifies takes one more thread for a moment: raise pids.limit or RLIMIT_NPROC, or do without"
+    " SCHED_DEADLINE",
     ("chdir", "chdir", errno.EACCES): "process.user may not enter this directory: correct its mode or owner",
     ("chdir", "chdir", errno.ENOTDIR): "it is a file in the rootfs",
 }

@@ -251,8 +251,9 @@ def add_program(
 ) -> None:
     """From the capabilities to execve. The filter comes last: the fewer system calls under it, the fewer it has to allow.
 
-    Without no_new_privs loading a filter takes CAP_SYS_ADMIN, which is kept for this and given up right after it. A container
-    without a process only waits: `start` refuses it.
+    One that notifies an agent comes before the wait, as in runc: the agent must have its listener when `create` ends. Without
+    no_new_privs loading a filter takes CAP_SYS_ADMIN, which is kept for this and given up last. A container without a process
+    only waits: `start` refuses it.
     """
     args, environment = process.get("args") or [], _environment(process, facts)
     no_new_privileges = bool(process.get("noNewPrivileges"))
@@ -263,27 +264,44 @@ def add_program(
         plan.add(ops.no_new_privs(), "/process/noNewPrivileges", "no_new_privs")
     if args:
         _add_lookup(plan, process, args, environment)
+    notifies = facts.notifies and bool(args)
+    if notifies:
+        _add_labels(plan, process)
     failure = plan.carry("fifo", "failure") if wait else lib.REG_NONE
-    keep = lib.REG_PROC if _has_label(process) else lib.REG_NONE
-    plan.add(ops.ready(failure=failure, keep=keep), "", "ready")
+    if notifies:
+        _add_filter(plan, facts, failure)
+    else:
+        keep = lib.REG_PROC if _has_label(process) else lib.REG_NONE
+        plan.add(ops.ready(failure=failure, keep=keep), "", "ready")
     if wait:
         plan.add(ops.wait_start(fifo=plan.carry("fifo", "start")), "", "wait for start")
     if not args:
         return
     # before the hooks, whose processes inherit what is to be in force after execve(2)
-    _add_labels(plan, process)
+    if not notifies:
+        _add_labels(plan, process)
     if first:
         hooks.add(plan, spec, "startContainer", facts.states)
     for index, limit in enumerate(process.get("rlimits") or ()):
         _add_rlimit(plan, limit, f"/process/rlimits/{index}", raise_only=False)
-    if facts.seccomp is not None:
-        program, flags = facts.seccomp
-        count = len(program) // 8
-        loaded = ops.seccomp(filter=program, flags=flags)
-        plan.add(loaded, "/linux/seccomp", f"filter of {count} instructions")
+    if not notifies:
+        _add_filter(plan, facts, lib.REG_NONE)
     if more:
         add_capabilities(plan, privileges)
     plan.add(ops.execve(args=args, env=environment), "/process/args", f"exec {args[0]}")
+
+
+def _add_filter(plan: Plan, facts: Facts, failure: int) -> None:
+    """linux.seccomp; `failure` is for one that notifies, with which the init waits."""
+    if facts.seccomp is None:
+        return
+    program, flags = facts.seccomp
+    about = f"filter of {len(program) // 8} instructions"
+    if facts.notifies:
+        op = ops.seccomp_notify(filter=program, flags=flags, failure=failure)
+        plan.add(op, "/linux/seccomp", f"{about}, its listener for the agent")
+    else:
+        plan.add(ops.seccomp(filter=program, flags=flags), "/linux/seccomp", about)
 
 
 def _environment(process: "Process", facts: Facts) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyoci._ops import Op
 from pyoci.preview import steps
 from pyoci.preview.create import Preview
+from pyoci.seccomp.agent import Agent
 from pyoci.spec import defaults, namespaces
 from pyoci.spec.json_pointer import escape
 
@@ -67,10 +68,10 @@ def timeline(preview: Preview) -> list[Step]:
         _ops(preview, "prepare") + _hooks(preview.spec, "prestart") + _hooks(preview.spec, "createRuntime")
     )
     finish = _ops(preview, "finish")
-    ready = next(index for index, step in enumerate(finish) if step.name == "ready") + 1
+    ready = next(index for index, step in enumerate(finish) if step.name in ("ready", "seccomp_notify")) + 1
     if preview.waits:
         found += [Step("runtime", "mkfifo", f"{_entry(preview)}/{name}") for name in _fifos(preview)]
-    found += finish[:ready] + _hand_over(preview)
+    found += finish[:ready] + _listener(preview, finish[ready - 1]) + _hand_over(preview)
     if preview.waits:
         found += [Step("runtime", "write", f"{_entry(preview)}/start", value="one byte, by `start`")]
     return found + finish[ready:] + _hooks(preview.spec, "poststart") + _hooks(preview.spec, "poststop")
@@ -174,6 +175,13 @@ def _hooks(spec: Spec, kind: HookName) -> list[Step]:
         )
         for index, hook in enumerate(hooks)
     ]
+
+
+def _listener(preview: Preview, waiting: Step) -> list[Step]:
+    if waiting.name != "seccomp_notify":
+        return []
+    agent = Agent(preview.spec, preview.bundle.path)
+    return [Step("runtime", "send", agent.path, agent.pointer, "the listener, to the seccomp agent")]
 
 
 def _hand_over(preview: Preview) -> list[Step]:

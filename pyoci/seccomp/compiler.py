@@ -17,6 +17,7 @@ from pyoci.spec.seccomp_words import (
     LARGEST_DATA,
     OPERATORS,
     PERMISSIVE,
+    notifies,
 )
 
 TYPE_CHECKING = False
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pyoci._shim import CData, Pointer, PyociSeccompTest
     from pyoci.spec.spec_types import Seccomp, SyscallArg
 
+_TSYNC = FLAGS["SECCOMP_FILTER_FLAG_TSYNC"]
 _WAIT_KILLABLE_RECV = FLAGS["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]
 _ARCH_X86_64 = 0xC000003E
 _ARCH_X32 = 0x4000003E  # libseccomp's own token: to the kernel these are calls of x86_64 with a bit set
@@ -32,8 +34,11 @@ _ARCH_S390 = (0x00000016, 0x80000016)
 _MANY_RULES = 32
 
 
-def compile_profile(seccomp: "Seccomp", pointer: str) -> tuple[bytes, int, str]:
-    """The program and flags of a profile, and the path of the library that made it. Raises OciError."""
+def compile_profile(seccomp: "Seccomp", pointer: str, fail_unknown: bool = False) -> tuple[bytes, int, str]:
+    """The program and flags of a profile, and the path of the library that made it. Raises OciError.
+
+    fail_unknown  so does the name of a system call that the library has not heard of
+    """
     _open_library(pointer)
     flags = _flags(seccomp, pointer)
     default = _action(seccomp["defaultAction"], seccomp.get("defaultErrnoRet"))
@@ -46,7 +51,7 @@ def compile_profile(seccomp: "Seccomp", pointer: str) -> tuple[bytes, int, str]:
         for arch, where in arches.items():
             result = lib.pyoci_seccomp_add_arch(handle, arch)
             _check(result, "seccomp: the architecture cannot be added", where)
-        added = _add_rules(handle, seccomp, default, pointer)
+        added = _add_rules(handle, seccomp, default, pointer, fail_unknown)
         if added > _MANY_RULES:  # a binary tree; libraries before 2.5 do without
             lib.pyoci_seccomp_optimize(handle, 2)
         rules = _export(handle, pointer)
@@ -75,18 +80,23 @@ def _check(result: int, message: str, pointer: str) -> None:
 
 
 def _flags(seccomp: "Seccomp", pointer: str) -> int:
-    """The flags for seccomp(2): the specification's default when they are unset."""
+    """The flags for seccomp(2): the specification's default when they are unset.
+
+    One that needs another one is left out where that is not there: WAIT_KILLABLE_RECV means nothing without a listener. So is
+    TSYNC with a listener, which the kernel takes together in one way only; there are no threads to synchronise.
+    """
     names = seccomp.get("flags")
+    listener = FLAG_NEW_LISTENER if notifies(seccomp) else 0
     if names is None:
-        return FLAGS["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]
-    flags = 0
+        return FLAGS["SECCOMP_FILTER_FLAG_SPEC_ALLOW"] | listener
+    flags = listener
     for index, name in enumerate(names):
         if not kernel_has(name):
             where = f"{pointer}/flags/{index}"
             hint = f"omit the flag, or use a kernel that has it: Linux {FLAG_SINCE[name]} or newer"
             raise OciError("seccomp", f"seccomp: this kernel has no flag {name}", pointer=where, hint=hint)
         flags |= FLAGS[name]
-    return flags & ~_WAIT_KILLABLE_RECV
+    return flags & ~(_TSYNC if listener else _WAIT_KILLABLE_RECV)
 
 
 def kernel_has(name: str) -> bool:
@@ -136,7 +146,7 @@ def machine_has(architecture: str) -> bool:
         lib.pyoci_seccomp_free(handle)
 
 
-def _add_rules(handle: "CData", seccomp: "Seccomp", default: int, pointer: str) -> int:
+def _add_rules(handle: "CData", seccomp: "Seccomp", default: int, pointer: str, fail_unknown: bool) -> int:
     """Add the rules to a filter; returns how many system calls got one."""
     native = lib.pyoci_seccomp_native()
     added = 0
@@ -150,6 +160,11 @@ def _add_rules(handle: "CData", seccomp: "Seccomp", default: int, pointer: str) 
             place = f"{where}/names/{position}"
             number = lib.pyoci_seccomp_number(native, name.encode())
             if number == -1:
+                if fail_unknown:
+                    hint = "correct the name, use a newer libseccomp, or remove run.oci.seccomp_fail_unknown_syscall"
+                    raise OciError(
+                        "seccomp", f"seccomp: unknown system call {name}", pointer=place, hint=hint
+                    )
                 continue
             message = f"seccomp: the rule for {name} cannot be added"
             for group in groups:

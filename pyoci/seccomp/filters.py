@@ -22,26 +22,33 @@ _KEPT = 64  # programs in the cache
 _PRIME = (1 << 30) - 35  # one digit of a Python integer: the remainder is then a matter of microseconds
 
 
-def program(seccomp: "Seccomp", *, pointer: str = "/linux/seccomp", keep: bool = True) -> tuple[bytes, int]:
+def program(
+    seccomp: "Seccomp", *, pointer: str = "/linux/seccomp", keep: bool = True, fail_unknown: bool = False
+) -> tuple[bytes, int]:
     """The filter of a profile: an array of struct sock_filter, and the flags for seccomp(2).
 
     An empty array means that there is nothing to filter. Names of system calls that libseccomp has not heard
     of are left out; those newer than the whole profile give ENOSYS where the default action denies them.
 
-    keep  a filter that had to be compiled goes into the cache
+    keep          a filter that had to be compiled goes into the cache
+    fail_unknown  no name is left out: one that libseccomp has not heard of is an error
 
     Raises OciError "seccomp" whose pointer names the part of the profile (config-linux.md, Seccomp).
     """
     if seccomp["defaultAction"] == "SCMP_ACT_ALLOW" and not seccomp.get("syscalls"):
         return b"", 0
     profile: Any = seccomp  # marshal knows no TypedDicts
-    key = posix.uname().machine.encode() + b"\n" + marshal.dumps(profile, 2)
+    if "listenerPath" in profile or "listenerMetadata" in profile:
+        # they are the agent's, and the metadata often those of one container
+        profile = {name: profile[name] for name in profile if not name.startswith("listener")}
+    machine = posix.uname().machine.encode()
+    key = machine + (b"\nfail-unknown\n" if fail_unknown else b"\n") + marshal.dumps(profile, 2)
     found = _fetch(key)
     if found:
         return found
     from pyoci.seccomp import compiler
 
-    instructions, flags, library = compiler.compile_profile(seccomp, pointer)
+    instructions, flags, library = compiler.compile_profile(seccomp, pointer, fail_unknown)
     if keep:
         _store(key, instructions, flags, library)
     return instructions, flags

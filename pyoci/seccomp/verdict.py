@@ -4,12 +4,13 @@ from pyoci._shim import lib
 from pyoci.seccomp import bpf
 from pyoci.spec.seccomp_words import ACTIONS, DATA_BITS, PASSING
 
-_ERRNO = ACTIONS["SCMP_ACT_ERRNO"]
+_ERRNO, _NOTIFY = ACTIONS["SCMP_ACT_ERRNO"], ACTIONS["SCMP_ACT_NOTIFY"]
 _PASSING = {ACTIONS[name] for name in PASSING}
 _KILLING = ("KILL_PROCESS", "KILL_THREAD", "TRAP")
 _NAMES = {value: name.removeprefix("SCMP_ACT_") for name, value in ACTIONS.items()}
-# what the init still has to call when the filter is in force
+# what the init still has to call when the filter is in force, and where it waits then for its start
 AFTERWARDS = ("execve", "capset", "prctl")
+WAITING = ("read",)
 
 
 def denied(program: bytes) -> list[tuple[str, str, int]]:
@@ -21,12 +22,16 @@ def denied(program: bytes) -> list[tuple[str, str, int]]:
         return []
     native = lib.pyoci_seccomp_native()
     found = []
-    for name in AFTERWARDS:
+    for name in WAITING + AFTERWARDS if _notifies(program) else AFTERWARDS:
         value = run(program, lib.pyoci_seccomp_number(native, name.encode()), native)
         result, number = value & ~DATA_BITS, value & DATA_BITS
-        if result not in _PASSING:  # what the kernel does not know kills the process
+        if result not in (*_PASSING, _NOTIFY):  # what the kernel does not know kills the process
             found.append((name, _NAMES.get(result, "KILL_PROCESS"), number if result == _ERRNO else 0))
     return found
+
+
+def _notifies(program: bytes) -> bool:
+    return (bpf.RETURN, _NOTIFY) in [(code, value) for code, _, _, value in bpf.instructions(program)]
 
 
 ANY = -1

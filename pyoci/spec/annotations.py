@@ -12,8 +12,11 @@ PIDFD_RECEIVER = "run.oci.pidfd_receiver"  # crun's: a socket that gets a pidfd 
 MOUNT_CONTEXT = (
     "run.oci.mount_context_type"  # crun's: the mount option that takes linux.mountLabel, else "context"
 )
+# crun's, too: the agent's socket, where linux.seccomp has no listenerPath; that each name of a system call has to be known
+SECCOMP_RECEIVER = "run.oci.seccomp.receiver"
+SECCOMP_FAIL_UNKNOWN = "run.oci.seccomp_fail_unknown_syscall"
 CRUN = "run.oci."  # the beginning of crun's
-KNOWN = (KEEP_GROUPS, *HOOK_OUTPUTS, PIDFD_RECEIVER, MOUNT_CONTEXT)
+KNOWN = (KEEP_GROUPS, *HOOK_OUTPUTS, PIDFD_RECEIVER, MOUNT_CONTEXT, SECCOMP_RECEIVER, SECCOMP_FAIL_UNKNOWN)
 
 # An engine that lets its users set annotations should keep these for itself (features.md, Unsafe annotations in config.json);
 # a name that ends with a dot stands for all that begin with it.

@@ -90,7 +90,7 @@ def _spec(spec: "Spec", systemd: bool, rootless: bool, report: Report) -> None:
         linux_rules.linux(linux, namespaces, systemd, report)
         if "resources" in linux:
             resource_rules.resources(linux["resources"], "/linux/resources", report)
-        resource_rules.linux(linux, report)
+        resource_rules.linux(linux, report, spec.get("annotations") or {})
     if namespaces.get("user") == "":
         linux_rules.mount_ids(spec, linux, report)
     if rootless:

@@ -1,6 +1,7 @@
 """Rules on what the kernel is to limit: cgroup resources, seccomp, memory policy, resctrl."""
 
 from pyoci.base.numbers import decimal, ranges
+from pyoci.spec.annotations import SECCOMP_RECEIVER
 from pyoci.spec.json_pointer import escape
 from pyoci.spec.problem import Report
 from pyoci.spec.seccomp_words import ARGUMENTS, LARGEST_DATA
@@ -157,10 +158,10 @@ def _device_rules(rules: "list[DeviceCgroup]", at: str, report: Report) -> None:
             )
 
 
-def linux(linux: "Linux", report: Report) -> None:
+def linux(linux: "Linux", report: Report, annotations: dict[str, str]) -> None:
     """The other limits of the linux section."""
     if "seccomp" in linux:
-        _seccomp(linux["seccomp"], report)
+        _seccomp(linux["seccomp"], report, annotations.get(SECCOMP_RECEIVER, ""))
     if "intelRdt" in linux:
         _intel_rdt(linux["intelRdt"], report)
     if "memoryPolicy" in linux:
@@ -170,9 +171,9 @@ def linux(linux: "Linux", report: Report) -> None:
         report("personality-domain", "/linux/personality", "the domain is missing", expected=expected)
 
 
-def _seccomp(seccomp: "Seccomp", report: Report) -> None:
+def _seccomp(seccomp: "Seccomp", report: Report, receiver: str) -> None:
     at = "/linux/seccomp"
-    default, listener = seccomp["defaultAction"], seccomp.get("listenerPath")
+    default, listener = seccomp["defaultAction"], seccomp.get("listenerPath") or receiver
     if "defaultErrnoRet" in seccomp:
         _errno_fits(default, seccomp["defaultErrnoRet"], f"{at}/defaultErrnoRet", report)
     if default == "SCMP_ACT_NOTIFY":
@@ -181,6 +182,11 @@ def _seccomp(seccomp: "Seccomp", report: Report) -> None:
             f"{at}/defaultAction",
             "SCMP_ACT_NOTIFY cannot be used as default action",
         )
+    if receiver and receiver[:1] != "/":
+        where = f"/annotations/{SECCOMP_RECEIVER}"
+        text = f'the path "{receiver}" of the seccomp agent is not absolute'
+        report("seccomp-receiver", where, text, expected="an absolute path on the host")
+    report.nul((listener,), f"{at}/listenerPath")
     if not listener and seccomp.get("listenerMetadata"):
         report("seccomp-metadata", f"{at}/listenerMetadata", "listenerMetadata needs a listenerPath")
     for index, rule in enumerate(seccomp.get("syscalls", ())):
@@ -215,7 +221,7 @@ def _errno_fits(action: str, number: int, at: str, report: Report) -> None:
         report("seccomp-errno", at, f"{number} is out of range for {action}", expected=f"0 to {largest}")
 
 
-def _notify(rule: "Syscall", at: str, listener: str | None, report: Report) -> None:
+def _notify(rule: "Syscall", at: str, listener: str, report: Report) -> None:
     if not listener:
         report("seccomp-listener", f"{at}/action", "SCMP_ACT_NOTIFY needs linux.seccomp.listenerPath")
     if "write" in rule["names"]:

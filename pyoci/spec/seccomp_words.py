@@ -1,5 +1,9 @@
 """The words of linux.seccomp and what they mean to the kernel and to libseccomp (config-linux.md, Seccomp; seccomp(2))."""
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import Seccomp
+
 # action: what a filter returns; errno or a tracer's number go into the lower 16 bits
 ACTIONS: dict[str, int] = {
     "SCMP_ACT_KILL": 0x00000000,
@@ -34,6 +38,12 @@ FLAG_SINCE: dict[str, str] = {
     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": "5.19",
 }
 FLAG_NEW_LISTENER = 8  # not a word of config.json: it comes with SCMP_ACT_NOTIFY
+
+
+def notifies(seccomp: "Seccomp") -> bool:
+    """Whether a rule asks an agent, who then needs the listener of the filter."""
+    return any(rule["action"] == "SCMP_ACT_NOTIFY" for rule in seccomp.get("syscalls") or ())
+
 
 OPERATORS: dict[str, int] = {
     "SCMP_CMP_NE": 1,

@@ -4,23 +4,24 @@
 was asked for. To support something is to take it off this list.
 """
 
+from pyoci.spec.json_pointer import escape
 from pyoci.spec.problem import Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.spec.spec_types import Spec
 
-SECCOMP_ACTIONS = ("SCMP_ACT_NOTIFY",)
+# crun's: what replaces the seccomp filter, or the agent that it notifies
+ANNOTATIONS = ("run.oci.seccomp_bpf_data", "run.oci.seccomp.plugins")
 _HINT = "remove it, or use a runtime that has it"
 
 
 def config(spec: "Spec", report: Report) -> None:
     """What a config.json asks for that cannot be had."""
-    linux = spec.get("linux", {})
-    rules = linux["seccomp"].get("syscalls", []) if "seccomp" in linux else []
-    for index, rule in enumerate(rules):
-        if rule["action"] in SECCOMP_ACTIONS:
-            _report(report, f"/linux/seccomp/syscalls/{index}/action", f"the seccomp action {rule['action']}")
+    annotations = spec.get("annotations") or {}
+    for name in ANNOTATIONS:
+        if name in annotations:
+            _report(report, f"/annotations/{escape(name)}", f"the annotation {name}")
 
 
 def _report(report: Report, at: str, what: str) -> None:

@@ -64,14 +64,14 @@ class Trace:
         self._since = times[-1]
 
     def op_failed(self, plan: str, op: "Op") -> None:
-        """An op has failed just now; those before it are recorded."""
-        self._add(plan, [op], self._since, self._spans.now())
+        """An op has failed just now; those before it are recorded, unless a filter that notifies is in force."""
+        now = self._spans.now()
+        self._add(plan, [op], self._since or now, now)
 
     def program_started(self, plan: str, ops: "list[Op]") -> None:
         """The program has begun just now. The init cannot report the filter and the ops after it: they are one event."""
-        names = [op.name for op in ops]
-        first = names.index("seccomp") if "seccomp" in names else -1
-        self._add(plan, ops[first:], self._since, self._spans.now())
+        filters = [index for index, op in enumerate(ops) if op.name in ("seccomp", "seccomp_notify")]
+        self._add(plan, ops[filters[0] if filters else -1 :], self._since, self._spans.now())
 
     def _add(self, plan: str, ops: "list[Op]", began: int, ended: int) -> None:
         last = ops[-1]

@@ -1,6 +1,6 @@
 """Warnings: what a config.json may say and its author hardly meant. Hot verbs never come here."""
 
-from pyoci.spec import annotations, capabilities, mount_options
+from pyoci.spec import annotations, capabilities, mount_options, unsupported
 from pyoci.spec.check import OTHER_PLATFORMS
 from pyoci.spec.json_pointer import escape
 from pyoci.spec.mount_options import is_bind
@@ -77,7 +77,7 @@ def find(spec: "Spec", *, systemd: bool = False) -> list[Problem]:
 
 def _annotations(given: dict[str, str], report: Report) -> None:
     for name in given:
-        if name.startswith(annotations.CRUN) and name not in annotations.KNOWN:
+        if name.startswith(annotations.CRUN) and name not in (*annotations.KNOWN, *unsupported.ANNOTATIONS):
             text = f'the annotation "{name}" has no effect on pyoci'
             at = f"/annotations/{escape(name)}"
             report("annotation-unknown", at, text, hint=near(name, annotations.KNOWN))

@@ -38,12 +38,28 @@ def more_than_the_init_takes(stage: Stage) -> Result:
     return made.run(check=False)
 
 
-@case("unsupported", "is not supported by this version", verb="run", pointer="/linux/", hint="remove it")
-def property_for_another_runtime(stage: Stage) -> Result:
+@case(
+    "unsupported", "is not supported by this version", verb="run", pointer="/annotations/", hint="remove it"
+)
+def annotation_for_another_runtime(stage: Stage) -> Result:
+    made = stage.box("/bin/true")
+    made.config["annotations"] = {"run.oci.seccomp_bpf_data": "AAAA"}
+    return made.run(check=False)
+
+
+@case(
+    "seccomp-agent",
+    "failed to connect with seccomp agent /nowhere/agent",
+    verb="run",
+    pointer="/linux/seccomp/listenerPath",
+    errno="ENOENT",
+    hint="start the agent before",
+)
+def seccomp_agent_that_is_not_there(stage: Stage) -> Result:
     made = stage.box("/bin/true")
     made.linux["seccomp"] = {
         "defaultAction": "SCMP_ACT_ALLOW",
-        "listenerPath": "/run/x",
+        "listenerPath": "/nowhere/agent",
         "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}],
     }
     return made.run(check=False)

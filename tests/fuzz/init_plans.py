@@ -18,6 +18,7 @@ from pyoci.plan import namespaces as namespace_ops
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
 from pyoci.spec import namespaces
+from pyoci.spec.seccomp_words import FLAG_NEW_LISTENER
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "data/engine-configs").glob("*.json"))
 GO = b"g"
@@ -106,6 +107,19 @@ def joining() -> bytes:
     return raw(plan.encode() + GO + after.encode(), answers=bytes([1] * 100))
 
 
+def notifying() -> bytes:
+    """A plan with a filter that has a listener, and what may come after it."""
+    plan = plan_of(
+        ops.open_rootfs(path="/"),
+        ops.find_executable(program="/bin/x", path=""),
+        ops.seccomp_notify(filter=b"\6\0\0\0\0\0\xc0\x7f", flags=FLAG_NEW_LISTENER, failure=lib.REG_PASSED),
+        ops.wait_start(fifo=lib.REG_PASSED + 1),
+        ops.hook(path="/hook", args=["hook"], env=[], before=b"{", after=b"}", as_program=True),
+        ops.execve(args=["x"], env=[]),
+    )
+    return message(plan, answers=bytes([1] * 100))
+
+
 def seeds() -> Iterator[tuple[str, bytes]]:
     """(name, input) of all that fuzzing begins with."""
     for path in CONFIGS:
@@ -114,6 +128,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield "every-op", every_op()
     yield "passwd-and-links", passwd_and_links()
     yield "joining", joining()
+    yield "notifying", notifying()
 
 
 def write_seeds(directory: Path) -> list[Path]:

@@ -241,6 +241,7 @@ def test_a_lie_at_the_end_stops_what_comes_before(replay: Path) -> None:
         (plan(ops.user(uid=0, gid=0, groups=[0] * 1025)), "op 0: setgroups more than 1024 groups"),
         (plan(ops.seccomp(filter=bytes(8 * 4097))), "op 0: seccomp length of the filter"),
         (plan(ops.seccomp(filter=b"")), "op 0: seccomp length of the filter"),
+        (plan(ops.seccomp_notify(filter=b"", flags=8)), "op 0: seccomp length of the filter"),
         (plan(ops.find_executable(program="x" * 5000, path="")), f"op 0: executable {'x' * 1024}"),
         # its product with 1000 is past the end of the number
         (plan(ops.hook(path="/h", args=[], env=[], before=b"", after=b"", timeout=HALF - 1)), REFUSED),
@@ -258,6 +259,13 @@ READY = ops.ready(failure=lib.REG_PASSED)
 def test_ready_twice(replay: Path) -> None:
     """The second one has no socket any more."""
     assert run(replay, plan(READY, READY)) == "exit status 1"
+
+
+def test_ready_twice_with_a_filter_that_notifies(replay: Path) -> None:
+    """Nobody is there to be told of the second one's listener, nor that anything failed."""
+    notify = ops.seccomp_notify(filter=bytes(8), flags=8)
+    assert run(replay, plan(READY, notify)) == "exit status 1"
+    assert run(replay, plan(notify, ops.execve(args=["a"], env=[]))) == "executed"
 
 
 def test_the_end_of_a_plan_after_ready(replay: Path) -> None:

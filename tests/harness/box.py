@@ -28,7 +28,8 @@ class Stream:
             os.close(self.write_end)
             self.write_end = -1
 
-    def _more(self) -> bool:
+    def more(self) -> bool:
+        """Wait for more; False at the end of file."""
         ready, _, _ = select.select([self.read_end], [], [], PATIENCE)
         assert ready, f"nothing more came within {PATIENCE} s; so far: {self.data[-1000:]!r}"
         chunk = os.read(self.read_end, 1 << 16)
@@ -38,13 +39,13 @@ class Stream:
     def until(self, text: str) -> str:
         """Everything up to now, once `text` has come."""
         while text.encode() not in self.data:
-            assert self._more(), f"end of file before {text!r}; so far: {self.data[-1000:]!r}"
+            assert self.more(), f"end of file before {text!r}; so far: {self.data[-1000:]!r}"
         return self.data.decode("utf-8", "replace")
 
     def rest(self) -> str:
         """Everything, at the end of file."""
         self.close_write()
-        while self._more():
+        while self.more():
             pass
         return self.data.decode("utf-8", "replace")
 

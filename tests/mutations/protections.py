@@ -311,8 +311,8 @@ PROTECTIONS = [
     Protection(
         "descriptors-before-execve",
         "csrc/init/program.c",
-        "    close_registers();\n    umask(state.mask);",
-        "    umask(state.mask);",
+        "    close_registers();\n    set_mask();\n    execve",
+        "    set_mask();\n    execve",
         f"{_ESCAPES} -k what_the_init_waited_with",
     ),
     Protection(
@@ -553,7 +553,7 @@ PROTECTIONS = [
     Protection(
         "hooks-without-descriptors",
         "csrc/init/hook.c",
-        "    close_registers();\n    sys_close_range(3, ~0u);\n",
+        "    close_registers();\n    check(sys_close_range(3, ~0u), STEP_close_range, NULL);\n",
         "",
         f"{_INIT} -k hook_inside",
     ),

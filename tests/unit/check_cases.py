@@ -396,10 +396,14 @@ ERRORS: list[tuple[Any, ...]] = [
         for word in ("nofail", "auto", "noauto", "user", "nouser", "_netdev")
     ],
     (
-        "unsupported",
-        "/linux/seccomp/syscalls/1/action",
-        {RULE: _rule("SCMP_ACT_NOTIFY", "open"), "/linux/seccomp/listenerPath": "/s"},
+        "seccomp-receiver",
+        "/annotations/run.oci.seccomp.receiver",
+        {RULE: _rule("SCMP_ACT_NOTIFY", "open"), "/annotations": {"run.oci.seccomp.receiver": "s"}},
     ),
+    *[
+        ("unsupported", f"/annotations/{name}", {"/annotations": {name: ""}})
+        for name in ("run.oci.seccomp_bpf_data", "run.oci.seccomp.plugins")
+    ],
     *[
         ("mount-option-link", "/mounts/0/options/0", {"/mounts/0/options": [word]})
         for word in ("copy-symlink", "src-nofollow", "dest-nofollow")

@@ -23,8 +23,8 @@ host.programs host.rlimits host.signals host.spawn init init.descriptors init.ex
 init.start_answer lifecycle lifecycle.cleanup lifecycle.create lifecycle.delete lifecycle.exec lifecycle.facts
 lifecycle.kill lifecycle.permissions lifecycle.pid_file lifecycle.processes lifecycle.requests lifecycle.run lifecycle.session
 lifecycle.start lifecycle.state_document lifecycle.states lifecycle.store plan plan.cgroupfs plan.compiler plan.devices plan.facts
-plan.failure plan.hooks plan.mounts plan.namespaces plan.ops plan.process plan.rootfs seccomp seccomp.bpf
-seccomp.compiler seccomp.filters spec spec.bundle spec.capabilities spec.check spec.defaults spec.fast
+plan.failure plan.hooks plan.mounts plan.namespaces plan.ops plan.process plan.rootfs seccomp seccomp.agent seccomp.bpf
+seccomp.compiler seccomp.filters spec spec.annotations spec.bundle spec.capabilities spec.check spec.defaults spec.fast
 spec.json_pointer spec.linux_rules spec.mount_options spec.namespaces spec.paths spec.problem spec.process_rules
 spec.resource_rules spec.rlimits spec.seccomp_words spec.unsupported spec.versions terminal terminal.console
 terminal.proxy trace trace.recorder userns userns.idmap userns.idmapped_mounts

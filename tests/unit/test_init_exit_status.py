@@ -102,6 +102,9 @@ def test_the_filter_in_force() -> None:
     plan.add(ops.setsid())
     plan.add(ops.seccomp(filter=b"12345678"))
     plan.add(ops.execve(args=[], env=[]))
+    notifying = Plan()
+    notifying.add(ops.seccomp_notify(filter=b"12345678", flags=8))
+    assert exit_status.filter_before(notifying.ops, 1) == b"12345678"
     assert [exit_status.filter_before(plan.ops, last) for last in range(4)] == [
         b"",
         b"",

@@ -46,7 +46,7 @@ def test_a_file_calls_only_what_is_below_it() -> None:
 
 
 def test_the_functions_are_seen() -> None:
-    assert defined("state") == {"state", "clear_state", "get", "take", "put", "close_registers"}
+    assert defined("state") == {"state", "clear_state", "get", "take", "put", "set_mask", "close_registers"}
     assert {"check", "fail", "say"} <= defined("channel") and "now" not in defined("channel")
     assert "op_mount" in defined("mounts")
 

@@ -69,7 +69,7 @@ def all_plans() -> list[Plan]:
     }
     unpivoted = compiler.compile_container(nested, plans.facts(no_pivot=True, nested=True))
     wanted: Process = {"args": ["x"], "cwd": "/", "selinuxLabel": "l", "terminal": True}
-    executed = compiler.compile_exec(EVERYTHING, wanted, plans.facts(), 0x30000080)
+    executed = compiler.compile_exec(EVERYTHING, wanted, plans.facts(seccomp=(FILTER, 8)), 0x30000080)
     return [
         plans.early(EVERYTHING),
         compiled.prepare,

@@ -11,6 +11,7 @@ from pyoci.base.errors import OciError
 from pyoci.plan import compiler
 from pyoci.plan.ops import Plan
 from pyoci.spec import capabilities
+from pyoci.spec.seccomp_words import FLAG_NEW_LISTENER as NEW_LISTENER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,6 +169,25 @@ def test_filter_without_it_keeps_one_capability_until_it_is_loaded() -> None:
     chown = caps("CHOWN")
     assert before == capset(chown | SYS_ADMIN, chown | SYS_ADMIN, chown, chown)
     assert after == capset(chown, chown, chown, chown)
+
+
+def test_filter_that_notifies_comes_before_the_wait() -> None:
+    """The labels before it, what a low limit could get in the way of after it."""
+    made = plans.spec(
+        process__selinuxLabel="l", process__rlimits=[{"type": "RLIMIT_NOFILE", "soft": 1, "hard": 1}]
+    )
+    plan = plans.finish(made, seccomp=(FILTER, NEW_LISTENER), wait_start=True)
+    assert tail(plan) == [
+        *("capset", "find_executable", "write_procfs"),
+        *("seccomp_notify", "wait_start", "setrlimit", "capset", "execve"),
+    ]
+    op = plans.one(plan, "seccomp_notify")
+    assert op == ops.seccomp_notify(filter=FILTER, flags=NEW_LISTENER, failure=lib.REG_PASSED)
+    assert plans.finish(plans.spec(process__args=[]), seccomp=(FILTER, NEW_LISTENER)).ops[-2].name == "ready"
+    joined = compiler.compile_exec(
+        plans.spec(), {"args": ["x"], "cwd": "/"}, plans.facts(seccomp=(FILTER, NEW_LISTENER)), 0
+    )
+    assert plans.one(joined.finish, "seccomp_notify") == ops.seccomp_notify(filter=FILTER, flags=NEW_LISTENER)
 
 
 def test_a_runtime_without_the_capability_keeps_none() -> None:

@@ -185,6 +185,11 @@ def test_flags() -> None:
     assert flags(flags=[]) == 0
     names = ["TSYNC", "LOG", "SPEC_ALLOW", "WAIT_KILLABLE_RECV"]
     assert flags(flags=[f"SECCOMP_FILTER_FLAG_{name}" for name in names]) == 7
+    # a listener needs no threads to be synchronised, and only with one the last flag means something
+    notify = {"names": ["write"], "action": "SCMP_ACT_NOTIFY"}
+    with_listener = profile(allow("read"), notify, flags=[f"SECCOMP_FILTER_FLAG_{name}" for name in names])
+    assert compiler.compile_profile(with_listener, "")[1] == 2 | 4 | 8 | 32
+    assert compiler.compile_profile(profile(allow("read"), notify), "")[1] == 4 | 8
     assert lib.pyoci_seccomp_flags_known(4) == 1
     assert lib.pyoci_seccomp_flags_known(1 << 30) == 0
 
@@ -231,9 +236,9 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
     seen: list[Profile] = []
     real = compiler.compile_profile
 
-    def count(content: Profile, pointer: str) -> tuple[bytes, int, str]:
+    def count(content: Profile, pointer: str, fail_unknown: bool) -> tuple[bytes, int, str]:
         seen.append(content)
-        return real(content, pointer)
+        return real(content, pointer, fail_unknown)
 
     monkeypatch.setattr(compiler, "compile_profile", count)
     return seen
@@ -255,6 +260,24 @@ def test_cache_gives_the_same_program(cache: Path, compilations: list[Profile]) 
     assert compilations == [CONTENT, OTHER]
     assert cache.stat().st_mode & 0o777 == 0o700
     assert [path.stat().st_mode & 0o777 for path in cache.iterdir()] == [0o600, 0o600]
+
+
+def test_the_cache_does_not_mind_who_the_agent_is(cache: Path, compilations: list[Profile]) -> None:
+    rule = {"names": ["read"], "action": "SCMP_ACT_NOTIFY"}
+    asking = [profile(rule, listenerPath="/a", listenerMetadata=text) for text in ("one", "two")]
+    first, second = (filters.program(content) for content in asking)
+    assert first == second and first[1] & 8 and compilations == asking[:1]
+
+
+def test_a_name_that_nobody_knows(cache: Path) -> None:
+    """It is left out, unless it is to fail, whatever is in the cache by then; not where the rule changes nothing."""
+    content = profile(allow("read", "raed"))
+    filters.program(content)
+    with pytest.raises(OciError, match="unknown system call raed") as caught:
+        filters.program(content, fail_unknown=True)
+    assert caught.value.pointer == "/linux/seccomp/syscalls/0/names/1"
+    same = profile({"names": ["raed"], "action": "SCMP_ACT_ERRNO"}, allow("read"))
+    assert filters.program(same, fail_unknown=True) == filters.program(same)
 
 
 def test_cache_is_told_apart_by_content_not_by_name(

@@ -245,7 +245,6 @@ def test_rules_look_behind_broken_parts() -> None:
         ("schema-required", "/mounts/0/destination"),
         ("schema-type", "/process/args"),
         ("seccomp-listener", "/linux/seccomp/syscalls/1/action"),
-        ("unsupported", "/linux/seccomp/syscalls/1/action"),
     ]
 
 

@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -37,7 +39,8 @@ static struct {
     enum kind files[MOST];
     void *maps[MAPS];
     uint64_t clock;
-    uint32_t ops; /* of the plan that came in last */
+    void *(*thread)(void *); /* begun, and not run yet */
+    uint32_t ops;            /* of the plan that came in last */
 } now;
 
 /* the names of the steps */
@@ -165,7 +168,7 @@ static void check_reply(const uint8_t *data, size_t size) {
     if (size < sizeof(reply))
         return; /* the rest of one that was cut */
     memcpy(&reply, data, sizeof(reply));
-    if (reply.kind < REPLY_DONE || reply.kind > REPLY_FORKED)
+    if (reply.kind < REPLY_DONE || reply.kind > REPLY_LISTENER)
         return;
     if (reply.step >= STEP_COUNT || (reply.step != STEP_NONE) != (reply.kind == REPLY_ERROR))
         give_up("an error has a step, and nothing else has");
@@ -210,11 +213,36 @@ static const struct {
     int32_t error;
 } granted = {.length = 20, .type = 2};
 
+/* A thread runs when the one that began it waits. */
+static void run_thread(void) {
+    void *(*thread)(void *) = now.thread;
+
+    now.thread = NULL;
+    if (thread)
+        thread(NULL);
+}
+
+int fake_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *), void *argument) {
+    (void)attributes, (void)argument;
+    if (result() < 0)
+        return errno;
+    *thread = 0;
+    now.thread = function;
+    return 0;
+}
+
+int fake_nanosleep(const struct timespec *time, struct timespec *left) {
+    (void)time, (void)left;
+    give_up("a thread that waits for what this one does is not waited for");
+    return -1;
+}
+
 ssize_t fake_read(int fd, void *buffer, size_t size) {
     uint8_t content;
 
     if (bad(fd) < 0)
         return -1;
+    run_thread();
     if (fd == SYNC) {
         (void)answer();
         return (ssize_t)take(&now.stream, now.stream_end, buffer, size);
@@ -692,8 +720,10 @@ static long scheduler(const void *attributes) {
     return result();
 }
 
-static long filter(const struct sock_fprog *program) {
+static long filter(const struct sock_fprog *program, unsigned long flags) {
     touch(program->filter, program->len * sizeof(*program->filter));
+    if (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)
+        return open_file(PLAIN);
     return result();
 }
 
@@ -747,7 +777,7 @@ long fake_syscall(long number, ...) {
     case SYS_sched_setattr:
         return scheduler((const void *)a[1]);
     case SYS_seccomp:
-        return filter((const struct sock_fprog *)a[2]);
+        return filter((const struct sock_fprog *)a[2], (unsigned long)a[1]);
     case SYS_close_range:
         return close_range_of((unsigned)a[0]);
     case SYS_capset:
