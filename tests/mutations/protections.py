@@ -387,6 +387,20 @@ PROTECTIONS = [
         "tests/root/test_cgroup_identity.py",
     ),
     Protection(
+        "unit-by-entry",
+        "pyoci/cgroups/systemd.py",
+        "        return bool(self._entry) and documentation == [unit.of_entry(self._entry)]\n",
+        "        return bool(documentation) or not documentation\n",
+        "tests/unit/test_cgroups_systemd_units.py",
+    ),
+    Protection(
+        "record-of-another",
+        _RECORD,
+        'type(values) is dict and values.get("id", id) == id',
+        "type(values) is dict",
+        "tests/root/test_damaged_records.py",
+    ),
+    Protection(
         "freezer-by-identity",
         "pyoci/cgroups/freezer.py",
         "        return tree.identity(path) == ids[path]\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -87,3 +88,19 @@ def test_the_default_root_of_another_user(runtime: Runtime) -> None:
     )
     assert "container does not exist: x" in second
     assert found.returncode == 0 and "warning" in rest[-1] and "can be forged" in rest[-1]
+
+
+def test_the_path_of_a_hook_is_not_judged(box: Boxes, folder: Path) -> None:
+    """It may be anybody's, as with all runtimes: a poststop hook in a user's home."""
+    home = folder / "home"
+    home.mkdir()
+    (home / "hook").write_text(f"#!/bin/sh\necho ran >> {folder}/told\n")
+    (home / "hook").chmod(0o777)
+    home.chmod(0o777)
+    for path in (home, home / "hook"):
+        os.chown(path, 4321, 4321)
+    made = box("/bin/sleep", "1000")
+    made.config["hooks"] = {name: [{"path": str(home / "hook")}] for name in ("poststart", "poststop")}
+    made.launch()
+    assert made.delete("--force").err == ""
+    assert (folder / "told").read_text() == "ran\nran\n"
