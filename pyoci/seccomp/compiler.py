@@ -48,9 +48,13 @@ def compile_profile(seccomp: "Seccomp", pointer: str, fail_unknown: bool = False
         message = f"seccomp: the default action {seccomp['defaultAction']} is not supported here"
         raise OciError("seccomp", message, pointer=f"{pointer}/defaultAction")
     try:
-        for arch, where in arches.items():
+        for arch, (name, where) in arches.items():
             result = lib.pyoci_seccomp_add_arch(handle, arch)
-            _check(result, "seccomp: the architecture cannot be added", where)
+            if result == -errno.EDOM:
+                hint = "omit architectures that this machine cannot run"
+                message = f"seccomp: the architecture {name} has another byte order than this machine"
+                raise OciError("seccomp", message, pointer=where, errno=errno.EDOM, hint=hint)
+            _check(result, f"seccomp: the architecture {name} cannot be added", where)
         added = _add_rules(handle, seccomp, default, pointer, fail_unknown)
         if added > _MANY_RULES:  # a binary tree; libraries before 2.5 do without
             lib.pyoci_seccomp_optimize(handle, 2)
@@ -114,17 +118,17 @@ def _action(name: str, number: int | None) -> int:
     return ACTIONS[name] | (errno.EPERM if number is None else number)
 
 
-def _arches(seccomp: "Seccomp", pointer: str) -> dict[int, str]:
-    """Tokens of the architectures, this machine's own included, each with the pointer of its cause."""
-    arches = {}
+def _arches(seccomp: "Seccomp", pointer: str) -> dict[int, tuple[str, str]]:
+    """Tokens of the architectures, this machine's own included, each with its name and the pointer of its cause."""
+    arches: dict[int, tuple[str, str]] = {}
     for index, name in enumerate(seccomp.get("architectures") or ()):
         where = f"{pointer}/architectures/{index}"
         token = _token(name)
         if not token:
             hint = "omit architectures that this machine cannot run; a newer libseccomp may know the name"
             raise OciError("seccomp", f"seccomp: unknown architecture {name}", pointer=where, hint=hint)
-        arches[token] = where
-    arches.setdefault(lib.pyoci_seccomp_native(), pointer)
+        arches[token] = (name, where)
+    arches.setdefault(lib.pyoci_seccomp_native(), ("of this machine", pointer))
     return arches
 
 

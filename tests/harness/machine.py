@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 LIBC = ctypes.CDLL(None, use_errno=True)
+_PTRACE_DETACH, _PTRACE_SEIZE, _PTRACE_INTERRUPT, _PTRACE_SECCOMP_GET_METADATA = 17, 0x4206, 0x4207, 0x420D
+_WALL = 0x40000000
 CGROUPS = Path("/sys/fs/cgroup")
 _CLONE_NEWNS = 0x20000
 _MS_REC, _MS_PRIVATE, _MS_SHARED = 0x4000, 1 << 18, 1 << 20
@@ -73,6 +75,23 @@ def systemd_runs() -> bool:
 def seccomp_works() -> bool:
     """True when the kernel has seccomp filters."""
     return Path("/proc/sys/kernel/seccomp/actions_avail").exists()
+
+
+def seccomp_flags(pid: int) -> int | None:
+    """SECCOMP_FILTER_FLAG_* of a process's last filter, as far as the kernel tells; None where it does not (ptrace(2))."""
+    found = (ctypes.c_uint64 * 2)()  # struct seccomp_metadata: which filter, its flags
+
+    def trace(request: int, address: int, data: object) -> int:
+        return int(LIBC.ptrace(ctypes.c_long(request), ctypes.c_long(pid), ctypes.c_void_p(address), data))
+
+    check_libc(trace(_PTRACE_SEIZE, 0, None), "ptrace(SEIZE)")
+    try:
+        check_libc(trace(_PTRACE_INTERRUPT, 0, None), "ptrace(INTERRUPT)")
+        os.waitpid(pid, _WALL)
+        size = trace(_PTRACE_SECCOMP_GET_METADATA, ctypes.sizeof(found), ctypes.byref(found))
+    finally:
+        trace(_PTRACE_DETACH, 0, None)
+    return found[1] if size == ctypes.sizeof(found) else None
 
 
 @functools.cache

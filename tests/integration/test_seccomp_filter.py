@@ -20,6 +20,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 GETPGRP, PERSONALITY = 111, 135
+X32_GETPGRP = 0x40000000 | GETPGRP
+LOG = 2  # SECCOMP_FILTER_FLAG_LOG
 FUTURE = 900  # no call has this number yet
 # What a shell needs, and a runtime between loading the filter and the exec of the program. With no_new_privs the
 # filter is loaded last, so setting ids and capabilities need not be in it.
@@ -249,10 +251,64 @@ def test_a_call_newer_than_the_profile_is_enosys(box: Boxes, programs: Programs)
     assert errno_of(made) == errno.EPERM
 
 
-def test_several_architectures(box: Boxes, programs: Programs) -> None:
+@pytest.mark.parametrize(
+    ("architectures", "i386", "x32"),
+    [
+        (["X86_64", "X86", "X32"], f"errno {errno.EXDEV}", f"errno {errno.EXDEV}"),
+        (["X86"], f"errno {errno.EXDEV}", ""),
+        (["X86_64"], "", ""),
+        ([], "", ""),
+    ],
+    ids=["all", "i386", "own", "none"],
+)
+def test_several_architectures(
+    box: Boxes, programs: Programs, architectures: list[str], i386: str, x32: str
+) -> None:
+    """The machine's own is always in the filter; a call of one that is not named kills, whatever the profile says."""
+    made = filtered(
+        box, programs, GETPGRP, syscalls=[rule("SCMP_ACT_ERRNO", "getpgrp", errnoRet=errno.EXDEV)]
+    )
+    made.linux["seccomp"]["architectures"] = [f"SCMP_ARCH_{name}" for name in architectures]
+    probe, *_ = made.process["args"]
+    assert errno_of(made) == errno.EXDEV
+    for words, expected in ((("call-i386", "65"), i386), (("call", str(X32_GETPGRP)), x32)):
+        found = made.args(probe, *words).run(check=False)
+        assert (found.rc, expected in found.out) == (0 if expected else 128 + signal.SIGSYS, True), words
+
+
+def test_an_architecture_of_the_other_byte_order_is_refused(box: Boxes, programs: Programs) -> None:
     made = filtered(box, programs, GETPGRP, syscalls=[rule("SCMP_ACT_ERRNO", "getpgrp")])
-    made.linux["seccomp"]["architectures"] = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]
+    made.linux["seccomp"]["architectures"] = ["SCMP_ARCH_X86_64", "SCMP_ARCH_S390X"]
+    found = made.run(check=False).failed()
+    assert made.runtime.kind != "pyoci" or "SCMP_ARCH_S390X has another byte order" in found.err
+
+
+@pytest.mark.only("pyoci")
+def test_a_call_nobody_knows_fails_where_crun_fails(box: Boxes, programs: Programs) -> None:
+    """With crun's annotation, whatever its value."""
+    made = filtered(box, programs, GETPGRP, syscalls=[rule("SCMP_ACT_ERRNO", "getpgrp", "no_such_call")])
     assert errno_of(made) == errno.EPERM
+    made.config["annotations"] = {"run.oci.seccomp_fail_unknown_syscall": "0"}
+    made.run(check=False).failed("unknown system call no_such_call")
+
+
+@pytest.mark.only("pyoci")
+def test_the_log_flag_is_in_force(box: Boxes) -> None:
+    """The kernel tells who may trace. The container's process and what exec adds have it where it is asked for."""
+    for flags, expected in ((["SECCOMP_FILTER_FLAG_LOG"], True), ([], False)):
+        made = box("/bin/sleep", "1000")
+        made.linux["seccomp"] = {
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [rule("SCMP_ACT_ERRNO", "personality")],
+            "flags": flags,
+        }
+        made.launch()
+        made.exec("/bin/sleep", "1000", options=("--detach",))
+        for pid in (made.pid, made.detached[0]):
+            found = machine.seccomp_flags(pid)
+            if found is None:
+                pytest.skip("the kernel was built without CONFIG_CHECKPOINT_RESTORE")
+            assert bool(found & LOG) is expected
 
 
 @pytest.mark.differs(runc="runc 1.1.5 takes no flags")

@@ -7,11 +7,12 @@ import json
 import platform
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from harness import machine
+from harness import leaks, machine
 from harness.agent import Agent
 from harness.box import Container
 from harness.boxes import Boxes
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 READ, EXECVE, GETPGRP = 0, 59, 111
+WAIT_KILLABLE = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
 Start = Callable[..., Agent]
 
 
@@ -237,9 +239,9 @@ def test_what_goes_wrong_afterwards(box: Boxes, programs: Programs, start: Start
 @pytest.mark.only("pyoci")
 def test_a_waiting_container_can_be_killed(box: Boxes, start: Start) -> None:
     """By a signal that it would heed, under a filter that allows nothing it could do about it; and by a held answer."""
-    agent = start(f"{READ}:hold")
+    agent = start()
     made = box("/bin/true")
-    made.linux["seccomp"] = agent.profile("getpgrp", default="SCMP_ACT_ERRNO", syscalls=[])
+    made.linux["seccomp"] = agent.profile("getpgrp", default="SCMP_ACT_ERRNO")
     made.linux["seccomp"]["syscalls"] = [
         {"names": ["getpgrp"], "action": "SCMP_ACT_NOTIFY"},
         {"names": ["read", "close"], "action": "SCMP_ACT_ALLOW"},
@@ -248,12 +250,55 @@ def test_a_waiting_container_can_be_killed(box: Boxes, start: Start) -> None:
     made.kill("TERM")
     assert made.wait() >= 128
     made.delete()
-    held = box("/bin/true")
-    held.linux["seccomp"] = agent.profile("read", flags=["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"])
-    held.create()
-    agent.said.until(f"call {READ}")
-    held.kill("KILL")
-    assert held.wait() == 128 + signal.SIGKILL
+    # SIGTERM interrupts a call that waits for the agent, unless the flag says that only SIGKILL does
+    for flags, status in (([], 128 + signal.SIGTERM), ([WAIT_KILLABLE], 128 + signal.SIGKILL)):
+        asking = start(f"{READ}:hold")
+        held = box("/bin/true")
+        held.linux["seccomp"] = asking.profile("read", flags=flags)
+        held.create()
+        asking.said.until(f"call {READ}")
+        held.kill("TERM")
+        if flags:
+            assert held.status == "created"
+            held.kill("KILL")
+        assert held.wait() == status
+
+
+@pytest.mark.only("pyoci")
+def test_a_runtime_that_is_killed_before_it_reaches_the_agent(box: Boxes, folder: Path) -> None:
+    """While it connects: the filter is in force, and nobody will ever have its listener."""
+    busy = socket.socket(socket.AF_UNIX)
+    busy.bind(str(folder / "busy"))
+    busy.listen(0)
+    callers = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+    for caller in callers:
+        caller.setblocking(False)
+        caller.connect_ex(str(folder / "busy"))
+    made = box("/bin/true")
+    made.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "listenerPath": str(folder / "busy"),
+        "syscalls": [{"names": ["read"], "action": "SCMP_ACT_NOTIFY"}],
+    }
+    with made.spawn("create") as runtime:
+        while not (children := leaks.children(runtime.pid)) or not under_a_filter(children[0]):
+            assert runtime.poll() is None
+            time.sleep(0.005)
+        runtime.kill()
+    made.expected = True
+    assert made.wait_for(children[0]) > 0
+    assert made.status == "stopped"
+    made.delete()
+    for each in (busy, *callers):
+        each.close()
+
+
+def under_a_filter(pid: int) -> bool:
+    """Whether a process has a seccomp filter; not when it is gone."""
+    try:
+        return "\nSeccomp:\t2\n" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 @pytest.mark.only("pyoci")

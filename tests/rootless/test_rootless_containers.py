@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import pwd
 import shutil
 import signal
@@ -13,8 +14,10 @@ from typing import Any
 
 import pytest
 from harness import machine
+from harness.agent import Agent
 from harness.box import Container
 from harness.boxes import Boxes
+from harness.programs import Programs
 from harness.runtime import PATIENCE
 from harness.terminal import ConsoleSocket
 
@@ -267,6 +270,27 @@ def test_a_scope_of_the_users_own_manager(rootless: Boxes) -> None:
     assert (directory / "pids.max").read_text().strip() == "33"
     made.stop()
     assert not directory.exists()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the number of the call is that of x86_64")
+def test_a_seccomp_agent_gets_the_listener(rootless: Boxes, programs: Programs, folder: Path) -> None:
+    """The runtime may not trace the init, and needs not; read(2) is what the init waits with."""
+    agent = Agent(programs.path("agent"), folder / "agent", "111:errno=7")
+    try:
+        agent.socket.chmod(0o777)
+        made = rootless("/bin/sleep", "1000")
+        probe = made.put(programs.path("probe"))
+        made.linux["seccomp"] = agent.profile("getpgrp", "read")
+        made.launch()
+        pid = made.pid
+        assert made.exec(probe, "call", "111").out == "result -1 errno 7\n"
+        first, second = agent.states(2)
+        assert (first["pid"], second["state"]["pid"]) == (pid, pid) and second["pid"] != pid
+        made.stop()
+        made.process["noNewPrivileges"] = not made.process.get("noNewPrivileges")
+        assert made.args(probe, "call", "111").out() == "result -1 errno 7\n"
+    finally:
+        agent.close()
 
 
 def test_ten_at_once_leave_nothing(rootless: Boxes) -> None:

@@ -65,6 +65,16 @@ static int call(int argc, char **argv) {
     return 0;
 }
 
+/* As a program of the other architecture would, and without its 64 bits. */
+static int call_i386(const char *number) {
+    long result = -ENOSYS;
+#if defined(__x86_64__)
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(strtol(number, NULL, 0)) : "memory");
+#endif
+    printf("result %ld errno %ld\n", result < 0 ? -1 : result, result < 0 ? -result : 0);
+    return 0;
+}
+
 static int show_keyring(void) {
     char text[512] = "";
     long id = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
@@ -129,6 +139,8 @@ int main(int argc, char **argv) {
         return catch_signals();
     if (strcmp(what, "call") == 0 && argc > 2)
         return call(argc - 2, argv + 2);
+    if (strcmp(what, "call-i386") == 0 && argc > 2)
+        return call_i386(argv[2]);
     if (strcmp(what, "keyring") == 0)
         return show_keyring();
     if (strcmp(what, "schedule") == 0)
