@@ -147,6 +147,12 @@ def compiler() -> list[str]:
     return [*found, *options, "-I", sysconfig.get_path("include")]
 
 
+def _object(target: Path, arguments: list[str], inputs: list[Path]) -> None:
+    """Compile into one object. Assertions name files: those of the tree and of the build's directory get short names."""
+    maps = [f"-fmacro-prefix-map={place}/=" for place in (build_shim.CSRC.parent, target.parents[2])]
+    build_shim.make(target, [*compiler(), "-r", "-nostdlib", *maps, *arguments], inputs)
+
+
 def _launcher_object(directory: Path, flags: list[str], inputs: list[Path]) -> Path:
     build_shim.write_if_changed(directory / "error_texts.h", _error_texts())
     build_shim.write_if_changed(directory / "builtin_table.h", _builtin_table())
@@ -156,10 +162,10 @@ def _launcher_object(directory: Path, flags: list[str], inputs: list[Path]) -> P
     ]
     sources = [*(LAUNCHER / name for name in _SOURCES), *build_shim.module_sources()]
     target = directory / "launcher.o"
-    command = [*compiler(), "-r", "-nostdlib", *flags, "-I", str(directory)]
-    command += build_shim.defines(PYOCI_FROZEN_CODE=str(directory / "frozen_code"))
+    arguments = [*flags, "-I", str(directory)]
+    arguments += build_shim.defines(PYOCI_FROZEN_CODE=str(directory / "frozen_code"))
     inputs = [*inputs, *sources, *build_shim.all_headers(), *generated]
-    build_shim.make(target, [*command, *map(str, sources)], inputs)
+    _object(target, [*arguments, *map(str, sources)], inputs)
     return target
 
 
@@ -191,9 +197,9 @@ def _shim_object(directory: Path) -> Path:
     module, init = build_shim.generate(directory.parents[1])
     inputs = [module, init, *build_shim.shim_sources()]
     target = directory / "shim.o"
-    command = [*compiler(), "-r", "-nostdlib", "-w", *build_shim.STRICT, "-DPYOCI_LIBSECCOMP_LINKED"]
-    command += ["-I", str(build_shim.CSRC), "-I", str(build_shim.CSRC / "shim"), *map(str, inputs)]
-    build_shim.make(target, command, [*inputs, *build_shim.headers()])
+    arguments = ["-w", *build_shim.STRICT, "-DPYOCI_LIBSECCOMP_LINKED"]
+    arguments += ["-I", str(build_shim.CSRC), "-I", str(build_shim.CSRC / "shim"), *map(str, inputs)]
+    _object(target, arguments, [*inputs, *build_shim.headers()])
     return target
 
 
@@ -201,9 +207,9 @@ def _cffi_object(directory: Path, sources: Path) -> Path:
     """The module _cffi_backend."""
     folder = sources / "src" / "c"
     target = directory / "cffi.o"
-    command = [*compiler(), "-r", "-nostdlib", "-w", "-DUSE__THREAD", "-DHAVE_SYNC_SYNCHRONIZE"]
-    command += ["-I", str(folder), str(folder / "_cffi_backend.c")]
-    build_shim.make(target, command, [*folder.iterdir()])
+    arguments = ["-w", "-DUSE__THREAD", "-DHAVE_SYNC_SYNCHRONIZE"]
+    arguments += ["-I", str(folder), str(folder / "_cffi_backend.c")]
+    _object(target, arguments, [*folder.iterdir()])
     return target
 
 

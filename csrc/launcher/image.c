@@ -105,9 +105,10 @@ static bool is_outside(const char *start, size_t size, void *context) {
 /* Whether all that can be written is in the segments, but for the stack: elsewhere nothing would be kept. */
 static bool is_complete(void) {
     FILE *maps = fopen("/proc/self/maps", "re");
-    char line[512], mode[5], name[64];
+    char line[512], mode[5], name[64], buffer[1024];
     struct range range;
-    bool complete = maps != NULL;
+    /* The file names the directory of the build: a buffer in the heap would be in the image. */
+    bool complete = maps && setvbuf(maps, buffer, _IOFBF, sizeof buffer) == 0;
     while (complete && fgets(line, sizeof line, maps)) {
         name[0] = '\0';
         if (sscanf(line, "%lx-%lx %4s %*s %*s %*s %63s", &range.start, &range.end, mode, name) < 3 || mode[1] != 'w')

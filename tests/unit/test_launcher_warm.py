@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import build_shim
 import pytest
 import static_launcher
 import warm
@@ -102,6 +103,13 @@ def test_no_file_of_the_machine_is_read_for_the_image(static: Path, tmp_path: Pa
 def test_nothing_of_the_environment_is_in_the_image(static: Path) -> None:
     """`static` was built with a secret in its environment."""
     assert SECRET.encode() not in static.read_bytes()
+
+
+def test_nothing_tells_where_it_was_built(static: Path) -> None:
+    """A development build knows the tree whose package it runs; what else would name it is not in it."""
+    content = static.read_bytes()
+    for place in (static.parents[2], build_shim.CSRC):
+        assert str(place).encode() not in content
 
 
 def test_every_file_of_the_warm_up_changes_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
