@@ -49,7 +49,7 @@ def verbose() -> list[str]:
     return [
         f"launcher: {found.kind}",
         *([f"no static launcher: {found.reason}"] if found.reason else []),
-        *(_embedded(part, launcher.own_version(part, sources)) for part in found.parts),
+        *(_embedded(part, sources) for part in found.parts),
         "python: " + ".".join(str(part) for part in sys.version_info[:3]),
         f"interpreter: {boot.interpreter()}",
         f"package: {boot.package_directory()}",
@@ -57,10 +57,11 @@ def verbose() -> list[str]:
     ]
 
 
-def _embedded(part: "Part", own: str) -> str:
+def _embedded(part: "Part", sources: dict[str, list[str]]) -> str:
     from pyoci.doctor import launcher
 
+    own = launcher.own_version(part, sources)
     line = f"embedded: {part.name} {part.version}"
-    if own and launcher.is_newer(own, part):
+    if own and launcher.is_newer(own, part, sources):
         line += f" (this machine has {own}: {launcher.rebuild(part)})"
     return line

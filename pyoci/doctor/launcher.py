@@ -61,7 +61,7 @@ def _part(part: Part, sources: dict[str, list[str]]) -> Check:
     own = own_version(part, sources)
     if not own:
         return Check(AREA, name, UNKNOWN, "this machine has no package of it to compare with")
-    if not is_newer(own, part):
+    if not is_newer(own, part, sources):
         return Check(AREA, name, YES, f"this machine has {own}")
     return Check(AREA, name, NO, f"this machine has {own}", "the fixes made since", rebuild(part))
 
@@ -70,24 +70,24 @@ def rebuild(part: Part) -> str:
     """What to do about a part that is older than the machine's own."""
     if part.name == "cffi":  # the build takes the one that it names
         return "rebuild with its source: install pyoci again with PYOCI_CFFI_SOURCE=DIRECTORY"
-    return "rebuild to take over security fixes: install pyoci again"
+    return "for its security fixes, install a newer package of pyoci, or build pyoci again"
 
 
 def own_version(part: Part, sources: dict[str, list[str]]) -> str:
     """The version that this machine has of a part: of its Debian source package, else of itself; "" for none."""
-    if part.source:
-        return _newest(sources.get(part.source, []))
+    if part.source in sources:
+        return _newest(sources[part.source])
     if part.name == "Python":
         return platform.python_version()
     try:
-        return metadata.version(part.name)
+        return "" if part.source else metadata.version(part.name)
     except metadata.PackageNotFoundError:
         return ""
 
 
-def is_newer(own: str, part: Part) -> bool:
+def is_newer(own: str, part: Part, sources: dict[str, list[str]]) -> bool:
     """Whether a version, as own_version returns it, is newer than the embedded one."""
-    if part.source:
+    if part.source in sources:
         return _debian_newer(own, part.source_version)
     return _numbers(own) > _numbers(part.version)
 

@@ -27,7 +27,7 @@ config-files musl 1.2.9-1
 installed musl 1.2.3-1
 installed bash 5.2.15-2
 """
-REBUILD = "rebuild to take over security fixes: install pyoci again"
+REBUILD = "for its security fixes, install a newer package of pyoci, or build pyoci again"
 Machine = Callable[..., None]
 
 
@@ -102,19 +102,23 @@ def test_a_newer_cffi_has_advice_of_its_own(machine: Machine) -> None:
     assert rows()["cffi"].result == NO and "PYOCI_CFFI_SOURCE" in rows()["cffi"].hint
 
 
-def test_without_packages_nothing_is_claimed(machine: Machine) -> None:
+def test_without_packages_nothing_is_claimed_but_of_what_runs(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine("")
+    monkeypatch.setattr(platform, "python_version", lambda: "3.11.2")
     found = rows()
     assert {name: row.result for name, row in found.items()} == {
-        "static": YES, "Python": UNKNOWN, "cffi": YES, "libffi": UNKNOWN, "musl": UNKNOWN
+        "static": YES, "Python": YES, "cffi": YES, "libffi": UNKNOWN, "musl": UNKNOWN
     }  # fmt: skip
     assert "embedded: libffi 3.4.4" in version.verbose()
 
 
+@pytest.mark.parametrize("source", [("", ""), ("python3.13", "3.13.9-1")])
 def test_a_python_without_a_package_is_compared_with_the_interpreter(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, source: tuple[str, str]
 ) -> None:
-    part = json.dumps({"kind": "static", "reason": "", "parts": [["Python", "3.13.9", "", ""]]})
+    part = json.dumps({"kind": "static", "reason": "", "parts": [["Python", "3.13.9", *source]]})
     machine("", build=part)
     monkeypatch.setattr(platform, "python_version", lambda: "3.13.10")
     assert rows()["Python"].result == NO
