@@ -64,7 +64,7 @@ def go_full(argv: list[str]) -> None:
         except OSError as error:
             from pyoci.base.errors import from_os_error
 
-            hint = "was Python upgraded or removed? install pyoci again"
+            hint = f"this command needs {needs()}, there or beside the program pyoci; if Python was upgraded, install pyoci again"
             text = f"cannot start the interpreter {python}"
             raise from_os_error("no-python", text, error, obj=python, hint=hint) from None
     global _full
@@ -73,6 +73,11 @@ def go_full(argv: list[str]) -> None:
 
         site.main()
         _full = True
+
+
+def needs() -> str:
+    """What the commands need that the static launcher does not run by itself."""
+    return f"python{sys.version_info[0]}.{sys.version_info[1]} with cffi and jsonschema"
 
 
 def report(bug: BaseException) -> None:

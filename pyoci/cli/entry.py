@@ -5,7 +5,7 @@ Statuses are runc's: 0; 1 for a failure or a wrong command line; 3 for an unknow
 the foreground.
 """
 
-from pyoci.base import jsontext
+from pyoci.base import boot, jsontext
 from pyoci.base.context import Context
 from pyoci.base.errors import OciError
 from pyoci.cli.parse import Options, command_options, global_options
@@ -46,7 +46,10 @@ def main(context: Context, argv: list[str], refused: RefusedDocument | None = No
     except KeyboardInterrupt:
         return _INTERRUPTED
     except Exception as bug:
-        _report(context, bug)
+        if _lacks_module(bug):
+            log.failure(_no_module(bug))
+        else:
+            _report(context, bug)
         return _EXEC_FAILED if name == "exec" else 1
 
 
@@ -62,8 +65,6 @@ def _command_name(options: Options) -> str:
 def _run(context: Context, name: str, options: Options, refused: RefusedDocument | None) -> int:
     """Run a command. Raises OciError."""
     if options.command is not None and name == options.command[NAME] and not options.command[CORE]:
-        from pyoci.base import boot
-
         boot.go_full(options.argv)
     context.log.operation = name
     try:
@@ -83,10 +84,24 @@ def _run(context: Context, name: str, options: Options, refused: RefusedDocument
         raise
 
 
+def _lacks_module(bug: Exception) -> bool:
+    """Whether the ordinary interpreter lacks another project's module, or one of ours, which are built for one Python."""
+    if not isinstance(bug, ModuleNotFoundError) or boot.is_static():
+        return False
+    name = bug.name or ""
+    return not name.startswith("pyoci.") or name in ("pyoci._json", "pyoci._ops", "pyoci._shim")
+
+
+def _no_module(bug: Exception) -> OciError:
+    python, name = boot.interpreter(), getattr(bug, "name", "")
+    hint = f"this command needs {boot.needs()} (Debian: python3-cffi-backend, python3-jsonschema)"
+    if name.startswith("pyoci."):
+        hint = "pyoci was built for another Python: install it again"
+    return OciError("no-python", f"the interpreter {python} has no module {name}", obj=python, hint=hint)
+
+
 def _report(context: Context, bug: Exception) -> None:
     """Log a failure that no code foresaw as OciError `internal`, and show where it came from."""
-    from pyoci.base import boot
-
     if isinstance(bug, OSError) and bug.errno:
         what = (
             bug.filename.decode("utf-8", "surrogateescape")

@@ -8,23 +8,21 @@ through a pipe, or may be another one by now.
 import posix
 
 from pyoci.base import boot, files, jsontext
+from pyoci.base.errors import OciError
 from pyoci.spec.problem import RefusedDocument
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyoci.base.errors import OciError
 
 _EXPLAIN = "--explain-refused-document"
 _RUN = "--run-with-document"
 
 
-def explained(refused: RefusedDocument, argv: list[str]) -> "OciError":
+def explained(refused: RefusedDocument, argv: list[str]) -> OciError:
     """The error that says what is wrong with the document, and where. From the static launcher this does not return.
 
     argv is the command line without the program's name.
     """
+    why = f"{refused.name} is refused, but why is not known"
     if boot.is_static():
-        boot.go_full([_EXPLAIN, _passed(refused.raw), refused.kind, refused.name, *argv])
+        _go_full([_EXPLAIN, _passed(refused.raw), refused.kind, refused.name, *argv], why)
     boot.go_full(argv)
     from pyoci.validate import explain
 
@@ -33,7 +31,18 @@ def explained(refused: RefusedDocument, argv: list[str]) -> "OciError":
 
 def hand_over(document: jsontext.ManyMembers, argv: list[str]) -> None:
     """Run the command line in an ordinary interpreter, with the document where that may be read but once. Does not return."""
-    boot.go_full([_RUN, _passed(document.raw), *argv] if document.raw else argv)
+    _go_full(
+        [_RUN, _passed(document.raw), *argv] if document.raw else argv, "a document has very many members"
+    )
+
+
+def _go_full(argv: list[str], why: str) -> None:
+    """As boot.go_full. Where there is no interpreter, the error begins with why there has to be one."""
+    try:
+        boot.go_full(argv)
+    except OciError as error:
+        error.message = f"{why}: {error.message}"
+        raise
 
 
 def _passed(raw: bytes) -> str:
