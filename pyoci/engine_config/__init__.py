@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from pyoci.base import files
+from pyoci.base import boot, files
 from pyoci.base.errors import OciError
 from pyoci.engine_config import merge
 from pyoci.engine_config.engines import ENGINES, NAME, Engine, is_ours
@@ -31,11 +31,15 @@ def main(name: str, *, write: bool, check: bool) -> int:
 
 
 def own_path() -> str:
-    """The absolute path of the launcher: beside the environment's interpreter, else on PATH. Links are kept, as an upgrade
-    may exchange what one points to. Raises OciError `engine-config` when there is none.
+    """The absolute path of the launcher: in bin of the prefix that has the package in lib/pyoci, else beside the environment's
+    interpreter, else on PATH. Links are kept, as an upgrade may exchange what one points to. Raises OciError `engine-config` when
+    there is none.
     """
-    beside = Path(sys.executable).parent / NAME
-    found = str(beside) if os.access(beside, os.X_OK) else shutil.which(NAME)
+    package = Path(boot.package_directory())
+    places = [Path(sys.executable).parent / NAME]
+    if package.parts[-3:] == ("lib", NAME, NAME):
+        places.insert(0, package.parents[2] / "bin" / NAME)
+    found = next((str(place) for place in places if os.access(place, os.X_OK)), None) or shutil.which(NAME)
     if not found:
         hint = "install the package: a source tree alone has no launcher"
         raise OciError("engine-config", f"{NAME} is neither beside {sys.executable} nor on PATH", hint=hint)

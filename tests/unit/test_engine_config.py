@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from pyoci.base import boot
 from pyoci.base.errors import OciError
-from pyoci.engine_config import merge, shown
+from pyoci.engine_config import merge, own_path, shown
 from pyoci.engine_config.engines import ENGINES, Containerd, is_ours
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "engines.md"
@@ -134,3 +136,33 @@ def test_the_page_shows_every_text_and_says_what_was_tried() -> None:
             assert f"\n{shown(engine, PATH)}```\n" in text
         said = f"Tried with {engine.tried}." if engine.tried else "Written from its manual, not tried."
         assert said in text and engine.after in text
+
+
+# -- the path in it
+
+
+def program(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o755)
+    return str(path)
+
+
+def test_the_launcher_of_a_prefix_comes_before_the_one_beside_the_interpreter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive, unpacked on a machine that has a package as well."""
+    installed, unpacked = program(tmp_path / "usr/bin/pyoci"), program(tmp_path / "opt/x/bin/pyoci")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "usr/bin/python3.11"))
+    for package, expected in (
+        ("usr/lib/pyoci/pyoci", installed),
+        ("opt/x/lib/pyoci/pyoci", unpacked),
+        ("opt/x/tree/clone/pyoci", installed),
+    ):
+        monkeypatch.setattr(boot, "package_directory", lambda package=package: str(tmp_path / package))
+        assert own_path() == expected
+    Path(installed).unlink()
+    monkeypatch.setenv("PATH", str(Path(unpacked).parent))
+    assert own_path() == unpacked
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(OciError, match=r"neither beside .* nor on PATH"):
+        own_path()
