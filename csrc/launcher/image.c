@@ -109,6 +109,8 @@ static bool is_complete(void) {
     struct range range;
     /* The file names the directory of the build: a buffer in the heap would be in the image. */
     bool complete = maps && setvbuf(maps, buffer, _IOFBF, sizeof buffer) == 0;
+    if (!complete)
+        fprintf(stderr, "pyoci: /proc/self/maps: %s\n", strerror(errno));
     while (complete && fgets(line, sizeof line, maps)) {
         name[0] = '\0';
         if (sscanf(line, "%lx-%lx %4s %*s %*s %*s %63s", &range.start, &range.end, mode, name) < 3 || mode[1] != 'w')
