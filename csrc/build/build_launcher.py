@@ -57,15 +57,25 @@ def build(
 
 def package_near() -> str:
     """The place of the installed package, seen from that of the command."""
+    if os.environ.get("PYOCI_PREFIX"):
+        return "../lib/pyoci/pyoci"
     return os.path.relpath(Path(sysconfig.get_path("platlib"), "pyoci"), sysconfig.get_path("scripts"))
 
 
 def places(package: Path | None, near: str) -> list[str]:
-    """Compiler definitions of where things are; `package` is the tree of a development build."""
+    """Compiler definitions of where things are; `package` is the tree of a development build.
+
+    With PYOCI_PREFIX, for distributions, the command is in its bin, the package in its lib/pyoci, and the interpreter is the
+    one that has its version in its name: another one could not run the extension modules.
+    """
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    prefix = os.environ.get("PYOCI_PREFIX")
+    python = f"{prefix}/bin/{name}" if prefix and not package else sys.executable
+    library = f"{prefix}/lib/pyoci" if prefix else sysconfig.get_path("platlib")
     return build_shim.defines(
-        PYOCI_PYTHON=sys.executable,
-        PYOCI_PYTHON_NAME=f"python{sys.version_info.major}.{sys.version_info.minor}",
-        PYOCI_PACKAGE=str(package or Path(sysconfig.get_path("platlib"), "pyoci")),
+        PYOCI_PYTHON=python,
+        PYOCI_PYTHON_NAME=name,
+        PYOCI_PACKAGE=str(package or Path(library, "pyoci")),
         PYOCI_PACKAGE_NEAR=near,
     )
 

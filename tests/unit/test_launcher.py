@@ -103,6 +103,21 @@ def test_a_development_build_runs_the_tree_wherever_it_is(tmp_path: Path, compil
     assert str(tree / "__main__.py") in call([str(launcher)]).stdout
 
 
+def test_a_distribution_has_the_package_in_lib(
+    tmp_path: Path, compile_exec: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYOCI_PREFIX", str(tmp_path / "usr"))
+    launcher = compile_exec()
+    for root in ("usr", "opt/pyoci"):  # where it is for, and elsewhere
+        script(tmp_path / "usr/bin" / NAME, 'echo "$0"; printf "%s\\n" "$@"')
+        package(tmp_path / root / "lib/pyoci/pyoci")
+        (tmp_path / root / "bin").mkdir(parents=True, exist_ok=True)
+        shutil.copy(launcher, tmp_path / root / "bin/pyoci")
+        found = call([str(tmp_path / root / "bin/pyoci")]).stdout.split("\n")
+        assert found[0] == str(tmp_path / "usr/bin" / NAME)
+        assert found[7] == str(tmp_path / root / "lib/pyoci/pyoci/__main__.py")
+
+
 def test_a_missing_package_is_named(tmp_path: Path, compile_exec: Builder) -> None:
     found = call([str(compile_exec())])
     assert found.returncode == 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,43 @@ print(*command.get_tag())
     assert done.stdout.split() == [python, python, f"linux_{os.uname().machine}"], done.stderr
     # what makes that true: the extension modules are for this Python alone
     assert python[2:] in str(sysconfig.get_config_var("EXT_SUFFIX"))
+
+
+# -- the Debian package
+
+CONTROL = (TREE / "packaging/debian/control").read_text()
+RULES = (TREE / "packaging/debian/rules").read_text()
+
+
+def field(name: str) -> list[str]:
+    """The items of a field of the control file."""
+    found = re.search(rf"^{name}:((?:.*\n)(?: .*\n)*)", CONTROL, re.MULTILINE)
+    assert found, name
+    return [item.strip() for item in found[1].replace("\n", " ").split(",") if item.strip()]
+
+
+def test_the_debian_package_depends_on_what_the_project_does() -> None:
+    project = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[><=]", item)[0] for item in project["dependencies"]}
+    packages = {"cffi": "python3-cffi-backend", "jsonschema": "python3-jsonschema"}
+    assert set(packages) == names
+    assert set(field("Depends")) == {
+        *packages.values(), "libseccomp2", "${python3:Depends}", "${shlibs:Depends}", "${misc:Depends}"
+    }  # fmt: skip
+    assert f"python3-dev ({project['requires-python'].replace('>=', '>= ')})" in field("Build-Depends")
+    assert {"python3-cffi", "python3-setuptools", "musl-tools"} < set(field("Build-Depends"))
+
+
+def test_the_debian_package_names_what_is_in_the_launcher(static: Path) -> None:
+    """But for cffi, which is a component of its source package."""
+    shown = subprocess.run([static, "--version", "--verbose"], capture_output=True, text=True, check=True)
+    embedded = set(re.findall(r"^embedded: (\S+) ", shown.stdout, re.MULTILINE))
+    (line,) = re.findall(r"^EMBEDDED = lib\$\(notdir \$\(PYTHON\)\)-dev (.*)$", RULES, re.MULTILINE)
+    assert set(line.split()) == {f"{name}-dev" for name in embedded - {"Python", "cffi"}}
+    assert embedded > {"Python", "cffi"}
+    assert "PYOCI_CFFI_SOURCE = $(CURDIR)/cffi\n" in RULES
+
+
+def test_programs_of_packaging_can_be_run() -> None:
+    for name in ("install", "build-archive", "build-deb", "debian/rules"):
+        assert (TREE / "packaging" / name).stat().st_mode & 0o111, name
