@@ -671,6 +671,13 @@ PROTECTIONS = [
         "tests/root/test_resctrl.py -k took_the_name",
     ),
     Protection(
+        "lines-for-the-service-manager",
+        "pyoci/host/notify.py",
+        "                if line.startswith(_PASSED)\n",
+        "                if line\n",
+        "tests/integration/test_notify.py -k start_waits",
+    ),
+    Protection(
         "unit-by-invocation",
         "pyoci/cgroups/systemd.py",
         "            return bool(self._invocation) and self._current_invocation(bus) == self._invocation\n",
