@@ -346,8 +346,8 @@ def opened(make: Callable[[Path, Path], AnyEngine]) -> Iterator[AnyEngine]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def make_archive(folder: Path, layer: Path) -> Path:
-    """Return a tar file with an OCI image layout: one image, localhost/box, of one layer."""
+def make_archive(folder: Path, layer: Path, *command: str) -> Path:
+    """Return a tar file with an OCI image layout, which is also in `folder`: one image, localhost/box, of one layer."""
     layout = folder / "layout"
     (layout / "blobs/sha256").mkdir(parents=True)
 
@@ -365,7 +365,7 @@ def make_archive(folder: Path, layer: Path) -> Path:
     config = {
         "architecture": machine_name,
         "os": "linux",
-        "config": {"Env": ["PATH=/bin"], "Cmd": ["sleep", "7000"]},
+        "config": {"Env": ["PATH=/bin"], "Cmd": list(command or ("sleep", "7000"))},
         "rootfs": {"type": "layers", "diff_ids": [layer_entry["digest"]]},
     }
     config_entry = keep(json.dumps(config).encode(), "config.v1+json")

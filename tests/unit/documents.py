@@ -72,7 +72,8 @@ class Document:
     def commands(self, program: str) -> Iterator[list[str]]:
         """The words behind the name of a program, where a line or a span is a call of it."""
         for text in [*self.blocks, *self.spans]:
-            call = re.split(r"\s{2,}| # ", text.removeprefix("+ ").removeprefix("python "))[0]
+            words = text.removeprefix("+ ").removeprefix("sudo ").removeprefix("python ")
+            call = re.split(r"\s{2,}| # ", words)[0]
             if call == program or call.startswith(f"{program} "):
                 yield call.split()[1:]
 

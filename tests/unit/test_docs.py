@@ -85,7 +85,7 @@ def test_a_section_that_is_named_exists(document: Document) -> None:
 @every
 def test_a_file_that_is_named_alone_exists(document: Document) -> None:
     """`ops.py` in a paragraph on a folder: somewhere a file has this name."""
-    named = {span for span in document.spans if re.fullmatch(r"[\w-]+\.(py|pyi|c|h|def|md|svg|txt|sh)", span)}
+    named = {span for span in document.spans if re.fullmatch(r"[\w-]+\.(yml|py|pyi|c|h|def|md|svg|txt|sh)", span)}
     assert named - {path.name for path in files_of_the_project()} == set()
 
 
@@ -179,7 +179,7 @@ def test_a_name_with_dots_is_one_of_the_code_or_of_a_configuration(document: Doc
         for span in document.spans
         if re.fullmatch(r"[a-z_]\w*(\.\w+)+\.?(\(\))?", span)
     }
-    named = {name for name in named if not re.search(r"\.(json|py|pyi|c|h|def|md|svg|txt|sh)$", name)}
+    named = {name for name in named if not re.search(r"\.(json|yml|py|pyi|c|h|def|md|svg|txt|sh)$", name)}
     unknown = {
         name
         for name in named

@@ -132,6 +132,14 @@ def test_the_workflow_tries_the_newest_python() -> None:
     assert (TOP / "scripts/newest-python").stat().st_mode & 0o111
 
 
+def test_the_workflow_builds_the_site() -> None:
+    assert [step["run"] for step in yaml(WORKFLOW)["jobs"]["docs"]["steps"] if "run" in step] == [
+        "scripts/docs"
+    ]
+    script = TOP / "scripts/docs"
+    assert script.stat().st_mode & 0o111 and " build --quiet --strict " in script.read_text()
+
+
 # -- the form of the files
 
 
