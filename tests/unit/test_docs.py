@@ -85,7 +85,9 @@ def test_a_section_that_is_named_exists(document: Document) -> None:
 @every
 def test_a_file_that_is_named_alone_exists(document: Document) -> None:
     """`ops.py` in a paragraph on a folder: somewhere a file has this name."""
-    named = {span for span in document.spans if re.fullmatch(r"[\w-]+\.(yml|py|pyi|c|h|def|md|svg|txt|sh)", span)}
+    named = {
+        span for span in document.spans if re.fullmatch(r"[\w-]+\.(yml|py|pyi|c|h|def|md|svg|txt|sh)", span)
+    }
     assert named - {path.name for path in files_of_the_project()} == set()
 
 
