@@ -171,6 +171,7 @@ Step = Literal[
     "ioprio_set",
     "keyctl",
     "lseek",
+    "machine",
     "memfd_create",
     "mkdir",
     "mknod",

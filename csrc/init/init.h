@@ -57,6 +57,7 @@ struct state {
     bool shared_root;   /* "/" shares its mounts with the host's, or is the host's */
     bool mask_attached; /* what is in REG_MASK is mounted somewhere */
     bool null_attached; /* the same of REG_NULL */
+    uint16_t machine;   /* EM_* of an executable for another one, else 0 */
     char executable[4096];
     char home[4096]; /* "HOME=...", or empty */
     struct {         /* what this process becomes in place of the program; no path: nothing */

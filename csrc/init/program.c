@@ -17,6 +17,22 @@
 #include <time.h>
 #include <unistd.h>
 
+#if defined(__x86_64__)
+static const Elf64_Half native[] = {EM_X86_64, EM_386};
+#elif defined(__aarch64__)
+static const Elf64_Half native[] = {EM_AARCH64, EM_ARM};
+#else
+static const Elf64_Half native[1]; /* it is not said here */
+#endif
+
+/* Note an ELF file of another machine. That is no failure yet, for binfmt_misc(5) may have a program that runs it. */
+static void note_machine(const Elf64_Ehdr *elf) {
+    state.machine = native[0] ? elf->e_machine : 0; /* at the same place in files of 32 and of 64 bits */
+    for (size_t i = 0; i < sizeof(native) / sizeof(*native); i++)
+        if (elf->e_machine == native[i])
+            state.machine = 0;
+}
+
 /* Copy the interpreter that a script or an ELF file names; false when it names none, or in a way we don't understand. */
 static bool read_interpreter(const char *path, char *interpreter, size_t room) {
     _Alignas(Elf64_Ehdr) char head[4096];
@@ -34,7 +50,10 @@ static bool read_interpreter(const char *path, char *interpreter, size_t room) {
         snprintf(interpreter, room, "%.*s", (int)strcspn(start, " \t\n"), start);
         return *interpreter != '\0';
     }
-    if ((size_t)length < sizeof(*elf) || memcmp(head, ELFMAG, SELFMAG) != 0 || head[EI_CLASS] != ELFCLASS64)
+    if ((size_t)length < sizeof(*elf) || memcmp(head, ELFMAG, SELFMAG) != 0)
+        return false;
+    note_machine(elf);
+    if (head[EI_CLASS] != ELFCLASS64 || state.machine)
         return false;
     for (int i = 0; i < elf->e_phnum; i++) {
         Elf64_Phdr part;
@@ -68,14 +87,17 @@ static int try_executable(const char *path) {
     return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? errno : 0;
 }
 
-/* execve(2) says "no such file" when only the interpreter is missing; say which. */
+/* execve(2) says "no such file" or "permission denied" of the program when its interpreter is missing, or can't be executed; say
+ * which. */
 static void check_interpreter(const char *path) {
     char interpreter[512], text[sizeof(state.executable) + 600];
 
-    if (!read_interpreter(path, interpreter, sizeof(interpreter)) || access(interpreter, F_OK) == 0 || errno != ENOENT)
+    if (!read_interpreter(path, interpreter, sizeof(interpreter)) || faccessat(AT_FDCWD, interpreter, X_OK, AT_EACCESS) == 0)
+        return;
+    if (errno != ENOENT && errno != EACCES)
         return;
     snprintf(text, sizeof(text), "%.300s needs the interpreter %.200s", path, interpreter);
-    fail(ENOENT, STEP_interpreter, text);
+    fail(errno, STEP_interpreter, text);
 }
 
 static void found_executable(const char *path) {
@@ -252,6 +274,13 @@ void op_wait_start(const struct op_wait_start *op) {
         leave(1);
 }
 
+static const char *elf_machine(const char *path) {
+    static char text[sizeof(state.executable) + 32];
+
+    snprintf(text, sizeof(text), "%.900s is for ELF machine %u", path, (unsigned)state.machine);
+    return text;
+}
+
 /* The path is looked up again here, and others in the container may have put a link there: /proc/self/fd/N must lead to nothing
  * of the host's (CVE-2024-21626), so what is not the program's goes before and not by execve(2). */
 void op_execve(const struct op_execve *op) {
@@ -266,5 +295,7 @@ void op_execve(const struct op_execve *op) {
     close_registers();
     set_mask();
     execve(path, string_room, env);
+    if (errno == ENOEXEC && state.machine && !state.hook.path)
+        fail(ENOEXEC, STEP_machine, elf_machine(path));
     fail(errno, STEP_execve, path);
 }

@@ -110,6 +110,7 @@ def gather(request: "ProcessRequest", known: Known, spans: "Spans") -> Facts:
     facts.no_new_keyring = request.no_new_keyring
     facts.listen_fds = known.inherited.listen_fds
     facts.listen_names = known.inherited.listen_names
+    facts.longest_string = 32 * posix.sysconf("SC_PAGE_SIZE")
     facts.kcore = posix.access("/proc/kcore", posix.F_OK)
     began = spans.now()
     facts.seccomp = filter_of(spec, keep=known.keep_filter)

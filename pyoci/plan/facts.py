@@ -26,6 +26,7 @@ class Facts:
     no_pivot, no_new_keyring   as the command line has it
     listen_fds     LISTEN_FDS to hand on, 0 for none; listen_names its LISTEN_FDNAMES
     notify         the directory of the socket for sd_notify(3), or ""
+    longest_string bytes that an argument or a variable of a program may take, with its NUL: 32 pages (execve(2))
     kcore          the host has /proc/kcore
     states         the state document for hooks inside, as (before the pid, after the pid), by their kind
     seccomp        the compiled filter and its flags, or None
@@ -49,6 +50,7 @@ class Facts:
         self.listen_fds = 0
         self.listen_names = ""
         self.notify = ""
+        self.longest_string = 131072
         self.kcore = True
         self.states: dict[str, tuple[bytes, bytes]] = {}
         self.seccomp: tuple[bytes, int] | None = None

@@ -1,6 +1,7 @@
 """Failures of the init in words: which op, for which part of config.json, why, and what to do about it."""
 
 import errno
+import posix
 
 from pyoci._ops import OPS
 from pyoci.base import signal_numbers, wait_status
@@ -33,6 +34,11 @@ _FORMER: dict[str, str] = {
     "/process/capabilities": "capabilities",
     "/process/args": "program",
 }
+# e_machine of elf(5), as uname(1) calls them
+ELF_MACHINES = {
+    3: "i386", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64",
+    258: "loongarch64",
+}  # fmt: skip
 # steps of the look-up of a path in the rootfs, which may have to make what is missing (csrc/init/resolve.c)
 _IN_ROOTFS = ("openat2", "mkdir", "create", "readlink")
 
@@ -93,9 +99,15 @@ def _program(step: str, obj: str, error: int, pointer: str, op: str) -> OciError
     """Why the program can't be executed, in the words that engines look for."""
     hint = ""
     if step == "interpreter":
+        # on one line, with runc's words at its end, which engines and its tests look for
         path, _, interpreter = obj.partition(" needs the interpreter ")
-        message = f'exec: "{path}": its interpreter {interpreter}'
-        hint = f"{interpreter} is missing in the rootfs: add it, or use a statically linked program"
+        why = "is missing in the rootfs" if error == errno.ENOENT else "can't be executed"
+        message = f"the interpreter {interpreter} {why}: exec {path}"
+    elif step == "machine":
+        path, _, number = obj.partition(" is for ELF machine ")
+        message = f'exec: "{path}"'
+        machine = ELF_MACHINES.get(int(number) if number.isdigit() else 0, f"another machine ({number})")
+        hint = f"the program is for {machine}, and this machine is {posix.uname().machine}: use an image for this machine"
     elif step == "noexec":
         message = f'exec: "{obj}"'
         hint = (
@@ -114,7 +126,9 @@ def _program(step: str, obj: str, error: int, pointer: str, op: str) -> OciError
         message = f'exec: "{obj}": stat {obj}'
     else:
         message = f'exec: "{obj}"'
-    if error == errno.ENOEXEC:
+    if error == errno.E2BIG:
+        hint = "arguments and environment together may take a quarter of RLIMIT_STACK, and 6 MiB: shorten them, or raise it"
+    elif error == errno.ENOEXEC and not hint:
         hint = "the file is neither a program for this machine nor a script that starts with #!"
     return OciError("program", message, errno=error, pointer=pointer, obj=obj, op=op, hint=hint)
 

@@ -18,6 +18,8 @@ from pyoci.spec.rlimits import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
     from pyoci.spec.spec_types import (
         ExecCPUAffinity,
         MemoryPolicyFlag,
@@ -259,6 +261,7 @@ def add_program(
     no_new_privileges = bool(process.get("noNewPrivileges"))
     filters = facts.seccomp is not None and bool(args)
     more = _CAP_SYS_ADMIN & facts.capabilities if filters and not no_new_privileges else 0
+    _refuse_long(process, facts.longest_string)
     add_capabilities(plan, privileges, more)
     if no_new_privileges:
         plan.add(ops.no_new_privs(), "/process/noNewPrivileges", "no_new_privs")
@@ -302,6 +305,23 @@ def _add_filter(plan: Plan, facts: Facts, failure: int) -> None:
         plan.add(op, "/linux/seccomp", f"{about}, its listener for the agent")
     else:
         plan.add(ops.seccomp(filter=program, flags=flags), "/linux/seccomp", about)
+
+
+def _refuse_long(process: "Process", longest: int) -> None:
+    """Raise OciError for an argument or a variable that execve(2) takes from nobody: a container could never start."""
+    kind: Literal["args", "env"]
+    for kind in ("args", "env"):
+        for index, text in enumerate(process.get(kind) or ()):
+            if len(text) < longest // 4:  # whatever its characters take
+                continue
+            size = len(text.encode("utf-8", "surrogateescape")) + 1
+            if size > longest:
+                what = (
+                    f"the variable {text.partition('=')[0][:100]}" if kind == "env" else f"argument {index}"
+                )
+                message = f"{what} takes {size} bytes: the kernel takes {longest} at most"
+                hint = "pass it in a file, or on standard input"
+                raise OciError("program", message, pointer=f"/process/{kind}/{index}", hint=hint)
 
 
 def _environment(process: "Process", facts: Facts) -> list[str]:

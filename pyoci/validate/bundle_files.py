@@ -10,6 +10,7 @@ from pyoci.spec.mount_options import is_bind
 from pyoci.spec.namespaces import FLAGS
 from pyoci.spec.problem import Problem, Report
 from pyoci.spec.seccomp_words import PASSING
+from pyoci.validate import program_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ def _root(spec: "Spec", bundle: str, errors: Report, warnings: Report) -> None:
         return
     if not stat.S_ISDIR(mode):
         errors("rootfs-not-directory", "/root/path", f"the root filesystem {full} is not a directory")
-    elif os.statvfs(full).f_flag & os.ST_NOEXEC and not _is_mounted_on(spec):
+        return
+    program_file.find_problems(spec, full, warnings)
+    if os.statvfs(full).f_flag & os.ST_NOEXEC and not _is_mounted_on(spec):
         text = f"the root filesystem {full} is mounted with noexec: no program in it can be executed"
         hint = f"remount its file system with exec, or copy the root filesystem to another one (`findmnt --target {full}`)"
         warnings("rootfs-noexec", "/root/path", text, hint=hint)

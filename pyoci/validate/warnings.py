@@ -29,6 +29,15 @@ if TYPE_CHECKING:
     )
 
 
+# tmpfs(5), and those of SELinux that all file systems have
+_TMPFS = (
+    *("size", "nr_blocks", "nr_inodes", "mode", "uid", "gid", "huge", "mpol", "inode32", "inode64", "noswap"),
+    *("quota", "usrquota", "grpquota", "casefold", "strict_encoding"),
+    *(f"{kind}_{name}_hardlimit" for kind in ("usrquota", "grpquota") for name in ("block", "inode")),
+    *("context", "fscontext", "defcontext", "rootcontext"),
+)
+
+
 def find(spec: "Spec", *, systemd: bool = False) -> list[Problem]:
     """The warnings for a config.json that the schema accepts."""
     report = Report(severity="warning")
@@ -150,6 +159,11 @@ def _mount(mount: "Mount", at: str, report: Report) -> None:
     for index, option in enumerate(options):
         name = option.partition("=")[0]
         if name in mount_options.KNOWN or not name:
+            continue
+        if mount.get("type") == "tmpfs" and not is_bind(mount):
+            if name not in _TMPFS:
+                hint = near(name, _TMPFS) or option_hint(name)
+                report("mount-option", f"{at}/options/{index}", f'tmpfs has no option "{name}"', hint=hint)
             continue
         hint = option_hint(name)
         if (

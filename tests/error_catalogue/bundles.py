@@ -34,7 +34,7 @@ def nothing_to_validate(stage: Stage) -> Result:
 @case("config", "too large", verb="run")
 def more_than_the_init_takes(stage: Stage) -> Result:
     made = stage.box("/bin/true")
-    made.process["env"] = ["LONG=" + "x" * (17 << 20)]
+    made.process["env"] = [f"LONG{number}=" + "x" * 131000 for number in range(130)]
     return made.run(check=False)
 
 

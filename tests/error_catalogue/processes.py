@@ -26,14 +26,9 @@ def no_program_of_that_path(stage: Stage) -> Result:
 
 
 @case(
-    "program",
-    "/script",
-    "/bin/nosuch",
-    "no such file or directory",
-    verb="run",
-    errno="ENOENT",
-    hint="is missing in the rootfs",
-)
+    "program", "the interpreter /bin/nosuch is missing in the rootfs: exec /script: no such file or directory",
+    verb="run", errno="ENOENT",
+)  # fmt: skip
 def no_interpreter(stage: Stage) -> Result:
     made = stage.box("/script")
     made.file("/script", "#!/bin/nosuch\n", 0o755)

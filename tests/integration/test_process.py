@@ -130,6 +130,55 @@ def test_a_missing_interpreter_is_named(box: Boxes) -> None:
 
 
 @pytest.mark.only("pyoci")
+def test_an_exec_of_a_script_without_its_interpreter_is_told_on_one_line(box: Boxes) -> None:
+    """runc's tests count the lines, and look for these words."""
+    made = box("/bin/sleep", "1000")
+    made.file("run.sh", "#!/mmnnttbb foo bar\nsh\n", 0o755)
+    made.launch()
+    for options in ((), ("-t",)):
+        (line,) = made.exec("/run.sh", options=options, check=False).failed().err.splitlines()
+        assert line.endswith(": exec /run.sh: no such file or directory") and " /mmnnttbb is missing" in line
+
+
+@pytest.mark.only("pyoci")
+def test_an_interpreter_that_can_not_be_executed_is_named(box: Boxes) -> None:
+    made = box("/script")
+    made.file("script", "#!/interpreter\n", 0o755)
+    made.file("interpreter", "x", 0o644)
+    made.run(check=False).failed("the interpreter /interpreter can't be executed", "permission denied")
+    made.file("interpreter", "x", 0o755)
+    made.mount("/interpreter", "bind", str(made.rootfs / "interpreter"), "bind", "noexec")
+    made.run(check=False).failed("the interpreter /interpreter can't be executed", "permission denied")
+
+
+@pytest.mark.only("pyoci")
+def test_a_program_for_another_machine_is_told(box: Boxes) -> None:
+    made = box("/program")
+    data = bytearray((made.rootfs / "bin/busybox").read_bytes())
+    data[18:20] = (258).to_bytes(2, "little")  # e_machine: LoongArch
+    made.file("program", "", 0o755).write_bytes(data)
+    made.create()
+    made.start(check=False).failed("exec format error", "the program is for loongarch64, and this machine is")
+    made.wait()
+
+
+@pytest.mark.only("pyoci")
+def test_arguments_and_variables_that_are_too_long_are_named(box: Boxes) -> None:
+    made = box("/bin/true")
+    made.process["env"] = ["PATH=/bin", "SMALL=" + "x" * 131065]
+    made.run()
+    made.process["env"] = ["PATH=/bin", "LARGE=" + "x" * 131066]
+    made.create(check=False).failed("variable LARGE takes 131073 bytes: the kernel takes 131072 at most")
+    made.process["env"] = ["PATH=/bin"]
+    made.args("/bin/true", "\xfc" * 65536)
+    made.create(check=False).failed("argument 1 takes 131073 bytes")
+    made.args("/bin/true").process["env"] += [f"V{number}=" + "x" * 130000 for number in range(50)]
+    made.create()
+    made.start(check=False).failed("argument list too long", "a quarter of RLIMIT_STACK")
+    made.wait()
+
+
+@pytest.mark.only("pyoci")
 def test_a_missing_dynamic_linker_is_named(box: Boxes) -> None:
     made = box()
     made.args(made.put(Path("/usr/bin/cat")))

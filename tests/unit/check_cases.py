@@ -468,6 +468,11 @@ WARNINGS: list[tuple[Any, ...]] = [
     ("version-old", "/ociVersion", {"/ociVersion": "0.9.0"}),
     ("platform-section", "/vm", {"/vm": {"kernel": {"path": "/k"}}}),
     (
+        "mount-option",
+        "/mounts/1/options/1",
+        {"/mounts/-": {"destination": "/t", "type": "tmpfs", "options": ["size=1m", "sise=2m"]}},
+    ),
+    (
         "annotation-unknown",
         "/annotations/run.oci.handler",
         {"/annotations": {"run.oci.handler": "x", "run.oci.keep_original_groups": "1", "a.b": "c"}},

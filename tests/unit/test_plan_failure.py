@@ -42,8 +42,11 @@ def test_a_hint_is_for_an_op_that_is_there() -> None:
         ("executable", "/etc", errno.EISDIR, 'exec: "/etc": is a directory: permission denied'),
         ("execve", "/x", errno.ENOEXEC, 'exec: "/x": exec format error (the file is neither a program for this machine'),
         ("executable", "/proc/self/exe", errno.ELOOP, "a magic link of /proc cannot be executed: name the file itself"),
-        ("interpreter", "/a needs the interpreter /lib/ld.so", errno.ENOENT, 'exec: "/a": its interpreter /lib/ld.so: no such'),
-        ("interpreter", "/a needs the interpreter /lib/ld.so", errno.ENOENT, "/lib/ld.so is missing in the rootfs"),
+        ("interpreter", "/a needs the interpreter /l", errno.ENOENT, "the interpreter /l is missing in the rootfs: exec /a: no"),
+        ("interpreter", "/a needs the interpreter /l", errno.EACCES, "the interpreter /l can't be executed: exec /a: permission"),
+        ("machine", "/a is for ELF machine 183", errno.ENOEXEC, "the program is for aarch64, and this machine is "),
+        ("machine", "/a is for ELF machine 4711", errno.ENOEXEC, "the program is for another machine (4711), and"),
+        ("execve", "/a", errno.E2BIG, "a quarter of RLIMIT_STACK"),
     ],
 )  # fmt: skip
 def test_program(step: str, obj: str, error: int, text: str) -> None:

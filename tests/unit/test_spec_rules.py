@@ -71,6 +71,7 @@ def test_every_code_has_an_example() -> None:
         "mount-source-missing",
         "rootfs-noexec",
         "hook-missing",
+        "program-",
         "device-driver",
         "seccomp-unknown",
         "null-member",

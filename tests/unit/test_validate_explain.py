@@ -312,7 +312,7 @@ def test_a_device_without_a_driver(tmp_path: Path) -> None:
         {"path": "/dev/b", "type": "b", "major": 4001, "minor": 3},
         {"path": "/dev/u", "type": "u", "major": 1, "minor": 5},
     ]
-    found = missing_files(spoil({"/linux/devices": nodes}), str(tmp_path))
+    found = missing_files(spoil({"/linux/devices": nodes, "/process/args": []}), str(tmp_path))
     assert [(each.severity, each.code, each.pointer) for each in found] == [
         ("warning", "device-driver", "/linux/devices/0/major"),
         ("warning", "device-driver", "/linux/devices/3/major"),
@@ -457,7 +457,9 @@ def test_surroundings(tmp_path: Path) -> None:
         return [(problem.code, problem.pointer) for problem in missing_files(spoil(changes), str(tmp_path))]
 
     assert found({}) == [("rootfs-missing", "/root/path")]
-    (tmp_path / "rootfs").mkdir()
+    program = tmp_path / "rootfs/bin/sh"
+    program.parent.mkdir(parents=True)
+    program.touch(0o755)
     (tmp_path / "file").write_text("")
     assert found({}) == []
     assert found({"/root/path": str(tmp_path / "rootfs")}) == []
@@ -477,6 +479,46 @@ def test_surroundings(tmp_path: Path) -> None:
     assert found({"/linux/seccomp": {**seccomp, "defaultAction": "SCMP_ACT_ERRNO"}}) == []
     hook = {"prestart": [{"path": str(tmp_path / "file")}, {"path": "/bin/sh"}]}
     assert found({"/hooks": hook}) == [("hook-missing", "/hooks/prestart/0/path")]
+
+
+def test_the_program_in_the_root_filesystem(tmp_path: Path) -> None:
+    """As far as links within it, and the mounts, allow to tell."""
+    rootfs = tmp_path / "rootfs"
+    (rootfs / "usr/bin").mkdir(parents=True)
+    (rootfs / "bin").symlink_to("/usr/bin")
+    (rootfs / "loop").symlink_to("loop")
+    (rootfs / "out").symlink_to("../../../../../../usr/bin/tool")
+    elf = bytearray(Path("/proc/self/exe").read_bytes()[:4096])
+    for name, content in (
+        ("tool", b"\x7fELF"),
+        ("script", b"#!/bin/tool -x\n"),
+        ("lost", b"#! /bin/gone -x\n"),
+        ("host", bytes(elf)),
+        ("foreign", bytes(elf[:18]) + (258).to_bytes(2, "little") + bytes(elf[20:])),
+    ):
+        (rootfs / "usr/bin" / name).write_bytes(content)
+        (rootfs / "usr/bin" / name).chmod(0o755)
+    (rootfs / "usr/bin/data").write_text("x")
+    (rootfs / "usr/bin/data").chmod(0o644)
+
+    def codes_of(
+        program: str, env: str = "PATH=/nowhere:/bin", more: dict[str, Any] | None = None
+    ) -> list[str]:
+        spec = spoil({"/process/args": [program], "/process/env": [env], **(more or {})})
+        return [problem.code for problem in missing_files(spec, str(tmp_path))]
+
+    for program in ("tool", "script", "/bin/tool", "/bin/script", "/out", "bin/tool"):
+        assert codes_of(program) == [], program
+    for program in ("gone", "/bin/gone", "/loop", "/bin/tool/x", "/etc/passwd"):
+        assert codes_of(program) == ["program-missing"], program
+    assert codes_of("tool", "PATH=/nowhere") == ["program-missing"]
+    assert codes_of("/bin/data") == codes_of("/usr/bin") == ["program-mode"]
+    assert codes_of("lost") == ["program-interpreter"]
+    assert codes_of("foreign") == ["program-machine"]
+    assert codes_of("host") == ["program-interpreter"]  # which /proc/self/exe is known to name
+    for place in ("/usr", "/usr/bin/gone", "/"):
+        mount = {"destination": place, "type": "tmpfs", "source": "tmpfs"}
+        assert codes_of("/bin/gone", more={"/mounts/-": mount}) == [], place
 
 
 def test_surroundings_are_looked_at_for_bundles_only(tmp_path: Path) -> None:
