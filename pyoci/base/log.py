@@ -75,10 +75,15 @@ class Log:
         else:
             self._write("warning", message, fields, also_stderr=self._debug)
 
-    def debug(self, message: str) -> None:
-        """Log a detail, if --debug asks for details."""
+    @property
+    def is_debugging(self) -> bool:
+        """Whether --debug asks for details."""
+        return self._debug
+
+    def debug(self, message: str, pointer: str = "") -> None:
+        """Log a detail, if --debug asks for details; the pointer is that of its cause in config.json."""
         if self._debug:
-            self._write("debug", message, {}, also_stderr=False)
+            self._write("debug", message, {"pointer": pointer} if pointer else {}, also_stderr=False)
 
     def finish(self) -> None:
         """Write the warnings of a command that succeeded."""
@@ -88,7 +93,7 @@ class Log:
 
     def _write(self, level: str, message: str, fields: "Fields", *, also_stderr: bool) -> None:
         message = printable.line(message)
-        if self._path or self._json:
+        if self._path or self._json or level == "debug":
             # Engines show their users nothing but the message; the words by which they know an error stay at its front
             told = f"{message}; hint: {fields['hint']}" if "hint" in fields else message
             line = (_json_line if self._json else _text_line)(self.operation, level, told, fields)

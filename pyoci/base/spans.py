@@ -1,9 +1,13 @@
-"""The spans of --trace: what the runtime does, step by step, and how long each step takes.
+"""The steps of the runtime: spans for --trace, with how long each step takes, and lines of the log for --debug.
 
-Switched off, which they are unless --trace is given, a step costs a method call and a comparison.
+Switched off, which they are without these options, a step costs a method call and two comparisons.
 """
 
 import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Span:
@@ -30,12 +34,13 @@ class Span:
 
 
 class Spans:
-    """The spans of one command. `measured` is None until begin()."""
+    """The spans of one command. `measured` is None until begin(); `report`, if any, gets name and pointer of each step."""
 
-    __slots__ = ("measured", "_last", "_worked")
+    __slots__ = ("measured", "report", "_last", "_worked")
 
     def __init__(self) -> None:
         self.measured: list[Span] | None = None
+        self.report: Callable[[str, str], None] | None = None
         self._last = 0
         self._worked = 0
 
@@ -52,6 +57,8 @@ class Spans:
 
     def lap(self, name: str, pointer: str = "", kind: str = "runtime") -> None:
         """A step ends now; it began when the one before it ended."""
+        if self.report is not None:
+            self.report(name, pointer)
         if self.measured is not None:
             ended, worked = time.time_ns(), time.process_time_ns()
             self.measured.append(Span(name, pointer, kind, self._last, ended, (self._worked, worked)))
@@ -59,5 +66,7 @@ class Spans:
 
     def within(self, began: int, name: str, pointer: str = "", kind: str = "runtime") -> None:
         """A part of the present step ends now; `began` is what now() returned at its beginning."""
+        if self.report is not None:
+            self.report(name, pointer)
         if self.measured is not None:
             self.measured.append(Span(name, pointer, kind, began, time.time_ns(), None))

@@ -33,6 +33,8 @@ def main(context: Context, argv: list[str], refused: RefusedDocument | None = No
             json=settings.get("log_format") == "json",
             debug=settings.get("debug", False) or level == "debug",
         )
+        if log.is_debugging:
+            context.spans.report = log.debug
         options = Options(argv, settings)
         if not (settings.get("help") or settings.get("version")):
             command_options(options, at)

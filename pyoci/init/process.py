@@ -18,8 +18,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyoci._ops import Op
+    from pyoci.base.log import Log
     from pyoci.init.protocol import Reply
     from pyoci.trace.recorder import Trace
+
+
+def log_ops(log: "Log", ops: "list[Op]") -> None:
+    """A line for each op that the init has done, for --debug."""
+    for op in ops:
+        log.debug(f"init: {op.name}: {op.about}" if op.about != op.name else f"init: {op.name}", op.pointer)
 
 
 class InitProcess(Child):
@@ -27,14 +35,17 @@ class InitProcess(Child):
 
     terminal  the master of its terminal, or -1 until it came
     trace     gets the time that each op takes, or None
+    log       gets a line for each op that is done, for --debug, or None
     oom       says what the container's cgroup knows of a lack of memory (Manager.oom), or None
     agent     gets the listener of its seccomp filter as soon as it comes, or None where none is to come
     """
 
-    def __init__(self, trace: "Trace | None" = None) -> None:
+    def __init__(self, trace: "Trace | None" = None, log: "Log | None" = None) -> None:
         super().__init__()
         self.terminal = -1
         self.trace = trace
+        self.log = log if log and log.is_debugging else None
+        self._logged = 0  # ops of the plan that is being executed
         self.oom: Callable[[], tuple[int, int, int]] | None = None
         self.agent: Callable[[int], None] | None = None
         self._forks = False
@@ -94,8 +105,9 @@ class InitProcess(Child):
                 raise protocol.garbled("a reply without a request")
         if exit_status.early(self.pid, self.pidfd):
             raise self.explain_death()
+        name, plan = self._sent[0]
+        self._log_done(len(plan.ops))
         if self.trace:
-            name, plan = self._sent[0]
             self.trace.program_started(name, plan.ops)
 
     def close(self) -> None:
@@ -128,8 +140,18 @@ class InitProcess(Child):
         elif found.kind == lib.REPLY_TIMES:
             self._report_times(found)
         elif found.kind == lib.REPLY_DONE:
+            self._log_done(len(self._sent[0][1].ops))
+            self._logged = 0
             self._sent.pop(0)
+        elif found.kind == lib.REPLY_READY:
+            self._log_done(found.op + 1)
         return found.kind
+
+    def _log_done(self, count: int) -> None:
+        """The first ops of the plan are done: log those that were not logged yet."""
+        if self.log:
+            log_ops(self.log, self._sent[0][1].ops[self._logged : count])
+            self._logged = count
 
     def _become(self, pid: int) -> None:
         """The init has a child that goes on in its place: ours, or another process holds the socket. Raises OciError."""
@@ -176,6 +198,7 @@ class InitProcess(Child):
 
         name, plan = self._sent[0]
         op = protocol.failed_op(found, plan.ops)
+        self._log_done(found.op)
         if self.trace:
             self.trace.op_failed(name, op)
         error = failure.explain(op, found.error, found.step, found.object())

@@ -7,6 +7,7 @@ from pyoci.init import protocol
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.base.log import Log
     from pyoci.plan.ops import Plan
     from pyoci.trace.recorder import Trace
 
@@ -17,15 +18,25 @@ def late_ops(plan: "Plan") -> "list[list[int | str]]":
     return [[index, op.name, op.pointer, op.about] for index, op in enumerate(plan.ops) if index >= first]
 
 
+def _ops(late: "list[list[int | str]]") -> list[Op]:
+    """The ops that late_ops() has written down."""
+    return [Op(name if isinstance(name, str) else "", str(at), str(about)) for _, name, at, about in late]
+
+
+def log(log: "Log", late: "list[list[int | str]]") -> None:
+    """A line for each of them, when all are done, for --debug."""
+    from pyoci.init.process import log_ops
+
+    log_ops(log, _ops(late))
+
+
 def read(data: bytes, late: "list[list[int | str]]", trace: "Trace | None") -> OciError | None:
     """What the init wrote into the failure fifo until its program ran: an error, or None. `late` is from late_ops().
 
     The record of a version before 0.2 has a number for the name, which means nothing any more. Raises OciError for what can't
     be an answer.
     """
-    ops = [Op("ready", "", "ready")] * int(late[0][0])
-    for _, name, pointer, about in late:
-        ops.append(Op(name if isinstance(name, str) else "", str(pointer), str(about)))
+    ops = [Op("ready", "", "ready")] * int(late[0][0]) + _ops(late)
     for found in protocol.parse(data):
         if found.kind == lib.REPLY_ERROR:
             return _failure(ops, found, trace)

@@ -85,7 +85,7 @@ class JoiningProcess(ContainerProcess):
             # No more processes: the container may be at its pids.limit, where somebody has to look into it all the more.
             self.init.kill()
             files.close_all(self._cgroup_fds)
-            self.init = InitProcess(self.request.trace)
+            self.init = InitProcess(self.request.trace, self.context.log)
             self.init.oom = self.entry.memory
             self._join(moved=True)
         self.expect_ready(self.process)

@@ -47,7 +47,7 @@ class ContainerProcess:
         self.detached = detached
         self.rootless = False
         self.inherited = inherited.take(request.preserve_fds)
-        self.init = InitProcess(request.trace)
+        self.init = InitProcess(request.trace, context.log)
         self._cgroup_fds: list[int] = []  # v1 `tasks` files that the init writes itself into
         self._pid_file = ""  # of --pid-file, as soon as it may be there
         context.spans.lap("inherited descriptors")

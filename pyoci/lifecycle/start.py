@@ -92,6 +92,10 @@ def _let_go(context: "Context", entry: store.Entry, trace: "Trace | None") -> No
                 exit_status.add_filter(error, _filter(entry))
             raise error
         _check_ran(entry)
+        if context.log.is_debugging:
+            from pyoci.init import start_answer
+
+            start_answer.log(context.log, entry.record.late)
         run_poststart(context, entry, entry.record.pid)
     except OciError as error:
         if error.code == "hook":

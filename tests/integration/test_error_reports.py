@@ -172,6 +172,45 @@ def test_the_message_can_stand_alone(box: Boxes, wrong: Callable[[Container], st
     assert named or any(word.lower() in first.lower() for word in words), (first, pointer)
 
 
+DEBUG = re.compile(
+    r'time="[^"]+" level=debug msg="((?:[^"\\\\]|\\\\.)*)" operation=\w+(?: pointer="([^"]*)")?'
+)
+
+
+def test_debug_tells_each_step_with_its_pointer(box: Boxes, folder: Path) -> None:
+    """Of the command and of the init, on success, too; with a log file there alone."""
+    made = box.sh("exit 3")
+    made.config["hooks"] = {"createRuntime": [{"path": "/bin/true"}]}
+    made.config["hostname"] = "name"
+    made.runtime.global_options = ["--debug"]
+
+    def steps(text: str) -> dict[str, str]:
+        found = [DEBUG.fullmatch(line) for line in text.splitlines()]
+        assert all(found), text
+        return {match[1]: match[2] or "" for match in found if match}
+
+    created = steps(made.create().err)
+    assert {"load", "check", "spawn", "cgroup create", "record", "init: ready"} <= set(created)
+    assert created["createRuntime hook /bin/true"] == "/hooks/createRuntime/0"
+    assert created["init: sethostname: hostname name"] == "/hostname"
+    assert created["init: fsmount: proc on /proc"].startswith("/mounts/")
+    started = steps(made.start().err)
+    assert started["init: execve: exec /bin/sh"] == "/process/args" and "init: ready" not in started
+    made.wait()
+    log = folder / "log.json"
+    made.runtime.global_options = ["--debug", "--log", str(log), "--log-format", "json"]
+    made.delete()
+    made.args("/no/such/program").config["hooks"] = {}
+    error = made.create(check=False).failed().err
+    assert "level" not in error and "pyoci: create: exec:" in error
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [entry["level"] for entry in entries].count("error") == 1 and len(entries) > 20
+    made.args("/bin/sleep", "1000").launch()
+    made.runtime.global_options = ["--debug"]
+    found = made.exec("/bin/true", options=("--cwd", "/bin"))
+    assert {"init: chdir: directory /bin", "init: execve: exec /bin/true"} <= set(steps(found.err))
+
+
 def no_dev(made: Container) -> tuple[str, str]:
     (made.rootfs / "dev").rmdir()
     return "tmpfs on /dev: mkdir /dev in the rootfs", "/dev"

@@ -143,7 +143,8 @@ def test_details_need_debug(log: Log, tmp_path: Path, capfd: pytest.CaptureFixtu
     assert [entry["level"] for entry in lines(file)] == ["debug"]
     log.configure("", json=False, debug=True)
     log.debug("detail")
-    assert capfd.readouterr().err == "pyoci: create: debug: detail\n"
+    line = capfd.readouterr().err
+    assert re.fullmatch(r'time="[^"]+" level=debug msg="detail" operation=create\n', line)
 
 
 def test_a_file_that_cannot_be_opened(log: Log, tmp_path: Path) -> None:
