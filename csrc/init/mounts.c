@@ -216,7 +216,8 @@ void op_bind_attributes(const struct op_bind_attributes *op) {
         fail(EPERM, STEP_mount_setattr, name_of(lost & flags));
     if (names_times ? (op->set & times) != (source & times) : (lost & (ATTRIBUTE_NOATIME | ATTRIBUTE_NODIRATIME)) != 0)
         fail(EPERM, STEP_mount_setattr, name_of(source & times));
-    check(sys_mount_setattr(get(op->mount), 0, (op->set & ~times) | (source & flags), flags | ATTRIBUTE_NOSYMFOLLOW, 0),
+    check(sys_mount_setattr(get(op->mount), 0, (op->set & ~times) | (source & flags),
+                            flags | (op->clear & ATTRIBUTE_NOSYMFOLLOW), 0),
           STEP_mount_setattr, NULL);
 }
 

@@ -72,8 +72,21 @@ def open_namespace(kind: str, path: str, pointer: str) -> int:
 
 
 def _open_tree(what: tuple[str | int | bool, ...], directory: int) -> int:
-    _, path, recursive, pointer, about = what
+    _, path, recursive, pointer, about, *deep = what
     nofollow = str(what[0]).startswith("link-")
+    if deep:
+        from pyoci.host import locked_flags
+
+        set_, clear = int(deep[0]), int(deep[1])
+        locked_flags.check(
+            str(path),
+            directory,
+            recursive=bool(recursive),
+            set=set_,
+            clear=clear,
+            about=str(about),
+            pointer=str(pointer),
+        )
     name = str(path).encode("utf-8", "surrogateescape")
     fd = lib.pyoci_open_tree(directory, name, bool(recursive), nofollow)
     if fd < 0:
@@ -100,7 +113,7 @@ def _open_inside(what: tuple[str | int | bool, ...], pidfd: int, rootfs: str) ->
 
 
 def _map_ids(tree: int, user_namespace: int, what: tuple[str | int | bool, ...]) -> None:
-    kind, path, _, pointer, about = what
+    kind, path, _, pointer, about, *_ = what
     result = lib.pyoci_idmap_mount(tree, user_namespace, str(kind).endswith("deep-idmapped-tree"))
     files.close(user_namespace)
     if result < 0:

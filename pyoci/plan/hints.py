@@ -31,7 +31,7 @@ _UNMAPPED = (
     "in a user namespace this takes ids that it maps: use one of /proc/PID/uid_map or gid_map, or omit it"
 )
 _KINDS = "a directory can only be mounted onto a directory, a file onto a file"
-_LOCKED = "the attribute is locked: the source was mounted with it outside this user namespace, so it cannot be cleared"
+LOCKED = "the attribute is locked: the source was mounted with it outside this user namespace, so it cannot be cleared"
 _NO_SELINUX = "file systems take no label where the kernel has no SELinux, or it is off: omit linux.mountLabel, or the option"
 _LOOP = "a symbolic link in the rootfs leads back to itself, or to a magic link of /proc"
 
@@ -89,8 +89,8 @@ _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
         "mount_setattr",
         "mount_setattr",
         errno.EPERM,
-    ): _LOCKED,
-    ("bind_attributes", "mount_setattr", errno.EPERM): _LOCKED,
+    ): LOCKED,
+    ("bind_attributes", "mount_setattr", errno.EPERM): LOCKED,
     (
         "mountpoint",
         "openat2",

@@ -1,5 +1,7 @@
 """mounts[] -> ops: a mount is made detached, set up while no path leads to it, and attached onto a descriptor."""
 
+import errno
+
 from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
@@ -122,7 +124,8 @@ def _add_mount(plan: Plan, spec: "Spec", facts: Facts, mount: "Mount", pointer: 
     bind = found.bind or kind == "bind"
     about = f"{'bind of ' + str(mount.get('source')) if bind else kind or 'none'} on {destination}"
     if found.remount:
-        _remount(plan, found, pointer, about, destination)
+        locked = (facts.nested or namespaces.has(spec, "user")) and _is_copied(spec, mount)
+        _remount(plan, found, pointer, about, destination, locked=locked)
         return
     if kind in ("cgroup", "cgroup2") and not bind:
         cgroupfs.add(plan, spec, facts, found, pointer, about, destination)
@@ -171,7 +174,8 @@ def _set_bind_flags(
     the host's root, so the kernel locks nothing on it, and the same rule is computed by op_bind_attributes.
     """
     if facts.nested or namespaces.has(spec, "user"):
-        op = ops.bind_attributes(mount=lib.REG_MOUNT, set=found.set, clear=found.unset)
+        clear = found.unset | mount_options.NOSYMFOLLOW & ~found.set  # which is never locked
+        op = ops.bind_attributes(mount=lib.REG_MOUNT, set=found.set, clear=clear)
     else:
         add, remove = found.bind_attributes()
         op = ops.mount_setattr(mount=lib.REG_MOUNT, set=add, clear=remove)
@@ -226,7 +230,11 @@ def make_bind(
             plan.cut()
         kind = "tree" if not idmapped else "deep-idmapped-tree" if found.deep_idmap else "idmapped-tree"
         kind = ("inner-" if inside else "") + ("link-" if found.source_link else "") + kind
-        register = plan.carry(kind, inside or source, found.recursive, pointer, about)
+        named = facts.open_sources and found.deep_set | found.deep_clear
+        deep = (found.deep_set, found.deep_clear) if named else ()
+        if inside and deep:
+            raise _locked_inside(about, pointer)
+        register = plan.carry(kind, inside or source, found.recursive, pointer, about, *deep)
     elif inside:
         source, below = inside, lib.REG_ROOT
     plan.add(
@@ -243,6 +251,13 @@ def make_bind(
     if host or (register and not inside):
         own = ops.mount_setattr(mount=lib.REG_MOUNT, propagation=propagation, recursive=True)
         plan.add(own, pointer, about)
+
+
+def _locked_inside(about: str, pointer: str) -> OciError:
+    """What lies on a source in the rootfs is known in the container's mount namespace alone."""
+    message = f"{about}: recursive options in a user namespace, and a source in the rootfs"
+    hint = "give the flags to the earlier mount that the source lies on"
+    return OciError("mount", message, errno=errno.EPERM, pointer=f"{pointer}/options", hint=hint)
 
 
 def _inside_rootfs(facts: Facts, source: str) -> str:
@@ -334,14 +349,33 @@ def is_shared(spec: "Spec") -> bool:
     return "shared" in ((spec.get("linux") or {}).get("rootfsPropagation") or "")
 
 
-def _remount(plan: Plan, found: mount_options.Options, pointer: str, about: str, destination: str) -> None:
+def _is_copied(spec: "Spec", mount: "Mount") -> bool:
+    """Whether a remount is about a copy of a mount of the host: that of the rootfs, or a bind mount."""
+    place, copied = paths.clean(mount["destination"]), True
+    for other in spec.get("mounts") or ():
+        if other is mount:
+            break
+        if "remount" not in (other.get("options") or ()) and paths.clean(other["destination"]) == place:
+            copied = mount_options.is_bind(other)
+    return copied
+
+
+def _remount(
+    plan: Plan, found: mount_options.Options, pointer: str, about: str, destination: str, *, locked: bool
+) -> None:
+    """locked: what flags the mount has count as locked, as those of the source of a bind mount do (_set_bind_flags)."""
     plan.add(ops.mountpoint(path=destination, type=lib.MOUNTPOINT_EXISTS), pointer, about)
-    change = ops.mount_setattr(
-        mount=lib.REG_MOUNTPOINT,
-        set=found.set | found.deep_set,
-        clear=found.clear | found.deep_clear,
-        recursive=found.recursive,
-    )
+    added = found.set | found.deep_set
+    if locked:
+        cleared = found.unset | found.deep_clear
+        change = ops.bind_attributes(mount=lib.REG_MOUNTPOINT, set=added, clear=cleared)
+    else:
+        change = ops.mount_setattr(
+            mount=lib.REG_MOUNTPOINT,
+            set=added,
+            clear=found.clear | found.deep_clear,
+            recursive=found.recursive,
+        )
     plan.add(change, pointer, about)
     if found.data:
         plan.add(ops.reconfigure(mount=lib.REG_MOUNTPOINT, options=found.data), pointer, about)

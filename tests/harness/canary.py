@@ -81,4 +81,8 @@ class Canary:
             assert getattr(null, name) == getattr(self.null, name), (
                 f"the {name} of the host's /dev/null was changed"
             )
-        assert mounts() == self.mounts
+        now = mounts()
+        gone, new = (
+            [m for m in one if m not in two] for one, two in ((self.mounts, now), (now, self.mounts))
+        )
+        assert now == self.mounts, f"the host's mounts were changed: gone {gone}, new {new}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,23 @@ REFUSED = [
     ("noatime", "bind,atime", "noatime"),
     ("relatime", "bind,nodiratime", "relatime"),
     ("nodiratime", "bind,diratime", "nodiratime"),
+]
+
+
+# The same of recursive options: flags of the source and of the mount below it
+DEEP = [
+    ("ro", "nosuid", "rbind,rrw", "ro"),
+    ("nosuid", "ro,nosuid", "rbind,rrw", "ro"),
+    ("nosuid", "ro,nosuid", "bind,rrw", ""),
+    ("nosuid", "nosuid,nodev", "rbind,rdev", "nodev"),
+    ("nosuid", "nodev", "rbind,rsuid,rro", "nosuid"),
+    ("noexec", "nodev", "bind,rexec", "noexec"),
+    ("noatime", "noatime", "rbind,ratime", "noatime"),
+    ("relatime", "noatime", "rbind,rnoatime", "relatime"),
+    ("relatime", "strictatime", "rbind,rrelatime", "strictatime"),
+    ("relatime", "nodiratime", "rbind,rdiratime", "nodiratime"),
+    ("noatime", "noatime", "rbind,rnoatime,rro,rnosuid", ""),
+    ("nodev", "nodev", "rbind,rrw,rsuid", ""),
 ]
 
 
@@ -90,3 +108,61 @@ def test_in_a_user_namespace_no_option_clears_a_flag_of_the_source(
     made.user_namespace()
     made.mount("/b", "bind", str(source), *options.split(","))
     made.run(check=False).failed(f"mount_setattr {named}: operation not permitted", "on /b")
+
+
+@pytest.mark.differs(
+    runc="operation not permitted, without a name", crun="does not say what is not permitted"
+)
+def test_in_a_user_namespace_no_recursive_option_does(box: Boxes, folder: Path) -> None:
+    """Not of the source and not of what is mounted below it, by whatever path."""
+    place = folder / "a b"
+    place.mkdir()
+    made = box("/bin/true")
+    made.user_namespace()
+    paths = [str(place), os.path.relpath(place, made.directory)]
+    made.config["mounts"] = made.config["mounts"][:1]
+    entry = made.mount("/b", "bind", "")
+    for index, (above, below, options, named) in enumerate(DEEP):
+        subprocess.run(["mount", "-t", "tmpfs", "x", place], check=True)
+        try:
+            (place / "below").mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "-o", below, "x", place / "below"], check=True)
+            subprocess.run(["mount", "-o", f"remount,bind,{above}", place], check=True)
+            entry.update(source=paths[index % 2], options=options.split(","))
+            found = made.run(check=False)
+            if named:
+                found.failed(f"on /b: mount_setattr {named}: operation not permitted", "attribute is locked")
+            else:
+                found.ok()
+        finally:
+            subprocess.run(["umount", "--recursive", place], check=True)
+
+
+def test_in_a_user_namespace_no_remount_does(box: Boxes, folder: Path) -> None:
+    """Neither of a bind mount nor of the rootfs; what the container mounts itself may be changed."""
+    (folder / "source").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,nosuid", "x", folder / "source"], check=True)
+    made = box("/bin/cat", "/proc/self/mountinfo")
+    made.user_namespace()
+    rootfs = str(made.rootfs)
+    subprocess.run(["mount", "--bind", rootfs, rootfs], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,nodev", rootfs], check=True)
+        made.mount("/b", "bind", str(folder / "source"), "bind")
+        remount = made.mount("/b", "", "", "remount", "rw")
+        made.run(check=False).failed("on /b: mount_setattr ro: operation not permitted")
+        remount["options"] = ["remount", "noexec"]
+        assert flags_seen(made.out()) == {"ro", "nosuid", "noexec", "relatime"}
+        remount.update(destination="/", options=["remount", "dev"])
+        made.run(check=False).failed("on /: mount_setattr nodev: operation not permitted")
+        made.mounts[-2] = {
+            "destination": "/b",
+            "type": "tmpfs",
+            "source": "tmpfs",
+            "options": ["ro", "nosuid"],
+        }
+        remount.update(destination="/b", options=["remount", "suid"])
+        assert "nosuid" not in flags_seen(made.out())
+    finally:
+        subprocess.run(["umount", rootfs], check=True)
+        subprocess.run(["umount", folder / "source"], check=True)
