@@ -63,7 +63,7 @@ class Podman(Engine):
             "[engine]\n"
             f"runtime = {json.dumps(NAME)}\n"
             f"runtime_supports_json = {json.dumps(_JSON_RUNTIMES)}\n"
-            f"runtime_supports_nocgroups = {json.dumps(_NOCGROUPS_RUNTIMES)}\n"
+            f"runtime_supports_nocgroup = {json.dumps(_NOCGROUPS_RUNTIMES)}\n"
             "\n"
             "[engine.runtimes]\n"
             f"{NAME} = {json.dumps([path])}\n"
