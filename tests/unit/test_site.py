@@ -106,6 +106,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
         str(page.relative_to(tmp_path)) for page in pages
     }
     assert not list(tmp_path.rglob("*.py*")), "programs are in the site"
+    assert "--log-format text|json<" in (tmp_path / "commands.html").read_text()
     fetched = [
         (page.name, address)
         for page in pages
