@@ -66,7 +66,7 @@ def package(place: Path) -> Path:
         useradd builder
         chown -R builder .
         su builder -c 'dpkg-source -x *.dsc tree && cd tree && dpkg-buildpackage -us -uc' >log 2>&1 || { cat log; exit 1; }
-        su builder -c 'lintian --fail-on warning *.changes'
+        su builder -c 'lintian --fail-on error,warning *.changes'
     """)  # fmt: skip
     print(told)
     (found,) = (tree.root / "build").glob("*.deb")
