@@ -131,17 +131,34 @@ def test_every_call_may_be_notified_but_write(
 
 def test_a_listener_that_dies_is_enosys(box: Boxes, programs: Programs, start: Start) -> None:
     """Nobody but the agent holds the listener, so its end is an answer to what waits and to what comes."""
-    for answer in ("close", "hold"):
-        agent = start(f"{GETPGRP}:{answer}")
-        made = calling(box, programs, GETPGRP)
-        made.linux["seccomp"] = agent.profile("getpgrp")
-        out = made.stream()
-        made.launch(stdout=out)
+    agent = start(f"{GETPGRP}:close")
+    made = calling(box, programs, GETPGRP)
+    made.linux["seccomp"] = agent.profile("getpgrp")
+    out = made.stream()
+    made.launch(stdout=out)
+    assert errno_in(out.rest()) == errno.ENOSYS
+    made.wait()
+
+
+@pytest.mark.only("pyoci")
+def test_an_agent_that_is_killed(box: Boxes, programs: Programs, start: Start) -> None:
+    """While `run` waits for the program, and while the init waits for `start`."""
+    agent = start(f"{GETPGRP}:hold")
+    made = calling(box, programs, GETPGRP)
+    made.linux["seccomp"] = agent.profile("getpgrp")
+    out = made.stream()
+    with made.spawn("run", stdout=out.write_end) as running:
         agent.said.until(f"call {GETPGRP}")
-        if answer == "hold":
-            agent.process.kill()
+        agent.process.kill()
         assert errno_in(out.rest()) == errno.ENOSYS
-        made.wait()
+        assert running.wait() == 0
+    agent = start(f"{READ}:hold")
+    made = box("/bin/true")
+    made.linux["seccomp"] = agent.profile("read")
+    made.create()
+    agent.said.until(f"call {READ}")
+    agent.process.kill()
+    assert made.wait() == 1
 
 
 @pytest.mark.only("pyoci")

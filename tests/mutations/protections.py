@@ -650,6 +650,20 @@ PROTECTIONS = [
         f"{_ESCAPES} -k given_for_reading",
     ),
     Protection(
+        "listener-is-one",
+        "pyoci/init/protocol.py",
+        'if posix.readlink(f"/proc/self/fd/{fd}") != _LISTENER:',
+        "if False:",
+        "tests/unit/test_init_protocol.py -k something_else_is_no_listener",
+    ),
+    Protection(
+        "listener-of-the-agent-alone",
+        "csrc/init/program.c",
+        "        close(fd);\n        say(REPLY_READY",
+        "        say(REPLY_READY",
+        "tests/integration/test_seccomp_notify.py -k an_agent_that_is_killed",
+    ),
+    Protection(
         "seccomp-filter",
         "csrc/init/process.c",
         "    check(syscall(SYS_seccomp, SECCOMP_FILTER, op->flags, &program), STEP_seccomp, NULL);",
