@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import machine
+from harness import machine, peers
 from harness.boxes import Boxes
 from harness.bundle import RootFilesystem
 from harness.leaks import LeakChecker
@@ -19,10 +19,6 @@ from harness.runtime import Runtime, find
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers."""
-    config.addinivalue_line(
-        "markers",
-        "differs(runc=REASON, crun=REASON, strict=True): the peer (Debian 12: runc 1.1.5, crun 1.8.1) fails here",
-    )
     config.addinivalue_line("markers", "only(KIND): the test is about what this runtime alone promises")
     config.addinivalue_line("markers", "rootless: works as an ordinary user, too")
 
@@ -33,9 +29,14 @@ def runtime_kind() -> str:
     return Runtime(path, None, Path("/")).kind if path else "none"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip and expect failures by runtime and by user; the reasons are in the markers."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what the runtime does not promise, and expect the failures that its list in data/peers has."""
     kind = runtime_kind()
+    listed = peers.differences(kind)
+    if not any("::" in argument for argument in config.args):
+        unknown = peers.stale([name_of(item) for item in items], listed)
+        if unknown:
+            raise pytest.UsageError(f"data/peers/{kind}.txt: no such test: {', '.join(unknown)}")
     for item in items:
         if "runtime" not in getattr(item, "fixturenames", ()):
             continue
@@ -44,10 +45,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         only = item.get_closest_marker("only")
         if only and kind not in only.args:
             item.add_marker(pytest.mark.skip(reason=f"a promise of {' and '.join(only.args)} only"))
-        differs = item.get_closest_marker("differs")
-        if differs and kind in differs.kwargs:
-            strict = kind == "runc" and differs.kwargs.get("strict", True)
-            item.add_marker(pytest.mark.xfail(reason=differs.kwargs[kind], strict=strict))
+        differs = peers.of(name_of(item), listed)
+        if differs and differs.harmful:
+            item.add_marker(pytest.mark.skip(reason=f"{kind} would harm the machine: {differs.reason}"))
+        elif differs:
+            item.add_marker(pytest.mark.xfail(reason=differs.reason, strict=differs.always))
+
+
+def name_of(item: pytest.Item) -> str:
+    """The name of a test as the lists of peers have it: from the folder of the tests on."""
+    return item.nodeid.removeprefix("tests/")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from harness.bundle import default_config
 from harness.leaks import LeakChecker
 
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
-EARLY = pytest.mark.differs(runc="runc 1.1.5 runs poststart hooks at the end of create")
 
 
 @pytest.fixture
@@ -58,7 +57,6 @@ def resources(made: Container) -> list[str]:
     return found + ([str(root / made.id)] if root and (root / made.id).exists() else [])
 
 
-@EARLY
 def test_the_thirteen_steps(walker: Container, diary: Path) -> None:
     # 1, 2: create is invoked with a bundle and an id; the environment is made, the program does not run
     assert resources(walker) == []
@@ -92,7 +90,6 @@ def test_the_thirteen_steps(walker: Container, diary: Path) -> None:
     assert json.loads((diary / "poststop").read_text())["status"] == "stopped"
 
 
-@EARLY
 def test_every_hook_gets_the_state_of_its_moment(walker: Container, diary: Path) -> None:
     walker.create()
     pid = walker.pid
@@ -120,7 +117,6 @@ def test_steps_3_to_5_a_failing_hook_leads_to_12_and_13(walker: Container, diary
     assert order(diary)[-1] == "poststop"
 
 
-@pytest.mark.differs(runc="runc 1.1.5 leaves the container stopped")
 def test_step_7_a_failing_hook_leads_to_12_and_13(walker: Container, diary: Path) -> None:
     walker.config["hooks"]["startContainer"].insert(0, {"path": "/bin/false"})
     walker.create()
@@ -131,7 +127,6 @@ def test_step_7_a_failing_hook_leads_to_12_and_13(walker: Container, diary: Path
     walker.expected = False
 
 
-@pytest.mark.differs(runc="runc 1.1.5 follows the older text, in which this was a warning")
 def test_step_9_a_failing_hook_leads_to_12_and_13(walker: Container, diary: Path) -> None:
     walker.config["hooks"]["poststart"].insert(0, {"path": "/bin/false"})
     walker.create()

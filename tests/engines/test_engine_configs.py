@@ -130,7 +130,6 @@ def test_a_privileged_container_has_what_we_have(box: Boxes, folder: Path) -> No
     assert granted.bit_count() == len(made.process["capabilities"]["effective"])
 
 
-@pytest.mark.differs(runc="runc 1.1.5: unable to apply caps")
 def test_a_privileged_container_of_a_better_equipped_machine(box: Boxes, folder: Path) -> None:
     """The engine asks for every capability there is: what root lacks here is left out, with a warning."""
     if machine.has_capability("CAP_SYS_RESOURCE"):

@@ -80,7 +80,6 @@ def flags_seen(text: str) -> set[str]:
     return set(line.split()[5].split(",")) & SHOWN
 
 
-@pytest.mark.differs(runc="before 1.2 the flags of the source stay", crun="keeps flags of the source")
 @pytest.mark.parametrize(("flags", "options", "expected"), OUTSIDE)
 def test_what_is_named_replaces_the_flags_of_the_source(
     box: Boxes, source: Path, flags: str, options: str, expected: str
@@ -110,9 +109,6 @@ def test_in_a_user_namespace_no_option_clears_a_flag_of_the_source(
     made.run(check=False).failed(f"mount_setattr {named}: operation not permitted", "on /b")
 
 
-@pytest.mark.differs(
-    runc="operation not permitted, without a name", crun="does not say what is not permitted"
-)
 def test_in_a_user_namespace_no_recursive_option_does(box: Boxes, folder: Path) -> None:
     """Not of the source and not of what is mounted below it, by whatever path."""
     place = folder / "a b"

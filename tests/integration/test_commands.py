@@ -35,7 +35,6 @@ def test_help_lists_the_verbs(runtime: Runtime) -> None:
         assert verb in text
 
 
-@pytest.mark.differs(crun="crun 1.8.1 ends with 1")
 def test_an_unknown_command_ends_with_3(runtime: Runtime) -> None:
     assert runtime.call("nonsense").rc == 3
 
@@ -52,7 +51,6 @@ def test_a_missing_id_is_refused(runtime: Runtime, verb: str) -> None:
     runtime.call(verb).failed()
 
 
-@pytest.mark.differs(crun="crun 1.8.1 ignores further arguments")
 @pytest.mark.parametrize("verb", ["start", "state", "delete"])
 def test_too_many_arguments_are_refused(runtime: Runtime, verb: str) -> None:
     runtime.call(verb, "one", "two").failed()
@@ -70,7 +68,6 @@ def test_delete_force_of_what_does_not_exist_succeeds(runtime: Runtime) -> None:
     assert found.out == ""
 
 
-@pytest.mark.differs(crun="crun 1.8.1 ends with 1")
 def test_exec_in_what_does_not_exist_ends_with_255(runtime: Runtime) -> None:
     found = runtime.call("exec", "nobody-made-this", "true").failed("does not exist")
     assert found.rc == 255
@@ -163,7 +160,6 @@ def test_a_config_that_is_no_config_is_refused(box: Boxes, text: str) -> None:
 
 
 @pytest.mark.parametrize("id", ["", ".", "..", "a/b", "../x", "a b", "a\nb", "ä", "*"])
-@pytest.mark.differs(crun="crun 1.8.1 takes ids with blanks and the like")
 def test_an_id_that_is_no_name_is_refused(box: Boxes, id: str) -> None:
     made = box()
     made.save()
@@ -197,7 +193,6 @@ def test_an_error_goes_to_standard_error(runtime: Runtime) -> None:
     assert all(line.startswith("  hint: ") for line in hints)
 
 
-@pytest.mark.differs(crun="crun 1.8.1 writes the log only")
 def test_with_a_log_the_error_is_in_both(runtime: Runtime, folder: Path) -> None:
     log = folder / "log"
     runtime.global_options = ["--log", str(log)]
@@ -272,7 +267,6 @@ def test_debug_does_not_disturb_output(runtime: Runtime, box: Boxes) -> None:
 @pytest.mark.parametrize(
     "options", [["--rootless=false"], ["--rootless", "auto"], ["--systemd-cgroup=false"]]
 )
-@pytest.mark.differs(crun="crun 1.8.1 has no --rootless=false")
 def test_global_options_with_values(runtime: Runtime, box: Boxes, options: list[str]) -> None:
     runtime.global_options = options
     assert box("/bin/echo", "hi").out() == "hi\n"
@@ -309,7 +303,6 @@ def test_a_bundle_full_of_python_modules_is_not_imported(box: Boxes) -> None:
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
-@pytest.mark.differs(crun="crun 1.8.1 with closed standard streams")
 def test_closed_standard_streams_are_survived(box: Boxes, closed: tuple[int, ...]) -> None:
     made = box.sh("exit 7")
     made.save()

@@ -16,9 +16,6 @@ from harness.boxes import Boxes
 from harness.runtime import Result
 
 SHOW = ("/bin/grep", "Cpus_allowed_list", "/proc/self/status")
-# Debian 12's versions leave a container where their caller was, and have no execCPUAffinity (runc 1.3, crun 1.20)
-LEAKS = {"runc": "runc 1.1.5 hands on the caller's affinity"}
-ONLY_EXEC = {"runc": "runc 1.1.5 does not know execCPUAffinity"}
 
 
 def all_processors() -> str:
@@ -87,7 +84,6 @@ def of_first(made: Container) -> str:
 # -- the caller's
 
 
-@pytest.mark.differs(**LEAKS)
 @pytest.mark.parametrize("user", [False, True], ids=["", "user namespace"])
 def test_the_callers_affinity_does_not_get_into_the_container(box: Boxes, user: bool) -> None:
     made = box(*SHOW)
@@ -99,7 +95,6 @@ def test_the_callers_affinity_does_not_get_into_the_container(box: Boxes, user: 
     assert shown(made.exec(*SHOW, preexec_fn=on_first).out) == all_processors()
 
 
-@pytest.mark.differs(**LEAKS)
 def test_the_cpuset_takes_its_place(box: Boxes) -> None:
     made = confined(box, "0-1", preexec_fn=on_first)
     assert of_first(made) == shown(made.exec(*SHOW, preexec_fn=on_first).out) == "0-1"
@@ -107,7 +102,6 @@ def test_the_cpuset_takes_its_place(box: Boxes) -> None:
     assert of_first(made) == shown(made.exec(*SHOW, preexec_fn=on_first).out) == "1"
 
 
-@pytest.mark.differs(**LEAKS)
 def test_a_cpuset_that_grows_gives_more_processors(box: Boxes) -> None:
     made = confined(box, "1", preexec_fn=on_first)
     made.runtime.call("update", "--cpuset-cpus", "0-1", made.id).ok()
@@ -130,7 +124,6 @@ def test_the_runtime_itself_stays_where_its_caller_put_it(box: Boxes) -> None:
 LASTS = machine.kernel() >= (6, 2)
 
 
-@pytest.mark.differs(**ONLY_EXEC)
 @pytest.mark.parametrize(
     ("affinity", "expected"),
     [
@@ -161,7 +154,6 @@ def test_the_table(box: Boxes, affinity: dict[str, str], expected: str) -> None:
         assert found == (everything if expected == "all" else expected)
 
 
-@pytest.mark.differs(**ONLY_EXEC)
 def test_processors_that_are_not_there_fail_the_exec(box: Boxes) -> None:
     words = "error setting final CPU affinity: sched_setaffinity: invalid argument"
     made = launched(box, {"final": "60000"})
@@ -173,7 +165,6 @@ def test_processors_that_are_not_there_fail_the_exec(box: Boxes) -> None:
     assert other.status == made.status == "running"
 
 
-@pytest.mark.differs(**ONLY_EXEC)
 @pytest.mark.parametrize("place", ["initial", "final"])
 @pytest.mark.parametrize("text", ["x", "3-1", ",", " ", "1-", "65537", "0-65537"])
 def test_what_is_no_list_fails_the_run(box: Boxes, place: str, text: str) -> None:
@@ -182,7 +173,6 @@ def test_what_is_no_list_fails_the_run(box: Boxes, place: str, text: str) -> Non
     made.run(check=False).failed(f'/process/execCPUAffinity/{place}: "{text}" ')
 
 
-@pytest.mark.differs(**ONLY_EXEC)
 def test_initial_comes_before_the_cgroup_and_final_after_it(box: Boxes) -> None:
     """Processor 1 may be asked for while the runtime's cpuset counts, and no more when the container's does."""
     before = confined(box, "0", {"initial": "1"})
@@ -219,7 +209,6 @@ def exec_file(made: Container, folder: Path, **more: Any) -> Result:
     return made.exec(options=("--process", str(path)))
 
 
-@pytest.mark.differs(**ONLY_EXEC)
 def test_a_process_file_has_its_own_or_takes_the_containers(box: Boxes, folder: Path) -> None:
     made = launched(box, {"final": "1"})
     assert shown(exec_file(made, folder).out) == "1"

@@ -162,13 +162,10 @@ def recover(made: Container, folder: Path, leaks: LeakChecker) -> None:
     assert leaks.settled() == []
 
 
-KILLED = [
-    pytest.mark.differs(runc="runc#2575, #3591: its record comes last, init and cgroup stay", strict=False)
-]
 MOMENTS = 24
 
 
-@pytest.mark.parametrize("verb", [pytest.param(verb, marks=KILLED) for verb in ("create", "run")])
+@pytest.mark.parametrize("verb", ["create", "run"])
 def test_a_call_killed_at_many_moments(box: Boxes, folder: Path, scratch: Path, verb: str) -> None:
     """The moments are spread over the time that a whole call takes here."""
     made = box("/bin/echo", "hi")

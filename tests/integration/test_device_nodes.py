@@ -79,7 +79,6 @@ def test_the_umask_of_the_caller_does_not_touch_device_modes(box: Boxes) -> None
     assert made.out(umask=0o077).split() == ["666", "666"]
 
 
-@pytest.mark.differs(runc="runc 1.1.5 takes whatever is there")
 def test_a_device_whose_place_holds_another_type_is_refused(box: Boxes) -> None:
     """config-linux.md: if a file already exists at path that does not match the requested device, error."""
     made = box("/bin/true")

@@ -17,7 +17,6 @@ from harness.boxes import Boxes
 CREATE = ("prestart", "createRuntime", "createContainer")
 START = ("startContainer", "poststart")
 ORDER = (*CREATE, *START, "poststop")
-RUNC_POSTSTART = pytest.mark.differs(runc="runc 1.1.5 runs poststart hooks at the end of create")
 
 
 class Log:
@@ -68,7 +67,6 @@ def log(box: Boxes, folder: Path) -> Log:
     return Log(box.sh("echo program >> /log/order"), folder)
 
 
-@RUNC_POSTSTART
 def test_all_six_run_in_order(log: Log) -> None:
     log.add_all()
     log.made.create()
@@ -108,7 +106,7 @@ def test_the_program_starts_after_start_container_hooks(log: Log) -> None:
         ("createRuntime", "creating"),
         ("createContainer", "creating"),
         ("startContainer", "created"),
-        pytest.param("poststart", "running", marks=RUNC_POSTSTART),
+        ("poststart", "running"),
         ("poststop", "stopped"),
     ],
 )
@@ -201,9 +199,6 @@ def test_without_env_a_hook_on_the_host_has_the_callers_environment(log: Log) ->
     assert "OF_THE_CALLER=x \xfc" in log.read("env").splitlines()
 
 
-@pytest.mark.differs(
-    runc="runc 1.1.5 passes the container's environment, LD_PRELOAD with it, to this hook of the host"
-)
 def test_without_env_a_create_container_hook_has_none(log: Log) -> None:
     log.made.process["env"].append("LD_PRELOAD=/evil.so")
     hook = {"path": "/bin/sh", "args": ["sh", "-c", f"/usr/bin/env > {log.folder}/env"]}
@@ -290,7 +285,6 @@ def test_without_args_a_hook_gets_its_path(log: Log) -> None:
     assert log.read("said") == f"0 {path}\n"
 
 
-@pytest.mark.differs(runc="runc 1.1.5 leaks descriptors of its init into createContainer hooks")
 def test_a_hook_has_no_descriptors_of_the_runtime(log: Log) -> None:
     for kind in (*CREATE, "poststart", "poststop"):
         log.add(kind, f"ls /proc/self/fd > $log/{kind}")
@@ -417,7 +411,6 @@ def test_hooks_of_a_container_without_a_mount_namespace(log: Log) -> None:
         assert log.read(f"ns-{kind}").strip() == os.readlink("/proc/self/ns/mnt")
 
 
-@pytest.mark.differs(runc="the annotations are crun's")
 def test_files_that_annotations_name_get_the_output_of_hooks(log: Log) -> None:
     out, err = log.folder / "out", log.folder / "err"
     log.made.config["annotations"] = {"run.oci.hooks.stdout": str(out), "run.oci.hooks.stderr": str(err)}
@@ -438,7 +431,6 @@ def test_after_a_failing_hook_of_create_poststop_runs(log: Log, kind: str) -> No
     assert log.order() == ["poststop"]
 
 
-@pytest.mark.differs(runc="runc 1.1.5 leaves the container stopped, as the specification before 1.0.2 had it")
 def test_a_failing_start_container_hook_stops_and_removes_the_container(log: Log) -> None:
     log.add("startContainer", "exit 1")
     log.add("poststop", "echo poststop >> $log/order")
@@ -455,7 +447,6 @@ def test_after_a_failing_start_container_hook_the_program_does_not_run(log: Log)
     assert "program" not in log.order()
 
 
-@pytest.mark.differs(runc="runc 1.1.5 leaves the container, as the specification before 1.3 had it")
 def test_a_failing_poststart_hook_stops_and_removes_the_container(log: Log) -> None:
     log.made.args("/bin/sleep", "1000")
     log.add("poststart", "echo first >> $log/order; exit 1")
@@ -469,7 +460,6 @@ def test_a_failing_poststart_hook_stops_and_removes_the_container(log: Log) -> N
     assert log.made.wait() == 128 + signal.SIGKILL
 
 
-@pytest.mark.differs(runc="runc 1.1.5 stops at the first failing poststop hook")
 def test_a_failing_poststop_hook_is_only_a_warning(log: Log) -> None:
     log.add("poststop", "echo one >> $log/order; exit 1")
     log.add("poststop", "echo two >> $log/order")

@@ -18,8 +18,6 @@ from harness.box import Container
 from harness.boxes import Boxes
 from harness.runtime import PATIENCE
 
-pytestmark = pytest.mark.differs(runc="its mounts stay", crun="its mounts stay")
-
 
 def table() -> list[tuple[str, ...]]:
     """Our mounts, each as mount point, flags and propagation, and type."""

@@ -120,7 +120,6 @@ def made_before(box: Boxes) -> Iterator[str]:
         empty_cgroup(top / name)
 
 
-@pytest.mark.differs(runc="runc removes a cgroup it did not make")
 def test_a_cgroup_that_was_there_before_stays(box: Boxes, made_before: str) -> None:
     """runtime.md, delete: resources associated with the container, but not created by it, must not be deleted."""
     made = box("/bin/sleep", "1000")

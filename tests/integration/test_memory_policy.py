@@ -13,7 +13,6 @@ from harness.boxes import Boxes
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/numa_maps").exists(), reason="a kernel without CONFIG_NUMA"
 )
-NEW = pytest.mark.differs(runc="runc 1.1.5 does not know memoryPolicy")
 SHOW = ("/bin/head", "-n", "1", "/proc/self/numa_maps")
 NODES = Path("/sys/devices/system/node/has_memory").read_text().strip() if machine.is_root() else "0"
 STATIC, RELATIVE, BALANCING = "MPOL_F_STATIC_NODES", "MPOL_F_RELATIVE_NODES", "MPOL_F_NUMA_BALANCING"
@@ -39,7 +38,6 @@ def needed(mode: str) -> None:
         pytest.skip(f"{mode} came with Linux {version[0]}.{version[1]}")
 
 
-@NEW
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
@@ -75,7 +73,6 @@ def test_the_default_policy(box: Boxes, wanted: dict[str, Any]) -> None:
     assert shown(made.out()) == "default"
 
 
-@NEW
 def test_in_a_user_namespace(box: Boxes) -> None:
     made = box(*SHOW)
     made.user_namespace()
@@ -83,7 +80,6 @@ def test_in_a_user_namespace(box: Boxes) -> None:
     assert shown(made.out()) == "bind:0"
 
 
-@NEW
 def test_the_cpuset_is_joined_before(box: Boxes) -> None:
     machine.need_controller("cpuset")
     made = box(*SHOW)
@@ -92,7 +88,6 @@ def test_the_cpuset_is_joined_before(box: Boxes) -> None:
     assert shown(made.out()) == "bind=static:0"
 
 
-@NEW
 @pytest.mark.parametrize("nodes", ["1000", "1023", "1024", "0,5000", "65536"])
 def test_nodes_that_are_not_there(box: Boxes, nodes: str) -> None:
     """More than the kernel has room for are not forgotten."""
@@ -101,7 +96,6 @@ def test_nodes_that_are_not_there(box: Boxes, nodes: str) -> None:
     made.run(check=False).failed(f"memory policy MPOL_BIND {nodes}: set_mempolicy: invalid argument")
 
 
-@NEW
 def test_nodes_without_memory_beside_one_that_has_some(box: Boxes) -> None:
     made = box("/bin/sleep", "1000")
     made.linux["memoryPolicy"] = policy("MPOL_BIND", "0-63")
@@ -110,7 +104,6 @@ def test_nodes_without_memory_beside_one_that_has_some(box: Boxes) -> None:
         assert shown(file.readline()) == f"bind:{NODES}"
 
 
-@NEW
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [

@@ -558,16 +558,13 @@ def test_a_slave_sees_later_mounts_of_the_host(box: Boxes, folder: Path) -> None
         subprocess.run(["umount", str(volume / "below")], check=True)
 
 
-ROOTS_RUNC = pytest.mark.differs(runc="runc applies rootfsPropagation to the parents of the root only")
-
-
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
         ("private", set()),
         ("slave", {"master"}),
-        pytest.param("shared", {"shared"}, marks=ROOTS_RUNC),
-        pytest.param("unbindable", {"unbindable"}, marks=ROOTS_RUNC),
+        ("shared", {"shared"}),
+        ("unbindable", {"unbindable"}),
     ],
 )
 def test_propagation_of_the_root(box: Boxes, value: str, expected: set[str]) -> None:
@@ -604,7 +601,6 @@ def owned(path: Path, owner: int) -> Path:
     return path
 
 
-@pytest.mark.differs(runc="runc 1.1.5 knows no mapped mounts")
 @pytest.mark.parametrize("joined", [False, True], ids=["new", "joined"])
 @pytest.mark.parametrize("option", ["idmap", "ridmap"])
 def test_a_mount_without_maps_of_its_own_has_the_containers(
@@ -635,7 +631,6 @@ def test_a_mount_without_maps_of_its_own_has_the_containers(
     assert found == ["65534:65534", "65534:65534", "7:7", "9:9" if option == "ridmap" else "65534:65534"]
 
 
-@pytest.mark.differs(runc="runc 1.1.5 knows no mapped mounts")
 @pytest.mark.parametrize("count", [339, 340, 341])
 def test_a_mount_with_as_many_maps_as_the_kernel_takes(box: Boxes, folder: Path, count: int) -> None:
     made = box()
@@ -649,7 +644,6 @@ def test_a_mount_with_as_many_maps_as_the_kernel_takes(box: Boxes, folder: Path,
         made.sh("true").run(check=False).failed("340")
 
 
-@pytest.mark.differs(runc="runc 1.1.5 knows no mapped mounts")
 def test_an_id_mapped_bind(box: Boxes, folder: Path) -> None:
     (folder / "volume").mkdir()
     (folder / "volume/file").touch()
@@ -770,7 +764,6 @@ def test_a_later_mount_on_the_root_is_refused(box: Boxes, folder: Path) -> None:
     made.run(check=False).failed("is on the top of rootfs")
 
 
-@pytest.mark.differs(runc="1.1 mounts there, unseen", crun="mounts there, unseen")
 @pytest.mark.parametrize("first", [True, False])
 def test_a_link_to_the_root_is_no_mount_point(box: Boxes, folder: Path, first: bool) -> None:
     made = box("/bin/true")
@@ -798,7 +791,6 @@ def mode_seen(made: Container) -> tuple[str, set[str]]:
     return first, options_of(rest, "/t/new")
 
 
-@pytest.mark.differs(runc="1.1 passes no mode", crun="1777 always")
 def test_the_mode_of_a_tmpfs_is_that_of_its_directory_and_stays_so(box: Boxes) -> None:
     made = box()
     entry = made.mount("/t/new", "tmpfs", "tmpfs")

@@ -85,7 +85,6 @@ def test_a_source_on_an_earlier_tmpfs(box: Boxes, user: bool) -> None:
     assert not (made.rootfs / "mnt/sub/x").exists()
 
 
-@pytest.mark.differs(runc="follows the link on the host", crun="follows the link on the host")
 @USERS
 def test_a_link_in_the_rootfs_leads_no_source_to_the_host(box: Boxes, folder: Path, user: bool) -> None:
     (folder / "canary").mkdir()
@@ -162,7 +161,6 @@ def without_network(made: Container, first: int = 100000) -> None:
     made.no_namespace("network")
 
 
-@pytest.mark.differs(runc="no sysfs: an error", crun="the bind mount of /sys is writable")
 def test_sysfs_in_the_hosts_network_namespace(box: Boxes) -> None:
     made = box.sh("cat /proc/self/mountinfo; ls /sys/class/net /sys/fs/cgroup")
     without_network(made)
@@ -296,7 +294,6 @@ def link(folder: Path) -> Path:
     return folder / "link"
 
 
-@pytest.mark.differs(runc="does not know these options")
 @USERS
 def test_a_link_is_copied(box: Boxes, link: Path, user: bool) -> None:
     made = box.sh("readlink /new/place; cat /new/file")
@@ -311,7 +308,6 @@ def test_a_link_is_copied(box: Boxes, link: Path, user: bool) -> None:
     made.run(check=False).failed("symlink", "/new/place", "file exists")
 
 
-@pytest.mark.differs(runc="does not know these options")
 @USERS
 def test_a_link_is_bound_itself(box: Boxes, link: Path, user: bool) -> None:
     made = box.sh("readlink /new")
@@ -321,7 +317,6 @@ def test_a_link_is_bound_itself(box: Boxes, link: Path, user: bool) -> None:
     assert made.out() == "file\n"
 
 
-@pytest.mark.differs(runc="does not know these options")
 @USERS
 def test_a_link_is_the_mount_point(box: Boxes, link: Path, user: bool) -> None:
     made = box.sh("cat /place /etc/target")
@@ -334,7 +329,6 @@ def test_a_link_is_the_mount_point(box: Boxes, link: Path, user: bool) -> None:
     assert made.out() == "content\nhidden?\n"
 
 
-@pytest.mark.differs(runc="does not know these options")
 @pytest.mark.parametrize(
     ("option", "user", "owner"),
     [
@@ -354,7 +348,6 @@ def test_mappings_in_the_option(box: Boxes, link: Path, option: str, user: bool,
 # -- no mount namespace
 
 
-@pytest.mark.differs(runc="exec runs in the host's root", crun="exec runs in the host's root")
 def test_exec_without_a_mount_namespace_enters_the_container(box: Boxes) -> None:
     made = box("/bin/sleep", "100")
     made.no_namespace("mount")
@@ -395,7 +388,6 @@ def test_ids_that_a_joined_user_namespace_does_not_map(box: Boxes) -> None:
 # -- a rootfs with noexec
 
 
-@pytest.mark.differs(runc="says permission denied alone", crun="says permission denied alone")
 @pytest.mark.parametrize("program", ["/bin/true", "true"])
 def test_a_program_on_noexec(box: Boxes, program: str) -> None:
     made = box(program)
@@ -405,7 +397,6 @@ def test_a_program_on_noexec(box: Boxes, program: str) -> None:
     made.run(check=False).failed("permission denied", "is mounted with noexec")
 
 
-@pytest.mark.differs(runc="says permission denied alone", crun="says permission denied alone")
 def test_a_rootfs_on_noexec(box: Boxes) -> None:
     """Found by `validate`, unless the program may be on another mount; `create` fails."""
     made = box("/bin/true")

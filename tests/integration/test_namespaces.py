@@ -117,7 +117,6 @@ def test_a_joined_namespace_held_by_a_mount(box: Boxes, folder: Path) -> None:
 POD = ("network", "ipc", "uts", "pid", "user")
 
 
-@pytest.mark.differs(runc="runc 1.1.5 wants mappings for a joined user namespace too")
 @pytest.mark.parametrize("with_user", [False, True])
 def test_containers_share_namespaces_as_a_pod(box: Boxes, with_user: bool) -> None:
     """A sandbox container holds the namespaces, and the others join them by path, as in Kubernetes."""
@@ -147,7 +146,6 @@ def test_containers_share_namespaces_as_a_pod(box: Boxes, with_user: bool) -> No
     first.delete()
 
 
-@pytest.mark.differs(runc="runc 1.1.5 wants mappings for a joined user namespace too")
 @pytest.mark.parametrize("kind", ["network", "ipc", "uts", "cgroup", "pid", "time"])
 def test_a_joined_user_namespace_that_does_not_own_the_others(
     box: Boxes, holder: subprocess.Popen[bytes], kind: str
@@ -179,7 +177,6 @@ def test_a_joined_user_namespace_that_does_not_own_the_others(
 
 
 @pytest.mark.parametrize("kind", ["network", "ipc", "uts", "user", "pid"])
-@pytest.mark.differs(runc="runc 1.1.5 wants mappings for a joined user namespace too")
 def test_namespaces_held_by_mounts(box: Boxes, folder: Path, kind: str) -> None:
     """Engines keep namespaces as files that are bound from /proc/PID/ns, without a process in them."""
     first = box("/bin/sleep", "1000")
@@ -226,7 +223,6 @@ def test_the_hosts_pid_namespace(box: Boxes, path: str | None) -> None:
 @pytest.mark.parametrize(
     ("kind", "other"), [("network", "ipc"), ("uts", "net"), ("ipc", "uts"), ("pid", "net")]
 )
-@pytest.mark.differs(runc="runc 1.1.5 reports the setns failure only")
 def test_a_path_to_a_namespace_of_another_type_is_refused(box: Boxes, kind: str, other: str) -> None:
     made = box("/bin/true")
     path = f"/proc/self/ns/{other}"
@@ -282,7 +278,6 @@ def test_hostname(box: Boxes) -> None:
     assert os.uname().nodename != "some.name"
 
 
-@pytest.mark.differs(runc="runc 1.1.5 knows no domainname")
 def test_domainname(box: Boxes) -> None:
     made = box("/bin/cat", "/proc/sys/kernel/domainname")
     made.config["domainname"] = "example.org"
@@ -375,7 +370,6 @@ def identity_user_namespace() -> None:
     os.waitpid(child, 0)
 
 
-@pytest.mark.differs(runc="runc 1.1.5 takes it for the initial one: EPERM at devices.deny")
 def test_root_of_a_user_namespace_with_the_identity_map(box: Boxes) -> None:
     """It is not the host's root: it can make no device node, and no rule for devices."""
     made = box.sh("cat /proc/self/uid_map; stat -c %t:%T /dev/null; echo > /dev/null && echo written")
@@ -437,7 +431,6 @@ def test_a_user_without_mapping_is_refused(box: Boxes) -> None:
     made.run(check=False).failed()
 
 
-@pytest.mark.differs(runc="runc 1.1.5 wants mappings for a joined user namespace too")
 def test_a_user_namespace_joined_by_path(box: Boxes) -> None:
     first = box("/bin/sleep", "1000")
     first.user_namespace()
@@ -453,7 +446,6 @@ def test_a_user_namespace_joined_by_path(box: Boxes) -> None:
     assert lines[2].split() == ["0", "100000", "65536"]
 
 
-@pytest.mark.differs(runc="runc 1.1.5 wants mappings for a joined user namespace too")
 @pytest.mark.parametrize("forks", [False, True])
 def test_a_joined_user_namespace_that_denies_setgroups(box: Boxes, forks: bool) -> None:
     command = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -481,7 +473,6 @@ def need_time_namespace(made: Container) -> None:
         pytest.skip("the kernel has no time namespaces")
 
 
-@pytest.mark.differs(runc="runc 1.1.5 knows no time namespace")
 def test_a_time_namespace_with_offsets(box: Boxes) -> None:
     made = box.sh("cat /proc/self/timens_offsets; cut -d. -f1 /proc/uptime; readlink /proc/self/ns/time")
     need_time_namespace(made)
@@ -495,7 +486,6 @@ def test_a_time_namespace_with_offsets(box: Boxes) -> None:
     assert link != os.readlink("/proc/self/ns/time")
 
 
-@pytest.mark.differs(runc="runc 1.1.5 knows no time namespace")
 @pytest.mark.parametrize("user", [False, True], ids=["", "user namespace"])
 @pytest.mark.parametrize(
     ("offsets", "monotonic", "boottime"),
@@ -528,7 +518,6 @@ def test_time_offsets_in_all_forms(
     assert [line.split() for line in made.exec(*show).lines()] == expected
 
 
-@pytest.mark.differs(runc="runc 1.1.5 knows no time namespace")
 def test_a_time_namespace_joined_by_path(box: Boxes) -> None:
     first = box("/bin/sleep", "1000")
     need_time_namespace(first)
@@ -544,7 +533,6 @@ def test_a_time_namespace_joined_by_path(box: Boxes) -> None:
     second.run(check=False).failed("timeOffsets")
 
 
-@pytest.mark.differs(runc="runc 1.1.5 knows no time namespace")
 @pytest.mark.parametrize("secs", [-(10**9), 10**10])
 def test_an_offset_that_no_clock_can_have(box: Boxes, secs: int) -> None:
     made = box("/bin/true")
@@ -554,7 +542,6 @@ def test_an_offset_that_no_clock_can_have(box: Boxes, secs: int) -> None:
     made.run(check=False).failed("time namespace")
 
 
-@pytest.mark.differs(runc="runc 1.1.5 ignores timeOffsets")
 def test_time_offsets_without_a_time_namespace_are_refused(box: Boxes) -> None:
     made = box("/bin/true")
     made.linux["timeOffsets"] = {"boottime": {"secs": 1}}

@@ -13,11 +13,6 @@ import pytest
 from harness.box import Container
 from harness.boxes import Boxes
 
-pytestmark = [
-    pytest.mark.differs(
-        runc="runc 1.1.5 does not know network devices", crun="crun 1.8.1 does not know network devices"
-    )
-]
 MAC = "02:00:00:00:51:01"
 
 

@@ -303,7 +303,6 @@ def test_groups_of_the_caller_are_dropped(box: Boxes) -> None:
     assert status_lines(found.out)["Groups"].split() in ([], ["0"])
 
 
-@pytest.mark.differs(runc="an annotation of crun's")
 @pytest.mark.parametrize("user_namespace", [False, True])
 def test_groups_of_the_caller_are_kept_on_request(box: Boxes, folder: Path, user_namespace: bool) -> None:
     """A group of the caller's opens what the container's own ids do not."""
@@ -398,7 +397,6 @@ def test_an_unknown_capability_is_no_reason_to_fail(box: Boxes) -> None:
     assert capability_sets(made.out())["CapBnd"] == bits("CAP_CHOWN")
 
 
-@pytest.mark.differs(runc="runc 1.1.5 says nothing of them")
 def test_ambient_capabilities_that_can_not_be_raised(box: Boxes) -> None:
     """Only what is permitted and inheritable can be ambient; runc's words."""
     made = box("/bin/cat", "/proc/self/status")
@@ -415,9 +413,6 @@ def test_ambient_capabilities_that_can_not_be_raised(box: Boxes) -> None:
 
 
 @pytest.mark.parametrize("uid", [0, 1000])
-@pytest.mark.differs(
-    runc="runc 1.1.5 says nothing of them, later ones a line for each", crun="it says nothing", strict=False
-)
 def test_ambient_capabilities_of_an_older_engine(box: Boxes, uid: int) -> None:
     """They make all ambient and none inheritable: without effect for root, which hears nothing of it; one line for others."""
     made = box("/bin/cat", "/proc/self/status")
@@ -435,7 +430,6 @@ def test_ambient_capabilities_of_an_older_engine(box: Boxes, uid: int) -> None:
     assert len(lines) == (1 if uid else 0), found.err
 
 
-@pytest.mark.differs(runc="runc 1.1.5: unable to apply caps")
 def test_a_capability_we_do_not_have_is_no_reason_to_fail(box: Boxes) -> None:
     """config.md: a value that can't be granted is to be logged, and ignored."""
     if machine.has_capability("CAP_SYS_RESOURCE"):
@@ -558,7 +552,6 @@ def test_hard_limits_of_a_user_namespace_are_raised_by_the_privilege_outside(box
     assert found.ok().out == "900\n"
 
 
-@pytest.mark.differs(runc="Go needs more descriptors than these")
 def test_limits_too_low_for_the_runtime_itself(box: Boxes) -> None:
     made = box.sh("ulimit -n; ulimit -v")
     made.process["rlimits"] = [
@@ -579,7 +572,6 @@ def test_a_limit_above_the_hard_limit_is_refused_by_name(box: Boxes) -> None:
         found.failed("RLIMIT_NOFILE")
 
 
-@pytest.mark.differs(runc="runc 1.1.5 takes the last of two")
 def test_a_limit_given_twice_is_refused(box: Boxes) -> None:
     made = box("/bin/true")
     made.process["rlimits"] = [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}] * 2
@@ -618,8 +610,6 @@ def test_the_schedule_of_the_process_is_the_ordinary_one(box: Boxes, programs: P
     assert made.out().splitlines()[:3] == ["policy 0", "priority 0", f"nice {os.nice(0)}"]
 
 
-# runc 1.1.5 has no process.scheduler and no linux.personality
-NO_SCHEDULER = pytest.mark.differs(runc="runc 1.1.5 does not know process.scheduler")
 DEADLINE = {"policy": "SCHED_DEADLINE", "nice": 19, "runtime": 42000, "deadline": 1000000, "period": 1000000}
 
 
@@ -628,7 +618,6 @@ def policy_of(pid: int) -> int:
     return os.sched_getscheduler(pid)
 
 
-@NO_SCHEDULER
 @pytest.mark.parametrize("confined", [False, True], ids=["", "a caller on one processor"])
 def test_a_deadline_needs_all_processors(box: Boxes, confined: bool) -> None:
     """The kernel grants it to a process that may run on all of them, which is so wherever our caller is."""
@@ -638,7 +627,6 @@ def test_a_deadline_needs_all_processors(box: Boxes, confined: bool) -> None:
     assert policy_of(made.pid) == 6 | os.SCHED_RESET_ON_FORK
 
 
-@NO_SCHEDULER
 def test_a_deadline_and_a_cpuset_do_not_go_together(box: Boxes) -> None:
     machine.need_controller("cpuset")
     if len(os.sched_getaffinity(0)) < 2:
@@ -654,7 +642,6 @@ def test_a_deadline_and_a_cpuset_do_not_go_together(box: Boxes) -> None:
     assert policy_of(made.pid) == os.SCHED_BATCH
 
 
-@pytest.mark.differs(runc="runc 1.1.5 does not know linux.personality")
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="asks for the name of a 32-bit x86")
 def test_personality(box: Boxes) -> None:
     made = box("/bin/uname", "-m")

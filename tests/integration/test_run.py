@@ -56,7 +56,6 @@ def test_detach_returns_at_once_and_leaves_it_running(box: Boxes) -> None:
         made.stop()
 
 
-@pytest.mark.differs(runc="it removes the record of the new one", strict=False)
 def test_run_leaves_alone_who_got_its_id(box: Boxes) -> None:
     """The container is deleted, its id given away, before `run` is rid of the output."""
     made = box.sh("seq 1 3000; touch /written; exec sleep 1000")
@@ -163,7 +162,6 @@ def test_a_signal_that_ends_the_container_does_not_leave_it_behind(box: Boxes, n
     assert not made.runtime.exists(made.id)
 
 
-@pytest.mark.differs(crun="crun 1.8.1 passes it on, and 1.21 no more")
 def test_a_change_of_our_window_is_not_passed_on_without_a_terminal(box: Boxes, programs: Programs) -> None:
     process, said = start_catching(box(), programs)
     process.send_signal(signal.SIGWINCH)
@@ -244,7 +242,6 @@ def test_preserve_fds_passes_exactly_these(box: Boxes, programs: Programs, folde
     assert found[5].endswith("/dev/zero")
 
 
-@pytest.mark.differs(runc="runc 1.1.5 refuses gaps")
 def test_preserve_fds_with_gaps(box: Boxes, programs: Programs, folder: Path) -> None:
     """`podman run --preserve-fd=9,40` asks for all up to 40. Nothing of the runtime's may be in the gaps, nor of the hooks'."""
     (folder / "nine").write_text("9")

@@ -311,7 +311,6 @@ def test_the_log_flag_is_in_force(box: Boxes) -> None:
             assert bool(found & LOG) is expected
 
 
-@pytest.mark.differs(runc="runc 1.1.5 takes no flags")
 @pytest.mark.parametrize(
     "flag", ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"]
 )
@@ -326,10 +325,7 @@ def test_flags(box: Boxes, programs: Programs, flag: str) -> None:
         {"defaultAction": "SCMP_ACT_NONSENSE"},
         {"architectures": ["SCMP_ARCH_NONSENSE"]},
         {"syscalls": [{"names": ["getpgrp"], "action": "SCMP_ACT_NONSENSE"}]},
-        pytest.param(
-            {"flags": ["SECCOMP_FILTER_FLAG_NONSENSE"]},
-            marks=pytest.mark.differs(runc="runc 1.1.5 takes no flags at all"),
-        ),
+        {"flags": ["SECCOMP_FILTER_FLAG_NONSENSE"]},
     ],
 )
 def test_what_is_unknown_is_refused(box: Boxes, programs: Programs, broken: dict[str, Any]) -> None:

@@ -158,7 +158,6 @@ def test_another_signal_waits_for_resume(box: Boxes) -> None:
     assert made.wait() == 7
 
 
-@pytest.mark.differs(crun="sends to the init process only")
 def test_kill_all_signals_each_process_once(box: Boxes) -> None:
     made = box("/bin/sh", "-c", "trap 'echo got >&1' USR1; echo up; while :; do sleep 0.05; done")
     stream = made.stream()

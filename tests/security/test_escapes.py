@@ -100,10 +100,6 @@ def seen(said: Stream) -> set[str]:
     return set(said.rest().splitlines()) - {"ready", "done"}
 
 
-RUNC_IN_SIGHT = "runc's copy of itself is in the container's pid namespace, with its memory"
-
-
-@pytest.mark.differs(runc=RUNC_IN_SIGHT, strict=False)
 def test_a_process_inside_can_not_grab_what_exec_holds(box: Boxes, programs: Programs) -> None:
     """Neither files nor folders of the host nor the runtime's memory are within reach while commands are executed."""
     made = box()
@@ -120,7 +116,6 @@ def test_a_process_inside_can_not_grab_what_exec_holds(box: Boxes, programs: Pro
     assert found == set()
 
 
-@pytest.mark.differs(runc=RUNC_IN_SIGHT, strict=False)
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed: it holds the runtime up")
 def test_a_process_inside_can_not_grab_a_runtime_that_is_held_up(box: Boxes, programs: Programs) -> None:
     """The same with each exec of a program delayed: the moments in between are long enough to be seen."""
@@ -135,7 +130,6 @@ def test_a_process_inside_can_not_grab_a_runtime_that_is_held_up(box: Boxes, pro
     assert seen(said) == set()
 
 
-@pytest.mark.differs(runc=RUNC_IN_SIGHT, strict=False)
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed: it holds the runtime up")
 def test_a_process_of_the_pod_grabs_no_program_of_a_create_that_is_held_up(
     box: Boxes, programs: Programs
@@ -656,7 +650,6 @@ def untouched(canary: Path) -> None:
     assert (canary / "pyoci-canary").read_text() == "canary\n"
 
 
-@pytest.mark.differs(runc="CVE-2024-45310: folders made on the host", strict=False)
 def test_race_on_a_mount_destination(box: Boxes, programs: Programs, folder: Path, canary: Path) -> None:
     """CVE-2021-30465, CVE-2024-45310: a shared volume whose folder turns into a link between check and use."""
     volume = folder / "volume"
@@ -686,7 +679,6 @@ def test_race_on_a_masked_path(box: Boxes, programs: Programs, folder: Path, can
     untouched(canary)
 
 
-@pytest.mark.differs(runc="a masked path that is not found is left out")
 def test_masks_stay_on_a_proc_whose_directory_is_renamed(box: Boxes) -> None:
     """Whoever shares the root filesystem renames what is mounted on: the masked paths are not where they were."""
     made = box.sh("wc -c < /other/cpuinfo; ls /other/fs | wc -l; echo x > /other/sys/kernel/hostname; true")
@@ -710,7 +702,6 @@ def test_masked_directories_take_nothing(box: Boxes) -> None:
     assert "new" not in found.out and "deep" not in found.out
 
 
-@pytest.mark.differs(runc="a masked path that is not found is left out", strict=False)
 def test_race_on_masked_paths_of_proc(box: Boxes, programs: Programs) -> None:
     made = box.sh("ls /proc/self >/dev/null 2>&1 && wc -c < /proc/cpuinfo; true")
     (made.rootfs / "other").mkdir()

@@ -148,7 +148,6 @@ def test_a_runtime_that_may_make_no_node_masks_read_only(box: Boxes, folder: Pat
     null.untouched()
 
 
-@pytest.mark.differs(runc="CVE-2025-31133: the link is followed, and the masked file is what it leads to")
 @pytest.mark.parametrize("link", ["/proc/sys/kernel/core_pattern", "../proc/sys/kernel/core_pattern"])
 def test_cve_2025_31133(box: Boxes, folder: Path, link: str) -> None:
     """/dev/null of the container leads into procfs, and the mask of a path would be a writable file of the kernel's.
@@ -213,7 +212,6 @@ mount --make-rshared / && mount --bind "$0" "$0" && before=$(cat /proc/self/moun
 """
 
 
-@pytest.mark.differs(runc="the host loses /proc and /sys, and has the root filesystem for its root")
 def test_a_shared_root_without_pivot_takes_nothing_from_the_host(box: Boxes) -> None:
     """In a mount namespace in the place of the host's: the machine would be lost otherwise."""
     made = box.sh("true")
