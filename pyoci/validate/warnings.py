@@ -57,7 +57,7 @@ def find(spec: "Spec", *, systemd: bool = False) -> list[Problem]:
         report("process-missing", "/process", text, hint='add "process" with "args" and "cwd"')
     for index, mount in enumerate(spec.get("mounts", [])):
         _mount(mount, f"/mounts/{index}", report)
-    _namespaces(linux, report)
+    _namespaces(linux, report, mounts=bool(spec.get("mounts")))
     _devices(linux.get("devices", []), report)
     if not systemd and linux.get("cgroupsPath", "").count(":") == 2:
         report(
@@ -202,7 +202,7 @@ def _is_option_of(kind: str, name: str) -> bool:
     )
 
 
-def _namespaces(linux: "Linux", report: Report) -> None:
+def _namespaces(linux: "Linux", report: Report, *, mounts: bool) -> None:
     found = {namespace["type"]: namespace.get("path", "") for namespace in linux.get("namespaces", [])}
     if "rootfsPropagation" in linux and "mount" not in found:
         report(
@@ -210,7 +210,7 @@ def _namespaces(linux: "Linux", report: Report) -> None:
             "/linux/rootfsPropagation",
             "this has no effect: there is no mount namespace",
         )
-    if found and "mount" not in found:
+    if "mount" not in found and (found or mounts):
         report(
             "mount-namespace-host",
             "/linux/namespaces",

@@ -11,7 +11,7 @@ from unit.check_cases import BASE, BIND, GONE, USERS, codes, spoil
 
 from pyoci.spec import check
 from pyoci.spec.problem import Problem
-from pyoci.validate import explain, repair, schema
+from pyoci.validate import explain, repair, schema, warnings
 from pyoci.validate.bundle_files import missing_files
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "data" / "engine-configs").glob("*.json"))
@@ -559,3 +559,18 @@ def test_every_code_of_this_side_is_shown_here() -> None:
     rest |= {"seccomp-unknown", "device-driver"}
     assert {code for code in rest if f'"{code}"' not in here + locate} == set()
     assert USERS
+
+
+@pytest.mark.parametrize(
+    ("changes", "warned"),
+    [
+        ({"/linux/namespaces/0": GONE}, True),
+        ({"/linux/namespaces": []}, True),
+        ({"/linux": GONE}, True),
+        ({"/linux": GONE, "/mounts": []}, False),
+        ({}, False),
+    ],
+)
+def test_mounts_without_a_mount_namespace_are_warned_of(changes: dict[str, Any], warned: bool) -> None:
+    found = [problem.code for problem in warnings.find(spoil(changes))]
+    assert ("mount-namespace-host" in found) == warned
