@@ -154,7 +154,8 @@ def test_sarif() -> None:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    (tmp_path / "rootfs").mkdir()
+    (tmp_path / "rootfs/bin").mkdir(parents=True)
+    (tmp_path / "rootfs/bin/sh").touch(mode=0o755)
     (tmp_path / "config.json").write_text(json.dumps(BASE))
     return tmp_path
 
@@ -167,7 +168,7 @@ def test_validate(bundle: Path, capfd: pytest.CaptureFixture[str], monkeypatch: 
     monkeypatch.chdir(bundle)
     assert validate(".", kind="config", fmt="text", strict=False) == 0
     assert capfd.readouterr().out == "config.json: no problems\n"
-    (bundle / "rootfs").rmdir()
+    (bundle / "rootfs").rename(bundle / "other")
     assert validate("config.json", kind="config", fmt="github", strict=False) == 1
     assert "rootfs-missing" in capfd.readouterr().out
     (bundle / "config.json").rename(bundle / "other.json")
