@@ -162,7 +162,7 @@ def test_ids_that_our_own_namespace_lacks() -> None:
 
     error = in_child(nested)
     assert error["errno"] == errno.EPERM
-    assert "range 5000 to 5009 does not exist" in error["hint"]
+    assert "range 5000 to 5009 has no mapping" in error["hint"]
 
 
 def test_user_maps_the_own_ids_without_help(scratch: Path) -> None:
