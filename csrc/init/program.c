@@ -198,15 +198,14 @@ static void heed_signals(void) {
 }
 
 /* A waiting init is a process of the container: what it no longer needs must not be found in its /proc/PID/fd. */
-static void close_what_is_done(uint16_t keep) {
+static void close_what_is_done(void) {
     for (uint16_t reg = 1; reg < REG_PASSED; reg++)
-        if (reg != keep)
-            put(reg, -1);
+        put(reg, -1);
 }
 
 /* The runtime writes down what it has to before the container can do anything. */
 void op_ready(const struct op_ready *op) {
-    close_what_is_done(op->keep);
+    close_what_is_done();
     tell_times();
     heed_signals();
     say(REPLY_READY, 0, NULL, 0, -1);
@@ -246,7 +245,7 @@ void op_seccomp_notify(const struct op_seccomp_notify *op) {
 
     if (op->filter.count == 0 || op->filter.count > MAX_FILTER)
         fail(EINVAL, STEP_seccomp, "length of the filter");
-    close_what_is_done(REG_NONE);
+    close_what_is_done();
     heed_signals();
     set_mask();
     listener = NO_LISTENER_YET;

@@ -267,22 +267,17 @@ def add_program(
         plan.add(ops.no_new_privs(), "/process/noNewPrivileges", "no_new_privs")
     if args:
         _add_lookup(plan, process, args, environment)
-    notifies = facts.notifies and bool(args)
-    if notifies:
         _add_labels(plan, process)
+    notifies = facts.notifies and bool(args)
     failure = plan.carry("fifo", "failure") if wait else lib.REG_NONE
     if notifies:
         _add_filter(plan, facts, failure)
     else:
-        keep = lib.REG_PROC if _has_label(process) else lib.REG_NONE
-        plan.add(ops.ready(failure=failure, keep=keep), "", "ready")
+        plan.add(ops.ready(failure=failure), "", "ready")
     if wait:
         plan.add(ops.wait_start(fifo=plan.carry("fifo", "start")), "", "wait for start")
     if not args:
         return
-    # before the hooks, whose processes inherit what is to be in force after execve(2)
-    if not notifies:
-        _add_labels(plan, process)
     if first:
         hooks.add(plan, spec, "startContainer", facts.states)
     for index, limit in enumerate(process.get("rlimits") or ()):
@@ -356,7 +351,10 @@ def _add_lookup(plan: Plan, process: "Process", args: list[str], environment: li
 
 
 def _add_labels(plan: Plan, process: "Process") -> None:
-    """AppArmor and SELinux labels take effect at execve and are written as late as can be, through a procfs of our own."""
+    """AppArmor and SELinux labels take effect at execve(2), of startContainer hooks, too: what a fork makes inherits them.
+
+    They are written through a procfs of our own, while a profile that is not loaded is still a failure of create.
+    """
     profile, label = process.get("apparmorProfile"), process.get("selinuxLabel")
     if profile:
         op = ops.write_procfs(path="self/attr/apparmor/exec", content=f"exec {profile}")

@@ -200,7 +200,7 @@ def sysctl_that_is_none(stage: Stage) -> Result:
 @case(
     "apparmor",
     "AppArmor profile nosuch",
-    verb="run",
+    verb="create",
     pointer="/process/apparmorProfile",
     errno="ENOENT",
     hint="AppArmor",
@@ -208,13 +208,13 @@ def sysctl_that_is_none(stage: Stage) -> Result:
 def profile_that_is_not_loaded(stage: Stage) -> Result:
     made = stage.box("/bin/true")
     made.process["apparmorProfile"] = "nosuch"
-    return made.run(check=False)
+    return made.create(check=False)
 
 
 @case(
     "selinux",
     "SELinux label x:y:z:s0",
-    verb="run",
+    verb="create",
     pointer="/process/selinuxLabel",
     errno="EINVAL",
     hint="SELinux",
@@ -224,7 +224,7 @@ def label_without_selinux(stage: Stage) -> Result:
         pytest.skip("this kernel has SELinux")
     made = stage.box("/bin/true")
     made.process["selinuxLabel"] = "x:y:z:s0"
-    return made.run(check=False)
+    return made.create(check=False)
 
 
 @case(

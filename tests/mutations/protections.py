@@ -65,8 +65,8 @@ PROTECTIONS = [
     Protection(
         "waiting-init-descriptors",
         "csrc/init/program.c",
-        "        if (reg != keep)\n            put(reg, -1);",
-        "        if (reg == REG_COUNT)\n            put(reg, keep);",
+        "reg < REG_PASSED; reg++)\n        put(reg, -1);",
+        "reg < 1; reg++)\n        put(reg, -1);",
         f"{_INIT}::test_the_descriptors_of_the_waiting_init",
     ),
     Protection(

@@ -301,9 +301,7 @@ def test_private_procfs_is_opened_only_for_who_writes_into_it() -> None:
     assert not plans.find(plans.prepare(plans.spec()), "open_procfs")
     assert not plans.find(plans.finish(plans.spec()), "open_procfs")
     labelled = plans.one(plans.finish(plans.spec(process__apparmorProfile="p")), "open_procfs")
-    assert labelled.pid_only  # it stays open while others may look
-    assert plans.one(plans.finish(plans.spec(process__selinuxLabel="l")), "ready").keep == lib.REG_PROC
-    assert plans.one(plans.finish(plans.spec()), "ready").keep == lib.REG_NONE
+    assert labelled.pid_only
     assert plans.find(plans.prepare(plans.spec(linux__namespaces=plans.namespaces("time"))), "open_procfs")
 
 
@@ -401,7 +399,7 @@ def test_start_is_waited_for_or_not() -> None:
 
 
 def test_all_that_can_fail_for_the_configuration_fails_before_start() -> None:
-    """Behind the wait are only labels, the hooks of the start, limits, the filter, the last capabilities and execve."""
+    """Behind the wait are only the hooks of the start, limits, the filter, the last capabilities and execve."""
     made = plans.spec(
         process__rlimits=[{"type": "RLIMIT_CPU", "soft": 1, "hard": 1}],
         process__apparmorProfile="p",
@@ -411,8 +409,6 @@ def test_all_that_can_fail_for_the_configuration_fails_before_start() -> None:
     names = plans.names(plans.finish(made, seccomp=(FILTER, 0)))
     assert names[names.index("wait_start") + 1 :] == [
         *(
-            "write_procfs",
-            "write_procfs",
             "hook",
             "setrlimit",
             "seccomp",
