@@ -19,6 +19,7 @@ DIRECTORY = "notify"  # in the directory of the container: what it has as /run/n
 SOCKET = "notify.sock"
 _LARGEST = 1 << 16  # bytes of a message
 _BARRIER_SECONDS = 30
+_GRACE_MILLISECONDS = 200
 # What is passed on. MAINPID is ours to say.
 _PASSED = ("READY=", "STATUS=", "ERRNO=", "RELOADING=", "STOPPING=", "MONOTONIC_USEC=", "WATCHDOG=1")
 
@@ -109,6 +110,9 @@ class NotifySocket:
             ready = self.serve(pid)
             if ready:
                 self._barrier()
+                # sd_notify(3) often goes on with a barrier of its own, which fails when no one has the socket any more
+                poller.poll(_GRACE_MILLISECONDS)
+                self.serve()
             if ready or ended:
                 return
 

@@ -63,7 +63,7 @@ READY = "/bin/notify 'STATUS=starting' 'WATCHDOG_USEC=1\nMAINPID=1\nFDSTORE=1\nR
 
 
 def test_start_waits_until_the_program_is_ready(made: Container, manager: Manager) -> None:
-    made.sh(f"{READY} > /dev/null && exec sleep 1000").create(env=manager.environment())
+    made.sh(f"{READY} > /dev/null; exec sleep 1000").create(env=manager.environment())
     assert manager.is_silent()
     starting = made.runtime.spawn("start", made.id, env=manager.environment())
     assert manager.next() == ["STATUS=starting"]
@@ -80,7 +80,7 @@ def test_start_waits_until_the_program_is_ready(made: Container, manager: Manage
 def test_run_detached(made: Container, manager: Manager) -> None:
     made.process["user"] = {"uid": 1000, "gid": 1000}  # who must reach the socket, too
     made.user_namespace()
-    made.sh(f"{READY} > /dev/null && exec sleep 1000")
+    made.sh(f"{READY} > /dev/null; exec sleep 1000")
     made.save()
     made.expected = True
     running = made.spawn("run", "--detach", env=manager.environment())
@@ -120,7 +120,7 @@ def test_without_the_variable_there_is_no_socket(made: Container) -> None:
 
 
 def test_a_manager_that_is_gone_is_a_warning(made: Container, folder: Path) -> None:
-    made.sh(f"{READY} > /dev/null && exec sleep 1000").save()
+    made.sh(f"{READY} > /dev/null; exec sleep 1000").save()
     environment = {**os.environ, "NOTIFY_SOCKET": str(folder / "gone")}
     found = made.run("--detach", env=environment)
     assert "cannot notify" in found.err and made.status == "running"
