@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 DIRECTORY = "notify"  # in the directory of the container: what it has as /run/notify
 SOCKET = "notify.sock"
 _LARGEST = 1 << 16  # bytes of a message
+_AT_ONCE = 64  # messages
 _BARRIER_SECONDS = 30
 _GRACE_MILLISECONDS = 200
 # What is passed on. MAINPID is ours to say.
@@ -81,13 +82,12 @@ class NotifySocket:
         main_pid  the pid to be the service's main process from then on, 0 for ours
         """
         ready = False
-        while True:
+        for _ in range(_AT_ONCE):  # a program that never stops sending does not keep us from all else
             try:
-                message = posix.read(
-                    self.fd, _LARGEST
-                )  # descriptors that come along are dropped: a barrier is passed by that
+                # descriptors that come along are dropped: a barrier is passed by that
+                message = posix.read(self.fd, _LARGEST)
             except OSError:
-                return ready
+                break
             lines = [
                 line
                 for line in message.decode("utf-8", "surrogateescape").split("\n")
@@ -99,6 +99,7 @@ class NotifySocket:
                     lines.append(f"MAINPID={main_pid}")
             if lines:
                 self._send("\n".join(lines))
+        return ready
 
     def wait(self, pid: int, pidfd: int) -> None:
         """Wait until the program is ready, or its process has ended; the service manager then knows it. Raises nothing."""

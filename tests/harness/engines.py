@@ -30,7 +30,8 @@ AnyEngine = TypeVar("AnyEngine", bound="Engine")
 PATIENCE = 90.0
 # Podman makes a directory for each controller that is not mounted. On cgroup v1 it would land in the tmpfs that all mount
 # namespaces share, so that one is covered by another, with the same hierarchies mounted in it. User namespaces that an engine
-# chooses have ids that nobody else has: podman takes those of "containers", dockerd those of the user that it is told.
+# chooses have ids that nobody else has: podman takes those of "containers", who has to be a user where
+# libsubid is asked; dockerd those of the user that it is told.
 _OWN_PLACES = r"""
 mount -t tmpfs -o mode=755 tmpfs /run && mkdir -p /run/lock
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
@@ -45,9 +46,11 @@ if [ "$(stat -f -c %T /sys/fs/cgroup)" = tmpfs ]; then
     mount --move cgroups /sys/fs/cgroup
 fi
 for file in subuid subgid; do
-    [ -e /etc/$file ] || continue
-    { cat /etc/$file; printf '%s:2147483648:1000000\n' containers nobody nogroup; } > $file && mount --bind $file /etc/$file
+    { cat /etc/$file; printf '%s:2147483648:1000000\n' containers nobody nogroup; } > $file
+    mount --bind $file /etc/$file
 done
+{ cat /etc/passwd; echo containers:x:65533:65533::/nonexistent:/usr/sbin/nologin; } > passwd
+mount --bind passwd /etc/passwd
 ip link set lo up
 """
 _USERS = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home:/bin/sh\n"
