@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from unit.documents import TOP, Document, table
 
 from pyoci.base import boot
 from pyoci.base.errors import OciError
 from pyoci.engine_config import merge, own_path, shown
 from pyoci.engine_config.engines import ENGINES, Containerd, is_ours
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "engines.md"
+PAGE = TOP / "docs/engines.md"
 PATH = "/usr/bin/pyoci"
 
 DAEMON = '{"log-driver": "journald", "runtimes": {"kata": {"path": "/usr/bin/kata"}}}'
@@ -166,3 +169,13 @@ def test_the_launcher_of_a_prefix_comes_before_the_one_beside_the_interpreter(
     monkeypatch.setenv("PATH", "")
     with pytest.raises(OciError, match=r"neither beside .* nor on PATH"):
         own_path()
+
+
+def test_the_figures_of_the_readme_are_of_as_many_tests_as_there_are() -> None:
+    rows = {row[0].split()[0]: row[1:] for row in table(Document(TOP / "README.md"), "engine")}
+    for engine in ("podman", "docker", "containerd", "buildah"):
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", f"tests/engines/test_{engine}.py"]
+        listed = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=True).stdout
+        number = listed.strip().rpartition(": ")[2]
+        for cell in (rows[engine][1], rows[engine][3]):
+            assert re.findall(r"of (\d+)", cell) == [number, number], engine
