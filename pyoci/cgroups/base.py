@@ -160,7 +160,11 @@ class Manager:
         except OSError as error:
             message = f"cannot read cgroup {path}"
             raise OciError("cgroup-changed", message, errno=error.errno or 0, obj=path) from None
-        return found is None or (self._proven and found == self._ids.get(path, found))
+        return found is None or (self._proven and self._agrees(path, found))
+
+    def _agrees(self, path: str, found: "tree.Identity") -> bool:
+        """Whether a directory has the device and inode that were kept, if any were: one without is then not the container's."""
+        return not self._ids or found == self._ids.get(path)
 
     def require_own(self, *directories: str) -> None:
         """Raise OciError for a directory that is not the container's any more, before something is done to it."""
@@ -362,7 +366,7 @@ class Manager:
                 found = tree.identity(path)
                 if found is None:
                     continue
-                if found != self._ids.get(path, found):
+                if not self._agrees(path, found):
                     strange.append(f"cgroup {path} is not the one that was made for the container")
                     continue
                 tree.remove(path, deadline, below=self._proven)

@@ -20,10 +20,10 @@ def frozen(record: "Record") -> bool:
 
 def _is_recorded(path: str, ids: "dict[str, list[int]]") -> bool:
     """Whether a cgroup has the device and inode that were written down; pyoci 0.1 wrote none."""
-    if path not in ids:
+    if not ids:
         return True
     try:
-        return tree.identity(path) == ids[path]
+        return tree.identity(path) == ids.get(path)
     except OSError:
         return False
 

@@ -387,6 +387,13 @@ PROTECTIONS = [
         "tests/root/test_cgroup_identity.py",
     ),
     Protection(
+        "cgroup-without-identity",
+        "pyoci/cgroups/base.py",
+        "        return not self._ids or found == self._ids.get(path)\n",
+        "        return found == self._ids.get(path, found)\n",
+        "tests/root/test_cgroup_identity.py -k without_an_identity",
+    ),
+    Protection(
         "unit-by-entry",
         "pyoci/cgroups/systemd.py",
         "        return bool(self._entry) and documentation == [unit.of_entry(self._entry)]\n",
@@ -403,7 +410,7 @@ PROTECTIONS = [
     Protection(
         "freezer-by-identity",
         "pyoci/cgroups/freezer.py",
-        "        return tree.identity(path) == ids[path]\n",
+        "        return tree.identity(path) == ids.get(path)\n",
         "        return tree.identity(path) is not None\n",
         "tests/root/test_cgroup_identity.py",
     ),

@@ -120,6 +120,29 @@ def test_a_verb_on_a_cgroup_that_changed_is_refused(
     save(made, json.loads(right))
 
 
+def test_a_cgroup_without_an_identity_of_its_own_is_not_the_containers(box: Boxes, runtime: Runtime) -> None:
+    """A record that has those of the container's cgroups, but names the cgroups of another one."""
+    other = box("/bin/sleep", "1000").launch()
+    made = box("/bin/sleep", "1000").launch()
+    right = record_of(made)
+    forged = record_of(made)
+    name = "paths" if forged["cgroup"]["manager"] == "v1" else "path"
+    forged["cgroup"][name] = record_of(other)["cgroup"][name]
+    save(made, forged)
+    for verb in (("pause",), ("update", "--pids-limit", "7"), ("kill", "--all")):
+        runtime.call(*verb, made.id).failed("is not the one that was made for the container")
+    runtime.call("exec", made.id, "/bin/true").failed("is not the one that was made for the container")
+    runtime.call("pause", other.id).ok()
+    assert made.status == "running"
+    runtime.call("resume", other.id).ok()
+    ended = made.delete("--force")
+    assert "is not the one that was made for the container" in ended.err
+    assert other.status == "running"
+    cgroup = right["cgroup"]
+    for path in dict.fromkeys(cgroup["paths"].values() if name == "paths" else [cgroup["path"]]):
+        Path(path).rmdir()
+
+
 def test_what_a_killed_create_never_wrote_down_is_not_killed(
     box: Boxes, runtime: Runtime, folder: Path
 ) -> None:

@@ -118,20 +118,17 @@ def forgeries(
     made: list[dict[str, Any]] = []
     for place in places:
         facts = os.stat(place) if os.path.isabs(place) and os.path.exists(place) else None
-        ids = [{}, {place: [facts.st_dev, facts.st_ino]}] if facts else [{}]
+        own = record["cgroup"].get("ids", {})
+        ids = [{}, own, {**own, place: [facts.st_dev, facts.st_ino]}] if facts else [{}, own]
         for known in ids:
-            one = {
-                "rootless": False,
-                "kept": [],
-                "ids": {**record["cgroup"].get("ids", {}), **known} if known else {},
-            }
+            one = {"rootless": False, "kept": [], "ids": known}
             names = list(record["cgroup"].get("paths", {"memory": 0}))
             forged = [
                 {"manager": "v1", "paths": dict.fromkeys(names, place), **one},
                 {"manager": "v2", "path": place, **one},
             ]
             if not (
-                known and place in children(other)
+                place in known and place in children(other)
             ):  # a record that names the neighbour's ids is the neighbour's
                 made += [
                     {"cgroup": cgroup, **extra}
