@@ -41,7 +41,7 @@ def take(preserve: int) -> Inherited:
             hint = "the caller must leave it open, without close-on-exec"
             message = f"preserved descriptor {fd} (of {found.count}) is not open"
             raise OciError("preserve-fds", message, errno=errno.EBADF, obj=str(fd), hint=hint)
-    for fd in range(last):
+    for fd in range(max(last, 3)):
         if fd < 3 or not _is_open(fd):
             _ensure_open(fd, for_container=fd < 3)
     return found

@@ -304,7 +304,10 @@ def test_a_bundle_full_of_python_modules_is_not_imported(box: Boxes) -> None:
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
 def test_closed_standard_streams_are_survived(box: Boxes, closed: tuple[int, ...]) -> None:
-    made = box.sh("exit 7")
+    """The program gets /dev/null in their place, and no file of the runtime has their numbers meanwhile."""
+    made = box.sh(
+        "for fd in 0 1 2; do test -c /proc/$$/fd/$fd || test -p /proc/$$/fd/$fd || exit $fd; done; exit 7"
+    )
     made.save()
     words = " ".join(f"{fd}>&-" for fd in closed)
     quoted = " ".join(f"'{word}'" for word in made.runtime.argv("run", "-b", str(made.directory), made.id))
