@@ -1,8 +1,8 @@
 """What runc and crun do otherwise: tests/data/peers/NAME.txt lists the tests that each of them fails, below the reason.
 
 A line in the first column is a reason. The indented lines below it are tests, as pytest names them; without [...] all the cases
-of one. "?" before a test: it does not fail on every machine, or not every time; "!": it is not run, as the peer would do harm to
-the machine. Empty lines and those with "#" mean nothing.
+of one. "?" before a test: it does not fail on every machine, or not every time, or only in what it leaves behind; "!": it is not
+run, as the peer would do harm to the machine. Empty lines and those with "#" mean nothing.
 """
 
 from __future__ import annotations
