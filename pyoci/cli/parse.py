@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 _FALSE = ("0", "f", "F", "false", "FALSE", "False")
+_MOST_DESCRIPTORS = 1 << 30  # fs.nr_open is no higher, and fcntl(2) takes an int
+_LARGEST_ID = (1 << 32) - 1
 
 
 class Options:
@@ -185,11 +187,13 @@ def _short_options(
 def _store(option: "Option", text: str, values: "Any", command: "Command | None") -> None:
     key, kind = option[KEY], option[KIND]
     if kind == NUMBER:
-        values[key] = _number(text, option, command)
+        values[key] = _number(text, option, command, _MOST_DESCRIPTORS)
     elif kind == LIST:
         values.setdefault(key, []).append(text)
     elif kind == NUMBERS:
-        values.setdefault(key, []).extend(_number(part, option, command) for part in text.split(","))
+        values.setdefault(key, []).extend(
+            _number(part, option, command, _LARGEST_ID) for part in text.split(",")
+        )
     elif kind == AUTO:
         values[key] = (
             None if text == "auto" else _truth(text, option[NAMES][0], "true, false or auto", command)
@@ -208,13 +212,13 @@ def _truth(text: str, name: str, expected: str, command: "Command | None") -> bo
     raise _bad_value(text, name, expected, command)
 
 
-def _number(text: str, option: "Option", command: "Command | None") -> int:
-    """A number that is not negative, decimal or with 0x, 0o or 0b."""
+def _number(text: str, option: "Option", command: "Command | None", most: int) -> int:
+    """A number from 0 to `most`, decimal or with 0x, 0o or 0b."""
     try:
         number = int(text, 10 if text.isdecimal() else 0)
     except ValueError:
         number = -1
-    if number < 0 or not text.isascii():
+    if not 0 <= number <= most or not text.isascii():
         raise _bad_value(text, option[NAMES][0], "a number", command)
     return number
 

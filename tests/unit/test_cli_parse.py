@@ -121,6 +121,13 @@ def test_what_is_no_number(text: str) -> None:
     assert refusal("run", "--preserve-fds", text, "ID").obj == "preserve-fds"
 
 
+@pytest.mark.parametrize("text", ["1073741825", "2147483648", "9" * 30])
+def test_a_number_that_no_system_call_takes(text: str) -> None:
+    assert refusal("run", "--preserve-fds", text, "ID").obj == "preserve-fds"
+    many = refusal("exec", "-g", f"{int(text) << 2}", "ID", "x")
+    assert many.obj == "additional-gids"
+
+
 def test_lists_keep_their_order() -> None:
     found = values("exec", "-e", "A=1", "--env=B=2", "-g", "5", "-g", "6,7", "-c", "CAP_KILL", "ID", "x")
     assert found == {"env": ["A=1", "B=2"], "additional_gids": [5, 6, 7], "caps": ["CAP_KILL"]}
