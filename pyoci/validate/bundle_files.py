@@ -33,7 +33,7 @@ def missing_files(spec: "Spec", bundle: str) -> list[Problem]:
             warnings("mount-source-missing", f"/mounts/{index}/source", f"{source} is not on this machine")
     for kind in HOOKS:
         for index, hook in enumerate(spec.get("hooks", {}).get(kind, [])):
-            if os.path.isabs(hook["path"]) and not os.access(hook["path"], os.X_OK):
+            if os.path.isabs(hook["path"]) and not _is_executable(hook["path"]):
                 text = f"{hook['path']} is not on this machine, or cannot be executed"
                 warnings("hook-missing", f"/hooks/{kind}/{index}/path", text)
     _drivers(spec.get("linux", {}).get("devices", []), warnings)
@@ -80,13 +80,23 @@ def _exists(path: str) -> bool:
         return False
 
 
+def _is_executable(path: str) -> bool:
+    """Whether there is a file that can be executed; of what no path can be, the rules say so."""
+    try:
+        return os.access(path, os.X_OK)
+    except ValueError:
+        return True
+
+
 def _root(spec: "Spec", bundle: str, errors: Report, warnings: Report) -> None:
     path = spec.get("root", {}).get("path", "")
-    if not path or "\0" in path:
+    if not path:
         return  # the rules say so
     full = os.path.join(bundle, path)
     try:
         mode = os.stat(full).st_mode
+    except ValueError:
+        return  # the same of what no path can be
     except OSError as error:
         text = f"the root filesystem {full} cannot be reached: {(error.strerror or '').lower()}"
         errors("rootfs-missing", "/root/path", text, hint="a relative path starts at the bundle")

@@ -42,7 +42,7 @@ def find_problems(spec: "Spec", rootfs: str, warnings: Report) -> None:
         else:
             text = f'"{program}" is in no directory of PATH in the root filesystem: {path}'
             warnings("program-missing", _AT, text)
-    except (_Hidden, PermissionError):
+    except (_Hidden, PermissionError, ValueError):  # the last for what no path can be: the rules say so
         pass
 
 
@@ -85,7 +85,7 @@ def _check_file(tree: "_Tree", file: str, program: str, warnings: Report) -> Non
 def _interpreter(head: bytes) -> str:
     """What the first line of a script, or a 64-bit ELF file of this byte order, names; "" for nothing."""
     if head[:2] == b"#!":
-        words = head[2:].split(b"\n", 1)[0].split()
+        words = head[2:].split(b"\n", 1)[0].split(b"\0", 1)[0].split()
         return os.fsdecode(words[0]) if words else ""
     if head[:6] != b"\x7fELF\2\1":
         return ""

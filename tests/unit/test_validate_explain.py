@@ -493,6 +493,7 @@ def test_the_program_in_the_root_filesystem(tmp_path: Path) -> None:
         ("tool", b"\x7fELF"),
         ("script", b"#!/bin/tool -x\n"),
         ("lost", b"#! /bin/gone -x\n"),
+        ("nul", b"#!/bin/tool\0x\n"),
         ("host", bytes(elf)),
         ("foreign", bytes(elf[:18]) + (258).to_bytes(2, "little") + bytes(elf[20:])),
     ):
@@ -507,7 +508,7 @@ def test_the_program_in_the_root_filesystem(tmp_path: Path) -> None:
         spec = spoil({"/process/args": [program], "/process/env": [env], **(more or {})})
         return [problem.code for problem in missing_files(spec, str(tmp_path))]
 
-    for program in ("tool", "script", "/bin/tool", "/bin/script", "/out", "bin/tool"):
+    for program in ("tool", "script", "nul", "/bin/tool", "/bin/script", "/out", "bin/tool"):
         assert codes_of(program) == [], program
     for program in ("gone", "/bin/gone", "/loop", "/bin/tool/x", "/etc/passwd"):
         assert codes_of(program) == ["program-missing"], program
@@ -519,6 +520,21 @@ def test_the_program_in_the_root_filesystem(tmp_path: Path) -> None:
     for place in ("/usr", "/usr/bin/gone", "/"):
         mount = {"destination": place, "type": "tmpfs", "source": "tmpfs"}
         assert codes_of("/bin/gone", more={"/mounts/-": mount}) == [], place
+
+
+@pytest.mark.parametrize("text", ["/a\0b", "/a\ud800"])
+def test_what_no_path_can_be_is_for_the_rules(tmp_path: Path, text: str) -> None:
+    (tmp_path / "rootfs").mkdir()
+    for changes in (
+        {"/root/path": text},
+        {"/process/args": [text]},
+        {"/process/args": ["./x"], "/process/cwd": text},
+        {"/process/args": ["x"], "/process/env": [f"PATH={text}"]},
+        {"/hooks": {"poststop": [{"path": text}]}},
+        {"/mounts/-": {**BIND, "source": text}},
+    ):
+        codes = {code for code, _ in errors(spoil(changes), bundle=str(tmp_path))}
+        assert not codes & {"rootfs-missing", "hook-missing"} and codes, changes
 
 
 def test_surroundings_are_looked_at_for_bundles_only(tmp_path: Path) -> None:
