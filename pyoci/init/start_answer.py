@@ -36,7 +36,7 @@ def read(data: bytes, late: "list[list[int | str]]", trace: "Trace | None") -> O
     The record of a version before 0.2 has a number for the name, which means nothing any more. Raises OciError for what can't
     be an answer.
     """
-    ops = [Op("ready", "", "ready")] * int(late[0][0]) + _ops(late)
+    ops = [Op("ready", "", "ready")] * int(late[0][0] if late else 0) + _ops(late)
     for found in protocol.parse(data):
         if found.kind == lib.REPLY_ERROR:
             return _failure(ops, found, trace)

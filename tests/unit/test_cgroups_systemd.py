@@ -230,6 +230,8 @@ def test_where_systemd_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(posix, "geteuid", lambda: 0)
     assert bus._sockets(True) == [("/run/user/7/systemd/private", False), ("/tmp/a b", True), ("\0/x", True)]
     assert bus._sockets(False) == [("/run/systemd/private", False), ("/run/dbus/system_bus_socket", True)]
+    variables["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=/a%zz;unix:path=/b%"
+    assert bus._sockets(True)[1:] == [("/a%zz", True), ("/b%", True)], "no address, but no crash either"
     variables.clear()
     monkeypatch.setattr(bus, "host_uid", lambda: 7)
     assert bus._sockets(True)[1] == ("/run/user/7/bus", True)

@@ -213,6 +213,11 @@ def test_nonsense_through_the_fifo(data: bytes) -> None:
     assert "protocol" in found.value.message
 
 
+def test_a_record_that_knows_no_op() -> None:
+    with pytest.raises(OciError, match="protocol"):
+        start_answer.read(head(lib.REPLY_ERROR, op=0), [], None)
+
+
 def test_a_failure_through_the_fifo() -> None:
     data = head(lib.REPLY_ERROR, step="execve", op=4, error=8, length=6) + b"/bin/x"
     error = start_answer.read(data, LATE, None)

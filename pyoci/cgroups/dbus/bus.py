@@ -228,9 +228,12 @@ def _addresses(text: str) -> list[str]:
 
 
 def _unescape(text: str) -> str:
-    """%XX of a D-Bus address as the character."""
+    """%XX of a D-Bus address as the character; a text with another % stays as it is, and leads nowhere."""
     first, *rest = text.split("%")
-    return first + "".join(chr(int(part[:2], 16)) + part[2:] for part in rest)
+    try:
+        return first + "".join(chr(int(part[:2], 16)) + part[2:] for part in rest)
+    except ValueError:
+        return text
 
 
 def _environment(name: str) -> str:
