@@ -31,6 +31,8 @@ NEVER = 1 << 40  # no process has started then
 WORKERS = 8
 EACH = 20
 SECONDS = 60
+# which systemd, where it runs, has not
+UNIT = {"manager": "systemd", "unit": "pyoci-of-no-container.scope", "user": False, "invocation": "0" * 32}
 COMMANDS = {
     "state": ["state"],
     "list": ["list"],
@@ -136,6 +138,7 @@ def forgeries(
                     for extra in ({}, {"pid": 0, "start": 0, "status": "creating"})
                 ]
                 made += [{"cgroup": cgroup, "format": 1, "hooks": {}} for cgroup in forged]
+                made += [{"cgroup": {**UNIT, "inner": cgroup}} for cgroup in forged]
                 made += [{"cgroup": cgroup, "flags": {"host_pid": True}, "start": NEVER} for cgroup in forged]
         made += [
             {"trace": f"{place}/t"},
@@ -146,6 +149,11 @@ def forgeries(
             *[{"rdt": {"group": place, "monitor": "", "kept": [], "ids": known}} for known in ids],
             {"rdt": {"group": "", "monitor": place, "kept": [], "ids": ids[-1]}},
         ]
+    inner = {**record["cgroup"], "ids": {}}
+    made += [
+        {"cgroup": {**UNIT, "inner": inner, "unit": name}} for name in ("", "../x", "a\n", "x" * 300, None, 5)
+    ]
+    made += [{"cgroup": {**UNIT, "inner": inner, "invocation": name}} for name in ("x", "0" * 33, None, 5)]
     pid, start = guest
     value: Any
     for value in (-1, 1, 1 << 40, "1", None, [], {}, pid):
