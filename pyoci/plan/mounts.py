@@ -288,13 +288,16 @@ def make_new(
         data.append(label)
     if found.needs_old_mount():
         flags = found.old_mount_flags()
-        words = ",".join([item for item in data if item not in mount_options.FILESYSTEM_FLAGS])
+        words = ",".join(
+            [mount_options.quoted(item) for item in data if item not in mount_options.FILESYSTEM_FLAGS]
+        )
         old = ops.mount(type=kind, source=source, data=words, flags=flags, mode_of=mode_of)
         plan.add(old, pointer, about)
         if found.set:
             plan.add(ops.mount_setattr(mount=lib.REG_MOUNT, set=found.set, clear=found.clear), pointer, about)
         return
-    made = ops.fsmount(type=kind, source=source, options=data, attributes=found.set, mode_of=mode_of)
+    options = [mount_options.unquoted(item) for item in data]
+    made = ops.fsmount(type=kind, source=source, options=options, attributes=found.set, mode_of=mode_of)
     plan.add(made, pointer, about)
 
 

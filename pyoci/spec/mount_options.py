@@ -59,6 +59,7 @@ _ID_LIMIT = 1 << 32
 KINDS = ("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap")
 LINKS = ("copy-symlink", "src-nofollow", "dest-nofollow")  # crun's, for bind mounts
 IDMAP = ("idmap=", "ridmap=")  # crun's, with the mappings in the option
+CONTEXTS = ("context", "fscontext", "defcontext", "rootcontext")  # SELinux labels, of all file systems
 NOTHING = ("", "defaults")
 FSTAB = ("nofail", "auto", "noauto", "user", "nouser", "_netdev")  # they mean something in fstab(5) alone
 
@@ -231,6 +232,18 @@ def _split(word: str) -> list[str]:
     if "," not in word or '"' in word or "\\" in word:
         return [word]
     return [part for part in word.split(",") if part]
+
+
+def quoted(item: str) -> str:
+    """An option of a file system as mount(2) takes it: quotes protect the commas of a label, and of nothing else."""
+    key, _, value = item.partition("=")
+    return f'{key}="{value}"' if key in CONTEXTS and "," in value and '"' not in value else item
+
+
+def unquoted(item: str) -> str:
+    """The same as fsconfig(2) takes it, where quotes would be part of the label."""
+    key, _, value = item.partition("=")
+    return key + "=" + value.strip('"') if key in CONTEXTS else item
 
 
 def _whole_mask(touched: int) -> int:

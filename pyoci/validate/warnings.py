@@ -34,7 +34,7 @@ _TMPFS = (
     *("size", "nr_blocks", "nr_inodes", "mode", "uid", "gid", "huge", "mpol", "inode32", "inode64", "noswap"),
     *("quota", "usrquota", "grpquota", "casefold", "strict_encoding"),
     *(f"{kind}_{name}_hardlimit" for kind in ("usrquota", "grpquota") for name in ("block", "inode")),
-    *("context", "fscontext", "defcontext", "rootcontext"),
+    *mount_options.CONTEXTS,
 )
 
 

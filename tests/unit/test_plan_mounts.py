@@ -324,6 +324,12 @@ def test_label_goes_to_new_file_systems_only() -> None:
         "context=system_u:object_r:x:s0:c1,c2",
     ]
     assert steps(tmpfs("context=own"), None, **label)[1].options == ["context=own"]
+    given = 'context="system_u:object_r:x:s0:c3,c4"'
+    assert steps(tmpfs(given), None, **label)[1].options == ["context=system_u:object_r:x:s0:c3,c4"]
+    # mount(2) takes a comma for the end of a label that is not quoted
+    old = steps(tmpfs("silent", "size=5m"), None, **label)[1]
+    assert old.data == 'size=5m,context="system_u:object_r:x:s0:c1,c2"'
+    assert steps(tmpfs("silent", given), None, **label)[1].data == given
     kind = {"annotations": {"run.oci.mount_context_type": "fscontext"}}
     assert steps(tmpfs("mode=1"), None, **label, **kind)[1].options[1].startswith("fscontext=system_u:")
     assert steps({"destination": "/proc", "type": "proc", "source": "proc"}, None, **label)[0].options == []
