@@ -225,13 +225,12 @@ def make_bind(
     """
     register, below = 0, lib.REG_NONE
     inside = _inside_rootfs(facts, source)
-    if idmapped or facts.open_sources:
+    deep = _may_clear(found) if facts.open_sources or (facts.nested and not facts.ordinary_user) else ()
+    if idmapped or facts.open_sources or deep:
         if inside or plan.carried() >= _OPEN_SOURCES:
             plan.cut()
         kind = "tree" if not idmapped else "deep-idmapped-tree" if found.deep_idmap else "idmapped-tree"
         kind = ("inner-" if inside else "") + ("link-" if found.source_link else "") + kind
-        named = facts.open_sources and found.deep_set | found.deep_clear
-        deep = (found.deep_set, found.deep_clear) if named else ()
         if inside and deep:
             raise _locked_inside(about, pointer)
         register = plan.carry(kind, inside or source, found.recursive, pointer, about, *deep)
@@ -253,9 +252,15 @@ def make_bind(
         plan.add(own, pointer, about)
 
 
+def _may_clear(found: mount_options.Options) -> tuple[int, ...]:
+    """What the recursive options set and clear; nothing where no flag that counts as locked can go."""
+    clears = found.deep_clear & ~mount_options.NOSYMFOLLOW or found.deep_set & mount_options.NODIRATIME
+    return (found.deep_set, found.deep_clear) if clears else ()
+
+
 def _locked_inside(about: str, pointer: str) -> OciError:
     """What lies on a source in the rootfs is known in the container's mount namespace alone."""
-    message = f"{about}: recursive options in a user namespace, and a source in the rootfs"
+    message = f"{about}: recursive options that clear a flag, in a user namespace, and a source in the rootfs"
     hint = "give the flags to the earlier mount that the source lies on"
     return OciError("mount", message, errno=errno.EPERM, pointer=f"{pointer}/options", hint=hint)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness import machine
 from harness.boxes import Boxes
 
 SHOWN = {"ro", "rw", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime"}
@@ -132,6 +133,40 @@ def test_in_a_user_namespace_no_recursive_option_does(box: Boxes, folder: Path) 
                 found.ok()
         finally:
             subprocess.run(["umount", "--recursive", place], check=True)
+
+
+@pytest.mark.only("pyoci")
+def test_recursive_options_of_a_source_in_the_rootfs(box: Boxes) -> None:
+    """What only adds a flag needs no look at the mounts below the source."""
+    made = box("/bin/cat", "/proc/self/mountinfo")
+    made.user_namespace()
+    (made.rootfs / "t/below").mkdir(parents=True)
+    made.mount("/t/below", "tmpfs", "tmpfs")
+    entry = made.mount("/b", "bind", str(made.rootfs / "t"), "rbind", "rro")
+    text = made.out()
+    assert "ro" in flags_seen(text)
+    (below,) = [line.split()[5].split(",") for line in text.splitlines() if line.split()[4] == "/b/below"]
+    assert "ro" in below
+    entry["options"] = ["rbind", "rrw"]
+    made.run(check=False).failed("recursive options that clear a flag", "operation not permitted")
+
+
+@pytest.mark.only("pyoci")
+def test_in_the_runtimes_own_user_namespace_no_recursive_option_does(box: Boxes, folder: Path) -> None:
+    place = folder / "source"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nosuid", "x", place], check=True)
+    try:
+        made = box("/bin/cat", "/proc/self/mountinfo")
+        made.linux.pop("resources", None)
+        entry = made.mount("/b", "bind", str(place), "rbind", "rsuid")
+        words = "on /b: mount_setattr nosuid: operation not permitted"
+        made.run(check=False, preexec_fn=machine.identity_user_namespace).failed(words, "attribute is locked")
+        entry["options"] = ["rbind", "rro"]
+        found = made.run(preexec_fn=machine.identity_user_namespace)
+        assert {"ro", "nosuid"} <= flags_seen(found.out)
+    finally:
+        subprocess.run(["umount", place], check=True)
 
 
 def test_in_a_user_namespace_no_remount_does(box: Boxes, folder: Path) -> None:

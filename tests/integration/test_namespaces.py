@@ -351,29 +351,10 @@ def test_files_made_in_a_user_namespace_belong_to_the_mapped_owner(box: Boxes) -
     assert (found.st_uid, found.st_gid) == (101000, 101001)
 
 
-def identity_user_namespace() -> None:
-    """Enter a user namespace whose map is that of the initial one, as some container managers make it."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    ready_read, ready_write = os.pipe()
-    mapped_read, mapped_write = os.pipe()
-    parent = os.getpid()
-    child = os.fork()
-    if child == 0:
-        os.read(ready_read, 1)
-        for name in ("uid_map", "gid_map"):
-            Path(f"/proc/{parent}/{name}").write_text("0 0 4294967295")
-        os.write(mapped_write, b"x")
-        os._exit(0)
-    assert libc.unshare(0x10000000 | 0x00020000) == 0, "CLONE_NEWUSER | CLONE_NEWNS"
-    os.write(ready_write, b"x")
-    os.read(mapped_read, 1)
-    os.waitpid(child, 0)
-
-
 def test_root_of_a_user_namespace_with_the_identity_map(box: Boxes) -> None:
     """It is not the host's root: it can make no device node, and no rule for devices."""
     made = box.sh("cat /proc/self/uid_map; stat -c %t:%T /dev/null; echo > /dev/null && echo written")
-    found = made.run(preexec_fn=identity_user_namespace)
+    found = made.run(preexec_fn=machine.identity_user_namespace)
     assert [line.split() for line in found.out.splitlines()] == [
         ["0", "0", "4294967295"],
         ["1:3"],

@@ -11,6 +11,7 @@ from pyoci import _ops as ops
 from pyoci._shim import lib
 from pyoci.base.errors import OciError
 from pyoci.plan.ops import Plan
+from pyoci.spec import mount_options
 
 RDONLY, NOSUID, NOEXEC = 0x1, 0x2, 0x8
 BIND_FLAGS = 0x20000F  # ro, nosuid, nodev, noexec, nosymfollow
@@ -242,6 +243,35 @@ def test_in_a_user_namespace_the_runtime_opens_the_sources() -> None:
         "bind of /host/b on /b",
     )
     assert found[1] == attributes(propagation=1 << 19, recursive=True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "option", "compared"),
+    [
+        ({"open_sources": True}, "rrw", True),
+        ({"nested": True}, "rrw", True),
+        ({"nested": True}, "rnodiratime", True),
+        ({"nested": True}, "rrelatime", True),
+        ({"open_sources": True}, "rro", False),
+        ({"nested": True}, "rro", False),
+        ({"nested": True, "ordinary_user": True}, "rrw", False),
+        ({}, "rrw", False),
+    ],
+)
+def test_recursive_options_that_may_clear_a_locked_flag(
+    facts: dict[str, Any], option: str, compared: bool
+) -> None:
+    """The runtime opens the source then, and compares. An ordinary user's kernel has locked the flags itself."""
+    found = mount_options.parse([option])
+    carried = [what[5:] for what in compiled(bind(option), facts).passed if what[1] == "/host/b"]
+    deep = (found.deep_set, found.deep_clear) if compared else ()
+    assert carried == ([deep] if compared or "open_sources" in facts else [])
+    within = {**bind(), "source": "/bundle/rootfs/x", "options": ["bind", option]}
+    if compared:
+        with pytest.raises(OciError, match="a source in the rootfs"):
+            compiled(within, {**facts, "bundle": "/bundle"})
+    else:
+        compiled(within, {**facts, "bundle": "/bundle"})
 
 
 def test_few_sources_are_open_at_the_same_time() -> None:
