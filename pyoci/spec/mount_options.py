@@ -183,7 +183,7 @@ def parse(words: list[str]) -> Options:
             found.propagation.append(PROPAGATION[word])
         elif not _special(found, word):
             found.flagged = found.flagged or word in FILESYSTEM_FLAGS
-            found.data += _split(word)
+            found.data += split(word)
     found.unset = found.clear & ~found.set if not found.set & ATIME_MASK else found.clear
     found.clear |= _whole_mask(found.set | found.clear)
     found.deep_clear |= _whole_mask(found.deep_set | found.deep_clear)
@@ -227,7 +227,7 @@ def _range(text: str, own: "list[IDMapping]") -> "IDMapping":
     return {"containerID": first, "hostID": host, "size": size}
 
 
-def _split(word: str) -> list[str]:
+def split(word: str) -> list[str]:
     """Several options of the file system in one word, as mount(2) takes them; quotes and backslashes protect commas there."""
     if "," not in word or '"' in word or "\\" in word:
         return [word]

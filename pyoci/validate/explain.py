@@ -106,10 +106,14 @@ def _rules(
     """The rules, on what is left of the document when all that breaks its schema is taken out."""
     if not broken:
         return _apply(value, kind, systemd, strict, bundle)
+    given: Any = value if kind == "config" and isinstance(value, dict) else {}
+    other = check.other_platform(given)
     rest = _repaired(text, broken, kind)
     if rest is None:
         return []
     value, paths, original = rest
+    if other:
+        value.setdefault(other, {})  # without it the rest would be judged as one for Linux
     namespaces = any(path[:2] == ("linux", "namespaces") for path in paths)
     gone = repair.Places(paths)
     result = []

@@ -161,9 +161,7 @@ def _mount(mount: "Mount", at: str, report: Report) -> None:
         if name in mount_options.KNOWN or not name:
             continue
         if mount.get("type") == "tmpfs" and not is_bind(mount):
-            if name not in _TMPFS:
-                hint = near(name, _TMPFS) or option_hint(name)
-                report("mount-option", f"{at}/options/{index}", f'tmpfs has no option "{name}"', hint=hint)
+            _tmpfs_option(option, f"{at}/options/{index}", report)
             continue
         hint = option_hint(name)
         if (
@@ -174,6 +172,14 @@ def _mount(mount: "Mount", at: str, report: Report) -> None:
         ):
             text = f'"{option}" is not a generic mount option; it is passed to {mount.get("type", "the filesystem")}'
             report("mount-option", f"{at}/options/{index}", text, hint=hint)
+
+
+def _tmpfs_option(option: str, at: str, report: Report) -> None:
+    """An option may be several, with commas between them."""
+    for name in [part.partition("=")[0] for part in mount_options.split(option)]:
+        if name not in _TMPFS and name not in mount_options.KNOWN:
+            hint = near(name, _TMPFS) or option_hint(name)
+            report("mount-option", at, f'tmpfs has no option "{name}"', hint=hint)
 
 
 def option_hint(option: str) -> str:

@@ -274,6 +274,7 @@ def test_a_document_for_another_platform(name: str) -> None:
     both = spoil({f"/{name}": section})
     assert examine(both) == [("warning", "platform-section", f"/{name}")]
     assert examine({**spec, "ociVersion": "x"})[0][:2] == ("error", "version-format")
+    assert errors({**spec, "hostname": "x", "windows": 5}) == [("schema-type", "/windows")]
     broken = examine({**spec, "hostname": 5})
     assert ("error", "schema-type", "/hostname") in broken and len(broken) == 2
 
@@ -575,6 +576,13 @@ def test_every_code_of_this_side_is_shown_here() -> None:
     rest |= {"seccomp-unknown", "device-driver"}
     assert {code for code in rest if f'"{code}"' not in here + locate} == set()
     assert USERS
+
+
+def test_options_of_a_tmpfs_with_commas_between_them() -> None:
+    options = ["noswap,size=5m", "ro,mode=755", "sized=5m,mode=1"]
+    mount = {"destination": "/t", "type": "tmpfs", "source": "tmpfs", "options": options}
+    found = [(each.code, each.pointer, each.hint) for each in warnings.find(spoil({"/mounts/-": mount}))]
+    assert found == [("mount-option", "/mounts/1/options/2", 'did you mean "size"?')]
 
 
 @pytest.mark.parametrize(
