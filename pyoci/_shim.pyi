@@ -47,6 +47,7 @@ class Spawn(CData):
     become_root: int
     preserved: int
     die_with_parent: int
+    store: int
     sync: int
     pid: int
     pidfd: int

@@ -16,6 +16,7 @@ struct spawn {
     int become_root;      /* then it becomes uid 0 and gid 0 of its user namespace */
     int preserved;        /* descriptors 3.. that it keeps */
     int die_with_parent;  /* PR_SET_PDEATHSIG: SIGKILL */
+    int store;            /* a directory for its program where none runs from memory, or -1 */
     int sync;             /* result: our end of the sync socket */
     int pid;              /* result */
     int pidfd;            /* result */

@@ -31,6 +31,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -224,13 +225,38 @@ static int open_tmpfs(void) {
     return mount < 0 ? -error : mount;
 }
 
+/* The same bytes in a file of a directory, which never has a name there. -EACCES where that is mounted noexec. */
+static int open_nameless_image(int directory) {
+    char path[32];
+    struct statvfs mounted;
+    int image = -1, result, writer = openat(directory, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0500);
+
+    if (writer < 0)
+        return -errno;
+    result = write_image(writer);
+    if (result == 0 && (fchmod(writer, 0555) < 0 || fstatvfs(writer, &mounted) < 0))
+        result = -errno;
+    else if (result == 0 && mounted.f_flag & ST_NOEXEC)
+        result = -EACCES;
+    if (result == 0) {
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", writer);
+        image = open(path, O_RDONLY | O_CLOEXEC);
+        result = image < 0 ? -errno : image;
+    }
+    close(writer);
+    return result;
+}
+
 /* Where vm.memfd_noexec forbids programs in a memfd: a file that has no name either. It can't be sealed, but it serves one process
- * alone, it is open for reading only and on a read-only mount, and what runs can't be written to (ETXTBSY).
+ * alone, it is open for reading only, and what runs can't be written to (ETXTBSY). Root's is on a read-only mount besides; who may
+ * not mount has it in `directory`.
  */
-static int open_unsealed_image(void) {
+static int open_unsealed_image(int directory) {
     struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
     int mount = open_tmpfs(), writer, result, image = -1;
 
+    if (mount == -EPERM && directory >= 0)
+        return open_nameless_image(directory);
     if (mount < 0)
         return mount;
     writer = openat(mount, "pyoci-init", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0500);
@@ -251,13 +277,13 @@ static int open_unsealed_image(void) {
 }
 
 /* The init's bytes in a file that has no name and that no process, of root or not, can change any more. */
-static int open_image(void) {
+static int open_image(int directory) {
     int result, fd = memfd_create("pyoci-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
 
     if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
         fd = memfd_create("pyoci-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0 && errno == EACCES)
-        return open_unsealed_image();
+        return open_unsealed_image(directory);
     if (fd < 0)
         return -errno;
     result = write_image(fd);
@@ -367,7 +393,7 @@ void pyoci_release(struct spawn *spawn) {
 static int open_channel(struct child *child, int *ours) {
     int ends[2];
 
-    child->image = open_image();
+    child->image = open_image(child->options.store);
     if (child->image < 0)
         return child->image;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {

@@ -66,7 +66,7 @@ def _start() -> Check:
     why = Trial().run()
     hint = ""
     if why and read("/proc/sys/vm/memfd_noexec") == "2":
-        hint = "sysctl vm.memfd_noexec=1: with 2 only root can start a program from memory"
+        hint = "sysctl vm.memfd_noexec=1, or --root with a directory whose file system is not mounted noexec"
     elif why and posix.geteuid() != 0:
         hint = _user_namespace_hint()
     return _checked("a container's init starts", why, "no container can be started", hint, needed=True)

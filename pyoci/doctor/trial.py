@@ -4,7 +4,9 @@ What works here works for a container, for it is the same program that does it. 
 a trial makes ends with its process.
 """
 
+import os
 import posix
+import tempfile
 
 from pyoci import _ops as ops
 from pyoci._shim import lib
@@ -75,7 +77,20 @@ class Trial:
     def _spawn(self, init: InitProcess, cgroup_fd: int) -> None:
         user = "user" in self._kinds
         flags = self._flags("pid", "user")
-        init.spawn(flags, cgroup_fd=cgroup_fd, wait_for_maps=user, become_root=user, die_with_parent=True)
+        store = posix.open(
+            os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), posix.O_PATH | posix.O_CLOEXEC
+        )
+        try:
+            init.spawn(
+                flags,
+                cgroup_fd=cgroup_fd,
+                wait_for_maps=user,
+                become_root=user,
+                die_with_parent=True,
+                store=store,
+            )
+        finally:
+            posix.close(store)
         if user:
             uids, gids = self._maps or (own_id(posix.geteuid()), own_id(posix.getegid()))
             idmap.write_maps(init.pid, uids, gids, rootless=posix.geteuid() != 0)

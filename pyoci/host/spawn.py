@@ -52,6 +52,7 @@ class Child:
         become_root: bool = False,
         preserved: int = 0,
         die_with_parent: bool = False,
+        store: int = -1,
     ) -> None:
         """Start the process. Raises OciError.
 
@@ -62,6 +63,7 @@ class Child:
         become_root      then it becomes root of its user namespace
         preserved        how many descriptors from 3 up it keeps
         die_with_parent  the kernel kills it when we end
+        store            a descriptor of a directory for its program where none runs from memory (vm.memfd_noexec), or -1
         """
         made = self._made = self._made or ffi.new("struct spawn *")
         made.clone_flags = clone_flags
@@ -71,6 +73,7 @@ class Child:
         made.become_root = become_root
         made.preserved = preserved
         made.die_with_parent = die_with_parent
+        made.store = store
         # A signal's handler may raise right after the call: kill() finds the process in `made`.
         result = lib.pyoci_spawn(made)
         if result < 0:
@@ -133,8 +136,8 @@ def not_started(error: int, flags: int) -> OciError:
     hint = ""
     if error == errno.ENOSPC:
         hint = "the limit of namespaces is reached: raise /proc/sys/user/max_*_namespaces"
-    elif error == errno.EPERM and _no_program_in_memory():
-        hint = "vm.memfd_noexec is 2, so only root can start a program from memory: set it to 1"
+    elif error in (errno.EPERM, errno.EACCES) and _no_program_in_memory():
+        hint = "vm.memfd_noexec is 2: set it to 1, or use --root with a directory whose file system is not mounted noexec"
     elif error == errno.EPERM and "user" not in names:
         hint = "without root a container needs a new user namespace: see `pyoci spec --rootless`"
     elif error == errno.EAGAIN:

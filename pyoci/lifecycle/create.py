@@ -208,6 +208,7 @@ class NewContainer(ContainerProcess):
                 wait_for_maps=new_user,
                 become_root=new_user,
                 preserved=self.inherited.count,
+                store=self.entry.directory,
             )
         finally:
             if cgroup_fd >= 0:

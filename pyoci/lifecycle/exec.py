@@ -221,13 +221,14 @@ class JoiningProcess(ContainerProcess):
 
     def _spawn(self, cgroup_fd: int) -> None:
         """Into the container's cgroup by clone or, where that is refused, by moving the process there."""
+        preserved, store = self.inherited.count, self.entry.directory
         try:
-            self.init.spawn(0, cgroup_fd=cgroup_fd, preserved=self.inherited.count)
+            self.init.spawn(0, cgroup_fd=cgroup_fd, preserved=preserved, store=store)
         except OciError as error:
             manager = self.entry.manager()
             if cgroup_fd < 0 or manager is None or error.errno not in _NOT_CLONED_INTO_CGROUP:
                 raise
-            self.init.spawn(0, preserved=self.inherited.count)
+            self.init.spawn(0, preserved=preserved, store=store)
             if self.request.cgroups:
                 self._move(cgroup_fd, [])
             else:

@@ -155,19 +155,29 @@ def test_root_of_a_user_namespace_without_a_bus_of_the_users(
     assert "`systemctl --user status`" in hint and "--cgroup-manager=cgroupfs" in hint
 
 
-def test_no_program_may_start_from_memory(rootless: Boxes, log: Path, user: int) -> None:
-    """vm.memfd_noexec=2, of a pid namespace: root has another file for the init, an ordinary user has none."""
+@pytest.mark.parametrize("options", ["exec", "noexec"])
+def test_no_program_may_start_from_memory(rootless: Boxes, log: Path, user: int, options: str) -> None:
+    """vm.memfd_noexec=2, of a pid namespace: an ordinary user's init starts from ROOT, unless that is mounted noexec."""
     if os.geteuid() != 0 or not Path("/proc/sys/vm/memfd_noexec").exists():
         pytest.skip("needs root and vm.memfd_noexec (Linux 6.3)")
     made = rootless("/bin/true")
     made.save()
-    script = "echo 2 > /proc/sys/vm/memfd_noexec && exec setpriv --reuid $0 --regid $0 --clear-groups -- $@"
+    root = made.directory.parent / "mounted"
+    root.mkdir()
+    script = (
+        f"mount -t tmpfs -o mode=0700,uid=$0,gid=$0,{options} tmpfs {root} && echo 2 > /proc/sys/vm/memfd_noexec && "
+        "exec setpriv --reuid $0 --regid $0 --clear-groups -- $@"
+    )
     words = made.runtime.argv("run", "--bundle", str(made.directory), made.id)
-    command = ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", script, str(user), *words]
+    words[words.index("--root") + 1] = str(root)
+    command = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", script, str(user), *words]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
-    found = entry(rootless, Result(command, done.returncode, done.stdout, done.stderr), log)
-    assert found["code"] == "namespace"
-    assert "vm.memfd_noexec is 2" in found["hint"] and "set it to 1" in found["hint"]
-    assert not rootless.runtime.exists(made.id)
+    result = Result(command, done.returncode, done.stdout, done.stderr)
+    if options == "exec":
+        assert done.returncode == 0, result
+        return
+    found = entry(rootless, result, log)
+    assert found["code"] == "namespace" and found["errno"] == "EACCES"
+    assert "vm.memfd_noexec is 2" in found["hint"] and "noexec" in found["hint"]
