@@ -4,6 +4,7 @@ The program talks to a socket of the container's own: the service manager would 
 more than a container should have, such as the watchdog's time or descriptors to be kept.
 """
 
+import errno
 import posix
 import select
 
@@ -19,6 +20,7 @@ DIRECTORY = "notify"  # in the directory of the container: what it has as /run/n
 SOCKET = "notify.sock"
 _LARGEST = 1 << 16  # bytes of a message
 _AT_ONCE = 64  # messages
+_DEEPEST = 100  # directories in one another
 _BARRIER_SECONDS = 30
 _GRACE_MILLISECONDS = 200
 # What is passed on. MAINPID is ours to say.
@@ -40,11 +42,26 @@ def remove_directory(entry: int) -> None:
     """Remove it with what is in it. Raises OSError."""
     directory = _open_directory(entry)
     try:
-        for name in posix.listdir(directory):
-            posix.unlink(name, dir_fd=directory)
+        _empty(directory, 0)
     finally:
         files.close(directory)
     posix.rmdir(DIRECTORY, dir_fd=entry)
+
+
+def _empty(directory: int, depth: int) -> None:
+    """A container that may remount has made it writable, and has put there what it likes."""
+    if depth > _DEEPEST:
+        raise OSError(errno.ENAMETOOLONG, "")
+    for name in posix.listdir(directory):
+        try:
+            posix.unlink(name, dir_fd=directory)
+        except IsADirectoryError:
+            below = posix.open(name, files.DIRECTORY | posix.O_NOFOLLOW, dir_fd=directory)
+            try:
+                _empty(below, depth + 1)
+            finally:
+                files.close(below)
+            posix.rmdir(name, dir_fd=directory)
 
 
 def _open_directory(entry: int) -> int:

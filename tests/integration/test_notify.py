@@ -114,6 +114,14 @@ def test_a_program_that_ends_without_being_ready(made: Container, manager: Manag
     made.delete()
 
 
+def test_what_a_container_put_into_the_directory_goes_with_it(made: Container, manager: Manager) -> None:
+    made.capabilities("CAP_SYS_ADMIN")
+    script = "cd /run/notify; mkdir a 2>/dev/null && echo not read-only; mount -o remount,bind,rw /run/notify"
+    made.sh(f"{script} && mkdir -p a/b && touch a/f && echo made")
+    assert made.run(env=manager.environment()).out == "made\n"
+    assert not made.runtime.exists(made.id)
+
+
 def test_without_the_variable_there_is_no_socket(made: Container) -> None:
     made.sh("/bin/notify READY=1; test -e /run/notify || echo none")
     assert made.run(check=False).out == "no socket\nnone\n"
