@@ -37,8 +37,9 @@
 #define STATFS_RELATIME   0x1000
 
 /* seccomp(2), bpf filters */
-#define SECCOMP_FILTER 1
-#define MAX_FILTER     4096
+#define SECCOMP_FILTER      1
+#define FILTER_NEW_LISTENER 8
+#define MAX_FILTER          4096
 
 struct sock_filter {
     uint16_t code;

@@ -167,6 +167,8 @@ void op_seccomp(const struct op_seccomp *op) {
 
     if (op->filter.count == 0 || op->filter.count > MAX_FILTER)
         fail(EINVAL, STEP_seccomp, "length of the filter");
+    if (op->flags & FILTER_NEW_LISTENER) /* no one would take it: that is op_seccomp_notify */
+        fail(EINVAL, STEP_seccomp, "listener of the filter");
     close_registers();
     set_mask();
     check(syscall(SYS_seccomp, SECCOMP_FILTER, op->flags, &program), STEP_seccomp, NULL);

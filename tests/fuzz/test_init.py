@@ -241,6 +241,7 @@ def test_a_lie_at_the_end_stops_what_comes_before(replay: Path) -> None:
         (plan(ops.user(uid=0, gid=0, groups=[0] * 1025)), "op 0: setgroups more than 1024 groups"),
         (plan(ops.seccomp(filter=bytes(8 * 4097))), "op 0: seccomp length of the filter"),
         (plan(ops.seccomp(filter=b"")), "op 0: seccomp length of the filter"),
+        (plan(ops.seccomp(filter=bytes(8), flags=8)), "op 0: seccomp listener of the filter"),
         (plan(ops.seccomp_notify(filter=b"", flags=8)), "op 0: seccomp length of the filter"),
         (plan(ops.find_executable(program="x" * 5000, path="")), f"op 0: executable {'x' * 1024}"),
         # its product with 1000 is past the end of the number
