@@ -69,7 +69,8 @@ def set_stage(home: list[str]) -> None:
         place = row.split()[4].encode().decode("unicode_escape")
         if place not in kept and not place.startswith(("/proc", "/dev")):
             done = subprocess.run(["mount", "-o", "remount,bind,ro", place], check=False, capture_output=True)
-            if done.returncode and os.path.ismount(place):  # a cgroup may have gone meanwhile, or be a new one
+            # a cgroup may have gone meanwhile, or be a new one
+            if done.returncode and os.path.ismount(place):
                 raise RuntimeError(f"{place} stays writable: {done.stderr!r}")
     subprocess.run(["mount", "-t", "tmpfs", "none", str(STAGE)], check=True)
 
