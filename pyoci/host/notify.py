@@ -11,13 +11,13 @@ import select
 from pyoci._shim import lib
 from pyoci.base import files
 from pyoci.base.errors import OciError
+from pyoci.plan.mounts import NOTIFY_SOCKET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.base.context import Context
 
 DIRECTORY = "notify"  # in the directory of the container: what it has as /run/notify
-SOCKET = "notify.sock"
 _LARGEST = 1 << 16  # bytes of a message
 _AT_ONCE = 64  # messages
 _DEEPEST = 100  # directories in one another
@@ -82,10 +82,10 @@ class NotifySocket:
             directory = _open_directory(entry)
             try:
                 try:
-                    posix.unlink(SOCKET, dir_fd=directory)
+                    posix.unlink(NOTIFY_SOCKET, dir_fd=directory)
                 except FileNotFoundError:
                     pass
-                self.fd = lib.pyoci_bind_datagram(f"/proc/self/fd/{directory}/{SOCKET}".encode())
+                self.fd = lib.pyoci_bind_datagram(f"/proc/self/fd/{directory}/{NOTIFY_SOCKET}".encode())
             finally:
                 files.close(directory)
         except OSError as error:

@@ -80,7 +80,9 @@ def notify_directory(request: "CreateRequest", spec: "Spec") -> str:
     """
     if not posix.environ.get(b"NOTIFY_SOCKET") or not namespaces.has(spec, "mount"):
         return ""
-    return f"{request.root}/{request.id}/notify"
+    from pyoci.host.notify import DIRECTORY
+
+    return f"{request.root}/{request.id}/{DIRECTORY}"
 
 
 def _links(spec: "Spec", bundle: str) -> dict[int, str]:

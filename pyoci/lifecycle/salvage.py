@@ -66,10 +66,8 @@ class Salvaged:
             record.rdt = resctrl.salvaged(linux["intelRdt"], entry.id)
         if (spec.get("hooks") or {}).get("poststop"):
             record.hooks = ["poststop"]
-        record.flags["host_pid"] = (
-            True  # it may be so, and who is in a cgroup that is certain is the container's
-        )
-        record.flags["host_mounts"] = True  # mount.json is there, or it is not
+        # it may be so, and who is in a cgroup that is certain is the container's; mount.json is there, or it is not
+        record.flags["host_pid"] = record.flags["host_mounts"] = True
         if record.pid and (manager := entry.manager()):
             manager.identify_by(record.pid)
 

@@ -52,10 +52,10 @@ def notify_socket(context: "Context", entry: store.Entry) -> "NotifySocket | Non
     """The socket for sd_notify(3), where `create` has made its directory and our caller has NOTIFY_SOCKET. Raises OciError."""
     if not posix.environ.get(b"NOTIFY_SOCKET"):
         return None
-    if not posix.access("notify", posix.F_OK, dir_fd=entry.directory, follow_symlinks=False):
-        return None
-    from pyoci.host.notify import NotifySocket
+    from pyoci.host.notify import DIRECTORY, NotifySocket
 
+    if not posix.access(DIRECTORY, posix.F_OK, dir_fd=entry.directory, follow_symlinks=False):
+        return None
     return NotifySocket(context, entry.directory)
 
 

@@ -141,10 +141,10 @@ class Entry:
                 try:
                     posix.unlink(name, dir_fd=self.directory)
                 except IsADirectoryError:
-                    if name != "notify":
-                        raise
                     from pyoci.host import notify
 
+                    if name != notify.DIRECTORY:
+                        raise
                     notify.remove_directory(self.directory)
             posix.rmdir(f"{self.root}/{self.id}")
         except FileNotFoundError:

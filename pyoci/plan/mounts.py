@@ -22,7 +22,7 @@ _OPEN_SOURCES = 16  # bind mounts whose sources are open at the same time
 _KERNEL_TYPES: dict[str, int] = {"proc": lib.REG_PROCFS, "sysfs": lib.REG_SYSFS}
 
 
-NOTIFY_DIRECTORY = "/run/notify"  # as runc has it
+NOTIFY_DIRECTORY, NOTIFY_SOCKET = "/run/notify", "notify.sock"  # as runc has them
 
 
 Kept = dict[str, tuple[int, int]]

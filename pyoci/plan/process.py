@@ -9,7 +9,7 @@ from pyoci.base.errors import OciError
 from pyoci.base.numbers import bit_mask, ranges
 from pyoci.plan import hooks
 from pyoci.plan.facts import Facts
-from pyoci.plan.mounts import NOTIFY_DIRECTORY
+from pyoci.plan.mounts import NOTIFY_DIRECTORY, NOTIFY_SOCKET
 from pyoci.plan.ops import Plan
 from pyoci.spec import capabilities, defaults
 from pyoci.spec.annotations import KEEP_GROUPS
@@ -330,7 +330,7 @@ def _environment(process: "Process", facts: Facts) -> list[str]:
         if facts.listen_names:
             entries.append(f"LISTEN_FDNAMES={facts.listen_names}")
     if facts.notify:
-        entries.append(f"NOTIFY_SOCKET={NOTIFY_DIRECTORY}/notify.sock")
+        entries.append(f"NOTIFY_SOCKET={NOTIFY_DIRECTORY}/{NOTIFY_SOCKET}")
     found = {entry.partition("=")[0]: entry for entry in entries}
     if found.get("HOME") == "HOME=":
         del found["HOME"]
