@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from harness.engines import Buildah
+from harness.engines import Buildah, make_build_context
 
 DOCKERFILE = """
 FROM localhost/box AS one
@@ -22,14 +22,8 @@ RUN ls /copied
 
 
 def test_a_build(buildah: Buildah) -> None:
-    context = buildah.folder / "context"
-    context.mkdir()
-    (context / "file").write_text("from-a-file\n")
-    (context / "Dockerfile").write_text(DOCKERFILE)
-    (buildah.folder / "secret").write_text("hidden")
-    told = buildah(
-        "bud", "--no-cache", "--secret", f"id=s,src={buildah.folder / 'secret'}", "-t", "built", str(context)
-    )
+    context, secret = make_build_context(buildah, DOCKERFILE)
+    told = buildah("bud", "--no-cache", secret, "-t", "built", str(context))
     for words in ("cached", "tmpfs /t ", "from-a-file", "hidden", "user 1000:50 in /tmp/made", "/copied"):
         assert words in told
     (context / "Dockerfile").write_text("FROM localhost/box\nRUN exit 42\n")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from harness.engines import PATIENCE, Docker, opened, until
+from harness.engines import PATIENCE, Docker, make_build_context, opened, until
 from harness.terminal import Master, set_window_size
 
 BOX = "localhost/box"
@@ -246,12 +246,8 @@ def test_the_namespace_of_another_container(
 
 
 def test_a_build_with_buildkit(docker: Docker) -> None:
-    context = docker.folder / "context"
-    context.mkdir()
-    (context / "file").write_text("from-a-file\n")
-    (context / "Dockerfile").write_text(DOCKERFILE)
-    (docker.folder / "secret").write_text("hidden")
-    options = ("--progress", "plain", "--no-cache", "--secret", f"id=s,src={docker.folder / 'secret'}")
+    context, secret = make_build_context(docker, DOCKERFILE)
+    options = ("--progress", "plain", "--no-cache", secret)
     docker.environment["DOCKER_BUILDKIT"] = "1"
     try:
         told = docker("build", *options, "-t", "built", str(context))

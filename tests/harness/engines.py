@@ -15,14 +15,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from . import machine
-from .leaks import cgroup_places
 from .runtime import find
 
 AnyEngine = TypeVar("AnyEngine", bound="Engine")
@@ -162,38 +161,15 @@ class Engine:
 
     def call(self, *args: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """A call of the engine, whatever its end; both streams are in `stdout`."""
-        defaults: dict[str, Any] = {
-            "timeout": PATIENCE,
-            "stdin": None if "input" in options else subprocess.DEVNULL,
-        }
-        return subprocess.run(
-            self.inside(*self.command, *args),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            env=self.environment,
-            **(defaults | options),
-        )
+        return self._run(self.inside(*self.command, *args), **options)
 
     def __call__(self, *args: str, **options: Any) -> str:
         """What a call of the engine printed, without the end of its last line; it must succeed."""
         return self._ended(self.inside(*self.command, *args), **options)
 
-    def start(self, *args: str) -> subprocess.Popen[str]:
-        """A call of the engine that goes on; its output comes through the pipe `stdout`."""
-        return subprocess.Popen(
-            self.inside(*self.command, *args),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=self.environment,
-        )
-
-    def _ended(self, command: list[str], **options: Any) -> str:
+    def _run(self, command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
         options = {"stdin": None if "input" in options else subprocess.DEVNULL} | options
-        ended = subprocess.run(
+        return subprocess.run(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -203,15 +179,13 @@ class Engine:
             env=self.environment,
             **options,
         )
+
+    def _ended(self, command: list[str], **options: Any) -> str:
+        ended = self._run(command, **options)
         assert ended.returncode == 0, (
             f"{' '.join(command[8:])}: exit status {ended.returncode}\n{ended.stdout}"
         )
         return ended.stdout.rstrip("\n")
-
-    def cgroups(self) -> list[Path]:
-        """The cgroups that are left below the engine's parent."""
-        found = [place for place in cgroup_places() if place.name == self.tag]
-        return [child for place in found for child in place.iterdir() if child.is_dir()]
 
     def close(self) -> None:
         """End every process of the engine and remove its cgroups."""
@@ -254,13 +228,35 @@ class Buildah(Podman):
 
     def __init__(self, folder: Path, runtime: Path) -> None:
         super().__init__(folder, runtime)
-        self.podman = self.command
         self.command = ["buildah", "--storage-driver", "overlay"]
         self.environment["BUILDAH_RUNTIME"] = str(runtime)
         self.environment["BUILDAH_ISOLATION"] = "oci"
 
 
-class Docker(Engine):
+class Daemon(Engine):
+    """An engine whose commands ask a daemon of its own, which `daemon_command` starts."""
+
+    daemon_command: list[str]
+
+    def start_daemon(self) -> None:
+        """Start the daemon and wait until it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self._daemon = subprocess.Popen(
+                self.inside(*self.daemon_command),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment,
+            )
+        until(f"{self.daemon_command[0]} answers", lambda: self.call("version").returncode == 0)
+
+    def close(self) -> None:
+        """End the daemon with everything else."""
+        super().close()
+        self._daemon.wait(PATIENCE)
+
+
+class Docker(Daemon):
     """A dockerd of its own, with cgroupfs as cgroup driver, and the docker client that asks it."""
 
     def __init__(self, folder: Path, runtime: Path, *options: str) -> None:
@@ -284,30 +280,13 @@ class Docker(Engine):
         self.start_daemon()
         self("import", "-c", "CMD sleep 7000", "-c", "ENV PATH=/bin", str(self.layer), "localhost/box")
 
-    def start_daemon(self) -> None:
-        """Start dockerd and wait until it answers."""
-        with (self.folder / "log").open("ab") as log:
-            self._daemon = subprocess.Popen(
-                self.inside(*self.daemon_command),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self.environment,
-            )
-        until("dockerd answers", lambda: self.call("version").returncode == 0)
-
     def stop_daemon(self) -> None:
         """End dockerd; its containers end too, unless it keeps them alive."""
         self.shell(f"kill $(cat {self.folder / 'pid'})")
         self._daemon.wait(PATIENCE)
 
-    def close(self) -> None:
-        """End dockerd with everything else."""
-        super().close()
-        self._daemon.wait(PATIENCE)
 
-
-class Containerd(Engine):
+class Containerd(Daemon):
     """A containerd of its own, and ctr that asks it."""
 
     def __init__(self, folder: Path, runtime: Path) -> None:
@@ -317,21 +296,9 @@ class Containerd(Engine):
             f'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n{places}'
         )
         self.command = ["ctr", "-a", str(folder / "socket")]
-        with (folder / "log").open("ab") as log:
-            self._daemon = subprocess.Popen(
-                self.inside("containerd", "-c", str(folder / "config.toml")),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self.environment,
-            )
-        until("containerd answers", lambda: self.call("version").returncode == 0)
+        self.daemon_command = ["containerd", "-c", str(folder / "config.toml")]
+        self.start_daemon()
         self("images", "import", "--no-unpack", str(make_archive(folder, self.layer)))
-
-    def close(self) -> None:
-        """End containerd with everything else."""
-        super().close()
-        self._daemon.wait(PATIENCE)
 
 
 def opened(make: Callable[[Path, Path], AnyEngine]) -> Iterator[AnyEngine]:
@@ -347,6 +314,16 @@ def opened(make: Callable[[Path, Path], AnyEngine]) -> Iterator[AnyEngine]:
     finally:
         engine.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_build_context(engine: Engine, dockerfile: str) -> tuple[Path, str]:
+    """Return a folder with a Dockerfile and a file to be built from, and the option of a secret `s`."""
+    context, secret = engine.folder / "context", engine.folder / "secret"
+    context.mkdir()
+    (context / "file").write_text("from-a-file\n")
+    (context / "Dockerfile").write_text(dockerfile)
+    secret.write_text("hidden")
+    return context, f"--secret=id=s,src={secret}"
 
 
 def make_archive(folder: Path, layer: Path, *command: str) -> Path:
@@ -391,21 +368,12 @@ def remove_cgroup(path: Path) -> None:
     """Remove a cgroup and those below it, once their processes are gone."""
     for _ in range(50):
         for place, _, _ in os.walk(path, topdown=False):
-            with suppressed():
+            with suppress(OSError):  # busy, or gone
                 os.rmdir(place)
         if not path.exists():
             return
         time.sleep(0.1)
     raise AssertionError(f"{path} does not go")
-
-
-@contextmanager
-def suppressed() -> Iterator[None]:
-    """Let a directory that is busy, or gone, be."""
-    try:
-        yield
-    except OSError:
-        return
 
 
 def until(what: str, holds: Any, patience: float = PATIENCE) -> None:

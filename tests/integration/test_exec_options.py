@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -674,6 +675,22 @@ def cgroup_directory(made: Container, controller: str) -> Path:
     return machine.CGROUPS / (controller if V1 else "") / made.cgroup.strip("/")
 
 
+@contextmanager
+def moved_to_another_cgroup(made: Container, controller: str) -> Iterator[Path]:
+    """The first process is in another cgroup, and its own is gone; it is killed in the end."""
+    own = cgroup_directory(made, controller)
+    other = own.parent / (own.name + "-other")
+    other.mkdir()
+    try:
+        (other / "cgroup.procs").write_text(str(made.pid))
+        own.rmdir()
+        yield other
+    finally:
+        made.kill("KILL")
+        made.wait()
+        other.rmdir()
+
+
 def test_exec_into_a_cgroup_below(box: Boxes) -> None:
     made = box("/bin/sleep", "1000")
     made.launch()
@@ -717,18 +734,9 @@ def test_exec_into_cgroups_that_cannot_be(running: Container, options: tuple[str
 
 @pytest.mark.skipif(not V1, reason="needs cgroup v1")
 def test_exec_goes_where_the_first_process_is_when_its_cgroup_is_gone(running: Container) -> None:
-    own = cgroup_directory(running, "pids")
-    other = own.parent / (own.name + "-other")
-    other.mkdir()
-    try:
-        (other / "cgroup.procs").write_text(str(running.pid))
-        own.rmdir()
+    with moved_to_another_cgroup(running, "pids"):
         found = running.exec("/bin/cat", "/proc/self/cgroup").out
         assert f":pids:{running.cgroup}-other\n" in found and f":memory:{running.cgroup}\n" in found
-    finally:
-        running.kill("KILL")
-        running.wait()
-        other.rmdir()
 
 
 def test_exec_does_not_leave_the_containers_cgroup(box: Boxes) -> None:
@@ -775,14 +783,5 @@ def test_exec_follows_a_first_process_that_left_its_cgroup(box: Boxes) -> None:
     made = box("/bin/sleep", "1000")
     made.linux["namespaces"] = [entry for entry in made.linux["namespaces"] if entry["type"] != "cgroup"]
     made.launch()
-    own = cgroup_directory(made, "")
-    other = own.parent / (own.name + "-other")
-    other.mkdir()
-    try:
-        (other / "cgroup.procs").write_text(str(made.pid))
-        own.rmdir()
+    with moved_to_another_cgroup(made, "") as other:
         assert made.exec("/bin/cat", "/proc/self/cgroup").out.endswith(f"{other.name}\n")
-    finally:
-        made.kill("KILL")
-        made.wait()
-        other.rmdir()

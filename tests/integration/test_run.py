@@ -121,25 +121,26 @@ def test_dev_null_of_the_host_keeps_its_owner(box: Boxes) -> None:
 # -- signals
 
 
-def start_catching(made: Container, programs: Programs) -> tuple[subprocess.Popen[bytes], Stream]:
-    """A foreground `run` of a program that reports every signal; returns when it is ready."""
-    made.args(made.put(programs.path("probe")), "catch")
+def start_until(made: Container, words: str) -> tuple[subprocess.Popen[bytes], Stream]:
+    """A foreground `run`; returns when its program has printed these words."""
     said = made.stream()
     process = made.spawn("run", stdin=subprocess.DEVNULL, stdout=said.write_end)
     said.close_write()
-    said.until("ready")
+    said.until(words)
     return process, said
+
+
+def start_catching(made: Container, programs: Programs) -> tuple[subprocess.Popen[bytes], Stream]:
+    """A foreground `run` of a program that reports every signal; returns when it is ready."""
+    made.args(made.put(programs.path("probe")), "catch")
+    return start_until(made, "ready")
 
 
 def start_sleeping(box: Boxes) -> tuple[Container, subprocess.Popen[bytes]]:
     """A foreground `run` of a program that a signal ends; returns when it is ready."""
     made = box.sh("echo ready; exec sleep 1000")
     made.no_namespace("pid")
-    said = made.stream()
-    process = made.spawn("run", stdout=said.write_end)
-    said.close_write()
-    said.until("ready")
-    return made, process
+    return made, start_until(made, "ready")[0]
 
 
 @pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "USR1", "USR2", "CONT", "ALRM"])
@@ -362,10 +363,7 @@ def test_run_survives_a_reader_that_went_away(box: Boxes) -> None:
     """With standard output closed by its reader the command gets SIGPIPE, and run its status."""
     made = box.sh("exec yes")
     made.no_namespace("pid")
-    said = made.stream()
-    process = made.spawn("run", stdout=said.write_end)
-    said.close_write()
-    said.until("y\n")
+    process, said = start_until(made, "y\n")
     said.close()
     assert process.wait(PATIENCE) == 128 + signal.SIGPIPE
 
