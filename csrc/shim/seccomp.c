@@ -11,6 +11,7 @@
 #include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -34,6 +35,7 @@ static struct {
     uint32_t (*arch_resolve_name)(const char *);
     uint32_t (*arch_native)(void);
     int (*syscall_resolve_name_arch)(uint32_t, const char *);
+    char *(*syscall_resolve_num_arch)(uint32_t, int);
     void *(*init)(uint32_t);
     void (*release)(void *);
     int (*arch_add)(void *, uint32_t);
@@ -48,6 +50,7 @@ static struct {
     X(arch_resolve_name)                                                                                                    \
     X(arch_native)                                                                                                          \
     X(syscall_resolve_name_arch)                                                                                            \
+    X(syscall_resolve_num_arch)                                                                                             \
     X(init)                                                                                                                 \
     X(release)                                                                                                              \
     X(arch_add)                                                                                                             \
@@ -142,6 +145,15 @@ uint32_t pyoci_seccomp_native(void) {
 
 int pyoci_seccomp_number(uint32_t arch, const char *name) {
     return library.syscall_resolve_name_arch(arch, name);
+}
+
+int pyoci_seccomp_name(uint32_t arch, int number, char *name, size_t size) {
+    char *found = library.syscall_resolve_num_arch(arch, number);
+    if (!found)
+        return -ENOENT;
+    int length = snprintf(name, size, "%s", found);
+    free(found);
+    return length;
 }
 
 void *pyoci_seccomp_new(uint32_t action) {

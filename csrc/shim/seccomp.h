@@ -2,6 +2,7 @@
 #ifndef PYOCI_SHIM_SECCOMP_H
 #define PYOCI_SHIM_SECCOMP_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* cffi:begin */
@@ -28,6 +29,10 @@ uint32_t pyoci_seccomp_native(void);
 /* Number of a system call on an architecture: -1 if the library has not heard of it, below that if it has,
    but the architecture lacks it. */
 int pyoci_seccomp_number(uint32_t arch, const char *name);
+
+/* The name of a system call's number on an architecture, cut to the size: its length, or -ENOENT if the library has not
+   heard of it. */
+int pyoci_seccomp_name(uint32_t arch, int number, char *name, size_t size);
 
 /* A filter with its default action (SECCOMP_RET_*), for this machine's architecture; NULL: invalid action. */
 void *pyoci_seccomp_new(uint32_t action);

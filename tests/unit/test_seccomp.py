@@ -379,3 +379,17 @@ def test_library_is_where_it_says() -> None:
     path = ffi.string(lib.pyoci_seccomp_path()).decode()
     assert os.path.isabs(path) and os.path.exists(path)
     assert lib.pyoci_seccomp_version() >= 2 << 16 | 4 << 8
+
+
+def test_a_number_has_the_name_that_has_this_number() -> None:
+    assert lib.pyoci_seccomp_open() == 0
+    buffer = ffi.new("char[]", 64)
+    for arch in (b"x86_64", b"x86", b"x32", b"aarch64"):
+        token = lib.pyoci_seccomp_arch(arch)
+        for name in (b"read", b"clone3", b"mount_setattr"):
+            number = lib.pyoci_seccomp_number(token, name)
+            assert lib.pyoci_seccomp_name(token, number, buffer, 64) == len(name)
+            assert ffi.string(buffer) == name
+    assert lib.pyoci_seccomp_name(lib.pyoci_seccomp_native(), READ, buffer, 3) == 4
+    assert ffi.string(buffer) == b"re"  # cut
+    assert lib.pyoci_seccomp_name(lib.pyoci_seccomp_native(), LAST, buffer, 64) == -errno.ENOENT
