@@ -141,7 +141,7 @@ def _text_line(operation: str, level: str, message: str, fields: "Fields") -> st
 
     parts = [f'time="{timestamps.now(6)}"', f"level={level}", f"msg={dumps(message)}"]
     if operation:
-        parts.append(f"operation={operation}")
+        parts.append(f"operation={dumps(operation) if ' ' in operation else operation}")
     for key, value in fields.items():
         parts.append(f"{key}={dumps(value)}")
     return " ".join(parts) + "\n"

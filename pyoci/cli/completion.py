@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from pyoci.cli.table import Command, Option
 
 
+_FISH_SEEN = "__fish_seen_subcommand_from"
+
+
 def run(context: "Context", options: "Options") -> int:
     """Print the completion script of a shell. Raises OciError `usage` for an unknown one."""
     makers = {"bash": bash, "zsh": zsh, "fish": fish}
@@ -51,10 +54,14 @@ def bash() -> str:
         "            *) command=${COMP_WORDS[i]}; break ;;",
         "        esac",
         "    done",
+        f"    case $command in {'|'.join(_groups())})",
+        '        (( i + 1 < COMP_CWORD )) && command+=" ${COMP_WORDS[i+1]}" ;;',
+        "    esac",
         "    local options ids= values=",
         "    case $command in",
-        _bash_case('""', GLOBALS, words=" ".join(command[NAME] for command in COMMANDS)),
-        *[_bash_case(command[NAME], command[OPTIONS], command) for command in COMMANDS],
+        _bash_case('""', GLOBALS, words=" ".join(_first_words())),
+        *[_bash_case(name, (), words=" ".join(members)) for name, members in _groups().items()],
+        *[_bash_case(f'"{command[NAME]}"', command[OPTIONS], command) for command in COMMANDS],
         "        *) return ;;",
         "    esac",
         "    if [[ $ids && $word != -* ]]; then",
@@ -103,7 +110,7 @@ def zsh() -> str:
         "    local curcontext=$curcontext state line",
         "    local -A opt_args",
         "    local -a commands=(",
-        *[f"        {_quote(command[NAME] + ':' + command[SUMMARY])}" for command in COMMANDS],
+        *[f"        {_quote(name + ':' + summary)}" for name, summary in _first_words().items()],
         "    )",
         "    _arguments -C \\",
         *[f"        {row} \\" for row in _zsh_options(GLOBALS)],
@@ -113,10 +120,16 @@ def zsh() -> str:
         "        argument)",
         "            case $words[1] in",
     ]
-    for command in COMMANDS:
-        tail = "'1:container:_pyoci_ids' '*::command:_normal'" if _takes_id(command) else _zsh_words(command)
-        options = " ".join(_zsh_options(command[OPTIONS]))
-        rows.append(f"                {command[NAME]}) _arguments {options} {tail} ;;")
+    rows += [_zsh_case(command[NAME], command) for command in COMMANDS if " " not in command[NAME]]
+    for name, members in _groups().items():
+        rows += [
+            f"                {name})",
+            f"                    (( CURRENT == 2 )) && {{ compadd {' '.join(members)}; return }}",
+            "                    shift words; (( CURRENT-- ))",
+            "                    case $words[1] in",
+            *[_zsh_case(word, command) for word, command in members.items()],
+            "                    esac ;;",
+        ]
     rows += [
         "            esac ;;",
         "    esac",
@@ -124,6 +137,12 @@ def zsh() -> str:
         'if [[ $funcstack[1] == _pyoci ]]; then _pyoci "$@"; else compdef _pyoci pyoci; fi',
     ]
     return "\n".join(rows) + "\n"
+
+
+def _zsh_case(label: str, command: "Command") -> str:
+    tail = "'1:container:_pyoci_ids' '*::command:_normal'" if _takes_id(command) else _zsh_words(command)
+    options = " ".join(_zsh_options(command[OPTIONS]))
+    return f"                {label}) _arguments {options} {tail} ;;"
 
 
 def _zsh_options(options: "tuple[Option, ...]") -> list[str]:
@@ -150,13 +169,15 @@ def _zsh_words(command: "Command") -> str:
 
 def fish() -> str:
     """The script for fish."""
-    names = " ".join(command[NAME] for command in COMMANDS)
-    none = f"not __fish_seen_subcommand_from {names}"
+    none = f"not {_FISH_SEEN} {' '.join(_first_words())}"
     rows = ["complete -c pyoci -f"]
     rows += [_fish_option(option, none) for option in _shown(GLOBALS)]
+    rows += [_fish_word(none, name, summary) for name, summary in _first_words().items()]
+    for group, members in _groups().items():
+        inside = f"{_FISH_SEEN} {group}; and not {_FISH_SEEN} {' '.join(members)}"
+        rows += [_fish_word(inside, name, command[SUMMARY]) for name, command in members.items()]
     for command in COMMANDS:
-        here = f"__fish_seen_subcommand_from {command[NAME]}"
-        rows.append(f"complete -c pyoci -n {_quote(none)} -a {command[NAME]} -d {_quote(command[SUMMARY])}")
+        here = "; and ".join(f"{_FISH_SEEN} {word}" for word in command[NAME].split())
         rows += [_fish_option(option, here) for option in _shown(command[OPTIONS])]
         if _takes_id(command):
             rows.append(f"complete -c pyoci -n {_quote(here)} -a '(pyoci list -q 2>/dev/null)'")
@@ -165,6 +186,10 @@ def fish() -> str:
         elif command[USAGE]:
             rows.append(f"complete -c pyoci -n {_quote(here)} -F")
     return "\n".join(rows) + "\n"
+
+
+def _fish_word(condition: str, word: str, about: str) -> str:
+    return f"complete -c pyoci -n {_quote(condition)} -a {word} -d {_quote(about)}"
 
 
 def _fish_option(option: "Option", condition: str) -> str:
@@ -183,6 +208,22 @@ def _shown(options: "tuple[Option, ...]") -> "list[Option]":
     return found if options is GLOBALS else [*found, HELP_OPTION]
 
 
+def _groups() -> "dict[str, dict[str, Command]]":
+    """The commands of each group, by the word of their own."""
+    found: dict[str, dict[str, Command]] = {}
+    for command in COMMANDS:
+        group, _, word = command[NAME].rpartition(" ")
+        if group:
+            found.setdefault(group, {})[word] = command
+    return found
+
+
+def _first_words() -> dict[str, str]:
+    """The names of commands and groups, and what each does."""
+    found = {command[NAME]: command[SUMMARY] for command in COMMANDS if " " not in command[NAME]}
+    return found | {name: f"commands: {', '.join(members)}" for name, members in _groups().items()}
+
+
 def _takes_id(command: "Command") -> bool:
     return command[USAGE].startswith("ID") and command[NAME] not in ("create", "run")
 
@@ -192,7 +233,7 @@ def _words(command: "Command | None") -> str:
     if command is None:
         return ""
     if command[NAME] == "help":
-        return " ".join(each[NAME] for each in COMMANDS)
+        return " ".join(_first_words())
     return command[USAGE].replace("|", " ") if command[NAME] in ("completion", "engine-config") else ""
 
 

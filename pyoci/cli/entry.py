@@ -72,7 +72,7 @@ def _run(context: Context, name: str, options: Options, refused: RefusedDocument
     try:
         if refused:
             raise refused
-        module = __import__("pyoci.cli." + name.replace("-", "_"), None, None, ("run",))
+        module = __import__("pyoci.cli." + name.replace("-", "_").replace(" ", "_"), None, None, ("run",))
         status: int = module.run(context, options)
         return status
     except RefusedDocument as document:

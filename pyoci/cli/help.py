@@ -2,7 +2,7 @@
 
 from pyoci.base import files
 from pyoci.cli import manual
-from pyoci.cli.parse import find
+from pyoci.cli.parse import find, group
 from pyoci.cli.table import COMMANDS, GLOBALS, HELP_OPTION, NAME, OPTIONS, SUMMARY
 from pyoci.cli.usage import GROUPS, MORE, option_rows, usage
 
@@ -19,14 +19,14 @@ def run(context: "Context", options: "Options") -> int:
     """Print help for pyoci or for one command, or its manual page."""
     if options.command is None or options.settings.get("help"):
         files.out(overview())
-    elif options.command[NAME] != "help":
+    elif options.command[NAME] != "help" or options.values.get("help"):
         files.out(command_help(options.command))
-    elif options.values.get("man"):
-        files.out(manual.command_page(find(options.args[0])) if options.args else manual.page())
-    elif options.values.get("help") or not options.args:
-        files.out(command_help(options.command) if options.values.get("help") else overview())
+    elif not options.args:
+        files.out(manual.page() if options.values.get("man") else overview())
     else:
-        files.out(command_help(find(options.args[0])))
+        show = manual.command_page if options.values.get("man") else command_help
+        name = " ".join(options.args)
+        files.out("\n".join(show(command) for command in group(name) or [find(name)]))
     return 0
 
 
@@ -42,7 +42,7 @@ def overview() -> str:
             if command[NAME] == name
         ]
         if rows:
-            text += f"\n{title}:\n{_columns(rows, 12)}"
+            text += f"\n{title}:\n{_columns(rows, 14)}"
     text += f"\nGlobal options, before the command:\n{_columns(option_rows(GLOBALS))}"
     return text + "\npyoci COMMAND --help shows the options of a command.\n"
 

@@ -55,8 +55,12 @@ ENVIRONMENT = (
 
 def pages() -> dict[str, str]:
     """Every manual page by the name of its file: pyoci(1), and one for each command, such as pyoci-create(1)."""
-    found = {f"pyoci-{command[NAME]}.1": command_page(command) for command in COMMANDS}
+    found = {f"{_page_name(command[NAME])}.1": command_page(command) for command in COMMANDS}
     return {"pyoci.1": page(), **found}
+
+
+def _page_name(command: str) -> str:
+    return f"pyoci-{command.replace(' ', '-')}"
 
 
 def page() -> str:
@@ -83,7 +87,7 @@ def page() -> str:
     lines += [".SH ENVIRONMENT", *_rows(ENVIRONMENT)]
     lines += [".SH FILES", *_rows(_FILES)]
     others = ["runc (8)", "crun (1)", "namespaces (7)", "cgroups (7)", "capabilities (7)"]
-    lines += _see_also([*(f"pyoci-{command[NAME]} (1)" for command in COMMANDS), *others])
+    lines += _see_also([*(f"{_page_name(command[NAME])} (1)" for command in COMMANDS), *others])
     return "\n".join(lines) + "\n"
 
 
@@ -91,7 +95,7 @@ def command_page(command: "Command") -> str:
     """The manual page of a command."""
     name = command[NAME]
     lines = [
-        *_title(f"pyoci-{name}", command[SUMMARY]),
+        *_title(_page_name(name), command[SUMMARY]),
         ".SH SYNOPSIS",
         rf".B {_troff(usage(command))}",
         ".SH DESCRIPTION",
@@ -104,7 +108,7 @@ def command_page(command: "Command") -> str:
         ".BR pyoci (1).",
     ]
     group = next(names for _, names in GROUPS if name in names)
-    lines += _see_also(["pyoci (1)", *(f"pyoci-{other} (1)" for other in group if other != name)])
+    lines += _see_also(["pyoci (1)", *(f"{_page_name(other)} (1)" for other in group if other != name)])
     return "\n".join(lines) + "\n"
 
 

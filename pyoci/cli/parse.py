@@ -84,11 +84,20 @@ def command_options(options: Options, at: int) -> None:
     argv = options.argv
     if at >= len(argv):
         return
-    command = find(argv[at])
+    name = argv[at]
+    at += 1
+    if group(name):
+        if at == len(argv):
+            raise _no_command(name)
+        if argv[at] in ("--help", "-help", "-h"):
+            options.command, options.args = find("help"), [name]
+            return
+        name += f" {argv[at]}"
+        at += 1
+    command = find(name)
     options.command = command
     known = (*command[OPTIONS], HELP_OPTION)
     values, args = options.values, options.args
-    at += 1
     while at < len(argv):
         word = argv[at]
         if word[:1] != "-" or word == "-":
@@ -106,6 +115,12 @@ def command_options(options: Options, at: int) -> None:
         _count(command, len(args))
 
 
+def group(word: str) -> "list[Command]":
+    """The commands of a group, none where the word is not the name of one."""
+    beginning = word + " "
+    return [command for command in COMMANDS if command[NAME].startswith(beginning)]
+
+
 def find(name: str) -> "Command":
     """The row of a command. Raises OciError `unknown-command` with status 3."""
     for command in COMMANDS:
@@ -116,6 +131,11 @@ def find(name: str) -> "Command":
     near = closest(name, [command[NAME] for command in COMMANDS])
     hint = f"did you mean {near}?" if near else "pyoci help lists the commands"
     raise OciError("unknown-command", f'unknown command "{name}"', obj=name, hint=hint, status=3)
+
+
+def _no_command(word: str) -> OciError:
+    names = " and ".join(command[NAME] for command in group(word))
+    return usage_error(f'"{word}" alone is no command', None, f"its commands are {names}")
 
 
 def usage_error(message: str, command: "Command | None", hint: str = "") -> OciError:

@@ -1,6 +1,7 @@
 """Every command and option of pyoci, in one table: the parser, help, man page and completion all read it.
 
 A command is a tuple (NAME, CORE, LEAST, MOST, TAIL, USAGE, SUMMARY, OPTIONS):
+  NAME     one word, or that of a group and its own: "seccomp record"
   CORE     it runs without the standard library; the others get a full interpreter first
   LEAST, MOST  how many arguments it takes; MOST is -1 for "any number"
   TAIL     what follows the first argument belongs to that argument, even if it begins with "-"
@@ -431,6 +432,21 @@ COMMANDS: "tuple[Command, ...]" = (
         ),
     ),
     (
+        "seccomp record",
+        False,
+        1,
+        -1,
+        False,
+        "BUNDLE [-- COMMAND [ARG...]]",
+        "run a container and write the seccomp profile that it needs",
+        (
+            ("output", ("output", "o"), TEXT, "FILE", "where to write the profile, in place of an older one"),
+            ("merge", ("merge",), TEXT, "FILE", "add what the profile in FILE allows"),
+            _CONFIG,
+            ("id", ("id",), TEXT, "ID", "id of the container (default: record- and the process id of pyoci)"),
+        ),
+    ),
+    (
         "doctor",
         False,
         0,
@@ -481,7 +497,7 @@ COMMANDS: "tuple[Command, ...]" = (
         "help",
         True,
         0,
-        1,
+        2,
         False,
         "[COMMAND]",
         "show help for pyoci or for one command",

@@ -10,7 +10,7 @@ GROUPS = (
     ("A container's life", ("create", "start", "run", "exec", "kill", "delete")),
     ("Looking at containers", ("state", "list", "ps")),
     ("Changing running containers", ("pause", "resume", "update")),
-    ("Writing and checking bundles", ("spec", "validate", "plan")),
+    ("Writing and checking bundles", ("spec", "validate", "plan", "seccomp record")),
     (
         "About pyoci and this machine",
         ("doctor", "features", "engine-config", "trace", "version", "help", "completion"),

@@ -55,11 +55,13 @@ class Values(TypedDict, total=False):
     man: bool
     mem_bw_schema: str
     memory: str
+    merge: str
     memory_reservation: str
     memory_swap: str
     no_new_keyring: bool
     no_new_privs: bool
     no_pivot: bool
+    output: str
     pid_file: str
     pidfd_socket: str
     pids_limit: str

@@ -12,9 +12,13 @@ import pytest
 
 from pyoci.base.context import Context
 from pyoci.base.errors import OciError
-from pyoci.cli import completion, help, manual
+from pyoci.cli import completion, help, manual, parse
 from pyoci.cli.entry import main
 from pyoci.cli.table import COMMANDS, GLOBALS, HELP, NAME, NAMES, OPTIONS
+
+
+def page_name(command: str) -> str:
+    return f"pyoci-{command.replace(' ', '-')}"
 
 
 def test_overview_shows_every_command_once() -> None:
@@ -40,7 +44,7 @@ def test_help_fits_into_a_terminal() -> None:
 
 def test_there_is_a_manual_page_for_each_command() -> None:
     pages = manual.pages()
-    assert sorted(pages) == sorted(["pyoci.1", *(f"pyoci-{command[NAME]}.1" for command in COMMANDS)])
+    assert sorted(pages) == sorted(["pyoci.1", *(f"{page_name(command[NAME])}.1" for command in COMMANDS)])
     for name, text in pages.items():
         assert text.startswith(f".TH {name[:-2].upper()} 1 ")
         for line in text.splitlines():
@@ -53,9 +57,9 @@ def test_the_manual_names_everything() -> None:
         assert (f"--{option[NAMES][0]}" in pages["pyoci.1"]) == bool(option[HELP])
     for command in COMMANDS:
         assert rf"\fB{command[NAME]}\fR" in pages["pyoci.1"]
-        assert f".BR pyoci-{command[NAME]} (1)" in pages["pyoci.1"]
+        assert f".BR {page_name(command[NAME])} (1)" in pages["pyoci.1"]
         for option in command[OPTIONS]:
-            assert not option[HELP] or f"--{option[NAMES][0]}" in pages[f"pyoci-{command[NAME]}.1"]
+            assert not option[HELP] or f"--{option[NAMES][0]}" in pages[f"{page_name(command[NAME])}.1"]
 
 
 @pytest.mark.skipif(not shutil.which("groff"), reason="no groff")
@@ -67,9 +71,23 @@ def test_the_manual_is_good_troff() -> None:
 
 
 def test_help_writes_the_manual_pages(capfd: pytest.CaptureFixture[str]) -> None:
-    for words, expected in ((["help", "--man"], "PYOCI"), (["help", "--man", "exec"], "PYOCI-EXEC")):
+    for words, expected in (
+        (["help", "--man"], "PYOCI"),
+        (["help", "--man", "exec"], "PYOCI-EXEC"),
+        (["help", "--man", "seccomp", "record"], "PYOCI-SECCOMP-RECORD"),
+    ):
         assert main(Context(), words) == 0
         assert capfd.readouterr().out.startswith(f".TH {expected} 1 ")
+
+
+@pytest.mark.parametrize(
+    "words", ["help seccomp", "seccomp --help", "help seccomp record", "seccomp record -h"]
+)
+def test_help_of_a_group(words: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(Context(), words.split()) == 0
+    out = capfd.readouterr().out
+    shown = [command for command in COMMANDS if f"pyoci {command[NAME]}: " in out]
+    assert shown == (parse.group("seccomp") if "record" not in words else [parse.find("seccomp record")])
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -114,6 +132,9 @@ def test_what_bash_offers(tmp_path: Path) -> None:
     assert bash_completes(tmp_path, "list", "--format", "") == ["table", "json"]
     assert bash_completes(tmp_path, "run", "") == []
     assert bash_completes(tmp_path, "completion", "") == ["bash", "zsh", "fish"]
+    assert bash_completes(tmp_path, "sec") == ["seccomp"]
+    assert "record" in bash_completes(tmp_path, "seccomp", "")
+    assert bash_completes(tmp_path, "--root", "R", "seccomp", "record", "--o") == ["--output"]
 
 
 def test_an_unknown_shell() -> None:

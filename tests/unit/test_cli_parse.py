@@ -168,6 +168,16 @@ def test_an_unknown_command() -> None:
     assert refusal("nonsense").hint == "pyoci help lists the commands"
 
 
+def test_a_group_of_commands() -> None:
+    found = parse(*"seccomp record B -o P -- ls -l -- x".split())
+    assert found.command is not None and found.command[NAME] == "seccomp record"
+    assert (found.values, found.args) == ({"output": "P"}, ["B", "ls", "-l", "--", "x"])
+    assert refusal("seccomp").hint.startswith("its commands are seccomp record")
+    assert (refusal("seccomp", "recrod").hint, refusal("recor").status) == ("did you mean seccomp record?", 3)
+    assert refusal("seccomp", "record").message == '"seccomp record" requires a minimum of 1 argument(s)'
+    assert not parser.group("") and not parser.group("seccomp record")
+
+
 def test_hints() -> None:
     assert refusal("create", "--bundel", "B", "ID").hint == "did you mean --bundle?"
     assert "goes before the command" in refusal("create", "--root", "R", "ID").hint
@@ -207,7 +217,7 @@ def all_options() -> list[tuple[str, tuple[Any, ...]]]:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[NAME])
 def test_every_command_has_its_module(command: Any) -> None:
-    run = importlib.import_module(f"pyoci.cli.{command[NAME].replace('-', '_')}").run
+    run = importlib.import_module(f"pyoci.cli.{command[NAME].replace('-', '_').replace(' ', '_')}").run
     assert list(inspect.signature(run).parameters) == ["context", "options"]
 
 
