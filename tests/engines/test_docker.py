@@ -1,4 +1,4 @@
-"""docker on the runtime: swarm, restarts, health, terminals, updates, namespaces, remapped users, live restore, BuildKit."""
+"""docker on the runtime: swarm, compose, restarts, health, terminals, updates, namespaces, user maps, live restore, BuildKit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from harness.engines import PATIENCE, Docker, make_build_context, opened, until
+from harness.engines import PATIENCE, Docker, make_build_context, need, opened, until
 from harness.terminal import Master, set_window_size
 
 BOX = "localhost/box"
@@ -26,6 +26,26 @@ RUN echo user $(id -u):$(id -g); grep Seccomp: /proc/self/status
 FROM localhost/box
 COPY --from=one /etc/passwd /copied
 RUN ls /copied
+"""
+# `web` needs a second until it serves; `asker` ends if it does not, and is told to end by USR1.
+COMPOSE = """
+services:
+  web:
+    image: localhost/box
+    command: sh -c "sleep 1; echo served > /tmp/page; exec httpd -f -h /tmp"
+    healthcheck: {test: ["CMD", "wget", "-qO-", "http://127.0.0.1/page"], interval: 0.3s, timeout: 5s, retries: 100}
+    networks: [inner]
+    init: true
+    stop_grace_period: 5s
+  asker:
+    image: localhost/box
+    command: sh -c "trap 'exit 3' USR1; wget -qO- http://web/page && while sleep 0.1; do :; done"
+    depends_on: {web: {condition: service_healthy}}
+    networks: [inner]
+    restart: always
+    stop_grace_period: 0s
+networks:
+  inner: {}
 """
 
 
@@ -114,6 +134,40 @@ def test_a_service_of_a_swarm(docker: Docker) -> None:
     finally:
         docker("swarm", "leave", "--force")
         until("the tasks are gone", lambda: not docker("ps", "-q"))
+
+
+def test_a_project_of_compose(docker: Docker) -> None:
+    """Two services in a network: the second starts when the first is healthy, is scaled, restarted, and ends by itself."""
+    need("docker-compose")
+    (docker.folder / "compose.yml").write_text(COMPOSE)
+
+    def compose(command: str) -> str:
+        return docker.shell(f"docker-compose --project-name project --file compose.yml {command}")
+
+    def runs(count: int) -> bool:
+        """Whether all containers of `asker` run, and have asked so many times."""
+        states = {inspect(docker, name, ".State.Status") for name in compose("ps -q asker").split()}
+        return states == {"running"} and compose("logs --no-color asker").count("served") == count
+
+    try:
+        compose("up -d")
+        until("the first answer", lambda: runs(1))
+        (first,) = compose("ps -q asker").split()
+        assert inspect(docker, first, ".RestartCount") == "0", "it did not wait for the other one's health"
+        assert compose("exec -T web cat /tmp/page") == "served"
+        assert compose("exec -T web sh -c 'exit 7' || echo status $?").endswith("status 7")
+        compose("up -d --scale asker=3")
+        until("three of them", lambda: len(compose("ps -q asker").split()) == 3 and runs(3))
+        assert first in compose("ps -q asker")
+        compose("restart asker")
+        until("three new answers", lambda: runs(6))
+        compose("exec -T asker kill -USR1 1")
+        until("it is started again", lambda: runs(7))
+        compose("up -d --scale asker=1")
+        assert len(compose("ps -q asker").split()) == 1
+    finally:
+        compose("down --timeout 1")
+    assert docker("ps", "-aq") == "" and "project" not in docker("network", "ls")
 
 
 def test_a_program_that_ends_is_started_again(docker: Docker, start: Callable[..., str]) -> None:

@@ -262,8 +262,12 @@ class Docker(Daemon):
     def __init__(self, folder: Path, runtime: Path, *options: str) -> None:
         super().__init__(folder, runtime)
         socket = f"unix://{folder / 'socket'}"
-        self.environment |= {"DOCKER_CONFIG": str(folder / "home"), "DOCKER_CLI_HINTS": "false"}
-        self.command = [os.environ.get("DOCKER", "/usr/bin/docker"), "-H", socket]
+        self.environment |= {
+            "DOCKER_HOST": socket,
+            "DOCKER_CONFIG": str(folder / "home"),
+            "DOCKER_CLI_HINTS": "false",
+        }
+        self.command = [os.environ.get("DOCKER", "/usr/bin/docker")]
         (folder / "daemon.json").write_text("{}")
         places = {"config-file": "daemon.json", "data-root": "data", "exec-root": "exec", "pidfile": "pid"}
         self.daemon_command = [
