@@ -48,7 +48,7 @@ class Podman(Engine):
     title = "podman and buildah"
     file = "/etc/containers/containers.conf.d/50-pyoci.conf"
     after = "podman and buildah read it at the next command"
-    tried = "podman 4.3.1 (Debian 12)"
+    tried = "podman 4.3.1 (Debian 12) and 5.8.6 (Debian sid)"
 
     def target(self) -> str:
         """A user's own file when the caller is not root."""
@@ -81,7 +81,7 @@ class Docker(Engine):
     file = "/etc/docker/daemon.json"
     form = "json"
     after = "restart dockerd: systemctl restart docker"
-    tried = "docker 20.10.24 (Debian 12)"
+    tried = "docker 20.10.24 (Debian 12) and 28.5.2 (Debian sid)"
 
     def text(self, path: str) -> str:
         """The members of daemon.json."""
@@ -103,11 +103,11 @@ class Containerd(Engine):
     file = "/etc/containerd/config.toml"
     form = "toml"
     after = "restart containerd: systemctl restart containerd; ctr takes --runc-binary PATH at each run"
-    tried = "containerd 1.6.20 (Debian 12)"
+    tried = "containerd 1.6.20 (Debian 12) and 2.1.9 (Debian sid)"
 
     def text(self, path: str) -> str:
-        """Tables of config.toml, in the version that the installed containerd writes."""
-        return self.text_of(self._version(), path)
+        """Tables of config.toml, in the version of the file that is there, else the one that the installed containerd writes."""
+        return self.text_of(self._version_there() or self.newest(), path)
 
     def text_of(self, version: int, path: str) -> str:
         """Tables of a config.toml of version 2 or 3."""
@@ -127,8 +127,16 @@ class Containerd(Engine):
             "SystemdCgroup = false\n"
         )
 
+    def _version_there(self) -> int:
+        """2 or 3 where the file says so, else 0: containerd 2 reads both, and Debian's package has a file of version 2."""
+        try:
+            found = tomllib.loads(Path(self.file).read_text()).get("version")
+        except (OSError, ValueError):
+            return 0
+        return found if found in (2, 3) else 0
+
     @staticmethod
-    def _version() -> int:
+    def newest() -> int:
         """3 for containerd 2, 2 for containerd 1 (its docs/ops.md)."""
         said = _said("containerd", "--version") or ""
         return 3 if any(word.lstrip("v").startswith("2.") for word in said.split()) else 2
@@ -177,6 +185,10 @@ class Kubernetes(Engine):
     title = "kubernetes"
     form = "manifest"
     after = f"kubectl apply -f the manifest; a pod asks for it with runtimeClassName: {NAME}"
+    tried = (
+        "crictl 1.36, which asks for the handler as the kubelet does, over containerd 1.6.20 (Debian 12) and 2.1.9 (Debian sid); "
+        "the manifest itself is written from the manual"
+    )
 
     def text(self, path: str) -> str:
         """The manifest; the path stands in the engine's own configuration."""

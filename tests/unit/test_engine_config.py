@@ -88,6 +88,20 @@ def test_containerd_keeps_what_was_there(there: str) -> None:
     assert merge.merged("toml", text, containerd(), "config.toml") == text, "a second time changes nothing"
 
 
+def test_containerd_keeps_the_version_of_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "config.toml"
+    monkeypatch.setattr(Containerd, "file", str(file))
+    monkeypatch.setattr(Containerd, "newest", staticmethod(lambda: 3))
+    versions = {}
+    for there in ("", "version = 2\n", "version = 3\n", "version = 1\n", "version = "):
+        file.write_text(there)
+        versions[there] = Containerd().text(PATH).splitlines()[0]
+    assert set(versions.values()) == {"version = 2", "version = 3"}
+    assert [there for there, line in versions.items() if line == "version = 2"] == ["version = 2\n"]
+    file.unlink()
+    assert Containerd().text(PATH) == Containerd().text_of(3, PATH)
+
+
 @pytest.mark.parametrize(
     ("form", "there", "why"),
     [
@@ -173,8 +187,9 @@ def test_the_launcher_of_a_prefix_comes_before_the_one_beside_the_interpreter(
 
 def test_the_figures_of_the_readme_are_of_as_many_tests_as_there_are() -> None:
     rows = {row[0].split()[0]: row[1:] for row in table(Document(TOP / "README.md"), "engine")}
-    for engine in ("podman", "docker", "containerd", "buildah"):
-        command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", f"tests/engines/test_{engine}.py"]
+    files = {name: f"test_{name}.py" for name in ("podman", "docker", "containerd", "buildah")}
+    for engine, file in {**files, "crictl": "test_cri.py"}.items():
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", f"tests/engines/{file}"]
         listed = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=True).stdout
         number = listed.strip().rpartition(": ")[2]
         for cell in (rows[engine][1], rows[engine][3]):
