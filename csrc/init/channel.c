@@ -102,15 +102,16 @@ static void advance(struct msghdr *message, size_t sent) {
     }
 }
 
-/* A freezer or a debugger may cut a long message in two. */
-static void send_whole(struct msghdr *message) {
+/* A freezer or a debugger may cut a long message in two. False when the message can't be sent. */
+static bool send_whole(struct msghdr *message) {
     while (message->msg_iovlen > 0) {
         ssize_t sent = sendmsg(channel.sync, message, MSG_NOSIGNAL);
         if (sent >= 0)
             advance(message, (size_t)sent);
         else if (errno != EINTR)
-            give_up();
+            return false;
     }
+    return true;
 }
 
 static void send_reply(struct plan_reply reply, const char *text, int fd) {
@@ -133,7 +134,12 @@ static void send_reply(struct plan_reply reply, const char *text, int fd) {
         control.align.cmsg_len = CMSG_LEN(sizeof(int));
         memcpy(CMSG_DATA(&control.align), &fd, sizeof(int));
     }
-    send_whole(&message);
+    if (send_whole(&message))
+        return;
+    /* `create` may have ended already, with its last byte still unread here */
+    if (errno == EPIPE && reply.kind == REPLY_ERROR)
+        say_to_start(&reply, text);
+    give_up();
 }
 
 /* Send a reply; `fd` rides along unless it is negative. */
@@ -202,17 +208,27 @@ void stop_watch(void) {
     channel.times = NULL;
 }
 
-/* One byte says that the runtime has written down what it must; the end of file says that it is gone. */
+/* One byte says that the runtime has written down what it must; the end of file says that it is gone. An error is the answer of the
+ * container's own filter, or of its agent. */
 void wait_for_go(void) {
     char go;
+    ssize_t got;
 
-    if (!read_all(&go, 1))
+    do
+        got = read(channel.sync, &go, 1);
+    while (got < 0 && errno == EINTR);
+    if (got == 0 || (got < 0 && errno == ECONNRESET))
         leave(1);
+    check(got, STEP_read, NULL);
 }
 
-/* `create` has ended: what fails from now on is reported through the fifo that `start` reads. */
-void tell_start(int fifo) {
+/* What `create` is not there any more to hear is reported through the fifo that `start` reads. */
+void set_fifo(int fifo) {
     channel.fifo = fifo;
+}
+
+/* `create` has ended. */
+void tell_start(void) {
     close(channel.sync);
     channel.sync = -1;
 }

@@ -44,7 +44,8 @@ void say(enum plan_reply_kind kind, int32_t error, const char *text, size_t leng
 _Noreturn void fail(int error, enum plan_step step, const char *object);
 void check(long result, enum plan_step step, const char *object); /* fails with errno when result is negative */
 void wait_for_go(void);
-void tell_start(int fifo);
+void set_fifo(int fifo);
+void tell_start(void);
 void fail_as_hook(void);
 bool is_connected(void);
 

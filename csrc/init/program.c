@@ -210,8 +210,10 @@ void op_ready(const struct op_ready *op) {
     heed_signals();
     say(REPLY_READY, 0, NULL, 0, -1);
     wait_for_go();
-    if (op->failure)
-        tell_start(take(op->failure));
+    if (op->failure) {
+        set_fifo(take(op->failure));
+        tell_start();
+    }
 }
 
 enum { NO_LISTENER_YET = -1, NO_FILTER = -2 };
@@ -248,6 +250,8 @@ void op_seccomp_notify(const struct op_seccomp_notify *op) {
     close_what_is_done();
     heed_signals();
     set_mask();
+    if (op->failure)
+        set_fifo(take(op->failure));
     listener = NO_LISTENER_YET;
     errno = pthread_create(&thread, NULL, tell_listener, NULL);
     check(-errno, STEP_pthread_create, NULL);
@@ -256,7 +260,7 @@ void op_seccomp_notify(const struct op_seccomp_notify *op) {
     check(fd, STEP_seccomp, NULL);
     wait_for_go();
     if (op->failure)
-        tell_start(take(op->failure));
+        tell_start();
 }
 
 /* `create` has ended and `start` is to come. What fails from now on is reported through the fifo that `start` reads; that fifo
@@ -269,7 +273,8 @@ void op_wait_start(const struct op_wait_start *op) {
     do
         got = read(start, &byte, 1);
     while (got < 0 && errno == EINTR);
-    if (got != 1)
+    check(got, STEP_read, NULL); /* the filter that notifies is in force already, and its agent may have ended */
+    if (got == 0)
         leave(1);
 }
 

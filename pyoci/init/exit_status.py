@@ -1,5 +1,6 @@
 """How an init ended that never became its program, found out from what the kernel still shows of it."""
 
+import errno
 import posix
 import select
 
@@ -95,8 +96,9 @@ def filter_before(ops: "list[Op]", last: int) -> bytes:
 
 
 def add_filter(error: "OciError", program: bytes) -> None:
-    """Say so when it was the filter that made a system call fail."""
-    if program and error.errno and not error.hint:
+    """Say so when it was the filter that made a system call fail; the kernel has all of ours, so ENOSYS has no other reason."""
+    if program and error.errno and (not error.hint or error.errno == errno.ENOSYS):
         from pyoci.seccomp import verdict
 
-        error.hint = verdict.hint(verdict.names(program, error.errno))
+        found = verdict.hint(verdict.names(program, error.errno)) or verdict.agent_hint(program, error.errno)
+        error.hint = found or error.hint

@@ -76,8 +76,10 @@ class InitProcess(Child):
 
     def _gone(self, error: int) -> OciError:
         """The error for an init that can't be written to: it has ended, or the socket fails."""
-        if error not in (errno.EPIPE, errno.ECONNRESET):
-            return self.broken(error)
+        return self.explain_end() if error in (errno.EPIPE, errno.ECONNRESET) else self.broken(error)
+
+    def explain_end(self) -> OciError:
+        """The error for an init that is gone, perhaps after a word. Raises OciError that the word tells."""
         while self._receive():  # what it said before it went
             pass
         return self.explain_death()
@@ -202,7 +204,8 @@ class InitProcess(Child):
         if self.trace:
             self.trace.op_failed(name, op)
         error = failure.explain(op, found.error, found.step, found.object())
-        exit_status.add_filter(error, exit_status.filter_before(plan.ops, found.op))
+        in_force = found.op + (op.name == "seccomp_notify" and found.step == "read")
+        exit_status.add_filter(error, exit_status.filter_before(plan.ops, in_force))
         return error
 
     def explain_death(self) -> OciError:

@@ -347,7 +347,7 @@ class NewContainer(ContainerProcess):
         record.pid = self.init.pid
         record.start = store.start_time(self.init.pid)
         if record.start < 0:
-            raise self.init.explain_death()  # a filter that notifies is in force already, and may have killed it
+            raise self.init.explain_end()  # a filter that notifies is in force already, and may have ended it
         if self.waits and self.request.trace:
             record.trace = self.request.trace.path
         self.entry.save()

@@ -1,5 +1,8 @@
 """What a seccomp filter says of single system calls: why a program under it did not start (seccomp(2), bpf(4))."""
 
+import errno
+import sys
+
 from pyoci._shim import lib
 from pyoci.seccomp import bpf
 from pyoci.spec.seccomp_words import ACTIONS, DATA_BITS, PASSING
@@ -8,22 +11,29 @@ _ERRNO, _NOTIFY = ACTIONS["SCMP_ACT_ERRNO"], ACTIONS["SCMP_ACT_NOTIFY"]
 _PASSING = {ACTIONS[name] for name in PASSING}
 _KILLING = ("KILL_PROCESS", "KILL_THREAD", "TRAP")
 _NAMES = {value: name.removeprefix("SCMP_ACT_") for name, value in ACTIONS.items()}
-# what the init still has to call when the filter is in force, and where it waits then for its start
-AFTERWARDS = ("execve", "capset", "prctl")
-WAITING = ("read",)
+_POINTER = 0x7FFC00001000  # as good as any: a filter cannot know where something is
+_PR_CAP_AMBIENT, _CLEAR_ALL = 47, 4
+# What the init still has to call when the filter is in force, with such arguments, and where it waits then for its start.
+_Calls = tuple[tuple[str, tuple[int, ...]], ...]
+_AFTERWARDS: _Calls = (
+    ("execve", (_POINTER, _POINTER, _POINTER)),
+    ("capset", (_POINTER, _POINTER)),
+    ("prctl", (_PR_CAP_AMBIENT, _CLEAR_ALL)),
+)
+_WAITING: _Calls = (("read", (3, _POINTER, 1)),)
 
 
 def denied(program: bytes) -> list[tuple[str, str, int]]:
     """Which of the init's last system calls the filter does not let pass: (name, action, errno or 0).
 
-    Conditions on arguments are taken as if every argument were 0. Nothing without libseccomp, which knows the numbers.
+    Nothing without libseccomp, which knows the numbers.
     """
     if lib.pyoci_seccomp_open() < 0:
         return []
     native = lib.pyoci_seccomp_native()
     found = []
-    for name in WAITING + AFTERWARDS if _notifies(program) else AFTERWARDS:
-        value = run(program, lib.pyoci_seccomp_number(native, name.encode()), native)
+    for name, arguments in _WAITING + _AFTERWARDS if _notifies(program) else _AFTERWARDS:
+        value = run(program, lib.pyoci_seccomp_number(native, name.encode()), native, arguments)
         result, number = value & ~DATA_BITS, value & DATA_BITS
         if result not in (*_PASSING, _NOTIFY):  # what the kernel does not know kills the process
             found.append((name, _NAMES.get(result, "KILL_PROCESS"), number if result == _ERRNO else 0))
@@ -52,9 +62,22 @@ def hint(denying: str) -> str:
     return f"the seccomp profile denies {denying}: allow what it takes to start a program" if denying else ""
 
 
-def run(program: bytes, number: int, arch: int) -> int:
-    """The filter's return value for a system call with arguments 0; SECCOMP_RET_KILL_THREAD for a program that is none."""
+def agent_hint(program: bytes, error: int) -> str:
+    """What to do where the kernel answers in place of the agent, or "". `error`: of the system call that failed."""
+    if error != errno.ENOSYS or not _notifies(program):
+        return ""
+    return "the seccomp agent, which the profile asks about system calls, has ended: see why"
+
+
+def run(program: bytes, number: int, arch: int, arguments: tuple[int, ...] = ()) -> int:
+    """The filter's return value for a system call; SECCOMP_RET_KILL_THREAD for a program that is none.
+
+    arguments  the first ones; the others are 0
+    """
     data = [number & 0xFFFFFFFF, arch & 0xFFFFFFFF, *[0] * 14]  # struct seccomp_data in words
+    for index, value in enumerate(arguments):
+        halves = (value & 0xFFFFFFFF, value >> 32)
+        data[4 + 2 * index : 6 + 2 * index] = halves if sys.byteorder == "little" else halves[::-1]
     code = bpf.instructions(program)
     accumulator = at = 0
     while at < len(code):

@@ -305,6 +305,9 @@ class Container:
             new = [pid for pid in leaks.children(os.getpid()) if pid not in before]
             if arguments[0] in ("create", "run"):
                 self.first = new[0] if len(new) == 1 else 0
+                if not self.first and found.rc == 0 and (self.expected or arguments[0] == "create"):
+                    # crun's `run --detach`: a process of its own from before is our child, too
+                    self.first = self.pid or max(new, default=0)
             else:
                 self.detached += new
             return found

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import platform
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from harness.agent import Agent
 from harness.box import Container
 from harness.boxes import Boxes
 from harness.programs import Programs
-from harness.runtime import Runtime
+from harness.runtime import PATIENCE, Runtime
 
 pytestmark = pytest.mark.skipif(
     platform.machine() != "x86_64" or not machine.seccomp_works(),
@@ -159,6 +161,43 @@ def test_an_agent_that_is_killed(box: Boxes, programs: Programs, start: Start) -
     agent.said.until(f"call {READ}")
     agent.process.kill()
     assert made.wait() == 1
+
+
+@pytest.mark.only("pyoci")
+def test_an_agent_that_ends_before_the_program_runs(
+    box: Boxes, programs: Programs, start: Start, folder: Path
+) -> None:
+    """Then the kernel answers the init's own calls with ENOSYS: the error says whose they were, not that the kernel is old."""
+    words = "function not implemented", "the seccomp agent"
+    agent = start(f"{READ}:close", f"{EXECVE}:close")
+    made = box("/bin/true")
+    made.process["noNewPrivileges"] = False
+    for call, what in (("read", "read"), ("execve", 'exec: "/bin/true"')):
+        made.linux["seccomp"] = agent.profile(call)
+        made.run(check=False).failed(what, *words)
+    made.create()
+    made.runtime.call("start", made.id).failed('exec: "/bin/true"', *words)
+    made.wait()
+    made.delete()
+    # the call that waits for `start` waits for the agent as well
+    agent = start(f"{READ}:hold")
+    made.linux["seccomp"] = agent.profile("read")
+    made.create()
+    agent.said.until(f"call {READ}")
+    starting = made.runtime.spawn("start", made.id, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + PATIENCE
+    while f"{made.id}/failure" not in "".join(links(starting.pid)):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    agent.process.kill()
+    _, said = starting.communicate(timeout=PATIENCE)
+    assert starting.returncode == 1 and all(word in said.decode() for word in ("read", *words)), said
+    made.wait()
+
+
+def links(pid: int) -> list[str]:
+    """What the descriptors of a process lead to."""
+    return [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
 
 
 @pytest.mark.only("pyoci")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from pyoci.plan import failure, hints
 from pyoci.plan.ops import Plan
 from pyoci.seccomp import verdict
 
-ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050001, 0x80000000
+ALLOW, ERRNO, KILL, NOTIFY = 0x7FFF0000, 0x00050001, 0x80000000, 0x7FC00000
 NOTHING = (0, 0, 0)
 
 
@@ -32,6 +33,19 @@ def program(**answers: int) -> bytes:
     for name, answer in answers.items():
         code += [(0x15, 0, 1, lib.pyoci_seccomp_number(native, name.encode())), (0x06, 0, 0, answer)]
     code.append((0x06, 0, 0, ALLOW))
+    return b"".join(struct.pack("=HBBI", *part) for part in code)
+
+
+def with_condition(name: str, argument: int, value: int) -> bytes:
+    """A filter that denies a system call unless one of its arguments has a value, by the lower half of it."""
+    import struct
+    import sys
+
+    half = 16 + 8 * argument + (0 if sys.byteorder == "little" else 4)
+    code = [
+        *((0x20, 0, 0, 0), (0x15, 0, 2, lib.pyoci_seccomp_number(lib.pyoci_seccomp_native(), name.encode()))),
+        *((0x20, 0, 0, half), (0x15, 0, 1, value), (0x06, 0, 0, ALLOW), (0x06, 0, 0, ERRNO)),
+    ]
     return b"".join(struct.pack("=HBBI", *part) for part in code)
 
 
@@ -81,6 +95,10 @@ def test_what_a_filter_says() -> None:
         ("execve", "ERRNO", 1),
         ("capset", "KILL_PROCESS", 0),
     ]
+    assert verdict.denied(with_condition("execve", 0, 0)) == [("execve", "ERRNO", 1)], "a pointer is not 0"
+    assert verdict.denied(with_condition("execve", 3, 0)) == []
+    assert verdict.denied(with_condition("prctl", 0, 47)) == []
+    assert verdict.denied(with_condition("prctl", 0, 15)) == [("prctl", "ERRNO", 1)]
     assert verdict.run(program(), 59, 0x40000003) == KILL, "another architecture"
     assert verdict.run(b"", 59, 0) == 0
     assert verdict.run(b"\xff" * 8, 59, 0) == 0
@@ -95,6 +113,10 @@ def test_the_filter_is_blamed_only_for_its_own_errno() -> None:
     error = OciError("program", "exec", errno=1, hint="known better")
     exit_status.add_filter(error, denying)
     assert error.hint == "known better"
+    for answer, words in ((NOTIFY, "the seccomp agent"), (ERRNO, "an old kernel")):
+        error = OciError("setup", "read", errno=errno.ENOSYS, hint="an old kernel")
+        exit_status.add_filter(error, program(read=answer))
+        assert words in error.hint
 
 
 def test_the_filter_in_force() -> None:
