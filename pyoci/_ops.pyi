@@ -51,6 +51,7 @@ def mount_setattr(*, mount: int, set: int = ..., clear: int = ..., propagation: 
 def bind_attributes(*, mount: int, set: int = ..., clear: int = ...) -> Op: ...
 def mountpoint(*, path: str, type: int, mode: int = ..., below: int = ..., no_symlinks: bool = ..., nofollow: bool = ...) -> Op: ...
 def move_mount(*, mount: int, onto: int) -> Op: ...
+def label(*, mount: int, label: str) -> Op: ...
 def reconfigure(*, mount: int, options: list[str]) -> Op: ...
 def dup(*, old: int, new: int) -> Op: ...
 def copy_up(*, source: int, mount: int) -> Op: ...
@@ -113,6 +114,7 @@ OpName = Literal[
     "bind_attributes",
     "mountpoint",
     "move_mount",
+    "label",
     "reconfigure",
     "dup",
     "copy_up",
@@ -160,6 +162,7 @@ Step = Literal[
     "fchdir",
     "fork",
     "fsconfig",
+    "fsetxattr",
     "fsmount",
     "fsopen",
     "fspick",

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 enum { MODE_TEXT = 16 }; /* bytes of "mode=1777" */
@@ -100,6 +101,15 @@ void op_fsmount(const struct op_fsmount *op) {
     check(mount, STEP_fsmount, op->type);
     close(context);
     put(op->to ? op->to : REG_MOUNT, mount);
+}
+
+/* An O_PATH descriptor, as fsmount(2) returns it, takes no fsetxattr(2). */
+void op_label(const struct op_label *op) {
+    int root = openat(get(op->mount), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    check(root, STEP_open, NULL);
+    check(fsetxattr(root, "security.selinux", op->label, strlen(op->label), 0), STEP_fsetxattr, op->label);
+    close(root);
 }
 
 void op_reconfigure(const struct op_reconfigure *op) {

@@ -27,7 +27,8 @@ def add(
     if facts.cgroup["version"] == 2:
         _unified(plan, facts, own_namespace, found, pointer, about, destination)
     else:
-        _hierarchies(plan, facts, own_namespace, found, pointer, about, destination)
+        label = mount_options.label(spec)
+        _hierarchies(plan, facts, own_namespace, found, pointer, about, destination, label)
 
 
 def _unified(
@@ -63,13 +64,13 @@ def _hierarchies(
     pointer: str,
     about: str,
     destination: str,
+    label: str,
 ) -> None:
     """v1: a tmpfs with one directory for each hierarchy. It becomes read-only last, and each of them with it."""
     assert facts.cgroup is not None
     writable = found.set & ~mount_options.RDONLY
-    tmpfs = ops.fsmount(
-        type="tmpfs", source="tmpfs", options=["mode=755"], attributes=writable, to=lib.REG_CGROUP
-    )
+    options = ["mode=755", label] if label else ["mode=755"]
+    tmpfs = ops.fsmount(type="tmpfs", source="tmpfs", options=options, attributes=writable, to=lib.REG_CGROUP)
     plan.add(tmpfs, pointer, about)
     _attach(plan, pointer, about, destination, lib.REG_CGROUP)
     for controller in facts.cgroup["controllers"]:

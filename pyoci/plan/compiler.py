@@ -49,9 +49,11 @@ def _prepare(spec: "Spec", wanted: "Process", facts: Facts, registers: dict[int,
     sysctls = (spec.get("linux") or {}).get("sysctl") or {}
     if sysctls or is_new(spec, "time"):
         plan.add(ops.open_procfs(), "", "private procfs")
+    elif process.labels_keys(wanted, facts):
+        process.add_proc(plan, wanted)
     namespaces.add_late(plan, spec, facts)
     process.add_affinity(plan, None)
-    _add_session(plan, facts)
+    _add_session(plan, wanted, facts)
     rootfs.add_root(plan, spec, facts)
     mounts.add(plan, spec, facts, registers)
     mounts.add_notify(plan, spec, facts)
@@ -63,9 +65,10 @@ def _prepare(spec: "Spec", wanted: "Process", facts: Facts, registers: dict[int,
     return plan
 
 
-def _add_session(plan: Plan, facts: Facts) -> None:
+def _add_session(plan: Plan, wanted: "Process", facts: Facts) -> None:
     plan.add(ops.setsid(), "", "session")
     if not facts.no_new_keyring:
+        process.add_key_label(plan, wanted)
         plan.add(ops.join_session_keyring(keyring=f"_ses.{facts.id}"), "", "session keyring")
 
 
@@ -122,7 +125,7 @@ def compile_exec(spec: "Spec", wanted: "Process", facts: Facts, joined: int) -> 
         plan.add(ops.become_root(), "", "root of the user namespace")
     process.add_proc(plan, wanted)
     plan.add(ops.open_rootfs(path="/"), "", "container's root")
-    _add_session(plan, facts)
+    _add_session(plan, wanted, facts)
     process.add_terminal(plan, wanted, joined=True)
     plan.add(ops.stdio_null(), "", "standard files")
     process.add_settings(plan, spec, wanted)

@@ -9,7 +9,6 @@ from pyoci.plan import cgroupfs
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
 from pyoci.spec import mount_options, namespaces, paths
-from pyoci.spec.annotations import MOUNT_CONTEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +17,11 @@ if TYPE_CHECKING:
 
 # What the kernel itself fills: a link in the rootfs must not lead these elsewhere (CVE-2019-19921, CVE-2023-27561).
 # They stay at hand in a register, see kept().
-_OPEN_SOURCES = 16  # bind mounts whose sources are open at the same time
 _KERNEL_TYPES: dict[str, int] = {"proc": lib.REG_PROCFS, "sysfs": lib.REG_SYSFS}
+# Those that exist before they are mounted take no other label at the mount (the root of an mqueue takes one later); runc and crun
+# leave out proc, too.
+_UNLABELLED = ("proc", "sysfs", "cgroup", "cgroup2", "mqueue")
+_OPEN_SOURCES = 16  # bind mounts whose sources are open at the same time
 
 
 NOTIFY_DIRECTORY, NOTIFY_SOCKET = "/run/notify", "notify.sock"  # as runc has them
@@ -145,13 +147,13 @@ def _add_mount(plan: Plan, spec: "Spec", facts: Facts, mount: "Mount", pointer: 
         )
         plan.add(place, pointer, about)
     elif kind == "tmpfs":
-        _make_tmpfs(plan, source, found, pointer, about, destination, label=_mount_label(spec))
+        _make_tmpfs(plan, source, found, pointer, about, destination, label=mount_options.label(spec))
     else:
         if kind == "sysfs" and _may_lack_sysfs(spec, facts):
             made = ops.sysfs(source=source, options=found.data, attributes=found.set)
             plan.add(made, pointer, about)
         else:
-            make_new(plan, kind, source, found, pointer, about, label=_mount_label(spec))
+            make_new(plan, kind, source, found, pointer, about, label=mount_options.label(spec))
         place = ops.mountpoint(
             path=destination, type=lib.MOUNTPOINT_DIRECTORY, mode=0o755, no_symlinks=kind in _KERNEL_TYPES
         )
@@ -194,13 +196,6 @@ def _cover_cgroups(plan: Plan, spec: "Spec", destination: str, pointer: str) -> 
     if not any(paths.clean(mount["destination"]) == place for mount in spec.get("mounts") or ()):
         cover = ops.mask_path(path="/fs/cgroup", below=lib.REG_MOUNT)
         plan.add(cover, pointer, f"cover of {place}")
-
-
-def _mount_label(spec: "Spec") -> str:
-    """The mount option for linux.mountLabel, or "". Which one, an annotation of crun's may say, as podman sets it."""
-    label = (spec.get("linux") or {}).get("mountLabel")
-    kind = (spec.get("annotations") or {}).get(MOUNT_CONTEXT) or "context"
-    return f"{kind}={label}" if label else ""
 
 
 def make_bind(
@@ -285,11 +280,8 @@ def make_new(
 ) -> None:
     """A new file system in REG_MOUNT, attributes included; `mode_of`: the directory that a tmpfs takes its mode from."""
     data = list(found.data)
-    if (
-        label
-        and kind not in ("proc", "sysfs", "cgroup", "cgroup2")
-        and not found.has_data(label.partition("=")[0])
-    ):
+    own_label = not label or found.has_data(label.partition("=")[0])
+    if not own_label and kind not in _UNLABELLED:
         data.append(label)
     if found.needs_old_mount():
         flags = found.old_mount_flags()
@@ -300,10 +292,12 @@ def make_new(
         plan.add(old, pointer, about)
         if found.set:
             plan.add(ops.mount_setattr(mount=lib.REG_MOUNT, set=found.set, clear=found.clear), pointer, about)
-        return
-    options = [mount_options.unquoted(item) for item in data]
-    made = ops.fsmount(type=kind, source=source, options=options, attributes=found.set, mode_of=mode_of)
-    plan.add(made, pointer, about)
+    else:
+        options = [mount_options.unquoted(item) for item in data]
+        made = ops.fsmount(type=kind, source=source, options=options, attributes=found.set, mode_of=mode_of)
+        plan.add(made, pointer, about)
+    if kind == "mqueue" and not own_label:
+        plan.add(ops.label(mount=lib.REG_MOUNT, label=label.partition("=")[2]), "/linux/mountLabel", about)
 
 
 def _make_tmpfs(

@@ -364,6 +364,19 @@ def _add_labels(plan: Plan, process: "Process") -> None:
         plan.add(op, "/process/selinuxLabel", f"SELinux label {label}")
 
 
+def labels_keys(process: "Process", facts: Facts) -> bool:
+    """Whether add_key_label() has something to write."""
+    return bool(process.get("selinuxLabel")) and not facts.no_new_keyring
+
+
+def add_key_label(plan: Plan, process: "Process") -> None:
+    """The session keyring has the label of the program, which could not look into it otherwise; execve(2) takes this back."""
+    label = process.get("selinuxLabel")
+    if label:
+        op = ops.write_procfs(path="self/attr/keycreate", content=label)
+        plan.add(op, "/process/selinuxLabel", f"SELinux label {label} of keys")
+
+
 def _has_label(process: "Process") -> bool:
     return bool(process.get("apparmorProfile") or process.get("selinuxLabel"))
 

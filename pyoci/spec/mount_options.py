@@ -1,10 +1,11 @@
 """Mount options: the words of config.json and mount(8), and what they mean to the kernel (config.md, Linux mount options)."""
 
 from pyoci.base.numbers import decimal
+from pyoci.spec.annotations import MOUNT_CONTEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.spec.spec_types import IDMapping, Mount
+    from pyoci.spec.spec_types import IDMapping, Mount, Spec
 
 
 MS_BIND, MS_REC = 0x1000, 0x4000
@@ -86,6 +87,13 @@ def is_bind(mount: "Mount") -> bool:
     """Whether a mount makes something of the host appear in the container."""
     options = mount.get("options") or ()
     return "bind" in options or "rbind" in options or mount.get("type") == "bind"
+
+
+def label(spec: "Spec") -> str:
+    """The mount option for linux.mountLabel, or "". Which one, an annotation of crun's may say, as podman sets it."""
+    text = (spec.get("linux") or {}).get("mountLabel")
+    kind = (spec.get("annotations") or {}).get(MOUNT_CONTEXT) or "context"
+    return f"{kind}={text}" if text else ""
 
 
 class Options:

@@ -71,6 +71,7 @@ def every_op() -> bytes:
             ops.mount(type="overlay", source="none", data="lowerdir=/a:/b", flags=1),
             ops.mountpoint(path="a/../b/c", type=lib.MOUNTPOINT_FILE, mode=0o644),
             ops.fsmount(type="tmpfs", source="none", mode_of=lib.REG_MOUNTPOINT),
+            ops.label(mount=lib.REG_MOUNT, label="a:b:c"),
             ops.mkdir(path="/work/../made"),
             ops.copy_up(source=lib.REG_MOUNTPOINT, mount=lib.REG_MOUNT),
             ops.sched_setattr(policy=1, priority=5),

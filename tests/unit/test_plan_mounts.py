@@ -366,6 +366,20 @@ def test_label_goes_to_new_file_systems_only() -> None:
     assert names(steps(bind(), None, **label)) == ["open_tree", "mountpoint", "move_mount"]
 
 
+def test_label_of_mqueue_goes_to_its_root() -> None:
+    """The namespace has its mqueue before it is mounted: the kernel refuses another label in the mount."""
+    mount = {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue"}
+    for options, made in (["nosuid"], "fsmount"), (["silent"], "mount"):
+        plan = compiled({**mount, "options": options}, linux__mountLabel="a:b:c:s0:c1,c2")
+        found = plans.at(plan, "/mounts/0")
+        assert names(found) == [made, "mountpoint", "move_mount"]
+        assert "a:b:c" not in repr(found[0].options if made == "fsmount" else found[0].data)
+        assert plans.find(plan, "label") == [ops.label(mount=lib.REG_MOUNT, label="a:b:c:s0:c1,c2")]
+        assert plans.names(plan).index("label") == plans.names(plan).index(made) + 1
+        own = compiled({**mount, "options": [*options, "context=own"]}, linux__mountLabel="a:b:c")
+        assert not plans.find(own, "label")
+
+
 # -- cgroup ----------------------------------------------------------------------------------------------------------------
 
 CGROUP = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "ro"]}
@@ -410,6 +424,8 @@ def test_hierarchies_lie_in_a_tmpfs_that_becomes_read_only_last() -> None:
         ops.symlink(target="cpu,cpuacct", path="cpuacct", below=lib.REG_CGROUP),
     ]
     assert found[-1] == ops.mount_setattr(mount=lib.REG_CGROUP, set=RDONLY)
+    labelled = steps(CGROUP, {"cgroup": V1}, linux__mountLabel="a:b:c")
+    assert labelled[0].options == ["mode=755", "context=a:b:c"]
     writable = steps({**CGROUP, "options": []}, {"cgroup": V1})
     assert names(writable)[-1] == "symlink"
 

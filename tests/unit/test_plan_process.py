@@ -325,6 +325,24 @@ def test_session_and_keyring() -> None:
     assert "setsid" in names and "join_session_keyring" not in names
 
 
+def test_the_keyring_has_the_label_of_the_program() -> None:
+    made = plans.spec(process__selinuxLabel="a:b:c")
+    plan = plans.prepare(made)
+    names = plans.names(plan)
+    written = plans.one(plan, "write_procfs")
+    assert written == ops.write_procfs(path="self/attr/keycreate", content="a:b:c")
+    assert written.pointer == "/process/selinuxLabel"
+    assert names[names.index("setsid") + 1 :][:2] == ["write_procfs", "join_session_keyring"]
+    assert plans.one(plan, "open_procfs") == ops.open_procfs(pid_only=True)
+    assert not plans.find(plans.prepare(made, no_new_keyring=True), "write_procfs")
+    with_sysctl = plans.prepare(plans.spec(process__selinuxLabel="a:b:c", linux__sysctl={"net.a": "1"}))
+    assert plans.one(with_sysctl, "open_procfs") == ops.open_procfs()
+    wanted: Process = {"args": ["ps"], "cwd": "/", "selinuxLabel": "a:b:c"}
+    joined = compiler.compile_exec(plans.spec(), wanted, plans.facts(), 0).finish
+    paths = [op.path for op in plans.find(joined, "write_procfs")]
+    assert paths == ["self/attr/keycreate", "self/attr/exec"]
+
+
 # -- hooks -----------------------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,13 @@
 #include <unistd.h>
 
 /* musl-gcc does not see the kernel's headers. From linux/keyctl.h and linux/ioprio.h: */
-enum { KEYCTL_GET_KEYRING_ID = 0, KEYCTL_DESCRIBE = 6, KEY_SPEC_SESSION_KEYRING = -3, IOPRIO_WHO_PROCESS = 1 };
+enum {
+    KEYCTL_GET_KEYRING_ID = 0,
+    KEYCTL_DESCRIBE = 6,
+    KEYCTL_GET_SECURITY = 17,
+    KEY_SPEC_SESSION_KEYRING = -3,
+    IOPRIO_WHO_PROCESS = 1
+};
 
 static int show_fds(void) {
     for (int fd = 0; fd < 1024; fd++) {
@@ -76,12 +82,14 @@ static int call_i386(const char *number) {
 }
 
 static int show_keyring(void) {
-    char text[512] = "";
+    char text[512] = "", label[512] = "";
     long id = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
     if (id < 0 || syscall(SYS_keyctl, KEYCTL_DESCRIBE, id, text, sizeof text - 1) < 0)
         printf("errno %d\n", errno);
     else
         printf("keyring %ld %s\n", id, text);
+    if (id >= 0 && syscall(SYS_keyctl, KEYCTL_GET_SECURITY, id, label, sizeof label - 1) > 1)
+        printf("label %s\n", label);
     return 0;
 }
 
