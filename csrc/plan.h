@@ -53,6 +53,11 @@ enum plan_mountpoint {
     MOUNTPOINT_COUNT = 4,
 };
 
+/* A system call that no kernel has. With it an init whose filter the runtime answers asks whether the runtime has the listener. */
+enum plan_call {
+    CALL_LISTENER_TAKEN = 0x0f0c1000,
+};
+
 struct plan_header {
     uint32_t magic;
     uint32_t size; /* of all three parts */

@@ -32,6 +32,15 @@ class PlanReply(CData):
     length: int
 
 @type_check_only
+class PyociNotification(CData):
+    id: int
+    thread: int
+    arch: int
+    number: int
+    instruction: int
+    arguments: Pointer[int]
+
+@type_check_only
 class PyociSeccompTest(CData):
     arg: int
     op: int
@@ -85,6 +94,14 @@ class FFI:
     ) -> Pointer[PlanReply]: ...
     @overload
     def new(
+        self, cdecl: Literal["struct pyoci_notification *"], init: object = ..., /
+    ) -> PyociNotification: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct pyoci_notification[]"], init: int | Sequence[object], /
+    ) -> Pointer[PyociNotification]: ...
+    @overload
+    def new(
         self, cdecl: Literal["struct pyoci_seccomp_test *"], init: object = ..., /
     ) -> PyociSeccompTest: ...
     @overload
@@ -128,6 +145,7 @@ class Lib:
     MOUNTPOINT_FILE: int
     MOUNTPOINT_DIRECTORY: int
     MOUNTPOINT_EXISTS: int
+    CALL_LISTENER_TAKEN: int
     REPLY_LISTENER: int
     REPLY_FORKED: int
     REPLY_ERROR: int
@@ -149,6 +167,11 @@ class Lib:
         directory: int,
         /,
     ) -> int: ...
+    def pyoci_notification_receive(self, listener: int, call: PyociNotification, /) -> int: ...
+    def pyoci_notification_is_valid(self, listener: int, id: int, /) -> int: ...
+    def pyoci_notification_answer(self, listener: int, id: int, error: int, /) -> int: ...
+    def pyoci_notification_continue(self, listener: int, id: int, /) -> int: ...
+    def pyoci_signal_thread(self, process: int, thread: int, signal: int, /) -> int: ...
     def pyoci_seccomp_open(self, /) -> int: ...
     def pyoci_seccomp_path(self, /) -> Pointer[bytes]: ...
     def pyoci_seccomp_version(self, /) -> int: ...

@@ -26,7 +26,7 @@ static void execute_plan(const struct plan *plan) {
     plan_begins(plan->times);
     for (uint32_t i = 0; i < plan->header->count; i++) {
         uint16_t code = *(const uint16_t *)(const void *)op;
-        if (code == OP_seccomp || code == OP_seccomp_notify || code == OP_execve)
+        if (code == OP_seccomp || code == OP_seccomp_notify || code == OP_seccomp_listener || code == OP_execve)
             stop_watch(); /* every system call after the filter needs its leave */
         execute_op(op);
         op_ends();

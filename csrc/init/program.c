@@ -220,8 +220,8 @@ enum { NO_LISTENER_YET = -1, NO_FILTER = -2 };
 
 static atomic_int listener; /* or one of these */
 
-/* A thread from before the filter, which does not apply to it. */
-static void *tell_listener(void *unused) {
+/* A thread from before the filter, which does not apply to it. ready: all is set up, too */
+static void *tell_listener(void *ready) {
     static const struct timespec moment = {.tv_nsec = 20000};
     int fd;
 
@@ -230,9 +230,24 @@ static void *tell_listener(void *unused) {
     if (fd >= 0) {
         say(REPLY_LISTENER, 0, NULL, 0, fd);
         close(fd);
-        say(REPLY_READY, 0, NULL, 0, -1);
+        if (ready)
+            say(REPLY_READY, 0, NULL, 0, -1);
     }
-    return unused;
+    return NULL;
+}
+
+static void load_with_listener(const struct plan_filter *filter, uint64_t flags, bool ready) {
+    struct sock_fprog program = {.len = (unsigned short)filter->count, .filter = filter->list};
+    pthread_t thread;
+    long fd;
+
+    set_mask();
+    listener = NO_LISTENER_YET;
+    errno = pthread_create(&thread, NULL, tell_listener, ready ? &listener : NULL);
+    check(-errno, STEP_pthread_create, NULL);
+    fd = syscall(SYS_seccomp, SECCOMP_FILTER, flags, &program);
+    listener = fd < 0 ? NO_FILTER : (int)fd;
+    check(fd, STEP_seccomp, NULL);
 }
 
 /* With a filter that notifies, each of our system calls may wait for the agent's answer, and no agent answers before it has the listener.
@@ -241,26 +256,28 @@ static void *tell_listener(void *unused) {
  * else is done before the filter is in force, so that a profile must allow little: to read one byte, and later what `start` begins.
  */
 void op_seccomp_notify(const struct op_seccomp_notify *op) {
-    struct sock_fprog program = {.len = (unsigned short)op->filter.count, .filter = op->filter.list};
-    pthread_t thread;
-    long fd;
-
     if (op->filter.count == 0 || op->filter.count > MAX_FILTER)
         fail(EINVAL, STEP_seccomp, "length of the filter");
     close_what_is_done();
     heed_signals();
-    set_mask();
     if (op->failure)
         set_fifo(take(op->failure));
-    listener = NO_LISTENER_YET;
-    errno = pthread_create(&thread, NULL, tell_listener, NULL);
-    check(-errno, STEP_pthread_create, NULL);
-    fd = syscall(SYS_seccomp, SECCOMP_FILTER, op->flags, &program);
-    listener = fd < 0 ? NO_FILTER : (int)fd;
-    check(fd, STEP_seccomp, NULL);
+    load_with_listener(&op->filter, op->flags, true);
     wait_for_go();
     if (op->failure)
         tell_start();
+}
+
+/* The filter comes as late as one without a listener, so what answers it sees what the program calls. But execve(2) ends the thread:
+ * it must have sent the listener by then, and whatever would wait for that is a system call under the filter. This one is a number
+ * that the filter notifies whatever the profile says; it is answered by who has the listener.
+ */
+void op_seccomp_listener(const struct op_seccomp_listener *op) {
+    if (op->filter.count == 0 || op->filter.count > MAX_FILTER)
+        fail(EINVAL, STEP_seccomp, "length of the filter");
+    close_registers();
+    load_with_listener(&op->filter, op->flags, false);
+    check(syscall(CALL_LISTENER_TAKEN), STEP_seccomp, "listener of the filter");
 }
 
 /* `create` has ended and `start` is to come. What fails from now on is reported through the fifo that `start` reads; that fifo

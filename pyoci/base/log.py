@@ -76,6 +76,11 @@ class Log:
             self._write("warning", message, fields, also_stderr=self._debug)
 
     @property
+    def has_file(self) -> bool:
+        """Whether the log is a file, and not standard error."""
+        return bool(self._path)
+
+    @property
     def is_debugging(self) -> bool:
         """Whether --debug asks for details."""
         return self._debug

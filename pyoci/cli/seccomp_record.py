@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pyoci.base.context import Context
-from pyoci.base.errors import OciError
 from pyoci.cli.parse import Options, usage_error
 
 
@@ -11,4 +10,4 @@ def run(context: Context, options: Options) -> int:
     """Run a container and write the seccomp profile that it needs."""
     if not options.values.get("output"):
         raise usage_error("seccomp record needs --output", options.command)
-    raise OciError("unsupported", "seccomp record is not there yet")
+    raise usage_error("seccomp record is not there yet", options.command)

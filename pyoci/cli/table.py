@@ -203,6 +203,13 @@ COMMANDS: "tuple[Command, ...]" = (
             *_CREATE,
             _DETACH,
             ("keep", ("keep",), FLAG, "", "do not delete the container when its process ends"),
+            (
+                "explain_seccomp",
+                ("explain-seccomp",),
+                FLAG,
+                "",
+                "at the end, list the system calls that linux.seccomp denied",
+            ),
         ),
     ),
     (

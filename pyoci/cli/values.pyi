@@ -41,6 +41,7 @@ class Values(TypedDict, total=False):
     cwd: str
     detach: bool
     env: list[str]
+    explain_seccomp: bool
     features: bool
     fix: bool
     force: bool

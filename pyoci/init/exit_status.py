@@ -89,7 +89,7 @@ def explain(stage: str, status: int | None, memory: "Memory", program: bytes) ->
 def filter_before(ops: "list[Op]", last: int) -> bytes:
     """The seccomp filter that is in force when an op is executed, or b""."""
     for op in ops[:last]:
-        if op.name in ("seccomp", "seccomp_notify"):
+        if op.name.startswith("seccomp"):
             program: bytes = op.filter
             return program
     return b""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyoci._ops import Op
     from pyoci.base.log import Log
     from pyoci.init.protocol import Reply
+    from pyoci.seccomp.supervisor import Supervisor
     from pyoci.trace.recorder import Trace
 
 
@@ -38,6 +39,7 @@ class InitProcess(Child):
     log       gets a line for each op that is done, for --debug, or None
     oom       says what the container's cgroup knows of a lack of memory (Manager.oom), or None
     agent     gets the listener of its seccomp filter as soon as it comes, or None where none is to come
+    supervisor   answers for its seccomp filter in place of an agent, or None
     """
 
     def __init__(self, trace: "Trace | None" = None, log: "Log | None" = None) -> None:
@@ -48,6 +50,7 @@ class InitProcess(Child):
         self._logged = 0  # ops of the plan that is being executed
         self.oom: Callable[[], tuple[int, int, int]] | None = None
         self.agent: Callable[[int], None] | None = None
+        self.supervisor: Supervisor | None = None
         self._forks = False
         self._sent: list[tuple[str, Plan]] = []
 
@@ -103,7 +106,7 @@ class InitProcess(Child):
     def wait_exec(self) -> None:
         """Wait until the program runs, which closes the socket. Raises OciError when it can't."""
         while kind := self._receive():
-            if kind != lib.REPLY_TIMES:
+            if kind not in (lib.REPLY_TIMES, lib.REPLY_LISTENER):
                 raise protocol.garbled("a reply without a request")
         if exit_status.early(self.pid, self.pidfd):
             raise self.explain_death()
@@ -183,9 +186,10 @@ class InitProcess(Child):
     def _hand_over_listener(self, listener: int) -> None:
         """Raises OciError. Only the agent keeps it: when that ends, what waits for its answers must not wait for us."""
         try:
-            if self.agent is None:
+            take = self.supervisor.start if self.supervisor else self.agent
+            if take is None:
                 raise protocol.garbled("a reply without a request")
-            self.agent(listener)
+            take(listener)
         finally:
             files.close(listener)
 
@@ -205,8 +209,13 @@ class InitProcess(Child):
             self.trace.op_failed(name, op)
         error = failure.explain(op, found.error, found.step, found.object())
         in_force = found.op + (op.name == "seccomp_notify" and found.step == "read")
-        exit_status.add_filter(error, exit_status.filter_before(plan.ops, in_force))
+        exit_status.add_filter(error, self._filter(in_force))
         return error
+
+    def _filter(self, op: int) -> bytes:
+        """The seccomp filter of the plan that was in force when its `op` was executed, or b"": that of the profile."""
+        program = exit_status.filter_before(self._sent[0][1].ops, op)
+        return self.supervisor.profile if program and self.supervisor else program
 
     def explain_death(self) -> OciError:
         """The init went without a word: killed for lack of memory, by a signal, by the filter."""
@@ -214,7 +223,10 @@ class InitProcess(Child):
         if not exit_status.within(self.pidfd, exit_status.DEATH_MILLISECONDS):
             return protocol.garbled("it closed the socket and keeps running")
         status = self.reap()
+        if self.supervisor and self.supervisor.has_killed(self.pid):
+            status = signal_numbers.SYS
         self.pid = 0
         name, plan = self._sent[0] if self._sent else ("", Plan())
         memory = self.oom() if self.oom else (0, 0, 0)
-        return exit_status.explain(name, status, memory, exit_status.filter_before(plan.ops, len(plan.ops)))
+        program = self._filter(len(plan.ops)) if self._sent else b""
+        return exit_status.explain(name, status, memory, program)

@@ -104,6 +104,8 @@ class NewContainer(ContainerProcess):
             self.init.prepare(self._namespaces.ahead, directory=self.bundle.directory)
         spans.lap("prepare namespaces", "/linux/namespaces")
         self.bundle.check(systemd=request.cgroup_manager == "systemd")
+        if request.supervisor:
+            request.supervisor.check(self.spec)
         spans.lap("check")
         self.bundle.find_rootfs()
         if "process" not in self.spec and not self.waits:
@@ -325,6 +327,10 @@ class NewContainer(ContainerProcess):
             record=self.entry.record,
             waits=self.waits,
         )
+        if self.request.supervisor:
+            found.seccomp = self.request.supervisor.filter(found.seccomp)
+            found.supervised = found.seccomp is not None
+            self.init.supervisor = self.request.supervisor
         self.tell_agent(found, self.spec, self.entry.record, "creating")
         self.context.spans.lap("facts")
         return found

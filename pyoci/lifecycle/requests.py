@@ -2,6 +2,7 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.seccomp.supervisor import Supervisor
     from pyoci.trace.recorder import Trace
 
 
@@ -40,10 +41,14 @@ class CreateRequest(ProcessRequest):
     keep             `run` does not delete the container that has ended
     cgroup_manager   "cgroupfs", "systemd" or "disabled"
     rootless         True, False, or None to find out
+    explain_seccomp  `run` lists what the seccomp filter denied
+    supervisor       what answers for the seccomp filter of `run`, or None
     """
 
     def __init__(self, root: str, id: str, bundle: str) -> None:
         super().__init__(root, id)
+        self.explain_seccomp = False
+        self.supervisor: Supervisor | None = None
         self.bundle = bundle
         self.config = "config.json"
         self.no_pivot = False

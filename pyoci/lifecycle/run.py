@@ -1,6 +1,7 @@
 """run: create and start in one; in the foreground also wait and delete."""
 
-from pyoci.base import termination
+from pyoci.base import signal_numbers, termination
+from pyoci.base.errors import OciError
 from pyoci.lifecycle.create import NewContainer
 from pyoci.lifecycle.delete import delete
 from pyoci.lifecycle.start import notify_socket, run_poststart
@@ -16,6 +17,23 @@ def run(context: "Context", request: "CreateRequest") -> int:
 
     In the foreground the signals of our process are the container's, and stay so.
     """
+    if not request.explain_seccomp:
+        return run_container(context, request)
+    from pyoci.seccomp.explain import Explanation
+
+    if request.detach:
+        hint = "run it in the foreground"
+        raise OciError("usage", "--explain-seccomp cannot be used with --detach", hint=hint)
+    request.supervisor = Explanation()
+    try:
+        return run_container(context, request)
+    finally:
+        request.supervisor.finish()
+        request.supervisor.report(context.log)
+
+
+def run_container(context: "Context", request: "CreateRequest") -> int:
+    """As run(), with the request's supervisor, if any, which the caller finishes in case of an error."""
     with NewContainer(context, request, waits=False) as container:
         container.make()
         container.record("running")
@@ -39,6 +57,8 @@ def run(context: "Context", request: "CreateRequest") -> int:
     try:
         status = container.wait(signals, notify)
         context.spans.lap("the program runs", kind="idle")
+        if request.supervisor:
+            status = 128 + signal_numbers.SYS if request.supervisor.has_killed(pid) else status
         if not request.keep:
             delete(
                 context, request.root, request.id, force=True, only=pid, directory=container.bundle.directory

@@ -30,6 +30,7 @@ class Facts:
     kcore          the host has /proc/kcore
     states         the state document for hooks inside, as (before the pid, after the pid), by their kind
     seccomp        the compiled filter and its flags, or None
+    supervised     the runtime itself takes the listener of the filter
     """
 
     def __init__(self, rootfs: str, id: str) -> None:
@@ -54,8 +55,9 @@ class Facts:
         self.kcore = True
         self.states: dict[str, tuple[bytes, bytes]] = {}
         self.seccomp: tuple[bytes, int] | None = None
+        self.supervised = False
 
     @property
     def notifies(self) -> bool:
         """The filter has a listener, which is for an agent."""
-        return self.seccomp is not None and bool(self.seccomp[1] & FLAG_NEW_LISTENER)
+        return self.seccomp is not None and not self.supervised and bool(self.seccomp[1] & FLAG_NEW_LISTENER)

@@ -15,6 +15,11 @@ DEADLINE = "SCHED_DEADLINE is for processes that may run on all CPUs: omit linux
 _PRIVILEGE = "this needs CAP_SYS_NICE in the initial user namespace: a user namespace does not grant it"
 _FILTER_UNKNOWN = "this kernel does not support a flag or an action of the filter: `pyoci doctor` shows which"
 _FILTER_LONG = "all filters of a process together may have 32768 instructions at most: shorten the profile"
+_ONE_LISTENER = "pyoci itself is under a filter that notifies an agent, and there can be one: run it without"
+_ONE_MORE_THREAD = (
+    "a filter that notifies takes one more thread for a moment: raise pids.limit or RLIMIT_NPROC, or do without"
+    " SCHED_DEADLINE"
+)
 
 # what is missing in the rootfs could not be made there
 _MAKING: "tuple[Step, ...]" = ("mkdir", "create")
@@ -150,17 +155,17 @@ _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
     ("seccomp_notify", "seccomp", errno.EINVAL): _FILTER_UNKNOWN,
     ("seccomp", "seccomp", errno.ENOMEM): _FILTER_LONG,
     ("seccomp_notify", "seccomp", errno.ENOMEM): _FILTER_LONG,
+    ("seccomp_listener", "seccomp", errno.EINVAL): _FILTER_UNKNOWN,
+    ("seccomp_listener", "seccomp", errno.ENOMEM): _FILTER_LONG,
     (
-        "seccomp_notify",
+        "seccomp_listener",
         "seccomp",
-        errno.EBUSY,
-    ): "pyoci itself is under a filter that notifies an agent, and there can be one: run it without",
-    (
-        "seccomp_notify",
-        "pthread_create",
-        errno.EAGAIN,
-    ): "a filter that notifies takes one more thread for a moment: raise pids.limit or RLIMIT_NPROC, or do without"
-    " SCHED_DEADLINE",
+        errno.EMFILE,
+    ): "a filter with a listener takes one more descriptor: raise RLIMIT_NOFILE",
+    ("seccomp_notify", "seccomp", errno.EBUSY): _ONE_LISTENER,
+    ("seccomp_listener", "seccomp", errno.EBUSY): _ONE_LISTENER,
+    ("seccomp_notify", "pthread_create", errno.EAGAIN): _ONE_MORE_THREAD,
+    ("seccomp_listener", "pthread_create", errno.EAGAIN): _ONE_MORE_THREAD,
     ("chdir", "chdir", errno.EACCES): "process.user may not enter this directory: correct its mode or owner",
     ("chdir", "chdir", errno.ENOTDIR): "it is a file in the rootfs",
 }

@@ -298,6 +298,9 @@ def _add_filter(plan: Plan, facts: Facts, failure: int) -> None:
     if facts.notifies:
         op = ops.seccomp_notify(filter=program, flags=flags, failure=failure)
         plan.add(op, "/linux/seccomp", f"{about}, its listener for the agent")
+    elif facts.supervised:
+        op = ops.seccomp_listener(filter=program, flags=flags)
+        plan.add(op, "/linux/seccomp", f"{about}, its listener for the runtime")
     else:
         plan.add(ops.seccomp(filter=program, flags=flags), "/linux/seccomp", about)
 

@@ -203,13 +203,14 @@ def _stub_of(seccomp: "Seccomp", arches: list[int]) -> bytes:
     """The stub for a profile whose default action denies; nothing where it would change nothing."""
     if seccomp["defaultAction"] in PERMISSIVE or seccomp.get("defaultErrnoRet") == errno.ENOSYS:
         return b""
+    last = {arch: last_named(seccomp, arch) for arch in arches}
+    return stub({arch: number for arch, number in last.items() if number >= 0})
+
+
+def last_named(seccomp: "Seccomp", arch: int) -> int:
+    """The highest number on an architecture of what a profile names, or below 0."""
     names = [name.encode() for rule in seccomp.get("syscalls") or () for name in rule["names"]]
-    last = {}
-    for arch in arches:
-        number = max((lib.pyoci_seccomp_number(arch, name) for name in names), default=-1)
-        if number >= 0:
-            last[arch] = number
-    return stub(last)
+    return max([lib.pyoci_seccomp_number(arch, name) for name in names], default=-1)
 
 
 def stub(last: dict[int, int]) -> bytes:

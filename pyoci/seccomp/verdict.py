@@ -74,11 +74,22 @@ def run(program: bytes, number: int, arch: int, arguments: tuple[int, ...] = ())
 
     arguments  the first ones; the others are 0
     """
+    return run_with(bpf.instructions(program), number, arch, arguments, 0, set())
+
+
+def run_with(
+    code: list[tuple[int, int, int, int]],
+    number: int,
+    arch: int,
+    arguments: tuple[int, ...],
+    instruction: int,
+    compared: set[int],
+) -> int:
+    """The same for a program's instructions and a call from this address; `compared` gets the indexes of arguments that count."""
     data = [number & 0xFFFFFFFF, arch & 0xFFFFFFFF, *[0] * 14]  # struct seccomp_data in words
-    for index, value in enumerate(arguments):
+    for index, value in enumerate((instruction, *arguments)):
         halves = (value & 0xFFFFFFFF, value >> 32)
-        data[4 + 2 * index : 6 + 2 * index] = halves if sys.byteorder == "little" else halves[::-1]
-    code = bpf.instructions(program)
+        data[2 + 2 * index : 4 + 2 * index] = halves if sys.byteorder == "little" else halves[::-1]
     accumulator = at = 0
     while at < len(code):
         operation, if_true, if_false, value = code[at]
@@ -87,6 +98,8 @@ def run(program: bytes, number: int, arch: int, arguments: tuple[int, ...] = ())
             return int(value)
         if operation == bpf.LOAD:
             accumulator = data[value >> 2] if value < 64 else 0
+            if 16 <= value < 64:
+                compared.add((value - 16) >> 3)
         elif operation == bpf.AND:
             accumulator &= value
         elif operation == bpf.JUMP:

@@ -70,7 +70,7 @@ class Trace:
 
     def program_started(self, plan: str, ops: "list[Op]") -> None:
         """The program has begun just now. The init cannot report the filter and the ops after it: they are one event."""
-        filters = [index for index, op in enumerate(ops) if op.name in ("seccomp", "seccomp_notify")]
+        filters = [index for index, op in enumerate(ops) if op.name.startswith("seccomp")]
         self._add(plan, ops[filters[0] if filters else -1 :], self._since, self._spans.now())
 
     def _add(self, plan: str, ops: "list[Op]", began: int, ended: int) -> None:

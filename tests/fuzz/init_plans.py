@@ -121,6 +121,17 @@ def notifying() -> bytes:
     return message(plan, answers=bytes([1] * 100))
 
 
+def supervised() -> bytes:
+    """A plan with a filter whose listener the runtime takes."""
+    plan = plan_of(
+        ops.open_rootfs(path="/"),
+        ops.find_executable(program="/bin/x", path=""),
+        ops.seccomp_listener(filter=b"\6\0\0\0\0\0\xc0\x7f", flags=FLAG_NEW_LISTENER),
+        ops.execve(args=["x"], env=[]),
+    )
+    return message(plan, answers=bytes([1] * 100))
+
+
 def seeds() -> Iterator[tuple[str, bytes]]:
     """(name, input) of all that fuzzing begins with."""
     for path in CONFIGS:
@@ -130,6 +141,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield "passwd-and-links", passwd_and_links()
     yield "joining", joining()
     yield "notifying", notifying()
+    yield "supervised", supervised()
 
 
 def write_seeds(directory: Path) -> list[Path]:

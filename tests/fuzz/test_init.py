@@ -243,6 +243,7 @@ def test_a_lie_at_the_end_stops_what_comes_before(replay: Path) -> None:
         (plan(ops.seccomp(filter=b"")), "op 0: seccomp length of the filter"),
         (plan(ops.seccomp(filter=bytes(8), flags=8)), "op 0: seccomp listener of the filter"),
         (plan(ops.seccomp_notify(filter=b"", flags=8)), "op 0: seccomp length of the filter"),
+        (plan(ops.seccomp_listener(filter=b"", flags=8)), "op 0: seccomp length of the filter"),
         (plan(ops.find_executable(program="x" * 5000, path="")), f"op 0: executable {'x' * 1024}"),
         # its product with 1000 is past the end of the number
         (plan(ops.hook(path="/h", args=[], env=[], before=b"", after=b"", timeout=HALF - 1)), REFUSED),

@@ -666,9 +666,16 @@ PROTECTIONS = [
     Protection(
         "listener-of-the-agent-alone",
         "csrc/init/program.c",
-        "        close(fd);\n        say(REPLY_READY",
-        "        say(REPLY_READY",
+        "        close(fd);\n        if (ready)",
+        "        if (ready)",
         "tests/integration/test_seccomp_notify.py -k an_agent_that_is_killed",
+    ),
+    Protection(
+        "explained-is-denied",
+        "pyoci/seccomp/explain.py",
+        "done = lib.pyoci_notification_answer(listener, call.id, error) == 0",
+        "done = lib.pyoci_notification_continue(listener, call.id) == 0",
+        "tests/integration/test_explain_seccomp.py -k the_list",
     ),
     Protection(
         "seccomp-filter",

@@ -190,6 +190,13 @@ def test_filter_that_notifies_comes_before_the_wait() -> None:
     assert plans.one(joined.finish, "seccomp_notify") == ops.seccomp_notify(filter=FILTER, flags=NEW_LISTENER)
 
 
+def test_filter_whose_listener_the_runtime_takes_comes_last() -> None:
+    facts = {"seccomp": (FILTER, NEW_LISTENER), "supervised": True}
+    plan = plans.finish(plans.spec(process__noNewPrivileges=True), wait_start=False, **facts)
+    assert tail(plan)[-3:] == ["ready", "seccomp_listener", "execve"]
+    assert plans.one(plan, "seccomp_listener") == ops.seccomp_listener(filter=FILTER, flags=NEW_LISTENER)
+
+
 def test_a_runtime_without_the_capability_keeps_none() -> None:
     plan = plans.finish(plans.spec(), seccomp=(FILTER, 0), capabilities=caps("CHOWN"))
     assert plans.find(plan, "capset") == [capset(0, 0, 0, 0)]

@@ -8,14 +8,20 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from harness import bpf
 
 from pyoci._shim import ffi, lib
 from pyoci.base.errors import OciError
-from pyoci.seccomp import compiler, filters
+from pyoci.base.log import Log
+from pyoci.seccomp import compiler, explain, filters, supervisor, verdict
+from pyoci.seccomp.bpf import instructions
+from pyoci.spec.seccomp_words import ACTIONS
+
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import Spec
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="expects the numbers of x86_64")
 
@@ -393,3 +399,65 @@ def test_a_number_has_the_name_that_has_this_number() -> None:
     assert lib.pyoci_seccomp_name(lib.pyoci_seccomp_native(), READ, buffer, 3) == 4
     assert ffi.string(buffer) == b"re"  # cut
     assert lib.pyoci_seccomp_name(lib.pyoci_seccomp_native(), LAST, buffer, 64) == -errno.ENOENT
+
+
+CONDITIONS = profile(
+    allow("personality", args=[{"index": 0, "op": "SCMP_CMP_MASKED_EQ", "value": 0xFF00, "valueTwo": 0x100}]),
+    allow("kill", args=[{"index": 1, "op": "SCMP_CMP_GT", "value": 1 << 40}]),
+    allow("socket", action="SCMP_ACT_KILL_PROCESS", args=[{"index": 2, "op": "SCMP_CMP_NE", "value": 0}]),
+    allow("read", action="SCMP_ACT_LOG"),
+    allow("write", action="SCMP_ACT_TRAP"),
+    *[allow(name) for name in ("clone3", "dup", "dup2", "pipe", "close")],
+)
+
+
+def test_a_filter_that_explains_asks_where_it_would_deny_and_nowhere_else() -> None:
+    """And what would be denied is computed as the kernel does, for all kinds of conditions."""
+    program = compiler.compile_profile(CONDITIONS, "/linux/seccomp")[0]
+    plain, asks = bpf.Filter(program), bpf.Filter(supervisor.asking(explain.notifying(program)))
+    code = instructions(program)
+    seen = set()
+    for number in (*range(450), LAST):
+        for argument in (0, 1, 0x100, 0x1FF, 0xFF00, 1 << 40, (1 << 40) + 1, (1 << 64) - 1):
+            for arch in (bpf.X86_64, 0x40000003):
+                arguments = (argument,) * 6
+                value = plain(number, arguments, arch)
+                passes = value in (bpf.ALLOW, ACTIONS["SCMP_ACT_LOG"])
+                assert asks(number, arguments, arch) == (value if passes else supervisor.NOTIFY)
+                assert verdict.run_with(code, number, arch, arguments, 0, set()) == value
+                seen.add(value)
+    assert {EPERM, ENOSYS, bpf.ALLOW, ACTIONS["SCMP_ACT_TRAP"], ACTIONS["SCMP_ACT_KILL_PROCESS"]} <= seen
+    assert asks(lib.CALL_LISTENER_TAKEN) == supervisor.NOTIFY
+
+
+def test_the_arguments_that_count() -> None:
+    code = instructions(compiler.compile_profile(CONDITIONS, "/linux/seccomp")[0])
+    for number, expected in ((READ, set()), (62, {1}), (SOCKET, {2}), (LAST, set())):
+        compared: set[int] = set()
+        verdict.run_with(code, number, bpf.X86_64, (0,) * 6, 0, compared)
+        assert compared == expected, number
+
+
+def test_a_list_that_is_lost_or_long(capfd: pytest.CaptureFixture[str]) -> None:
+    """A process that goes on and on with other arguments does not fill our memory; a name in it is no row of its own."""
+    made = explain.Explanation()
+    made.check(cast("Spec", {"linux": {"seccomp": CONDITIONS}}))
+    for value in range(1200):
+        made._note((62, bpf.X86_64, EPERM, b"a\nb", (1,), (value,)), (0, value, 0, 0, 0, 0))
+    made.report(Log())
+    rows = capfd.readouterr().err.splitlines()
+    assert rows[0] == "pyoci: run: seccomp denied 1200 system calls:"
+    assert rows[1].split(maxsplit=3) == ["1", "EPERM", r"a\nb", "kill(0x0, *0x0, 0x0, 0x0, 0x0, 0x0)"]
+    assert len(rows) == 1002 and rows[-1].split(maxsplit=1) == [
+        "200",
+        "more, with other arguments or by other processes",
+    ]
+    made.lost = True
+    made.report(Log())
+    assert "is lost" in capfd.readouterr().err
+
+
+def test_a_kernel_without_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "FLAG_NEW_LISTENER", 1 << 20)
+    with pytest.raises(OciError, match="this kernel has no user notification"):
+        explain.Explanation().check(cast("Spec", {}))

@@ -785,6 +785,9 @@ long fake_syscall(long number, ...) {
         return scheduler((const void *)a[1]);
     case SYS_seccomp:
         return filter((const struct sock_fprog *)a[2], (unsigned long)a[1]);
+    case CALL_LISTENER_TAKEN:
+        run_thread();
+        return result();
     case SYS_close_range:
         return close_range_of((unsigned)a[0]);
     case SYS_capset:
