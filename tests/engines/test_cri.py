@@ -30,9 +30,12 @@ class Cri(Daemon):
         (folder / "crictl.yaml").write_text(f"runtime-endpoint: {endpoint}\nimage-endpoint: {endpoint}\n")
         self.command = ["crictl", "--config", str(folder / "crictl.yaml"), "--timeout", "60s"]
         self.daemon_command = ["containerd", "-c", str(folder / "config.toml")]
-        self.start_daemon()
-        archive = make_archive(folder, self.layer)
-        self.shell(f"ctr -a {folder / 'socket'} -n k8s.io images import {archive}")
+
+    def start(self) -> None:
+        """Import the image where CRI looks for it."""
+        super().start()
+        archive = make_archive(self.folder, self.layer)
+        self.shell(f"ctr -a {self.folder / 'socket'} -n k8s.io images import {archive}")
 
     def _configuration(self) -> str:
         places = f'root = "{self.folder / "root"}"\nstate = "{self.folder / "state"}"\n'

@@ -91,10 +91,13 @@ def make_layer(folder: Path) -> Path:
 
 
 class Engine:
-    """An engine in namespaces of its own.
+    """An engine in namespaces of its own, from `start` to `close`; `close` also ends one whose `start` has failed.
 
     `folder` holds all its files, `tag` is the name of its parent cgroup, `command` what every call of it begins with.
     """
+
+    _holder: subprocess.Popen[bytes] | None = None
+    _first = 0
 
     def __init__(self, folder: Path, runtime: Path) -> None:
         self.folder = folder
@@ -111,6 +114,9 @@ class Engine:
         # BuildKit, and whoever else asks PATH for runc, finds the runtime under test
         (folder / "path/runc").symlink_to(runtime)
         self.layer = make_layer(folder)
+
+    def start(self) -> None:
+        """Make the namespaces, and in them whatever the engine needs."""
         # The shell waits for the sleep, and so for every orphan that comes to it as the first process
         holder = ["bash", "-c", "sleep infinity & wait; wait"]
         self._holder = subprocess.Popen(
@@ -127,12 +133,13 @@ class Engine:
                 *holder,
             ]
         )
-        self._first = self._find_first()
+        self._first = self._find_first(self._holder.pid)
         self.shell(_OWN_PLACES)
 
-    def _find_first(self) -> int:
+    @staticmethod
+    def _find_first(holder: int) -> int:
         """The pid, here, of the first process of the PID namespace, once it has its own /proc."""
-        children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children")
+        children = Path(f"/proc/{holder}/task/{holder}/children")
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             found = children.read_text().split()
@@ -189,8 +196,10 @@ class Engine:
 
     def close(self) -> None:
         """End every process of the engine and remove its cgroups."""
-        os.kill(self._first, signal.SIGKILL)
-        self._holder.wait(PATIENCE)
+        if self._holder is not None:
+            # It waits for the first process, and takes it with it
+            os.kill(self._first or self._holder.pid, signal.SIGKILL)
+            self._holder.wait(PATIENCE)
         for hierarchy in machine.CGROUPS.iterdir() if machine.cgroup_version() == 1 else [machine.CGROUPS]:
             remove_cgroup(hierarchy / self.tag)
 
@@ -218,6 +227,10 @@ class Podman(Engine):
         }
         own = ["--tmpdir", str(folder / "podman"), "--network-config-dir", str(folder / "networks")]
         self.command = ["podman", *own, "--runtime", str(runtime)]
+
+    def start(self) -> None:
+        """Import the images."""
+        super().start()
         self.version = int(self("version", "--format", "{{.Client.Version}}").partition(".")[0])
         for image in ("localhost/box", "localhost/pause"):
             self("import", "-c", "CMD sleep 7000", "-c", "ENV PATH=/bin", str(self.layer), image)
@@ -228,15 +241,25 @@ class Buildah(Podman):
 
     def __init__(self, folder: Path, runtime: Path) -> None:
         super().__init__(folder, runtime)
-        self.command = ["buildah", "--storage-driver", "overlay"]
         self.environment["BUILDAH_RUNTIME"] = str(runtime)
         self.environment["BUILDAH_ISOLATION"] = "oci"
+
+    def start(self) -> None:
+        """Import the images with podman."""
+        super().start()
+        self.command = ["buildah", "--storage-driver", "overlay"]
 
 
 class Daemon(Engine):
     """An engine whose commands ask a daemon of its own, which `daemon_command` starts."""
 
     daemon_command: list[str]
+    _daemon: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the daemon, too."""
+        super().start()
+        self.start_daemon()
 
     def start_daemon(self) -> None:
         """Start the daemon and wait until it answers."""
@@ -253,7 +276,8 @@ class Daemon(Engine):
     def close(self) -> None:
         """End the daemon with everything else."""
         super().close()
-        self._daemon.wait(PATIENCE)
+        if self._daemon is not None:
+            self._daemon.wait(PATIENCE)
 
 
 class Docker(Daemon):
@@ -281,13 +305,17 @@ class Docker(Daemon):
             "--ip6tables=false",
             *options,
         ]
-        self.start_daemon()
+
+    def start(self) -> None:
+        """Import the image."""
+        super().start()
         self("import", "-c", "CMD sleep 7000", "-c", "ENV PATH=/bin", str(self.layer), "localhost/box")
 
     def stop_daemon(self) -> None:
         """End dockerd; its containers end too, unless it keeps them alive."""
         self.shell(f"kill $(cat {self.folder / 'pid'})")
-        self._daemon.wait(PATIENCE)
+        if self._daemon is not None:
+            self._daemon.wait(PATIENCE)
 
 
 class Containerd(Daemon):
@@ -301,8 +329,11 @@ class Containerd(Daemon):
         )
         self.command = ["ctr", "-a", str(folder / "socket")]
         self.daemon_command = ["containerd", "-c", str(folder / "config.toml")]
-        self.start_daemon()
-        self("images", "import", "--no-unpack", str(make_archive(folder, self.layer)))
+
+    def start(self) -> None:
+        """Import the image."""
+        super().start()
+        self("images", "import", "--no-unpack", str(make_archive(self.folder, self.layer)))
 
 
 def opened(make: Callable[[Path, Path], AnyEngine]) -> Iterator[AnyEngine]:
@@ -312,11 +343,14 @@ def opened(make: Callable[[Path, Path], AnyEngine]) -> Iterator[AnyEngine]:
         pytest.skip("no runtime: install the package or set PYOCI_RUNTIME")
     folder = Path(tempfile.mkdtemp(prefix="pyoci-e"))
     folder.chmod(0o711)  # a container in a user namespace reaches its root file system
-    engine = make(folder, runtime.resolve())
     try:
-        yield engine
+        engine = make(folder, runtime.resolve())
+        try:
+            engine.start()
+            yield engine
+        finally:
+            engine.close()
     finally:
-        engine.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
