@@ -200,8 +200,7 @@ class Engine:
             # It waits for the first process, and takes it with it
             os.kill(self._first or self._holder.pid, signal.SIGKILL)
             self._holder.wait(PATIENCE)
-        for hierarchy in machine.CGROUPS.iterdir() if machine.cgroup_version() == 1 else [machine.CGROUPS]:
-            remove_cgroup(hierarchy / self.tag)
+        remove_cgroups(self.tag)
 
 
 class Podman(Engine):
@@ -402,8 +401,13 @@ def make_archive(folder: Path, layer: Path, *command: str) -> Path:
     return archive
 
 
-def remove_cgroup(path: Path) -> None:
-    """Remove a cgroup and those below it, once their processes are gone."""
+def remove_cgroups(name: str) -> None:
+    """Remove the cgroups of that name at the top of the hierarchies, with those below them, once their processes are gone."""
+    for hierarchy in machine.CGROUPS.iterdir() if machine.cgroup_version() == 1 else [machine.CGROUPS]:
+        _remove_cgroup(hierarchy / name)
+
+
+def _remove_cgroup(path: Path) -> None:
     for _ in range(50):
         for place, _, _ in os.walk(path, topdown=False):
             with suppress(OSError):  # busy, or gone

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from harness import machine, trees
+from harness.engines import remove_cgroups
 from harness.trees import Tree
 
 TOP = machine.repository()
@@ -131,10 +132,40 @@ def test_the_package_on_a_fresh_debian(place: Path, package: Path) -> None:
     """)  # fmt: skip
     assert "\nwords from podman\n" in shown and "\nruntime: pyoci\n" in shown
 
+    use_docker(tree)
     shown = tree.run(
         "apt-get -qq purge -y pyoci >/dev/null 2>&1; ls -d /usr/lib/pyoci /usr/bin/pyoci 2>&1 || true"
     )
     assert shown.count("No such file") == 2
+
+
+def use_docker(tree: Tree) -> None:
+    """docker, installed and then told by the package to use it."""
+    # A network namespace of its own, as dockerd changes what it finds; it is to start when this says so, not with its package
+    shown = tree.run("""
+        printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d
+        chmod +x /usr/sbin/policy-rc.d
+        apt-get -qq install -y docker.io >/tmp/log 2>&1 || { cat /tmp/log; exit 1; }
+        mkdir -p /etc/docker
+        cat >/etc/docker/daemon.json <<END
+{"bridge": "none", "iptables": false, "storage-driver": "vfs", "cgroup-parent": "/pyoci-package"}
+END
+        pyoci engine-config docker --check && exit 1
+        pyoci engine-config docker --write
+        unshare --net sh -exc '
+            dockerd >/tmp/log 2>&1 &
+            trap "kill $!; wait $! || true" EXIT
+            for attempt in $(seq 150); do docker version >/dev/null 2>&1 && break; sleep 0.2; done
+            docker version || cat /tmp/log
+            pyoci engine-config docker --check
+            tar -C /srv/shell/rootfs -c . | docker import - busybox
+            docker run --network none --name two busybox /bin/echo words from docker
+            docker inspect --format "runtime: {{.HostConfig.Runtime}}" two
+            docker rm two'
+    """)  # fmt: skip
+    assert "\ndocker: /usr/bin/pyoci\n" in shown
+    remove_cgroups("pyoci-package")
+    assert "\nwords from docker\n" in shown and "\nruntime: pyoci\n" in shown
 
 
 def test_the_archive_without_python(place: Path, archive: Path) -> None:
