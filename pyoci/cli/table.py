@@ -466,7 +466,7 @@ COMMANDS: "tuple[Command, ...]" = (
             ("fix", ("fix",), FLAG, "", "remove what is left of dead containers"),
         ),
     ),
-    ("features", False, 0, 0, False, "", "print what this build knows of config.json, as JSON", ()),
+    ("features", True, 0, 0, False, "", "print what this build knows of config.json, as JSON", ()),
     (
         "engine-config",
         False,

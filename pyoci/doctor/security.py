@@ -5,7 +5,7 @@ import posix
 
 from pyoci._shim import ffi, lib
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check, read
-from pyoci.seccomp import filters
+from pyoci.seccomp import compiler, filters
 
 AREA = "security"
 
@@ -59,15 +59,7 @@ def _library() -> Check:
         if lib.pyoci_seccomp_version() >= 0x020500
         else "profiles are compiled without the binary tree of 2.5: long ones run slower"
     )
-    return Check(AREA, name, YES, f"{library_version()}, {path}", cost)
-
-
-def library_version() -> str:
-    """The version of libseccomp, "" where it cannot be loaded."""
-    if lib.pyoci_seccomp_open() < 0:
-        return ""
-    number = lib.pyoci_seccomp_version()
-    return f"{number >> 16}.{number >> 8 & 255}.{number & 255}"
+    return Check(AREA, name, YES, f"{compiler.library_version()}, {path}", cost)
 
 
 def _cache() -> Check:

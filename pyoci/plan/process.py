@@ -52,7 +52,7 @@ _SCHEDULER_FLAGS: dict[str, int] = {
     "SCHED_FLAG_UTIL_CLAMP_MAX": 0x40,
 }
 _IO_CLASSES: dict[str, int] = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3}
-_MEMORY_MODES: "dict[MemoryPolicyMode, int]" = {
+MEMORY_MODES: "dict[MemoryPolicyMode, int]" = {
     "MPOL_DEFAULT": 0,
     "MPOL_PREFERRED": 1,
     "MPOL_BIND": 2,
@@ -61,7 +61,7 @@ _MEMORY_MODES: "dict[MemoryPolicyMode, int]" = {
     "MPOL_PREFERRED_MANY": 5,
     "MPOL_WEIGHTED_INTERLEAVE": 6,
 }
-_MEMORY_FLAGS: "dict[MemoryPolicyFlag, int]" = {
+MEMORY_FLAGS: "dict[MemoryPolicyFlag, int]" = {
     "MPOL_F_STATIC_NODES": 1 << 15,
     "MPOL_F_RELATIVE_NODES": 1 << 14,
     "MPOL_F_NUMA_BALANCING": 1 << 13,
@@ -114,9 +114,9 @@ def add_memory_policy(plan: Plan, spec: "Spec") -> None:
     mode = wanted.get("mode")
     if mode is None:
         return
-    number, text = _MEMORY_MODES[mode], wanted.get("nodes") or ""
+    number, text = MEMORY_MODES[mode], wanted.get("nodes") or ""
     for flag in wanted.get("flags") or ():
-        number |= _MEMORY_FLAGS[flag]
+        number |= MEMORY_FLAGS[flag]
     op = ops.set_mempolicy(mode=number, nodes=bit_mask(ranges(text, MOST_NODES) or []))
     plan.add(op, "/linux/memoryPolicy", f"memory policy {mode} {text}".rstrip())
 

@@ -78,6 +78,14 @@ def _open_library(pointer: str) -> None:
     raise OciError("seccomp", f"seccomp: {trouble}", pointer=pointer, obj="libseccomp.so.2", hint=hint)
 
 
+def library_version() -> str:
+    """The version of libseccomp, "" where it cannot be loaded."""
+    if lib.pyoci_seccomp_open() < 0:
+        return ""
+    number = lib.pyoci_seccomp_version()
+    return f"{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+
 def _check(result: int, message: str, pointer: str) -> None:
     if result < 0:
         raise OciError("seccomp", message, pointer=pointer, errno=-result)

@@ -55,4 +55,11 @@ OPERATORS: dict[str, int] = {
     "SCMP_CMP_MASKED_EQ": 7,
 }
 ARCHITECTURE = "SCMP_ARCH_"  # what the names of architectures begin with
+ARCHITECTURES = tuple(
+    ARCHITECTURE + name
+    for name in (
+        "X86 X86_64 X32 ARM AARCH64 LOONGARCH64 M68K MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 "
+        "MIPSEL64N32 PPC PPC64 PPC64LE S390 S390X SH SHEB PARISC PARISC64 RISCV64"
+    ).split()
+)
 ARGUMENTS = 6  # of a system call

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyoci
-from pyoci.cli import version
-from pyoci.doctor import features
+from pyoci.cli import features, version
 from pyoci.spec.annotations import UNSAFE
 from pyoci.spec.unsupported import ANNOTATIONS
 

@@ -17,9 +17,9 @@ HOT = """
 _generated base base.boot base.context base.errors base.files base.jsontext base.log base.numbers base.signal_numbers
 base.spans base.suggest base.termination base.timestamps base.wait_status cgroups cgroups.base cgroups.dbus.bus
 cgroups.dbus.gvariant cgroups.dbus.wire cgroups.devices cgroups.paths cgroups.resources cgroups.systemd cgroups.tree
-cgroups.resctrl cgroups.unit cgroups.v1 cgroups.v2 cgroups.writer cli cli.create cli.delete cli.entry cli.exec cli.kill cli.parse
-cli.program cli.refusal cli.request cli.root cli.run cli.start cli.state cli.table host host.hooks host.inherited
-host.programs host.rlimits host.signals host.spawn init init.descriptors init.exit_status init.process init.protocol
+cgroups.resctrl cgroups.unit cgroups.v1 cgroups.v2 cgroups.writer cli cli.create cli.delete cli.entry cli.exec cli.features
+cli.kill cli.parse cli.program cli.refusal cli.request cli.root cli.run cli.start cli.state cli.table host host.hooks
+host.inherited host.programs host.rlimits host.signals host.spawn init init.descriptors init.exit_status init.process init.protocol
 init.start_answer lifecycle lifecycle.cleanup lifecycle.create lifecycle.delete lifecycle.exec lifecycle.facts
 lifecycle.kill lifecycle.permissions lifecycle.pid_file lifecycle.processes lifecycle.requests lifecycle.run lifecycle.session
 lifecycle.start lifecycle.state_document lifecycle.states lifecycle.store plan plan.cgroupfs plan.compiler plan.devices plan.facts
@@ -76,7 +76,7 @@ def test_what_is_listed_is_hot() -> None:
 # -- by import -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", hot.VERBS)
+@pytest.mark.parametrize("verb", [*hot.VERBS, "features"])
 def test_importing_a_verb(verb: str, tmp_path: Path) -> None:
     body = f"import pyoci.cli.program, pyoci.cli.{verb}"
     _, modules, _ = hot.run(body, tmp_path)

@@ -62,6 +62,8 @@ def test_capability_sets_are_those_of_the_schema() -> None:
         (process._POLICIES, "SchedulerPolicy"),
         (process._SCHEDULER_FLAGS, "SchedulerFlag"),
         (process._PERSONALITIES, "PersonalityDomain"),
+        (process.MEMORY_MODES, "MemoryPolicyMode"),
+        (process.MEMORY_FLAGS, "MemoryPolicyFlag"),
     ],
 )
 def test_what_the_compilers_look_up_is_what_the_schema_accepts(
@@ -75,8 +77,7 @@ def test_the_same_for_what_the_schemas_name_elsewhere() -> None:
     of_process = SCHEMAS["config-schema.json"]["properties"]["process"]["properties"]
     assert set(process._IO_CLASSES) == set(of_process["ioPriority"]["properties"]["class"]["enum"])
     assert set(devices._TYPES) == set(DEFINITIONS["FileType"]["pattern"].strip("^[]$"))
-    names = DEFINITIONS["SeccompArch"]["enum"]
-    assert all(name.startswith(seccomp_words.ARCHITECTURE) for name in names)
+    assert sorted(seccomp_words.ARCHITECTURES) == sorted(DEFINITIONS["SeccompArch"]["enum"])
 
 
 def test_signals_are_those_of_the_kernel() -> None:
