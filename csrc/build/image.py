@@ -7,12 +7,11 @@ from pathlib import Path
 
 from build_shim import BuildError
 
-_PAGE = 4096
 _PT_LOAD, _PF_W = 1, 2
 # Places in a 64-bit ELF header and in a program header, elf(5)
 _PROGRAM_HEADERS, _SIZE_AND_COUNT = 32, 54
 _SECTION_HEADERS, _SECTION_COUNTS = 40, 58
-_OFFSET, _ADDRESS, _FILE_SIZE, _MEMORY_SIZE = 8, 16, 32, 40
+_OFFSET, _ADDRESS, _FILE_SIZE, _MEMORY_SIZE, _ALIGNMENT = 8, 16, 32, 40, 48
 
 
 def put(program: Path, data: Path, target: Path) -> None:
@@ -29,7 +28,8 @@ def put(program: Path, data: Path, target: Path) -> None:
     for place in segments:
         size = _number(found, place + _MEMORY_SIZE)
         content = contents[at : at + size].rstrip(b"\0")
-        padding = (_number(found, place + _ADDRESS) - end) % _PAGE
+        # a page, or the largest that the architecture has: 64 KiB for aarch64
+        padding = (_number(found, place + _ADDRESS) - end) % _number(found, place + _ALIGNMENT)
         struct.pack_into("<Q", found, place + _OFFSET, end + padding)
         struct.pack_into("<Q", found, place + _FILE_SIZE, len(content))
         parts += [b"\0" * padding, content]

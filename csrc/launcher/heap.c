@@ -30,7 +30,14 @@ struct block {
 
 #define HEAD offsetof(struct block, next)
 
-static _Alignas(POOL) char array[24 << 20] __attribute__((section(".heap,\"aw\",@nobits#")));
+/* What the compiler adds to the name of the section, which would give it a content, becomes a comment of the assembler's. */
+#if defined(__aarch64__)
+#define COMMENT "//"
+#else
+#define COMMENT "#"
+#endif
+
+static _Alignas(POOL) char array[24 << 20] __attribute__((section(".heap,\"aw\",@nobits" COMMENT)));
 static char *top = array, *end = array + sizeof array;
 static struct block *lists[LISTS];
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -181,14 +182,25 @@ def test_the_archive_without_python(place: Path, archive: Path) -> None:
         pyoci state a
         pyoci start a
         pyoci exec a echo words from exec
+        pyoci pause a
+        pyoci list
+        pyoci resume a
+        pyoci ps --format json a
+        pyoci features
+        pyoci --version
         pyoci kill a KILL
         pyoci delete --force a
         pyoci state a || true
     """)
     assert 'Hello from a container: process 1 on host "hello"' in shown
     assert '"status": "created"' in shown and "\nwords from exec\n" in shown
+    assert re.search(r"^a +\d+ +paused ", shown, re.MULTILINE) and re.search(
+        r"^\[\d+\]$", shown, re.MULTILINE
+    )
+    assert '"SCMP_ARCH_X86_64"' in shown or os.uname().machine != "x86_64"
+    assert "\npyoci version " in shown
     assert "does not exist" in shown.splitlines()[-3]
-    for command in ("validate /srv/hello", "doctor", "plan /srv/hello", "create --bundle /srv a"):
+    for command in ("update a", "validate /srv/hello", "doctor", "plan /srv/hello", "create --bundle /srv a"):
         (tree.root / "srv/config.json").write_text("{}")
         done = tree.call("/usr/local/bin/pyoci", *command.split())
         first, second = done.stdout.splitlines()

@@ -19,15 +19,15 @@ base.spans base.suggest base.termination base.timestamps base.wait_status cgroup
 cgroups.dbus.gvariant cgroups.dbus.wire cgroups.devices cgroups.paths cgroups.resources cgroups.systemd cgroups.tree
 cgroups.resctrl cgroups.unit cgroups.v1 cgroups.v2 cgroups.writer cli cli.create cli.delete cli.entry cli.exec cli.features
 cli.kill cli.parse cli.program cli.refusal cli.request cli.root cli.run cli.start cli.state cli.table host host.hooks
-host.inherited host.programs host.rlimits host.signals host.spawn init init.descriptors init.exit_status init.process init.protocol
-init.start_answer lifecycle lifecycle.cleanup lifecycle.create lifecycle.delete lifecycle.exec lifecycle.facts
-lifecycle.kill lifecycle.permissions lifecycle.pid_file lifecycle.processes lifecycle.requests lifecycle.run lifecycle.session
-lifecycle.start lifecycle.state_document lifecycle.states lifecycle.store plan plan.cgroupfs plan.compiler plan.devices plan.facts
-plan.failure plan.hooks plan.mounts plan.namespaces plan.ops plan.process plan.rootfs seccomp seccomp.agent seccomp.bpf
-seccomp.compiler seccomp.filters spec spec.annotations spec.bundle spec.capabilities spec.check spec.defaults spec.fast
-spec.json_pointer spec.linux_rules spec.mount_options spec.namespaces spec.paths spec.problem spec.process_rules
-spec.resource_rules spec.rlimits spec.seccomp_words spec.unsupported spec.versions terminal terminal.console
-terminal.proxy trace trace.recorder userns userns.idmap userns.idmapped_mounts
+host.inherited host.programs host.rlimits host.signals host.spawn init init.descriptors init.exit_status init.process
+init.protocol init.start_answer lifecycle lifecycle.cleanup lifecycle.create lifecycle.delete lifecycle.exec lifecycle.facts
+lifecycle.kill lifecycle.permissions lifecycle.pid_file lifecycle.processes lifecycle.requests lifecycle.run
+lifecycle.session lifecycle.start lifecycle.state_document lifecycle.states lifecycle.store plan plan.cgroupfs plan.compiler
+plan.devices plan.facts plan.failure plan.hooks plan.mounts plan.namespaces plan.ops plan.process plan.rootfs seccomp
+seccomp.agent seccomp.bpf seccomp.compiler seccomp.filters spec spec.annotations spec.bundle spec.capabilities spec.check
+spec.defaults spec.fast spec.json_pointer spec.linux_rules spec.mount_options spec.namespaces spec.paths spec.problem
+spec.process_rules spec.resource_rules spec.rlimits spec.seccomp_words spec.unsupported spec.versions terminal
+terminal.console terminal.proxy trace trace.recorder userns userns.idmap userns.idmapped_mounts
 """.split()
 # Needs more only once pyoci.base.boot.go_full() has brought an ordinary Python, or to word a problem, where it can be had.
 MAY_GO_FULL = {

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
 import tomllib
 from pathlib import Path
 
+import build_shim
+import cffi_source
 import pytest
 
 from pyoci.cli import completion, manual
@@ -91,6 +94,23 @@ def test_the_debian_package_names_what_is_in_the_launcher(static: Path) -> None:
     assert set(line.split()) == {f"{name}-dev" for name in embedded - {"Python", "cffi"}}
     assert embedded > {"Python", "cffi"}
     assert "PYOCI_CFFI_SOURCE = $(CURDIR)/cffi\n" in RULES
+
+
+def test_who_builds_the_package_may_be_its_maintainer(tmp_path: Path) -> None:
+    if not shutil.which("dpkg-source"):
+        pytest.skip("dpkg-source is missing")
+    try:
+        cffi_source.package()
+    except build_shim.BuildError as reason:
+        pytest.skip(str(reason))
+    done = subprocess.run(
+        [TREE / "packaging/build-deb", "--source", tmp_path],
+        env=os.environ | {"DEBFULLNAME": "A & B/C", "DEBEMAIL": "ab@example.org", "XZ_OPT": "-0"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (description,) = tmp_path.glob("*.dsc")
+    assert "\nMaintainer: A & B/C <ab@example.org>\n" in description.read_text()
 
 
 def test_programs_of_packaging_can_be_run() -> None:
