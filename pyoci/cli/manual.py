@@ -13,8 +13,9 @@ STATUS = (
     ("0", "success; for run and exec in the foreground: the process ended with 0"),
     (
         "1",
-        "failure, or a wrong command line; validate found an error, doctor that containers do not run here",
+        "failure, wrong command line; validate: an error; doctor: containers do not run; seccomp check: more is allowed",
     ),
+    ("2", "seccomp check could not compare"),
     ("3", "unknown command"),
     ("128 + n", "signal n ended create, run or exec before the program ran, or killed the program"),
     ("255", "exec could not start the process"),

@@ -38,6 +38,7 @@ _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 _FALSE = ("0", "f", "F", "false", "FALSE", "False")
 _MOST_DESCRIPTORS = 1 << 30  # fs.nr_open is no higher, and fcntl(2) takes an int
 _LARGEST_ID = (1 << 32) - 1
+_USAGE = {"seccomp check": 2}  # the exit status of a wrong command line, where 1 is one of the answers
 
 
 class Options:
@@ -146,7 +147,7 @@ def usage_error(message: str, command: "Command | None", hint: str = "") -> OciE
             if command
             else "see pyoci --help"
         )
-    return OciError("usage", message, hint=hint)
+    return OciError("usage", message, hint=hint, status=_USAGE.get(command[NAME], 1) if command else 1)
 
 
 def _option(

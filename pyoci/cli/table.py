@@ -454,6 +454,26 @@ COMMANDS: "tuple[Command, ...]" = (
         ),
     ),
     (
+        "seccomp check",
+        False,
+        1,
+        1,
+        False,
+        "PROFILE",
+        "show what a seccomp profile allows beyond docker's default profile",
+        (
+            (
+                "like",
+                ("like",),
+                TEXT,
+                "docker|FILE",
+                "compare with this profile in place of docker's default profile",
+            ),
+            ("format", ("format", "f"), CHOICE, "text|json", "form of the report (default: text)"),
+            ("verbose", ("verbose",), FLAG, "", "name also what it denies and the default profile allows"),
+        ),
+    ),
+    (
         "doctor",
         False,
         0,

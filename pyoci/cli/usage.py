@@ -10,7 +10,7 @@ GROUPS = (
     ("A container's life", ("create", "start", "run", "exec", "kill", "delete")),
     ("Looking at containers", ("state", "list", "ps")),
     ("Changing running containers", ("pause", "resume", "update")),
-    ("Writing and checking bundles", ("spec", "validate", "plan", "seccomp record")),
+    ("Writing and checking bundles", ("spec", "validate", "plan", "seccomp record", "seccomp check")),
     (
         "About pyoci and this machine",
         ("doctor", "features", "engine-config", "trace", "version", "help", "completion"),
@@ -41,6 +41,10 @@ Zero, or an option that is missing, leaves a limit as it is. Device rules stay a
 already set are restored.""",
     "validate": """\
 The exit status is 0 when there is no error, 1 otherwise. "-" reads the document from standard input.""",
+    "seccomp check": """\
+PROFILE is linux.seccomp of a config.json as a file of its own, a config.json or its bundle's directory, a
+profile in docker's form, or - for standard input; FILE, too. The exit status is 0 when PROFILE allows nothing
+beyond docker's default profile, or that in FILE, 1 when it does, 2 for errors.""",
     "plan": """\
 Nothing is executed: no privileges are needed. A step that a field of config.json asks for names that field.""",
     "spec": "An existing file is not overwritten.",

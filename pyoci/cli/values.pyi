@@ -53,6 +53,7 @@ class Values(TypedDict, total=False):
     kernel_memory: str
     kernel_memory_tcp: str
     l3_cache_schema: str
+    like: str
     man: bool
     mem_bw_schema: str
     memory: str

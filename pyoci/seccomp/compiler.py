@@ -11,6 +11,7 @@ from pyoci.seccomp import bpf
 from pyoci.spec.seccomp_words import (
     ACTIONS,
     ARCHITECTURE,
+    DEFAULT_FLAG,
     FLAG_NEW_LISTENER,
     FLAG_SINCE,
     FLAGS,
@@ -39,7 +40,7 @@ def compile_profile(seccomp: "Seccomp", pointer: str, fail_unknown: bool = False
 
     fail_unknown  so does the name of a system call that the library has not heard of
     """
-    _open_library(pointer)
+    open_library(pointer)
     flags = _flags(seccomp, pointer)
     default = _action(seccomp["defaultAction"], seccomp.get("defaultErrnoRet"))
     arches = _arches(seccomp, pointer)
@@ -69,7 +70,8 @@ def compile_profile(seccomp: "Seccomp", pointer: str, fail_unknown: bool = False
     return instructions, flags, ffi.string(lib.pyoci_seccomp_path()).decode()
 
 
-def _open_library(pointer: str) -> None:
+def open_library(pointer: str) -> None:
+    """Load libseccomp. Raises OciError with the pointer of what needs it."""
     result = lib.pyoci_seccomp_open()
     if result == 0:
         return
@@ -100,7 +102,7 @@ def _flags(seccomp: "Seccomp", pointer: str) -> int:
     names = seccomp.get("flags")
     listener = FLAG_NEW_LISTENER if notifies(seccomp) else 0
     if names is None:
-        return FLAGS["SECCOMP_FILTER_FLAG_SPEC_ALLOW"] | listener
+        return FLAGS[DEFAULT_FLAG] | listener
     flags = listener
     for index, name in enumerate(names):
         if not kernel_has(name):
@@ -185,15 +187,22 @@ def _add_rules(handle: "CData", seccomp: "Seccomp", default: int, pointer: str, 
     return added
 
 
-def _comparisons(args: "list[SyscallArg]") -> "list[Pointer[PyociSeccompTest]]":
+def alternatives(args: "list[SyscallArg]") -> "list[list[SyscallArg]]":
     """The conditions of a rule, as groups of which one must match in full.
 
     Where an argument occurs twice each comparison is a group of its own: libseccomp cannot join them,
     and this is how profiles with them have always been read.
     """
-    tests = [(arg["index"], OPERATORS[arg["op"]], arg["value"], arg.get("valueTwo", 0)) for arg in args]
-    groups = [tests] if len({test[0] for test in tests}) == len(tests) else [[test] for test in tests]
-    return [ffi.new("struct pyoci_seccomp_test[]", group) for group in groups]
+    return [args] if len({arg["index"] for arg in args}) == len(args) else [[arg] for arg in args]
+
+
+def _comparisons(args: "list[SyscallArg]") -> "list[Pointer[PyociSeccompTest]]":
+    """The same for libseccomp."""
+    tests = [
+        [(arg["index"], OPERATORS[arg["op"]], arg["value"], arg.get("valueTwo", 0)) for arg in group]
+        for group in alternatives(args)
+    ]
+    return [ffi.new("struct pyoci_seccomp_test[]", group) for group in tests]
 
 
 def _export(handle: "CData", pointer: str) -> bytes:

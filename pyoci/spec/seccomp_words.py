@@ -37,6 +37,7 @@ FLAG_SINCE: dict[str, str] = {
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": "4.17",
     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": "5.19",
 }
+DEFAULT_FLAG = "SECCOMP_FILTER_FLAG_SPEC_ALLOW"  # where a profile has no `flags`
 FLAG_NEW_LISTENER = 8  # not a word of config.json: it comes with SCMP_ACT_NOTIFY
 
 

@@ -21,13 +21,13 @@ def validate(target: str, *, kind: str, fmt: str, strict: bool, systemd: bool = 
     systemd  the cgroups are to be made by systemd
     Raises OciError when the document cannot be read.
     """
-    data, name, bundle = _read(target, kind)
+    data, name, bundle = read(target, kind)
     report = examine(data, name, kind=kind, systemd=systemd, strict=strict, bundle=bundle)
     files.out(FORMATS[fmt](report))
     return 1 if report.count("error") else 0
 
 
-def _read(target: str, kind: str) -> tuple[bytes, str, str | None]:
+def read(target: str, kind: str) -> tuple[bytes, str, str | None]:
     """The bytes, the name to show and, for a config.json in its bundle, the bundle's directory."""
     try:
         if target == "-":

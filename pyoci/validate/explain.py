@@ -34,6 +34,10 @@ class Report(NamedTuple):
     name: str
     findings: list[Finding]
 
+    def errors(self) -> list[Finding]:
+        """Those for which the document is refused."""
+        return [finding for finding in self.findings if finding.problem.severity == "error"]
+
     def count(self, severity: str) -> int:
         """How many problems of a severity there are."""
         return sum(finding.problem.severity == severity for finding in self.findings)
@@ -75,7 +79,7 @@ def examine(
         except ValueError as error:  # a number of thousands of digits
             found.append(_finding(source, Problem("json-number", "", str(error).partition(";")[0]), 0))
         else:
-            found += _placed(source, _judge(value, text, kind, systemd, strict, bundle))
+            found += placed(source, _judge(value, text, kind, systemd, strict, bundle))
     return Report(name, sorted(found, key=lambda finding: (finding.line, finding.column)))
 
 
@@ -218,7 +222,7 @@ def _nulls(value: object) -> list[Problem]:
     return found
 
 
-def _placed(source: positions.Text, problems: list[Problem]) -> list[Finding]:
+def placed(source: positions.Text, problems: list[Problem]) -> list[Finding]:
     """Look up where the problems are; what is missing is shown at the object that should have it."""
     chains = {problem.pointer: _ancestors(problem.pointer) for problem in problems}
     places = positions.places(source.text, {place for chain in chains.values() for place in chain})
@@ -255,20 +259,21 @@ def refusal(data: bytes, name: str, *, kind: str = "config", systemd: bool = Fal
 
     For documents that the quick check or a rule has refused.
     """
-    errors = [
-        finding
-        for finding in examine(data, name, kind=kind, systemd=systemd).findings
-        if finding.problem.severity == "error"
-    ]
+    errors = examine(data, name, kind=kind, systemd=systemd).errors()
     if not errors:
         return OciError("internal", f"{name} is refused, but no rule explains why: this is a bug in pyoci")
+    return first_of(errors, name, 'run "pyoci validate" to see all')
+
+
+def first_of(errors: list[Finding], name: str, more_hint: str = "") -> OciError:
+    """The first error in one line, and how many more there are; `more_hint` says how to see these."""
     problem, line, column = errors[0][:3]
     place = f"{name}:{line}:{column}" if line else name
     where = f"{problem.pointer}: " if problem.pointer else ""
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     hints = [problem.hint, f"expected {problem.expected}" if problem.expected else ""]
     if more:
-        hints.append('run "pyoci validate" to see all')
+        hints.append(more_hint)
     return OciError(
         problem.code,
         f"{place}: {where}{problem.message}{more}",

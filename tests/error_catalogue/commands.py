@@ -33,6 +33,23 @@ def no_file_for_kubernetes(stage: Stage) -> Result:
     return stage.call("engine-config", "--write", "kubernetes")
 
 
+@case(
+    "seccomp-profile",
+    'profile.json:1:118: /syscalls/0/includes/cap: there is no condition "cap"',
+    verb="seccomp check",
+    pointer="/syscalls/0/includes/cap",
+    hint="did you mean caps?",
+    status=2,
+)
+def condition_that_docker_does_not_know(stage: Stage) -> Result:
+    file = stage.folder / "profile.json"
+    file.write_text(
+        '{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW",'
+        ' "includes": {"cap": ["CAP_SYS_ADMIN"]}}]}'
+    )
+    return stage.call("seccomp", "check", str(file))
+
+
 @case("unknown-signal", 'unknown signal "FOO"', verb="kill", hint="kill -l")
 def signal_that_is_none(stage: Stage) -> Result:
     return stage.call("kill", "x", "FOO")

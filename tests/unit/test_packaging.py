@@ -42,6 +42,12 @@ def test_manual_pages_and_completions_are_installed(tmp_path: Path) -> None:
     }
 
 
+def test_docker_s_profile_is_installed(tmp_path: Path) -> None:
+    set_up("build_py", f"--build-lib={tmp_path}")
+    file = "pyoci/seccomp/docker-default.json"
+    assert (tmp_path / file).read_bytes() == (TREE / file).read_bytes()
+
+
 def test_a_wheel_is_for_this_python_and_this_kind_of_machine() -> None:
     pytest.importorskip("setuptools", minversion="70.1")
     program = """
