@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { MOST_INTERPRETERS = 5 }; /* as the kernel has it: of a script, of its interpreter, and so on */
+
 #if defined(__x86_64__)
 static const Elf64_Half native[] = {EM_X86_64, EM_386};
 #elif defined(__aarch64__)
@@ -33,8 +35,10 @@ static void note_machine(const Elf64_Ehdr *elf) {
             state.machine = 0;
 }
 
-/* Copy the interpreter that a script or an ELF file names; false when it names none, or in a way we don't understand. */
-static bool read_interpreter(const char *path, char *interpreter, size_t room) {
+enum format { OTHER, SCRIPT, ELF };
+
+/* Copy the interpreter that a script or an ELF file names; OTHER when it names none, or in a way we don't understand. */
+static enum format read_interpreter(const char *path, char *interpreter, size_t room) {
     _Alignas(Elf64_Ehdr) char head[4096];
     int fd = sys_openat2(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, RESOLVE_NO_MAGICLINKS);
     ssize_t length = fd < 0 ? -1 : read(fd, head, sizeof(head) - 1);
@@ -43,30 +47,30 @@ static bool read_interpreter(const char *path, char *interpreter, size_t room) {
     if (fd >= 0)
         close(fd);
     if (length < 4)
-        return false;
+        return OTHER;
     head[length] = '\0';
     if (head[0] == '#' && head[1] == '!') {
         const char *start = head + 2 + strspn(head + 2, " \t");
         snprintf(interpreter, room, "%.*s", (int)strcspn(start, " \t\n"), start);
-        return *interpreter != '\0';
+        return *interpreter ? SCRIPT : OTHER;
     }
     if ((size_t)length < sizeof(*elf) || memcmp(head, ELFMAG, SELFMAG) != 0)
-        return false;
+        return OTHER;
     note_machine(elf);
     if (head[EI_CLASS] != ELFCLASS64 || state.machine)
-        return false;
+        return OTHER;
     for (int i = 0; i < elf->e_phnum; i++) {
         Elf64_Phdr part;
         uint64_t place = elf->e_phoff + (uint64_t)i * elf->e_phentsize;
         if (place > (uint64_t)length || place + sizeof(part) > (uint64_t)length)
-            return false;
+            return OTHER;
         memcpy(&part, head + place, sizeof(part));
         if (part.p_type == PT_INTERP && part.p_offset < (uint64_t)length) {
             snprintf(interpreter, room, "%s", head + part.p_offset);
-            return *interpreter != '\0';
+            return *interpreter ? ELF : OTHER;
         }
     }
-    return false;
+    return OTHER;
 }
 
 /* Whether path is a program we may execute: 0, or an errno. */
@@ -87,29 +91,54 @@ static int try_executable(const char *path) {
     return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? errno : 0;
 }
 
-/* execve(2) says "no such file" or "permission denied" of the program when its interpreter is missing, or can't be executed; say
- * which. */
-static void check_interpreter(const char *path) {
-    char interpreter[512], text[sizeof(state.executable) + 600];
-
-    if (!read_interpreter(path, interpreter, sizeof(interpreter)) || faccessat(AT_FDCWD, interpreter, X_OK, AT_EACCESS) == 0)
-        return;
-    if (errno != ENOENT && errno != EACCES)
-        return;
-    snprintf(text, sizeof(text), "%.300s needs the interpreter %.200s", path, interpreter);
-    fail(errno, STEP_interpreter, text);
-}
-
-static void found_executable(const char *path) {
-    check_interpreter(path);
-    snprintf(state.executable, sizeof(state.executable), "%s", path);
-}
-
 /* A mount with noexec denies what the file's mode allows. */
 static bool is_on_noexec(const char *path) {
     struct statfs status;
 
     return statfs(path, &status) == 0 && (status.f_flags & ATTRIBUTE_NOEXEC);
+}
+
+static char foreign[512]; /* an interpreter for another machine, where it is not the program itself that is for one */
+
+static _Noreturn void fail_interpreter(int error, const char *path, const char *interpreter) {
+    char text[sizeof(state.executable) + 600];
+
+    snprintf(text, sizeof(text), "%.300s needs the interpreter %.200s", path, interpreter);
+    fail(error, STEP_interpreter, text);
+}
+
+/* execve(2) says "no such file" or "permission denied" of the program when its interpreter is missing, or can't be executed; say
+ * which. The interpreter of a script may be a script itself. */
+static void check_interpreter(const char *path) {
+    static char names[MOST_INTERPRETERS][512];
+    const char *file = path;
+    enum format format;
+
+    for (int depth = 0; depth < MOST_INTERPRETERS; depth++) {
+        errno = 0;
+        format = read_interpreter(file, names[depth], sizeof(names[depth]));
+        if (depth > 0 && state.machine)
+            snprintf(foreign, sizeof(foreign), "%.511s", file);
+        if (format == OTHER && depth > 0 && errno == EISDIR)
+            fail_interpreter(EISDIR, path, file);
+        if (format == OTHER)
+            return;
+        file = names[depth];
+        if (faccessat(AT_FDCWD, file, X_OK, AT_EACCESS) < 0) {
+            if (errno == EACCES && is_on_noexec(file))
+                errno = ENOEXEC;
+            if (errno == ENOENT || errno == EACCES || errno == ENOEXEC)
+                fail_interpreter(errno, path, file);
+            return;
+        }
+        if (format == ELF)
+            return;
+    }
+}
+
+static void found_executable(const char *path) {
+    check_interpreter(path);
+    snprintf(state.executable, sizeof(state.executable), "%s", path);
 }
 
 /* The first executable of that name along PATH, as execvp(3) would take it; a name with a slash is a path itself. */
@@ -317,6 +346,6 @@ void op_execve(const struct op_execve *op) {
     set_mask();
     execve(path, string_room, env);
     if (errno == ENOEXEC && state.machine && !state.hook.path)
-        fail(ENOEXEC, STEP_machine, elf_machine(path));
+        fail(ENOEXEC, STEP_machine, elf_machine(*foreign ? foreign : path));
     fail(errno, STEP_execve, path);
 }

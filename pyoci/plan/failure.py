@@ -39,6 +39,12 @@ ELF_MACHINES = {
     3: "i386", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64",
     258: "loongarch64",
 }  # fmt: skip
+CARRIAGE_RETURN = "its first line ends with a carriage return: save it with the line ends of Unix"
+_INTERPRETER = {
+    errno.ENOENT: "is missing in the rootfs",
+    errno.EISDIR: "is a directory",
+    errno.ENOEXEC: "is on a file system that is mounted with noexec",
+}
 # steps of the look-up of a path in the rootfs, which may have to make what is missing (csrc/init/resolve.c)
 _IN_ROOTFS = ("openat2", "mkdir", "create", "readlink")
 
@@ -101,8 +107,10 @@ def _program(step: str, obj: str, error: int, pointer: str, op: str) -> OciError
     if step == "interpreter":
         # on one line, with runc's words at its end, which engines and its tests look for
         path, _, interpreter = obj.partition(" needs the interpreter ")
-        why = "is missing in the rootfs" if error == errno.ENOENT else "can't be executed"
+        why = _INTERPRETER.get(error, "can't be executed")
         message = f"the interpreter {interpreter} {why}: exec {path}"
+        hint = CARRIAGE_RETURN if interpreter.endswith("\r") else ""
+        error = errno.EACCES if error in (errno.EISDIR, errno.ENOEXEC) else error
     elif step == "machine":
         path, _, number = obj.partition(" is for ELF machine ")
         message = f'exec: "{path}"'
@@ -120,7 +128,7 @@ def _program(step: str, obj: str, error: int, pointer: str, op: str) -> OciError
     elif step == "executable" and error == errno.ELOOP:
         message, hint = (
             f'exec: "{obj}"',
-            "a magic link of /proc cannot be executed: name the file itself",
+            "its links lead round in a circle, or through a magic link of /proc: name the file itself",
         )
     elif step == "executable" and error == errno.ENOENT:
         message = f'exec: "{obj}": stat {obj}'
@@ -129,7 +137,7 @@ def _program(step: str, obj: str, error: int, pointer: str, op: str) -> OciError
     if error == errno.E2BIG:
         hint = "arguments and environment together may take a quarter of RLIMIT_STACK, and 6 MiB: shorten them, or raise it"
     elif error == errno.ENOEXEC and not hint:
-        hint = "the file is neither a program for this machine nor a script that starts with #!"
+        hint = "the file is neither a program for this machine nor a script that starts with #! and the path of its interpreter"
     return OciError("program", message, errno=error, pointer=pointer, obj=obj, op=op, hint=hint)
 
 

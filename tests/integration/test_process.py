@@ -124,9 +124,15 @@ def test_create_already_refuses_a_program_that_does_not_exist(box: Boxes) -> Non
 
 @pytest.mark.only("pyoci")
 def test_a_missing_interpreter_is_named(box: Boxes) -> None:
+    """Of a script, of one whose interpreter is a script; and why, where an editor of Windows has written it."""
     made = box("/script")
     made.file("script", "#!/usr/bin/nosuchinterpreter -x\n", 0o755)
     made.run(check=False).failed("/usr/bin/nosuchinterpreter")
+    made.file("second", "#!/script\n", 0o755)
+    words = "the interpreter /usr/bin/nosuchinterpreter is missing", "exec /second: no such file or directory"
+    made.args("/second").run(check=False).failed(*words)
+    made.file("windows", "#!/bin/sh\r\n", 0o755).write_bytes(b"#!/bin/sh\r\n")
+    made.args("/windows").run(check=False).failed("/bin/sh\\x0d is missing", "a carriage return")
 
 
 @pytest.mark.only("pyoci")
@@ -148,7 +154,11 @@ def test_an_interpreter_that_can_not_be_executed_is_named(box: Boxes) -> None:
     made.run(check=False).failed("the interpreter /interpreter can't be executed", "permission denied")
     made.file("interpreter", "x", 0o755)
     made.mount("/interpreter", "bind", str(made.rootfs / "interpreter"), "bind", "noexec")
-    made.run(check=False).failed("the interpreter /interpreter can't be executed", "permission denied")
+    made.run(check=False).failed(
+        "/interpreter is on a file system that is mounted with noexec", "permission denied"
+    )
+    made.file("folder", "#!/bin\n", 0o755)
+    made.args("/folder").run(check=False).failed("the interpreter /bin is a directory", "permission denied")
 
 
 @pytest.mark.only("pyoci")
@@ -160,6 +170,9 @@ def test_a_program_for_another_machine_is_told(box: Boxes) -> None:
     made.create()
     made.start(check=False).failed("exec format error", "the program is for loongarch64, and this machine is")
     made.wait()
+    made.delete()
+    made.file("script", "#!/program\n", 0o755)
+    made.args("/script").run(check=False).failed('"/program": exec format error', "is for loongarch64")
 
 
 @pytest.mark.only("pyoci")
