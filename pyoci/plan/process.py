@@ -310,16 +310,23 @@ def _refuse_long(process: "Process", longest: int) -> None:
     kind: Literal["args", "env"]
     for kind in ("args", "env"):
         for index, text in enumerate(process.get(kind) or ()):
-            if len(text) < longest // 4:  # whatever its characters take
-                continue
-            size = len(text.encode("utf-8", "surrogateescape")) + 1
-            if size > longest:
-                what = (
-                    f"the variable {text.partition('=')[0][:100]}" if kind == "env" else f"argument {index}"
-                )
-                message = f"{what} takes {size} bytes: the kernel takes {longest} at most"
-                hint = "pass it in a file, or on standard input"
-                raise OciError("program", message, pointer=f"/process/{kind}/{index}", hint=hint)
+            message = too_long(kind, index, text, longest)
+            if message:
+                raise OciError("program", message, pointer=f"/process/{kind}/{index}", hint=SHORTER)
+
+
+SHORTER = "pass it in a file, or on standard input"
+
+
+def too_long(kind: str, index: int, text: str, longest: int) -> str:
+    """What to say of an argument or a variable that takes more bytes than the kernel allows, or ""."""
+    if len(text) < longest // 4:  # whatever its characters take
+        return ""
+    size = len(text.encode("utf-8", "surrogatepass")) + 1
+    if size <= longest:
+        return ""
+    what = f"the variable {text.partition('=')[0][:100]}" if kind == "env" else f"argument {index}"
+    return f"{what} takes {size} bytes: the kernel takes {longest} at most"
 
 
 def _environment(process: "Process", facts: Facts) -> list[str]:

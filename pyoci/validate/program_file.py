@@ -5,7 +5,7 @@ import os
 import platform
 import stat
 
-from pyoci.plan.failure import ELF_MACHINES
+from pyoci.plan.failure import CARRIAGE_RETURN, ELF_MACHINES
 from pyoci.spec import defaults, paths
 from pyoci.spec.problem import Report
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pyoci.spec.spec_types import Spec
 
 _MOST_LINKS = 40  # as the kernel
+_MOST_INTERPRETERS = 5  # the same: that of a script may be a script
 _AT = "/process/args/0"
 # which run each other's programs, too
 _SISTERS = {"x86_64": {"x86_64", "i386"}, "aarch64": {"aarch64", "arm"}}
@@ -29,6 +30,7 @@ def find_problems(spec: "Spec", rootfs: str, warnings: Report) -> None:
     program = (process.get("args") or [""])[0]
     if not program or "\0" in program:
         return
+    _check_mount(spec, program, process["cwd"], warnings)
     tree = _Tree(rootfs, [paths.clean(mount["destination"]) for mount in spec.get("mounts", [])])
     path = defaults.PATH
     for item in process.get("env") or ():
@@ -46,6 +48,23 @@ def find_problems(spec: "Spec", rootfs: str, warnings: Report) -> None:
         pass
 
 
+def _check_mount(spec: "Spec", program: str, cwd: str, warnings: Report) -> None:
+    """Warn of a program on a mount with noexec, as far as its path tells."""
+    if "/" not in program:
+        return
+    path = paths.clean(os.path.join(cwd, program))
+    above = [
+        mount for mount in spec.get("mounts", []) if paths.is_within(path, paths.clean(mount["destination"]))
+    ]
+    options = [
+        option for option in (above[-1].get("options") or [] if above else []) if option.endswith("exec")
+    ]
+    if options and options[-1] in ("noexec", "rnoexec"):
+        place = above[-1]["destination"]
+        text = f"{program} is on the mount on {place}, from which nothing can be executed"
+        warnings("program-noexec", _AT, text, hint=f"omit its option {options[-1]}")
+
+
 def _look_up(tree: "_Tree", program: str, path: str, cwd: str) -> str:
     """The file on the host, "" when there is none."""
     if "/" in program:
@@ -58,35 +77,55 @@ def _look_up(tree: "_Tree", program: str, path: str, cwd: str) -> str:
 
 
 def _check_file(tree: "_Tree", file: str, program: str, warnings: Report) -> None:
-    status = os.stat(file)
-    if not stat.S_ISREG(status.st_mode):
-        warnings("program-mode", _AT, f"{program} is not a file that can be executed")
-        return
-    if not status.st_mode & 0o111:
-        text = f"{program} can't be executed: its mode is {stat.S_IMODE(status.st_mode):03o}"
-        warnings("program-mode", _AT, text, hint=f"chmod a+x {file}")
-        return
-    with open(file, "rb") as opened:
-        head = opened.read(4096)
+    """Warn of a program that the kernel would refuse, or whose interpreter it would."""
+    said = program
+    for _ in range(_MOST_INTERPRETERS):
+        status = os.stat(file)
+        if not stat.S_ISREG(status.st_mode):
+            warnings("program-mode", _AT, f"{said} is not a file that can be executed")
+            return
+        if not status.st_mode & 0o111:
+            text = f"{said} can't be executed: its mode is {stat.S_IMODE(status.st_mode):03o}"
+            warnings("program-mode", _AT, text, hint=f"chmod a+x {file}")
+            return
+        with open(file, "rb") as opened:
+            head = opened.read(4096)
+        if not _check_format(head, said, warnings):
+            return
+        interpreter = _interpreter(head)
+        if not interpreter.startswith("/"):
+            return
+        file = tree.resolve(interpreter)
+        if not file:
+            text = f"{program} needs the interpreter {interpreter}, which is not in the root filesystem"
+            hint = CARRIAGE_RETURN if interpreter.endswith("\r") else ""
+            warnings("program-interpreter", _AT, text, hint=hint)
+            return
+        said = f"the interpreter {interpreter} of {program}"
+
+
+def _check_format(head: bytes, said: str, warnings: Report) -> bool:
+    """Warn of what is no program for this machine; False then."""
     if head[:4] == b"\x7fELF":
         machine = ELF_MACHINES.get(int.from_bytes(head[18:20], "little" if head[5:6] == b"\1" else "big"), "")
         own = platform.machine()
         if machine and machine not in _SISTERS.get(own, {own}):
-            text = f"{program} is for {machine}, and this machine is {own}"
+            text = f"{said} is for {machine}, and this machine is {own}"
             hint = "use an image for this machine, or register a program that runs it (binfmt_misc)"
             warnings("program-machine", _AT, text, hint=hint)
-            return
-    interpreter = _interpreter(head)
-    if interpreter.startswith("/") and not tree.resolve(interpreter):
-        text = f"{program} needs the interpreter {interpreter}, which is not in the root filesystem"
-        warnings("program-interpreter", _AT, text)
+            return False
+    elif head[:2] != b"#!" or not _interpreter(head):
+        text = f"{said} is neither a program nor a script that starts with #! and the path of its interpreter"
+        warnings("program-format", _AT, text, hint="the kernel runs it only with the help of binfmt_misc")
+        return False
+    return True
 
 
 def _interpreter(head: bytes) -> str:
     """What the first line of a script, or a 64-bit ELF file of this byte order, names; "" for nothing."""
     if head[:2] == b"#!":
-        words = head[2:].split(b"\n", 1)[0].split(b"\0", 1)[0].split()
-        return os.fsdecode(words[0]) if words else ""
+        line = head[2:].split(b"\n", 1)[0].split(b"\0", 1)[0].strip(b" \t")
+        return os.fsdecode(line.replace(b"\t", b" ").partition(b" ")[0])
     if head[:6] != b"\x7fELF\2\1":
         return ""
     start, size, count = (

@@ -1,5 +1,8 @@
 """Warnings: what a config.json may say and its author hardly meant. Hot verbs never come here."""
 
+import os
+
+from pyoci.plan.process import SHORTER, too_long
 from pyoci.spec import annotations, capabilities, mount_options, unsupported
 from pyoci.spec.check import OTHER_PLATFORMS
 from pyoci.spec.json_pointer import escape
@@ -36,6 +39,8 @@ _TMPFS = (
     *(f"{kind}_{name}_hardlimit" for kind in ("usrquota", "grpquota") for name in ("block", "inode")),
     *mount_options.CONTEXTS,
 )
+
+_MOST_TOGETHER, _POINTER = 6 << 20, 8  # of arguments and environment, execve(2)
 
 
 def find(spec: "Spec", *, systemd: bool = False) -> list[Problem]:
@@ -115,7 +120,27 @@ def _process(process: "Process", report: Report) -> None:
                 f"{name} is also set at {at}/env/{seen[name]}; the last one counts",
             )
         seen[name] = index
+    _lengths(process, at, report)
     _capabilities(process.get("capabilities", {}), f"{at}/capabilities", report)
+
+
+def _lengths(process: "Process", at: str, report: Report) -> None:
+    """What execve(2) takes: a length for each string, and one for all with their pointers."""
+    longest = 32 * os.sysconf("SC_PAGE_SIZE")
+    total = 0
+    kind: Literal["args", "env"]
+    for kind in ("args", "env"):
+        for index, text in enumerate(process.get(kind) or ()):
+            total += len(text.encode("utf-8", "surrogatepass")) + 1 + _POINTER
+            message = too_long(kind, index, text, longest)
+            if message:
+                report("exec-length", f"{at}/{kind}/{index}", message, hint=SHORTER)
+    stack = [limit["soft"] // 4 for limit in process.get("rlimits") or () if limit["type"] == "RLIMIT_STACK"]
+    most = max(min([_MOST_TOGETHER, *stack]), longest)
+    if total > most:
+        message = f"arguments and environment take {total} bytes together: the kernel takes {most} at most"
+        hint = "shorten them, or raise RLIMIT_STACK" if most < _MOST_TOGETHER else "shorten them"
+        report("exec-length", at, message, hint=hint)
 
 
 def _capabilities(sets: "Capabilities", at: str, report: Report) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import os
 from pathlib import Path
 from typing import Any
 
@@ -487,6 +488,17 @@ WARNINGS: list[tuple[Any, ...]] = [
     ("rdt-schema", "/linux/intelRdt/l3CacheSchema", {"/linux/intelRdt": {"l3CacheSchema": "L2:0=f"}}),
     ("process-missing", "/process", {"/process": GONE}),
     ("process-args-empty", "/process/args/0", {"/process/args": [""]}),
+    ("exec-length", "/process/args/1", {"/process/args/-": "x" * (32 * os.sysconf("SC_PAGE_SIZE"))}),
+    ("exec-length", "/process/env/1", {"/process/env/-": "A=" + "x" * (32 * os.sysconf("SC_PAGE_SIZE"))}),
+    ("exec-length", "/process", {"/process/args": ["x"] * 700000}),
+    (
+        "exec-length",
+        "/process",
+        {
+            "/process/args": ["x"] * 100000,
+            "/process/rlimits": [{"type": "RLIMIT_STACK", "soft": 8192, "hard": 8192}],
+        },
+    ),
     ("console-size-unused", "/process/consoleSize", {"/process/consoleSize": {"height": 5, "width": 5}}),
     ("umask", "/process/user/umask", {"/process/user/umask": 1000}),
     ("env-twice", "/process/env/1", {"/process/env/-": "PATH=/x"}),

@@ -460,7 +460,8 @@ def test_surroundings(tmp_path: Path) -> None:
     assert found({}) == [("rootfs-missing", "/root/path")]
     program = tmp_path / "rootfs/bin/sh"
     program.parent.mkdir(parents=True)
-    program.touch(0o755)
+    program.write_bytes(b"\x7fELF")
+    program.chmod(0o755)
     (tmp_path / "file").write_text("")
     assert found({}) == []
     assert found({"/root/path": str(tmp_path / "rootfs")}) == []
@@ -495,6 +496,15 @@ def test_the_program_in_the_root_filesystem(tmp_path: Path) -> None:
         ("script", b"#!/bin/tool -x\n"),
         ("lost", b"#! /bin/gone -x\n"),
         ("nul", b"#!/bin/tool\0x\n"),
+        ("windows", b"#!/bin/tool\r\n"),
+        ("second", b"#!/bin/lost\n"),
+        ("folder", b"#!/usr\n"),
+        ("unreadable", b"#!\t/bin/data\n"),
+        ("text", b"echo hi\n"),
+        ("of text", b"#!/bin/text\n"),
+        ("nothing", b"#! \n"),
+        ("round", b"#!/bin/round\n"),
+        ("of foreign", b"#!/bin/foreign\n"),
         ("host", bytes(elf)),
         ("foreign", bytes(elf[:18]) + (258).to_bytes(2, "little") + bytes(elf[20:])),
     ):
@@ -509,18 +519,26 @@ def test_the_program_in_the_root_filesystem(tmp_path: Path) -> None:
         spec = spoil({"/process/args": [program], "/process/env": [env], **(more or {})})
         return [problem.code for problem in missing_files(spec, str(tmp_path))]
 
-    for program in ("tool", "script", "nul", "/bin/tool", "/bin/script", "/out", "bin/tool"):
+    for program in ("tool", "script", "nul", "round", "/bin/tool", "/bin/script", "/out", "bin/tool"):
         assert codes_of(program) == [], program
     for program in ("gone", "/bin/gone", "/loop", "/bin/tool/x", "/etc/passwd"):
         assert codes_of(program) == ["program-missing"], program
     assert codes_of("tool", "PATH=/nowhere") == ["program-missing"]
     assert codes_of("/bin/data") == codes_of("/usr/bin") == ["program-mode"]
-    assert codes_of("lost") == ["program-interpreter"]
-    assert codes_of("foreign") == ["program-machine"]
+    for program in ("folder", "unreadable"):
+        assert codes_of(program) == ["program-mode"], program
+    for program in ("lost", "second", "windows"):
+        assert codes_of(program) == ["program-interpreter"], program
+    for program in ("text", "of text", "nothing"):
+        assert codes_of(program) == ["program-format"], program
+    assert codes_of("foreign") == codes_of("of foreign") == ["program-machine"]
     assert codes_of("host") == ["program-interpreter"]  # which /proc/self/exe is known to name
     for place in ("/usr", "/usr/bin/gone", "/"):
         mount = {"destination": place, "type": "tmpfs", "source": "tmpfs"}
         assert codes_of("/bin/gone", more={"/mounts/-": mount}) == [], place
+    for options, expected in (("noexec", ["program-noexec"]), ("noexec exec", []), ("ro", [])):
+        usr = {"destination": "/usr", "type": "bind", "source": "/usr", "options": options.split()}
+        assert codes_of("/usr/x", more={"/mounts/-": usr}) == expected, options
 
 
 @pytest.mark.parametrize("text", ["/a\0b", "/a\ud800"])
