@@ -225,6 +225,18 @@ class Manager:
         """
         raise NotImplementedError
 
+    def attach(self, pid: int, path: str) -> bool:
+        """Have systemd move a further process to `path`, the container's cgroup or one below it, as the kernel refuses it to us.
+
+        Returns False where no systemd manages the cgroup for this user. Raises OciError.
+        """
+        return False
+
+    @property
+    def may_stay_outside(self) -> bool:
+        """Whether a further process that nobody may move runs all the same: it does without root, as in runc."""
+        return self._rootless
+
     def _put(self, path: str, pid: int) -> bool:
         """Write a pid into a cgroup's process list; whether it was allowed. Raises OciError."""
         try:

@@ -128,10 +128,29 @@ class Systemd(base.Manager):
         if not self._user:
             self._inner.add(pid)
         elif not self._put(self.main_path(), pid):
-            # From another part of the tree a user may not move processes; systemd may.
-            with Connection(user=True) as bus:
-                self._require_own_unit(bus)
-                self._call(bus, "AttachProcessesToUnit", "ssau", self._name, "", [pid])
+            self.attach(pid, self.main_path())
+
+    def attach(self, pid: int, path: str) -> bool:
+        """As in the base class: the user's systemd does it, or asks the system's, which may move what is this user's."""
+        if not self._user:
+            return False
+        # what systemd calls the sub-cgroup; a path from elsewhere it does not find there
+        below = path.removeprefix(self.main_path()) if isinstance(self._inner, V2) else ""
+        with Connection(user=True) as bus:
+            self._require_own_unit(bus)
+            self._call(bus, "AttachProcessesToUnit", "ssau", self._name, below, [pid])
+        self._require_attached(pid, path)
+        return True
+
+    def _require_attached(self, pid: int, path: str) -> None:
+        """Raise OciError where systemd, which may be in another pid namespace, has not moved what is process `pid` for us."""
+        within = base.cgroups_of(pid).get("", "/")
+        if isinstance(self._inner, V2) and paths.own(paths.MOUNT, within) != path:
+            raise self._failure(f"systemd did not move process {pid} to {path}")
+
+    @property
+    def may_stay_outside(self) -> bool:
+        return False
 
     def _start(self, pid: int) -> None:
         assert self._unit and self._request

@@ -173,16 +173,30 @@ class JoiningProcess(ContainerProcess):
             for fd in (*opened, *tasks):
                 posix.write(fd, str(self.init.pid).encode())
         except OSError as error:
-            from pyoci.cgroups.base import not_joined
-
-            manager = self.entry.manager()
-            found = not_joined(manager.main_path() if manager else "", error)
-            found.message = f"error adding pid {self.init.pid} to cgroups: {found.message}"  # as runc has it
-            raise found from None
+            self._move_otherwise(directory, error)
         finally:
             files.close_all(opened)
         files.close_all(tasks)
         self.context.spans.lap("moved into the cgroup", "/linux/cgroupsPath")
+
+    def _move_otherwise(self, directory: int, refused: OSError) -> None:
+        """The kernel has refused to move the init: systemd may, or it stays where it is. Raises OciError.
+
+        To move a process out of a login session into the user's own systemd takes the right to write to the cgroup above
+        both, which is root's.
+        """
+        manager = self.entry.manager()
+        path = posix.readlink(f"/proc/self/fd/{directory}") if directory >= 0 else ""
+        if manager and path and refused.errno in (errno.EACCES, errno.EPERM):
+            if manager.attach(self.init.pid, path):
+                return
+            if manager.may_stay_outside and not self.request.cgroups:
+                return
+        from pyoci.cgroups.base import not_joined
+
+        found = not_joined(path or (manager.main_path() if manager else ""), refused)
+        found.message = f"error adding pid {self.init.pid} to cgroups: {found.message}"  # as runc has it
+        raise found
 
     def _join_resctrl_group(self, record: "GroupRecord") -> None:
         """A group that is gone, as resctrl was mounted anew, is no reason to leave a container without exec."""
@@ -225,14 +239,10 @@ class JoiningProcess(ContainerProcess):
         try:
             self.init.spawn(0, cgroup_fd=cgroup_fd, preserved=preserved, store=store)
         except OciError as error:
-            manager = self.entry.manager()
-            if cgroup_fd < 0 or manager is None or error.errno not in _NOT_CLONED_INTO_CGROUP:
+            if cgroup_fd < 0 or error.errno not in _NOT_CLONED_INTO_CGROUP:
                 raise
             self.init.spawn(0, preserved=preserved, store=store)
-            if self.request.cgroups:
-                self._move(cgroup_fd, [])
-            else:
-                manager.add(self.init.pid)
+            self._move(cgroup_fd, [])
 
     def _open_cgroup(self, pid: int) -> tuple[list[int], int]:
         """What the init joins the cgroup by, as Manager.exec_fds() has it. Raises OciError."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from pyoci.base.errors import OciError
-from pyoci.cgroups import base, systemd
+from pyoci.cgroups import base, paths, systemd
 from pyoci.cgroups import tree as trees
 from pyoci.cgroups.dbus import bus
 from pyoci.lifecycle import record
@@ -273,3 +273,35 @@ def test_a_unit_says_whose_it_is(
     manager = systemd.Systemd.plan(base.Request(":p:n", "id", entry="/run/r/\u00e9%"))
     manager.add(process.pid)
     assert ("Documentation", ("as", ["file:/run/r/%C3%A9%25"])) in given
+
+
+def test_a_process_is_attached_to_the_units_cgroup_or_one_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the kernel lets no user move a process from a login session; only to the container's own unit, and seen to be there."""
+    place = "/sys/fs/cgroup/x/sub"
+    inner: Any = {"manager": "v2", "path": "/sys/fs/cgroup/x", "rootless": True}
+    kept: Any = {"manager": "systemd", "unit": NAME, "user": True, "invocation": OURS, "inner": inner}
+    given: list[Any] = []
+    call = Bus.call
+
+    def noted(self: Bus, member: str, signature: str = "", *arguments: Any) -> list[object]:
+        given.append((member, signature, *arguments))
+        return call(self, member, signature, *arguments)
+
+    monkeypatch.setattr(Bus, "call", noted)
+    monkeypatch.setattr(paths, "own", lambda mount, path: mount + path)
+    within = {"": "/x/sub"}
+    monkeypatch.setattr(base, "cgroups_of", lambda pid: within)
+    Bus.units[NAME] = ["active", OURS]
+    manager = systemd.Systemd.from_record(kept)
+    assert manager.attach(7, place) and not manager.may_stay_outside
+    assert given == [("AttachProcessesToUnit", "ssau", NAME, "/sub", [7])]
+    within[""] = "/session-1.scope"
+    with pytest.raises(OciError, match="did not move process 7"):
+        manager.attach(7, place)
+    Bus.units[NAME] = ["active", THEIRS]
+    given.clear()
+    with pytest.raises(OciError) as caught:
+        manager.attach(7, place)
+    assert caught.value.code == "cgroup-changed" and given == []
+    kept["user"] = False
+    assert not systemd.Systemd.from_record(kept).attach(7, place) and given == []
