@@ -98,8 +98,8 @@ class ContainerProcess:
 
     def warn(self, compiled: "Compiled") -> None:
         """Log what the compiler left out."""
-        for warning in compiled.warnings:
-            self.context.log.warning(warning, pointer="/process/capabilities")
+        for warning, pointer in compiled.warnings.items():
+            self.context.log.warning(warning, pointer=pointer)
 
     def send_plan(
         self, name: str, plan: "Plan", ready: "dict[str, list[int]]", *, directory: int = -1, rootfs: str = ""

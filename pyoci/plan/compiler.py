@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class Compiled:
-    """prepare, finish: the plans; warnings: what was left out and why, one line each."""
+    """prepare, finish: the plans; warnings: what was left out and why, one line each, and its JSON pointer."""
 
     __slots__ = ("prepare", "finish", "warnings")
 
-    def __init__(self, prepare: Plan, finish: Plan, warnings: list[str]) -> None:
+    def __init__(self, prepare: Plan, finish: Plan, warnings: dict[str, str]) -> None:
         self.prepare = prepare
         self.finish = finish
         self.warnings = warnings

@@ -160,23 +160,24 @@ def _add_scheduler(plan: Plan, wanted: "Scheduler | None", cpus: str) -> None:
 
 
 class Privileges:
-    """The five sets of a process as bit masks, cut to what can be had, and what was cut: a warning each."""
+    """The five sets of a process as bit masks, cut to what can be had, and what was cut: a warning each.
+
+    warnings  what is left out and why, each with its JSON pointer; other parts of the process add theirs
+    """
 
     __slots__ = ("bounding", "effective", "permitted", "inheritable", "ambient", "warnings")
 
     def __init__(self, process: "Process", available: int) -> None:
-        self.warnings: list[str] = []
+        self.warnings: dict[str, str] = {}
         sets = process.get("capabilities") or {}
         masks = {}
         for name in capabilities.SETS:
             mask, unknown = capabilities.mask(sets.get(name) or [])
             missing = mask & ~available
             if unknown:
-                self.warnings.append(
-                    f"{name} capabilities that this version does not know: {', '.join(unknown)}"
-                )
+                self.warn(f"{name} capabilities that this version does not know: {', '.join(unknown)}")
             if missing:
-                self.warnings.append(
+                self.warn(
                     f"{name} capabilities that the runtime can't grant: {', '.join(capabilities.names(missing))}"
                 )
             masks[name] = mask & available
@@ -189,9 +190,11 @@ class Privileges:
         # uid 0 the ambient set changes nothing, so their containers start without a word about it.
         denied = capabilities.names(masks["ambient"] & ~self.ambient)
         if denied and (sets.get("inheritable") or (process.get("user") or {}).get("uid")):
-            self.warnings.append(
-                f"can't raise ambient capability {', '.join(denied)}: operation not permitted"
-            )
+            self.warn(f"can't raise ambient capability {', '.join(denied)}: operation not permitted")
+
+    def warn(self, text: str, pointer: str = "/process/capabilities") -> None:
+        """Note what is left out."""
+        self.warnings[text] = pointer
 
 
 def add_identity(
@@ -202,6 +205,9 @@ def add_identity(
     A directory that is missing is made for the container's first process only. With crun's annotation the groups are those of
     our caller, whatever the configuration lists: a user without root can then reach what only a group of theirs may. An
     ordinary user's groups stay without it, too, as in runc, unless the configuration lists others.
+
+    Root of a user namespace of one id, in which an engine of a user without subordinate ids runs us, may not set groups either.
+    There the list is left out, as in runc and crun: buildah lists the process's own group in each of its containers.
     """
     user = process.get("user") or {}
     uid, gid = user.get("uid", 0), user.get("gid", 0)
@@ -214,13 +220,16 @@ def add_identity(
     bounding = ops.bounding_set(capabilities=privileges.bounding)
     plan.add(bounding, "/process/capabilities/bounding", "bounding set")
     keep_groups = KEEP_GROUPS in (spec.get("annotations") or {})
-    if groups and not keep_groups and not facts.can_set_groups:
+    if groups and facts.ordinary_user and not keep_groups and not facts.can_set_groups:
         raise OciError(
             "groups",
             "additional groups can't be set: setgroups is denied in this user namespace",
             pointer="/process/user/additionalGids",
             hint="omit process.user.additionalGids, or give the user a range in /etc/subgid",
         )
+    if not keep_groups and not facts.can_set_groups and set(groups) - {gid}:
+        text = "additional groups are left out: setgroups is denied in this user namespace"
+        privileges.warn(text, "/process/user/additionalGids")
     stay = keep_groups or not facts.can_set_groups or (facts.ordinary_user and not groups)
     ids = ops.user(uid=uid, gid=gid, groups=groups, keep_groups=stay)
     plan.add(ids, "/process/user", f"user {uid}:{gid}")

@@ -67,8 +67,8 @@ class Preview:
             waits=self.waits,
         )
         compiled = compiler.compile_container(self.spec, found)
-        for warning in compiled.warnings:
-            context.log.warning(warning, pointer="/process/capabilities")
+        for warning, pointer in compiled.warnings.items():
+            context.log.warning(warning, pointer=pointer)
         early = namespace_ops.early(self.spec, self.namespaces, cgroup_fds)
         return {"early": early, "prepare": compiled.prepare, "finish": compiled.finish}
 

@@ -318,14 +318,34 @@ def test_ten_at_once_leave_nothing(rootless: Boxes) -> None:
 def test_root_of_a_user_namespace_needs_no_other(rootless: Boxes, folder: Path, more: str) -> None:
     """As under rootless podman, which makes the user namespace itself: no device node can be made there, and no cgroup."""
     made = rootless.sh("id -u; echo x > /dev/null; stat -c %t:%T /dev/null /dev/zero; tty; exit 5")
+    within_a_user_namespace(made, folder, f"-Urm{more}{'f' if more else ''}")
+    found = made.run(check=False)
+    assert (found.rc, found.lines()) == (5, ["0", "1:3", "1:5", "not a tty"])
+
+
+def within_a_user_namespace(made: Container, folder: Path, options: str) -> None:
+    """The runtime runs as root of one, made by unshare(1), and the container has no other."""
     made.linux["namespaces"] = [entry for entry in made.linux["namespaces"] if entry["type"] != "user"]
     del made.linux["uidMappings"], made.linux["gidMappings"]
     enter = folder / "enter"
-    enter.write_text(f'#!/bin/sh\nexec unshare -Urm{more}{"f" if more else ""} {made.runtime.path} "$@"\n')
+    enter.write_text(f'#!/bin/sh\nexec unshare {options} {made.runtime.path} "$@"\n')
     enter.chmod(0o755)
     made.runtime.path = enter
-    found = made.run(check=False)
-    assert (found.rc, found.lines()) == (5, ["0", "1:3", "1:5", "not a tty"])
+
+
+@pytest.mark.rootless
+@pytest.mark.parametrize("group", [0, 5])
+def test_groups_where_an_engine_has_a_user_namespace_of_one_id(
+    rootless: Boxes, folder: Path, group: int
+) -> None:
+    """They can't be set there. buildah lists the process's own group in every container, so it is no error."""
+    made = rootless.sh("grep Groups: /proc/self/status")
+    made.process["user"]["additionalGids"] = [group]
+    within_a_user_namespace(made, folder, "-Urm")
+    found = made.run()
+    assert "5" not in found.out.split() and set(found.out.split()[1:]) <= {"0", "65534"}
+    if made.runtime.kind == "pyoci":
+        assert ("additional groups are left out" in found.err) is (group == 5)
 
 
 @pytest.mark.only("pyoci")

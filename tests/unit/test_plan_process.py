@@ -71,9 +71,16 @@ def test_identity_by_default() -> None:
 
 def test_where_setgroups_is_denied() -> None:
     assert plans.one(plans.finish(plans.spec(), can_set_groups=False), "user").keep_groups
+    made = plans.spec(process__user={"additionalGids": [7]})
     with pytest.raises(OciError) as caught:
-        plans.finish(plans.spec(process__user={"additionalGids": [7]}), can_set_groups=False)
+        plans.finish(made, can_set_groups=False, ordinary_user=True)
     assert (caught.value.code, caught.value.pointer) == ("groups", "/process/user/additionalGids")
+    # root of a user namespace of one id, as an engine of a user without subordinate ids has it
+    compiled = compiler.compile_container(made, plans.facts(can_set_groups=False))
+    assert plans.one(compiled.finish, "user").keep_groups
+    assert list(compiled.warnings.values()) == ["/process/user/additionalGids"]
+    own = plans.spec(process__user={"gid": 7, "additionalGids": [7]})
+    assert not compiler.compile_container(own, plans.facts(can_set_groups=False)).warnings
 
 
 def test_groups_of_the_caller_are_kept_by_annotation() -> None:
@@ -128,14 +135,14 @@ def test_what_can_not_be_granted_is_a_warning() -> None:
     wanted = {"bounding": ["CAP_CHOWN", "CAP_NEW_THING"], "permitted": ["CAP_CHOWN", "CAP_KILL"]}
     made = plans.spec(process__capabilities=wanted)
     compiled = compiler.compile_container(made, plans.facts(capabilities=caps("KILL")))
-    assert compiled.warnings == [
+    assert list(compiled.warnings) == [
         "bounding capabilities that this version does not know: CAP_NEW_THING",
         "bounding capabilities that the runtime can't grant: CAP_CHOWN",
         "permitted capabilities that the runtime can't grant: CAP_CHOWN",
     ]
     assert plans.one(compiled.finish, "bounding_set").capabilities == 0
     assert plans.one(compiled.finish, "capset").permitted == caps("KILL")
-    assert compiler.compile_container(made, plans.facts()).warnings == compiled.warnings[:1]
+    assert list(compiler.compile_container(made, plans.facts()).warnings) == list(compiled.warnings)[:1]
 
 
 # -- the filter ------------------------------------------------------------------------------------------------------------
@@ -584,4 +591,4 @@ def test_the_first_process_runs_on_all_processors_of_its_cpuset() -> None:
 def test_exec_warns_as_create_does() -> None:
     wanted: Process = {"args": ["ps"], "cwd": "/", "capabilities": {"permitted": ["CAP_X"]}}
     compiled = compiler.compile_exec(plans.spec(), wanted, plans.facts(), 0)
-    assert compiled.warnings == ["permitted capabilities that this version does not know: CAP_X"]
+    assert list(compiled.warnings) == ["permitted capabilities that this version does not know: CAP_X"]
