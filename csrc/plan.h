@@ -40,6 +40,7 @@ enum plan_register {
     REG_CGROUP = 7,     /* the tmpfs that holds the mounts of cgroup v1 */
     REG_PROCFS = 8,     /* the container's procfs, where it is mounted */
     REG_SYSFS = 9,      /* its sysfs */
+    REG_RULESET = 10,   /* of Landlock, until it is in force */
     REG_PASSED = 16,
     REG_KEPT = 256, /* and those after it: mounts that become read-only last */
     REG_COUNT = 512,

@@ -50,6 +50,8 @@ void fail_as_hook(void);
 bool is_connected(void);
 
 /* state.c: what one op leaves for a later one */
+enum { MOST_INTERPRETERS = 5 }; /* as the kernel has it: of a script, of its interpreter, and so on */
+
 struct state {
     int registers[REG_COUNT];
     mode_t mask;        /* the file mode mask that programs get; our own is 0 */
@@ -60,6 +62,9 @@ struct state {
     bool null_attached; /* the same of REG_NULL */
     uint16_t machine;   /* EM_* of an executable for another one, else 0 */
     char executable[4096];
+    char interpreters[MOST_INTERPRETERS][512]; /* that it needs, one after the other */
+    int interpreter_count;
+    bool landlock;   /* a ruleset is in force */
     char home[4096]; /* "HOME=...", or empty */
     struct {         /* what this process becomes in place of the program; no path: nothing */
         const char *path;
@@ -99,7 +104,8 @@ int open_device(int root, const char *path, uint64_t flags, uint64_t device);
 bool is_null_device(int fd);
 _Noreturn void fail_lookup(void);
 
-/* The ops: namespaces.c, netlink.c, rootfs.c, mounts.c, copyup.c, devices.c, console.c, hook.c, process.c, program.c */
+/* The ops: namespaces.c, netlink.c, rootfs.c, mounts.c, copyup.c, devices.c, console.c, hook.c, process.c, landlock.c,
+ * program.c */
 #define OP(name, error, fields) void op_##name(const struct op_##name *op);
 #include "../ops.def"
 

@@ -17,8 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_INTERPRETERS = 5 }; /* as the kernel has it: of a script, of its interpreter, and so on */
-
 #if defined(__x86_64__)
 static const Elf64_Half native[] = {EM_X86_64, EM_386};
 #elif defined(__aarch64__)
@@ -110,20 +108,22 @@ static _Noreturn void fail_interpreter(int error, const char *path, const char *
 /* execve(2) says "no such file" or "permission denied" of the program when its interpreter is missing, or can't be executed; say
  * which. The interpreter of a script may be a script itself. */
 static void check_interpreter(const char *path) {
-    static char names[MOST_INTERPRETERS][512];
+    char *name;
     const char *file = path;
     enum format format;
 
     for (int depth = 0; depth < MOST_INTERPRETERS; depth++) {
         errno = 0;
-        format = read_interpreter(file, names[depth], sizeof(names[depth]));
+        name = state.interpreters[depth];
+        format = read_interpreter(file, name, sizeof(state.interpreters[depth]));
+        state.interpreter_count = depth + (format != OTHER);
         if (depth > 0 && state.machine)
             snprintf(foreign, sizeof(foreign), "%.511s", file);
         if (format == OTHER && depth > 0 && errno == EISDIR)
             fail_interpreter(EISDIR, path, file);
         if (format == OTHER)
             return;
-        file = names[depth];
+        file = name;
         if (faccessat(AT_FDCWD, file, X_OK, AT_EACCESS) < 0) {
             if (errno == EACCES && is_on_noexec(file))
                 errno = ENOEXEC;
@@ -347,5 +347,5 @@ void op_execve(const struct op_execve *op) {
     execve(path, string_room, env);
     if (errno == ENOEXEC && state.machine && !state.hook.path)
         fail(ENOEXEC, STEP_machine, elf_machine(*foreign ? foreign : path));
-    fail(errno, STEP_execve, path);
+    fail(errno, errno == EACCES && state.landlock ? STEP_landlock : STEP_execve, path);
 }

@@ -119,6 +119,13 @@ uint64_t pyoci_ignored_signals(void) {
     return ignored;
 }
 
+/* The ABI of Landlock that this kernel has (landlock_create_ruleset(2)), or -errno: ENOSYS, EOPNOTSUPP where it is switched off. */
+int pyoci_landlock_abi(void) {
+    enum { CREATE_RULESET_VERSION = 1 };
+
+    return result_of(syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION));
+}
+
 /* The CLONE_NEW* number of a namespace file (ioctl_ns(2)). */
 int pyoci_namespace_type(int fd) {
     return result_of(ioctl(fd, NS_GET_NSTYPE));

@@ -45,6 +45,7 @@ int pyoci_unmount(int mount);
 int pyoci_pidfd_signal(int pidfd, int signal);
 int64_t pyoci_permitted_capabilities(void);
 int pyoci_raise_limit(int pid, int resource, uint64_t hard);
+int pyoci_landlock_abi(void);
 int pyoci_namespace_type(int fd);
 uint64_t pyoci_ignored_signals(void);
 void pyoci_note_signals(int fd);

@@ -6,6 +6,7 @@ those of this machine's libseccomp and kernel.
 """
 
 import pyoci
+from pyoci._shim import lib
 from pyoci.base import boot, files, jsontext
 from pyoci.cli.table import COMMANDS, NAME
 from pyoci.plan.process import MEMORY_FLAGS, MEMORY_MODES
@@ -79,4 +80,5 @@ def _annotations(commit: str, checkpoint: bool) -> dict[str, str]:
     library = compiler.library_version()
     if library:
         found["io.github.seccomp.libseccomp.version"] = library
+    found["org.pyoci.landlock.abi"] = str(max(0, lib.pyoci_landlock_abi()))
     return {**found, "org.pyoci.commit": commit, "org.pyoci.version": pyoci.__version__}

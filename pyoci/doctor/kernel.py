@@ -10,7 +10,8 @@ from pyoci.cgroups import devices
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check, answer, read
 from pyoci.doctor.trial import Trial, own_id, reason
 from pyoci.seccomp import bpf, compiler
-from pyoci.spec import mount_options, versions
+from pyoci.spec import landlock, mount_options, versions
+from pyoci.spec.annotations import LANDLOCK
 from pyoci.spec.seccomp_words import ACTIONS, FLAG_SINCE
 from pyoci.userns.idmapped_mounts import make_namespace
 
@@ -47,7 +48,7 @@ def checks() -> list[Check]:
     found += [_file_system(kind, owner) for kind, owner in _FILE_SYSTEMS.items()]
     found.append(_id_mapped_mounts())
     found += _seccomp()
-    return [*found, _keyrings(), _resctrl()]
+    return [*found, _landlock(), _keyrings(), _resctrl()]
 
 
 def _version() -> Check:
@@ -171,6 +172,21 @@ def _seccomp() -> list[Check]:
     notify = "user_notif" in actions
     cost = "" if notify else "SCMP_ACT_NOTIFY"
     return [*found, Check(AREA, "seccomp notification (Linux 5.0)", answer(notify), "", cost)]
+
+
+def _landlock() -> Check:
+    """What a rule set without "abi" needs, and an older ABI in words."""
+    abi = lib.pyoci_landlock_abi()
+    why = f"ABI {abi}" if abi > 0 else posix.strerror(-abi).lower()
+    newest = len(landlock.KERNELS)
+    cost = (
+        f"parts of rule sets: ABI {newest} came with Linux {landlock.KERNELS[-1]}" if abi > 0 else "rule sets"
+    )
+    cost = "" if abi >= newest else f"{cost} in the annotation {LANDLOCK}"
+    hint = (
+        "" if abi > 0 else "a kernel with CONFIG_SECURITY_LANDLOCK, and landlock in lsm= of its command line"
+    )
+    return Check(AREA, "Landlock (Linux 5.13)", answer(abi > 0), why, cost, hint)
 
 
 def born_in_cgroup(area: str, directory: str) -> Check:

@@ -11,7 +11,7 @@ from pyoci._shim import lib
 from pyoci.lifecycle import state_document
 from pyoci.plan.facts import Facts
 from pyoci.spec import capabilities, namespaces
-from pyoci.spec.annotations import SECCOMP_FAIL_UNKNOWN
+from pyoci.spec.annotations import LANDLOCK, SECCOMP_FAIL_UNKNOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ def gather(request: "ProcessRequest", known: Known, spans: "Spans") -> Facts:
     facts.listen_names = known.inherited.listen_names
     facts.longest_string = 32 * posix.sysconf("SC_PAGE_SIZE")
     facts.kcore = posix.access("/proc/kcore", posix.F_OK)
+    if LANDLOCK in (spec.get("annotations") or {}):
+        facts.landlock_abi = lib.pyoci_landlock_abi()
     began = spans.now()
     facts.seccomp = filter_of(spec, keep=known.keep_filter)
     if facts.seccomp:

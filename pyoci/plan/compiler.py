@@ -13,11 +13,13 @@ from pyoci.plan import devices, hooks, mounts, namespaces, process, rootfs
 from pyoci.plan.facts import Facts
 from pyoci.plan.ops import Plan
 from pyoci.spec import defaults
+from pyoci.spec.annotations import LANDLOCK
 from pyoci.spec.json_pointer import escape
 from pyoci.spec.namespaces import NEWPID, NEWUSER, has, is_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.spec.landlock import Rules
     from pyoci.spec.spec_types import Process, Spec
 
 
@@ -94,12 +96,28 @@ def _finish(
     rootfs.add_closing(plan, spec, kept, late)
     rootfs.add_pivot(plan, spec, facts)
     plan.add(ops.stdio_null(), "", "standard files")
+    cwd = wanted.get("cwd") or "/"
+    if cwd != "/" and LANDLOCK in (spec.get("annotations") or {}):  # a rule may be for it
+        plan.add(ops.mkdir(path=cwd), "/process/cwd", f"directory {cwd}")
+    rules = _add_landlock(plan, spec, wanted, facts)
     process.add_settings(plan, spec, wanted)
     process.add_memory_policy(plan, spec)
     process.add_personality(plan, spec)
     process.add_identity(plan, spec, wanted, privileges, facts, joined=False)
-    process.add_program(plan, spec, wanted, privileges, facts, wait=facts.wait_start, first=True)
+    process.add_program(plan, spec, wanted, privileges, facts, rules, wait=facts.wait_start, first=True)
     return plan
+
+
+def _add_landlock(plan: Plan, spec: "Spec", wanted: "Process", facts: Facts) -> "Rules | None":
+    """The ruleset of the annotation, to be in force right before the init waits; None without one, or without a program."""
+    text = (spec.get("annotations") or {}).get(LANDLOCK)
+    if text is None or not wanted.get("args"):
+        return None
+    from pyoci.plan import landlock
+
+    rules = landlock.rules(text, facts)
+    landlock.add_ruleset(plan, rules)
+    return rules
 
 
 def compile_exec(spec: "Spec", wanted: "Process", facts: Facts, joined: int) -> Compiled:
@@ -128,11 +146,12 @@ def compile_exec(spec: "Spec", wanted: "Process", facts: Facts, joined: int) -> 
     _add_session(plan, wanted, facts)
     process.add_terminal(plan, wanted, joined=True)
     plan.add(ops.stdio_null(), "", "standard files")
+    rules = _add_landlock(plan, spec, wanted, facts)
     process.add_settings(plan, spec, wanted)
     process.add_memory_policy(plan, spec)
     process.add_personality(plan, spec)
     process.add_identity(plan, spec, wanted, privileges, facts, joined=True)
-    process.add_program(plan, spec, wanted, privileges, facts, wait=False, first=False)
+    process.add_program(plan, spec, wanted, privileges, facts, rules, wait=False, first=False)
     return Compiled(Plan(), plan, privileges.warnings)
 
 

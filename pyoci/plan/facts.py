@@ -29,6 +29,7 @@ class Facts:
     longest_string bytes that an argument or a variable of a program may take, with its NUL: 32 pages (execve(2))
     kcore          the host has /proc/kcore
     states         the state document for hooks inside, as (before the pid, after the pid), by their kind
+    landlock_abi   the ABI of Landlock that the kernel has, or -errno; 0 where no one asked
     seccomp        the compiled filter and its flags, or None
     supervised     the runtime itself takes the listener of the filter
     """
@@ -54,6 +55,7 @@ class Facts:
         self.longest_string = 131072
         self.kcore = True
         self.states: dict[str, tuple[bytes, bytes]] = {}
+        self.landlock_abi = 0
         self.seccomp: tuple[bytes, int] | None = None
         self.supervised = False
 

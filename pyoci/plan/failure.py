@@ -7,6 +7,7 @@ from pyoci._ops import OPS
 from pyoci.base import signal_numbers, wait_status
 from pyoci.base.errors import OciError, errno_text
 from pyoci.plan import hints
+from pyoci.spec.annotations import LANDLOCK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ def explain(op: "Op", error: int, step: str, obj: str) -> OciError:
     """The error for a failed op: `step` of it failed with an errno, at an object. A version before 0.2 tells neither."""
     if not step or op.name not in OPS:
         return _without_step(op, error, obj)
-    if op.name in ("find_executable", "execve"):
+    if op.name in ("find_executable", "execve") and step != "landlock":
         return _program(step, obj, error, op.pointer, op.name)
+    if step == "landlock":
+        return _landlock(op, error, obj)
     if step == "hook":
         return _hook(op, obj)
     code = label_code(op.pointer) if op.name == "write_procfs" else OPS[op.name][0]
@@ -139,6 +142,24 @@ def _program(step: str, obj: str, error: int, pointer: str, op: str) -> OciError
     elif error == errno.ENOEXEC and not hint:
         hint = "the file is neither a program for this machine nor a script that starts with #! and the path of its interpreter"
     return OciError("program", message, errno=error, pointer=pointer, obj=obj, op=op, hint=hint)
+
+
+def _landlock(op: "Op", error: int, path: str) -> OciError:
+    """The rules leave out what is to be executed, which only `create` tells for sure (csrc/init/landlock.c)."""
+    hint = (
+        f"the rules of {LANDLOCK} must allow read_file and execute on the program, and on its interpreter or dynamic loader:"
+        ' add a path with "allow": ["read", "execute"]'
+    )
+    message = f'exec: "{path}"'
+    return OciError(
+        "landlock",
+        message,
+        errno=error,
+        pointer=f"/annotations/{LANDLOCK}",
+        obj=path,
+        op=op.name,
+        hint=hint,
+    )
 
 
 def _hook(op: "Op", words: str) -> OciError:

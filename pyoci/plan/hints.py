@@ -38,6 +38,7 @@ _UNMAPPED = (
 _KINDS = "a directory can only be mounted onto a directory, a file onto a file"
 LOCKED = "the attribute is locked: the source was mounted with it outside this user namespace, so it cannot be cleared"
 _NO_SELINUX = "file systems take no label where the kernel has no SELinux, or it is off: omit linux.mountLabel, or the option"
+_RULE = 'create it in the rootfs or mount something there, correct the path, or add "optional": true to it'
 _LOOP = "a symbolic link in the rootfs leads back to itself, or to a magic link of /proc"
 
 # (op, step, errno) -> hint; "" for any step
@@ -166,6 +167,28 @@ _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
     ("seccomp_listener", "seccomp", errno.EBUSY): _ONE_LISTENER,
     ("seccomp_notify", "pthread_create", errno.EAGAIN): _ONE_MORE_THREAD,
     ("seccomp_listener", "pthread_create", errno.EAGAIN): _ONE_MORE_THREAD,
+    ("landlock_path", "openat2", errno.ENOENT): _RULE,
+    ("landlock_path", "openat2", errno.ENOTDIR): _RULE,
+    (
+        "landlock_path",
+        "landlock_add_rule",
+        errno.EINVAL,
+    ): "it is no directory: execute, write_file, read_file, truncate and ioctl_dev are the rights that a file can have",
+    (
+        "landlock_path",
+        "landlock_add_rule",
+        errno.EBADFD,
+    ): "Landlock has no rules for what is no part of the file system",
+    (
+        "landlock_restrict_self",
+        "landlock_restrict_self",
+        errno.EPERM,
+    ): "without process.noNewPrivileges this takes CAP_SYS_ADMIN in the container's user namespace: set it to true",
+    (
+        "landlock_restrict_self",
+        "landlock_restrict_self",
+        errno.E2BIG,
+    ): "pyoci itself is under as many Landlock rulesets as there can be, 16: run it outside of them",
     ("chdir", "chdir", errno.EACCES): "process.user may not enter this directory: correct its mode or owner",
     ("chdir", "chdir", errno.ENOTDIR): "it is a file in the rootfs",
 }

@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
+    from pyoci.spec.landlock import Rules
     from pyoci.spec.spec_types import (
         ExecCPUAffinity,
         MemoryPolicyFlag,
@@ -256,20 +257,23 @@ def add_program(
     process: "Process",
     privileges: Privileges,
     facts: Facts,
+    rules: "Rules | None",
     *,
     wait: bool,
     first: bool,
 ) -> None:
     """From the capabilities to execve. The filter comes last: the fewer system calls under it, the fewer it has to allow.
 
-    One that notifies an agent comes before the wait, as in runc: the agent must have its listener when `create` ends. Without
-    no_new_privs loading a filter takes CAP_SYS_ADMIN, which is kept for this and given up last. A container without a process
-    only waits: `start` refuses it.
+    One that notifies an agent comes before the wait, as in runc: the agent must have its listener when `create` ends. So do the
+    rules of Landlock: what they deny is a failure of `create`, and startContainer hooks inherit them. Without no_new_privs both
+    take CAP_SYS_ADMIN, which is kept for this and given up right after the later one. A container without a process only waits:
+    `start` refuses it.
     """
     args, environment = process.get("args") or [], _environment(process, facts)
     no_new_privileges = bool(process.get("noNewPrivileges"))
     filters = facts.seccomp is not None and bool(args)
-    more = _CAP_SYS_ADMIN & facts.capabilities if filters and not no_new_privileges else 0
+    restricted = filters or rules is not None
+    more = _CAP_SYS_ADMIN & facts.capabilities if restricted and not no_new_privileges else 0
     _refuse_long(process, facts.longest_string)
     add_capabilities(plan, privileges, more)
     if no_new_privileges:
@@ -277,6 +281,13 @@ def add_program(
     if args:
         _add_lookup(plan, process, args, environment)
         _add_labels(plan, process)
+    if rules:
+        from pyoci.plan import landlock
+
+        landlock.add_restriction(plan, rules)
+        if more and not filters:
+            add_capabilities(plan, privileges)
+            more = 0
     notifies = facts.notifies and bool(args)
     failure = plan.carry("fifo", "failure") if wait else lib.REG_NONE
     if notifies:

@@ -8,6 +8,7 @@ from pyoci.cgroups import paths
 from pyoci.preview import steps as ops_in_words
 from pyoci.preview.timeline import Step
 from pyoci.spec import defaults, json_pointer
+from pyoci.spec.annotations import LANDLOCK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ _WORDS = (
     ("/process/scheduler", "scheduler"),
     ("/process/ioPriority", "I/O priority"),
     ("/process/terminal", "terminal"),
+    (f"/annotations/{LANDLOCK}", "Landlock"),
 )
 _SINGLE = (
     "/mounts",
@@ -236,6 +238,16 @@ def _program(spec: Spec, steps: list[Step]) -> str:
     return " ".join(spec["process"]["args"])
 
 
+def _landlock(spec: Spec, steps: list[Step]) -> str:
+    """What is handled, and what is allowed of it."""
+    allowed = [
+        step.about.partition("] ")[2] or step.about.removeprefix("Landlock ")
+        for step in steps
+        if step.name in ("landlock_path", "landlock_port")
+    ]
+    return f"denied but for {'; '.join(allowed) or 'nothing'}"
+
+
 def _sysctl(spec: Spec, steps: list[Step]) -> str:
     name = json_pointer.split(steps[0].pointer)[-1]
     return f"{name} = {spec['linux']['sysctl'][name]}"
@@ -262,4 +274,5 @@ _TEXTS: dict[str, Callable[[Spec, list[Step]], str]] = {
     "/process/user": _user,
     "/process/args": _program,
     "defaults": _defaults,
+    f"/annotations/{LANDLOCK}": _landlock,
 }

@@ -15,9 +15,12 @@ MOUNT_CONTEXT = (
 # crun's, too: the agent's socket, where linux.seccomp has no listenerPath; that each name of a system call has to be known
 SECCOMP_RECEIVER = "run.oci.seccomp.receiver"
 SECCOMP_FAIL_UNKNOWN = "run.oci.seccomp_fail_unknown_syscall"
+LANDLOCK = "org.pyoci.landlock"  # our own: a rule set, docs/landlock.md
+OWN = "org.pyoci."  # the beginning of ours
 CRUN = "run.oci."  # the beginning of crun's
 KNOWN = (KEEP_GROUPS, *HOOK_OUTPUTS, PIDFD_RECEIVER, MOUNT_CONTEXT, SECCOMP_RECEIVER, SECCOMP_FAIL_UNKNOWN)
+KNOWN_OWN = (LANDLOCK,)
 
 # An engine that lets its users set annotations should keep these for itself (features.md, Unsafe annotations in config.json);
 # a name that ends with a dot stands for all that begin with it.
-UNSAFE = (SYSTEMD_PROPERTY, *KNOWN)
+UNSAFE = (SYSTEMD_PROPERTY, *KNOWN, *KNOWN_OWN)

@@ -6,7 +6,7 @@ path; what is legal but doubtful is in `pyoci.validate.warnings`.
 
 from pyoci.base.printable import utf8_size
 from pyoci.spec import linux_rules, process_rules, resource_rules, unsupported
-from pyoci.spec.annotations import SYSTEMD_PROPERTY
+from pyoci.spec.annotations import LANDLOCK, SYSTEMD_PROPERTY
 from pyoci.spec.json_pointer import escape
 from pyoci.spec.problem import Enough, Problem, Report
 from pyoci.spec.versions import SPECIFICATION, semver_major
@@ -164,6 +164,10 @@ def _names(spec: "Spec", namespaces: dict[str, str], report: Report) -> None:
 def _annotations(annotations: dict[str, str], systemd: bool, report: Report) -> None:
     if "" in annotations:
         report("annotation-empty", "/annotations/", "an annotation has an empty name")
+    if LANDLOCK in annotations:
+        from pyoci.spec import landlock
+
+        landlock.read(annotations[LANDLOCK], report)
     if not systemd:
         return
     for name in annotations:

@@ -10,7 +10,7 @@ from pyoci.spec.mount_options import is_bind
 from pyoci.spec.namespaces import FLAGS
 from pyoci.spec.problem import Problem, Report
 from pyoci.spec.seccomp_words import PASSING
-from pyoci.validate import program_file
+from pyoci.validate import landlock, program_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def missing_files(spec: "Spec", bundle: str) -> list[Problem]:
     bundle  the directory of the bundle, which relative paths start from
     """
     errors, warnings = Report(), Report(severity="warning")
+    landlock.kernel_problems(spec, errors)
     _root(spec, bundle, errors, warnings)
     for index, namespace in enumerate(spec.get("linux", {}).get("namespaces", [])):
         if namespace.get("path"):

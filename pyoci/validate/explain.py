@@ -12,7 +12,7 @@ from pyoci.spec.fast import drop_nulls
 from pyoci.spec.json_pointer import join
 from pyoci.spec.problem import Problem
 from pyoci.spec.versions import SPECIFICATION
-from pyoci.validate import documents, positions, repair, schema, warnings
+from pyoci.validate import documents, landlock, positions, repair, schema, warnings
 
 SEVERITIES = ("error", "warning", "advice")
 WIDTH = 100  # a source line is shown around the column: engines write the whole file in one line
@@ -199,6 +199,8 @@ def config_problems(spec: Any, *, systemd: bool = False) -> list[Problem]:
     for problem in found:
         if problem.code == "mount-option-bind":
             problem.hint = warnings.option_hint(repair.value(spec, problem.pointer)) or problem.hint
+        elif problem.code == "landlock-json":
+            landlock.explain_json(problem, repair.value(spec, problem.pointer))
     return found + warnings.find(spec, systemd=systemd)
 
 

@@ -8,6 +8,7 @@ import stat
 from pyoci.plan.failure import CARRIAGE_RETURN, ELF_MACHINES
 from pyoci.spec import defaults, paths
 from pyoci.spec.problem import Report
+from pyoci.validate import landlock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def find_problems(spec: "Spec", rootfs: str, warnings: Report) -> None:
     try:
         found = _look_up(tree, program, path, process["cwd"])
         if found:
-            _check_file(tree, found, program, warnings)
+            executed = _check_file(tree, found, program, warnings)
+            landlock.file_problems(spec, executed, tree.seen, warnings)
         elif "/" in program:
             warnings("program-missing", _AT, f"{program} is not in the root filesystem")
         else:
@@ -76,32 +78,34 @@ def _look_up(tree: "_Tree", program: str, path: str, cwd: str) -> str:
     return ""
 
 
-def _check_file(tree: "_Tree", file: str, program: str, warnings: Report) -> None:
-    """Warn of a program that the kernel would refuse, or whose interpreter it would."""
-    said = program
+def _check_file(tree: "_Tree", file: str, program: str, warnings: Report) -> list[str]:
+    """Warn of a program that the kernel would refuse, or whose interpreter it would; returns it and its interpreters."""
+    said, found = program, [file]
     for _ in range(_MOST_INTERPRETERS):
         status = os.stat(file)
         if not stat.S_ISREG(status.st_mode):
             warnings("program-mode", _AT, f"{said} is not a file that can be executed")
-            return
+            return found
         if not status.st_mode & 0o111:
             text = f"{said} can't be executed: its mode is {stat.S_IMODE(status.st_mode):03o}"
             warnings("program-mode", _AT, text, hint=f"chmod a+x {file}")
-            return
+            return found
         with open(file, "rb") as opened:
             head = opened.read(4096)
         if not _check_format(head, said, warnings):
-            return
+            return found
         interpreter = _interpreter(head)
         if not interpreter.startswith("/"):
-            return
+            return found
         file = tree.resolve(interpreter)
         if not file:
             text = f"{program} needs the interpreter {interpreter}, which is not in the root filesystem"
             hint = CARRIAGE_RETURN if interpreter.endswith("\r") else ""
             warnings("program-interpreter", _AT, text, hint=hint)
-            return
+            return found
+        found.append(file)
         said = f"the interpreter {interpreter} of {program}"
+    return found
 
 
 def _check_format(head: bytes, said: str, warnings: Report) -> bool:
@@ -176,3 +180,10 @@ class _Tree:
                 here = []
             left = [part for part in target.split("/") if part and part != "."] + left
         return self._rootfs + "/" + "/".join(here)
+
+    def seen(self, path: str) -> str | None:
+        """The same, None where it is not known."""
+        try:
+            return self.resolve(path)
+        except (_Hidden, PermissionError):
+            return None

@@ -95,6 +95,10 @@ def _annotations(given: dict[str, str], report: Report) -> None:
             text = f'the annotation "{name}" has no effect on pyoci'
             at = f"/annotations/{escape(name)}"
             report("annotation-unknown", at, text, hint=near(name, annotations.KNOWN))
+        elif name.startswith(annotations.OWN) and name not in annotations.KNOWN_OWN:
+            text = f'pyoci has no annotation "{name}"'
+            at = f"/annotations/{escape(name)}"
+            report("annotation-unknown", at, text, hint=near(name, annotations.KNOWN_OWN))
 
 
 def _process(process: "Process", report: Report) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from errno import EOPNOTSUPP
+
+from harness.box import Container
 from harness.runtime import Result
 
-from . import Stage, case
+from . import Stage, case, denying
 
 
 @case("bundle", "bundle /nonexistent: no such file or directory", verb="run", errno="ENOENT", hint="--bundle")
@@ -221,6 +224,48 @@ def filter_that_kills(stage: Stage) -> Result:
     rule = {"names": ["execve"], "action": "SCMP_ACT_KILL_PROCESS"}
     made.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
     return made.run(check=False)
+
+
+def _ruled(stage: Stage, rules: str) -> Container:
+    made = stage.box("/bin/true")
+    made.config["annotations"] = {"org.pyoci.landlock": rules}
+    return made
+
+
+@case(
+    "landlock",
+    "Landlock paths[0] /nowhere: read: openat2 /nowhere in the rootfs: no such file or directory",
+    verb="create",
+    pointer="/annotations/org.pyoci.landlock",
+    errno="ENOENT",
+    hint='add "optional": true',
+)
+def rule_for_nothing(stage: Stage) -> Result:
+    return _ruled(stage, '{"paths": [{"path": "/nowhere", "allow": ["read"]}]}').create(check=False)
+
+
+@case(
+    "landlock",
+    'exec: "/bin/true": permission denied',
+    verb="run",
+    pointer="/annotations/org.pyoci.landlock",
+    errno="EACCES",
+    hint="must allow read_file and execute",
+)
+def rules_without_the_program(stage: Stage) -> Result:
+    return _ruled(stage, '{"paths": []}').run(check=False)
+
+
+@case(
+    "landlock-abi",
+    'this kernel has no Landlock, or it is switched off: "tcp" needs ABI 4',
+    verb="create",
+    pointer="/annotations/org.pyoci.landlock",
+    hint="use a newer kernel",
+)
+def kernel_without_landlock(stage: Stage) -> Result:
+    absent = denying(444, EOPNOTSUPP)
+    return _ruled(stage, '{"tcp": {"bind": [80]}}').create(check=False, preexec_fn=absent)
 
 
 @case(

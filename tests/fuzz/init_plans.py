@@ -77,8 +77,13 @@ def every_op() -> bytes:
             ops.sched_setattr(policy=1, priority=5),
             ops.user(uid=1, gid=2, groups=[3, 4]),
             ops.hook(path="/hook", args=["hook"], env=["A=1"], before=b'{"a":', after=b"}", timeout=3),
+            ops.landlock_ruleset(paths=0xFFFF, ports=3, scoped=3),
+            ops.landlock_path(path="/usr/../etc", rights=13, file_rights=5),
+            ops.landlock_path(path="/missing", rights=1, file_rights=1, optional=True),
+            ops.landlock_port(rights=1, port=80),
             ops.home(uid=1),
             ops.find_executable(program="sh", path="/bin::relative:/usr/bin"),
+            ops.landlock_restrict_self(flags=1),
             ops.execve(args=["sh"], env=["A=1", "B=2"]),
         )
     )

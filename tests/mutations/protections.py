@@ -42,6 +42,7 @@ _STATE = "tests/security/test_unsafe_state.py"
 _PERMISSIONS = "pyoci/lifecycle/permissions.py"
 _OWN_NULL = """if (mknodat(masks, "null", S_IFCHR | 0666, makedev(1, 3)) == 0)
         return sys_open_tree(masks, "null", TREE_CLONE);"""
+_LANDLOCK = "tests/integration/test_landlock.py"
 _WORDS = "tests/security/test_hostile_words.py"
 _NAMES = "tests/unit/test_base_printable.py"
 _RESOLVE = "RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve);\n\n    return fd < 0 ? failed_at"
@@ -655,6 +656,27 @@ PROTECTIONS = [
         "           (S_ISREG(status->st_mode) && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY);",
         "           S_ISREG(status->st_mode);",
         f"{_ESCAPES} -k given_for_reading",
+    ),
+    Protection(
+        "landlock-in-force",
+        "pyoci/plan/process.py",
+        "landlock.add_restriction(plan, rules)",
+        "landlock.add_ruleset(plan, rules)",
+        f"{_LANDLOCK}::test_what_no_rule_allows_is_denied",
+    ),
+    Protection(
+        "landlock-of-exec",
+        "pyoci/plan/compiler.py",
+        "privileges, facts, rules, wait=False, first=False)",
+        "privileges, facts, None, wait=False, first=False)",
+        f"{_LANDLOCK}::test_exec_is_under_the_same_rules",
+    ),
+    Protection(
+        "landlock-whole",
+        "pyoci/spec/landlock.py",
+        "if abi >= rules.abi:",
+        "if abi >= 1:",
+        f"{_LANDLOCK}::test_an_older_abi_is_refused_or_asked_for",
     ),
     Protection(
         "listener-is-one",

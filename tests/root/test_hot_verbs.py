@@ -10,6 +10,8 @@ from harness.box import Container
 from harness.boxes import Boxes
 from unit import hot
 
+from pyoci._shim import lib
+
 pytestmark = [pytest.mark.only("pyoci")]
 BODY = "from pyoci.base.context import Context\nfrom pyoci.cli import entry\nstatus = entry.main(Context(), argv)"
 # What a verb that makes no process has no use for.
@@ -100,15 +102,29 @@ def test_what_tracing_needs_is_imported_for_it_only(verbs: Verbs) -> None:
     assert "trace" not in verbs("run", "--bundle", str(verbs.made.directory), verbs.made.id)
 
 
+def test_what_landlock_needs_is_imported_for_it_only(verbs: Verbs) -> None:
+    made, needed = verbs.made, {"spec.landlock", "plan.landlock"}
+    made.sh("exit 0")
+    made.config["annotations"] = {"org.example": "{}"}
+    assert not needed & verbs("run", "--bundle", str(made.directory), made.id)
+    if lib.pyoci_landlock_abi() < 5:
+        pytest.skip("the kernel has no Landlock of ABI 5")
+    rules = '{"paths": [{"path": "/bin", "allow": ["read", "execute"]}]}'
+    made.config["annotations"] = {"org.pyoci.landlock": rules}
+    assert needed <= verbs("run", "--bundle", str(made.directory), made.id)
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
         lambda made: made.mount("/bad", "tmpfs", "tmpfs", "nonsense=1"),
         lambda made: made.args("/missing"),
         lambda made: made.config.update(hooks={"createRuntime": [{"path": "/bin/false"}]}),
+        lambda made: made.config.update(annotations={"org.pyoci.landlock": '{"tcp": {"bind": [-1]}}'}),
+        lambda made: made.config.update(annotations={"org.pyoci.landlock": '{"paths": []}'}),
         lambda made: made.process.update(rlimits=[{"type": "RLIMIT_NOFILE", "soft": 9, "hard": 1 << 40}]),
     ],
-    ids=["mount", "program", "hook", "limit"],
+    ids=["mount", "program", "hook", "rule", "rules", "limit"],
 )
 def test_failures_are_worded_without_more(verbs: Verbs, spoil: Any) -> None:
     spoil(verbs.made)

@@ -176,6 +176,12 @@ ERRORS: list[tuple[Any, ...]] = [
     ),
     ("hostname-length", "/hostname", {"/hostname": "ä" * 33}),
     ("annotation-empty", "/annotations/", {"/annotations": {"": "x"}}),
+    ("landlock-json", "/annotations/org.pyoci.landlock", {"/annotations": {"org.pyoci.landlock": "{"}}),
+    (
+        "landlock-rules",
+        "/annotations/org.pyoci.landlock",
+        {"/annotations": {"org.pyoci.landlock": '{"tcp": [80]}'}},
+    ),
     (
         "systemd-property",
         "/annotations/org.systemd.property.X~1Y",

@@ -169,6 +169,8 @@ OTHER_NAMES = {
     "io.github.seccomp.libseccomp.version",
     "org.pyoci.version",  # of the features document
     "org.pyoci.commit",
+    "org.pyoci.landlock.abi",
+    "org.pyoci.landlock",  # ours, of config.json
     "seccomp.archs",
     "seccomp.supportedFlags",
 }

@@ -14,7 +14,8 @@ from pyoci.spec.unsupported import ANNOTATIONS
 
 PACKAGE = Path(pyoci.__file__).parent
 ANNOTATION = re.compile(r"(run\.oci|org\.systemd|org\.criu|org\.pyoci)\.[\w.]+")
-OURS = {"org.pyoci.commit", "org.pyoci.version"}  # of the features document, not of a configuration
+# of the features document, not of a configuration
+OURS = {"org.pyoci.commit", "org.pyoci.version", "org.pyoci.landlock.abi"}
 
 
 def test_every_annotation_that_the_code_names_is_one_to_be_warned_of() -> None:

@@ -17,6 +17,7 @@ from pyoci._shim import ffi, lib
 from pyoci.base.errors import OciError
 from pyoci.plan import compiler
 from pyoci.plan.ops import Plan
+from pyoci.spec.annotations import LANDLOCK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,10 +54,14 @@ EVERYTHING = plans.spec(
     linux__memoryPolicy={"mode": "MPOL_BIND", "nodes": "0-64"},
     linux__personality={"domain": "LINUX32"},
     process__cwd="/work",
+    annotations={
+        LANDLOCK: '{"paths": [{"path": "/", "allow": ["read", "execute"]}], "tcp": {"bind": [80]}, "scope": ["signal"]}'
+    },
 )
 FACTS: dict[str, Any] = {
     "seccomp": (FILTER, 1),
     "cgroup_fds": 2,
+    "landlock_abi": 7,
     "states": {"createContainer": (b'{"pid":', b"}")},
 }
 
@@ -67,9 +72,11 @@ def all_plans() -> list[Plan]:
         **EVERYTHING,
         "linux": {**EVERYTHING["linux"], "namespaces": plans.namespaces("pid", "mount")},
     }
-    unpivoted = compiler.compile_container(nested, plans.facts(no_pivot=True, nested=True))
+    unpivoted = compiler.compile_container(nested, plans.facts(no_pivot=True, nested=True, landlock_abi=7))
     wanted: Process = {"args": ["x"], "cwd": "/", "selinuxLabel": "l", "terminal": True}
-    executed = compiler.compile_exec(EVERYTHING, wanted, plans.facts(seccomp=(FILTER, 8)), 0x30000080)
+    executed = compiler.compile_exec(
+        EVERYTHING, wanted, plans.facts(seccomp=(FILTER, 8), landlock_abi=7), 0x30000080
+    )
     return [
         plans.early(EVERYTHING),
         compiled.prepare,

@@ -71,6 +71,8 @@ def test_every_code_has_an_example() -> None:
         "mount-source-missing",
         "rootfs-noexec",
         "hook-missing",
+        "landlock-abi",
+        "landlock-p",
         "program-",
         "device-driver",
         "seccomp-unknown",

@@ -533,6 +533,20 @@ def test_the_program_in_the_root_filesystem(tmp_path: Path) -> None:
         assert codes_of(program) == ["program-format"], program
     assert codes_of("foreign") == codes_of("of foreign") == ["program-machine"]
     assert codes_of("host") == ["program-interpreter"]  # which /proc/self/exe is known to name
+
+    def ruled(program: str, *paths: str, **more: Any) -> list[str]:
+        rules = [{"path": path, "allow": ["read", "execute"], **more} for path in paths]
+        return codes_of(
+            program, more={"/annotations": {"org.pyoci.landlock": json.dumps({"abi": 1, "paths": rules})}}
+        )
+
+    assert ruled("tool", "/bin") == ruled("/out", "/usr/bin/tool") == ruled("script", "/") == []
+    assert ruled("tool", "/bin/script") == ["landlock-program"]
+    assert ruled("/out", "/out/x") == ["landlock-path", "landlock-program"]
+    assert ruled("script", "/bin/script") == ["landlock-program"]  # which /bin/tool has to run
+    assert ruled("tool", "/bin", "/gone") == ["landlock-path"]
+    assert ruled("tool", "/bin", "/gone", optional=True) == ruled("tool", "/bin", "/dev/null") == []
+    assert ruled("tool", "/bin", allow=["execute"]) == ["landlock-program"]
     for place in ("/usr", "/usr/bin/gone", "/"):
         mount = {"destination": place, "type": "tmpfs", "source": "tmpfs"}
         assert codes_of("/bin/gone", more={"/mounts/-": mount}) == [], place
