@@ -36,6 +36,7 @@ EVERYTHING = plans.spec(
         {"destination": "/t", "type": "tmpfs", "source": "t", "options": ["remount", "size=1m"]},
         {"destination": "/b", "type": "bind", "source": "/b", "options": ["rbind", "ro"]},
         {"destination": "/sys", "type": "sysfs"},
+        {"destination": "/q", "type": "mqueue", "source": "q"},
         {"destination": "/o", "type": "overlay", "source": "o", "options": ["lowerdir=" + "l" * 300]},
     ],
     hooks={"createContainer": [{"path": "/h", "args": ["h"], "env": ["A=1", "B="], "timeout": 3}]},
@@ -52,6 +53,7 @@ EVERYTHING = plans.spec(
     linux__readonlyPaths=["/proc/sys"],
     linux__rootfsPropagation="shared",
     linux__memoryPolicy={"mode": "MPOL_BIND", "nodes": "0-64"},
+    linux__mountLabel="system_u:object_r:container_file_t:s0",
     linux__personality={"domain": "LINUX32"},
     process__cwd="/work",
     annotations={
@@ -72,7 +74,9 @@ def all_plans() -> list[Plan]:
         **EVERYTHING,
         "linux": {**EVERYTHING["linux"], "namespaces": plans.namespaces("pid", "mount")},
     }
-    unpivoted = compiler.compile_container(nested, plans.facts(no_pivot=True, nested=True, landlock_abi=7))
+    unpivoted = compiler.compile_container(
+        nested, plans.facts(no_pivot=True, nested=True, landlock_abi=7, seccomp=(FILTER, 8), supervised=True)
+    )
     wanted: Process = {"args": ["x"], "cwd": "/", "selinuxLabel": "l", "terminal": True}
     executed = compiler.compile_exec(
         EVERYTHING, wanted, plans.facts(seccomp=(FILTER, 8), landlock_abi=7), 0x30000080
