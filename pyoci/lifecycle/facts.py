@@ -11,7 +11,7 @@ from pyoci._shim import lib
 from pyoci.lifecycle import state_document
 from pyoci.plan.facts import Facts
 from pyoci.spec import capabilities, namespaces
-from pyoci.spec.annotations import LANDLOCK, SECCOMP_FAIL_UNKNOWN
+from pyoci.spec.annotations import LANDLOCK, SECCOMP_FAIL_UNKNOWN, asks_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,8 +130,7 @@ def filter_of(spec: "Spec", *, keep: bool = True) -> tuple[bytes, int] | None:
         return None
     from pyoci.seccomp import filters
 
-    fail_unknown = SECCOMP_FAIL_UNKNOWN in (spec.get("annotations") or {})
-    program, flags = filters.program(profile, keep=keep, fail_unknown=fail_unknown)
+    program, flags = filters.program(profile, keep=keep, fail_unknown=asks_for(spec, SECCOMP_FAIL_UNKNOWN))
     return (program, flags) if program else None
 
 

@@ -12,7 +12,7 @@ from pyoci.plan.facts import Facts
 from pyoci.plan.mounts import NOTIFY_DIRECTORY, NOTIFY_SOCKET
 from pyoci.plan.ops import Plan
 from pyoci.spec import capabilities, defaults
-from pyoci.spec.annotations import KEEP_GROUPS
+from pyoci.spec.annotations import KEEP_GROUPS, asks_for
 from pyoci.spec.resource_rules import MOST_NODES
 from pyoci.spec.rlimits import NUMBERS
 
@@ -220,7 +220,7 @@ def add_identity(
     plan.add(owner, "/process/user", "owner of the standard files")
     bounding = ops.bounding_set(capabilities=privileges.bounding)
     plan.add(bounding, "/process/capabilities/bounding", "bounding set")
-    keep_groups = KEEP_GROUPS in (spec.get("annotations") or {})
+    keep_groups = asks_for(spec, KEEP_GROUPS)
     if groups and facts.ordinary_user and not keep_groups and not facts.can_set_groups:
         raise OciError(
             "groups",
@@ -330,21 +330,19 @@ def _refuse_long(process: "Process", longest: int) -> None:
     kind: Literal["args", "env"]
     for kind in ("args", "env"):
         for index, text in enumerate(process.get(kind) or ()):
-            message = too_long(kind, index, text, longest)
-            if message:
+            if len(text) < longest // 4:  # whatever its characters take
+                continue
+            size = len(text.encode("utf-8", "surrogateescape")) + 1
+            if size > longest:
+                message = too_long(kind, index, text, size, longest)
                 raise OciError("program", message, pointer=f"/process/{kind}/{index}", hint=SHORTER)
 
 
 SHORTER = "pass it in a file, or on standard input"
 
 
-def too_long(kind: str, index: int, text: str, longest: int) -> str:
-    """What to say of an argument or a variable that takes more bytes than the kernel allows, or ""."""
-    if len(text) < longest // 4:  # whatever its characters take
-        return ""
-    size = len(text.encode("utf-8", "surrogatepass")) + 1
-    if size <= longest:
-        return ""
+def too_long(kind: str, index: int, text: str, size: int, longest: int) -> str:
+    """What to say of an argument or a variable that takes more bytes than the kernel allows."""
     what = f"the variable {text.partition('=')[0][:100]}" if kind == "env" else f"argument {index}"
     return f"{what} takes {size} bytes: the kernel takes {longest} at most"
 

@@ -54,7 +54,7 @@ def compile_profile(seccomp: "Seccomp", pointer: str, fail_unknown: bool = False
             if result == -errno.EDOM:
                 hint = "omit architectures that this machine cannot run"
                 message = f"seccomp: the architecture {name} has another byte order than this machine"
-                raise OciError("seccomp", message, pointer=where, errno=errno.EDOM, hint=hint)
+                raise OciError("seccomp", message, pointer=where, hint=hint)
             _check(result, f"seccomp: the architecture {name} cannot be added", where)
         added = _add_rules(handle, seccomp, default, pointer, fail_unknown)
         if added > _MANY_RULES:  # a binary tree; libraries before 2.5 do without

@@ -1,9 +1,7 @@
 """The annotations of config.json that change what this runtime does; all others pass unread (config.md, Annotations)."""
 
 SYSTEMD_PROPERTY = "org.systemd.property."  # the beginning: the name of a property of the unit follows
-KEEP_GROUPS = (
-    "run.oci.keep_original_groups"  # crun's: it need only be there; podman's --group-add keep-groups sets it
-)
+KEEP_GROUPS = "run.oci.keep_original_groups"  # crun's: podman's --group-add keep-groups sets it
 HOOK_OUTPUTS = (
     "run.oci.hooks.stdout",
     "run.oci.hooks.stderr",
@@ -24,3 +22,12 @@ KNOWN_OWN = (LANDLOCK,)
 # An engine that lets its users set annotations should keep these for itself (features.md, Unsafe annotations in config.json);
 # a name that ends with a dot stands for all that begin with it.
 UNSAFE = (SYSTEMD_PROPERTY, *KNOWN, *KNOWN_OWN)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec.spec_types import Spec
+
+
+def asks_for(spec: "Spec", name: str) -> bool:
+    """Whether one of crun's annotations that are either on or off is on: it is there, and not "0"."""
+    return (spec.get("annotations") or {}).get(name, "0") != "0"

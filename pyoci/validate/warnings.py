@@ -135,9 +135,10 @@ def _lengths(process: "Process", at: str, report: Report) -> None:
     kind: Literal["args", "env"]
     for kind in ("args", "env"):
         for index, text in enumerate(process.get(kind) or ()):
-            total += len(text.encode("utf-8", "surrogatepass")) + 1 + _POINTER
-            message = too_long(kind, index, text, longest)
-            if message:
+            size = len(text.encode("utf-8", "surrogatepass")) + 1
+            total += size + _POINTER
+            if size > longest:
+                message = too_long(kind, index, text, size, longest)
                 report("exec-length", f"{at}/{kind}/{index}", message, hint=SHORTER)
     stack = [limit["soft"] // 4 for limit in process.get("rlimits") or () if limit["type"] == "RLIMIT_STACK"]
     most = max(min([_MOST_TOGETHER, *stack]), longest)

@@ -285,10 +285,12 @@ def test_an_architecture_of_the_other_byte_order_is_refused(box: Boxes, programs
 
 @pytest.mark.only("pyoci")
 def test_a_call_nobody_knows_fails_where_crun_fails(box: Boxes, programs: Programs) -> None:
-    """With crun's annotation, whatever its value."""
+    """With crun's annotation, unless its value is 0."""
     made = filtered(box, programs, GETPGRP, syscalls=[rule("SCMP_ACT_ERRNO", "getpgrp", "no_such_call")])
     assert errno_of(made) == errno.EPERM
     made.config["annotations"] = {"run.oci.seccomp_fail_unknown_syscall": "0"}
+    assert errno_of(made) == errno.EPERM
+    made.config["annotations"] = {"run.oci.seccomp_fail_unknown_syscall": "1"}
     made.run(check=False).failed("unknown system call no_such_call")
 
 

@@ -603,7 +603,7 @@ PROTECTIONS = [
     Protection(
         "groups-kept-on-request",
         "pyoci/plan/process.py",
-        '    keep_groups = KEEP_GROUPS in (spec.get("annotations") or {})\n',
+        "    keep_groups = asks_for(spec, KEEP_GROUPS)\n",
         "    keep_groups = True\n",
         "tests/integration/test_process.py -k groups_of_the_caller",
     ),

@@ -90,6 +90,8 @@ def test_groups_of_the_caller_are_kept_by_annotation() -> None:
     for allowed in (True, False):
         user = plans.one(plans.finish(made, can_set_groups=allowed), "user")
         assert (user.uid, user.keep_groups) == (1, True)
+    made["annotations"] = {"run.oci.keep_original_groups": "0"}
+    assert not plans.one(plans.finish(made), "user").keep_groups
 
 
 def test_groups_of_an_ordinary_user_stay_unless_others_are_asked_for() -> None:
