@@ -33,6 +33,7 @@ _LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
 _TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 _ROW = re.compile(r"<tr>.*?</tr>", re.DOTALL)
 _CODE = re.compile(r"<code>([^\n<]+)</code>")
+_HYPHENATED = re.compile(r"(?<![^ ])[^ &]{0,24}-[^ &]{0,24}(?![^ ])")
 _TESTS = re.compile(r"<code>[\w/<>.]+py:")
 
 
@@ -65,10 +66,12 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 
 def _breakable(code: re.Match[str]) -> str:
-    """A long name breaks between its parts, a short one, such as an option, nowhere."""
+    """A long name breaks between its parts, a short one, such as an option, nowhere; a short command between its words."""
     text = code[1]
-    if len(text) <= 24:
-        return f"<code class=whole>{text}</code>" if " " not in text else code[0]
+    if len(text) <= 24 and " " not in text:
+        return f"<code class=whole>{text}</code>"
+    if len(text) <= 48 and " " in text:
+        return "<code>" + _HYPHENATED.sub(r"<span class=whole>\g<0></span>", text) + "</code>"
     return f"<code>{re.sub(r'(?<=[,/:._])(?=[^,/:._])', '<wbr>', text)}</code>"
 
 

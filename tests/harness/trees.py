@@ -30,7 +30,7 @@ _ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
     "LC_ALL": "C.UTF-8",
 }
-_FROM_HOST = ("/etc/resolv.conf", "/etc/ssl/certs/ca-certificates.crt", "/etc/apt/auth.conf")
+_FROM_HOST = ("/etc/resolv.conf", "/etc/ssl/certs/ca-certificates.crt", "/etc/apt/auth.conf", "/etc/pip.conf")
 
 
 class Tree:

@@ -14,6 +14,7 @@ import pytest
 from harness import machine, trees
 from harness.engines import remove_cgroups
 from harness.trees import Tree
+from unit.documents import document
 
 TOP = machine.repository()
 TOOLS = ["mmdebstrap", "dpkg-source", "busybox", "xz"]
@@ -75,6 +76,13 @@ def package(place: Path) -> Path:
     return Path(shutil.copy(found, place))
 
 
+def told(page: str, *words: str) -> str:
+    """The lines of a page that people are told to type and that have one of the words in them, as a script of root's."""
+    lines = [line for line in document(page).blocks if any(word in line for word in words)]
+    assert len(lines) == len(words), lines
+    return "\n".join(line.removeprefix("sudo ") for line in lines)
+
+
 def make(*command: str) -> str:
     done = subprocess.run(
         [TOP / "packaging" / command[0], *command[1:]],
@@ -98,9 +106,9 @@ def bundles(tree: Tree) -> None:
 def test_the_package_on_a_fresh_debian(place: Path, package: Path) -> None:
     tree = trees.debian(place / "fresh")
     bundles(tree)
-    shutil.copy(package, tree.root / "tmp/pyoci.deb")
+    shutil.copy(package, tree.root / "tmp")
+    tree.run("cd /tmp\n" + told("docs/install.md", "_amd64.deb"))
     shown = tree.run("""
-        apt-get -qq install -y /tmp/pyoci.deb >/tmp/log 2>&1 || { cat /tmp/log; exit 1; }
         test ! -e /usr/bin/gcc
         dpkg-query -W -f '${Depends}\\n${Static-Built-Using}\\n' pyoci
         pyoci --version --verbose
@@ -169,14 +177,35 @@ END
     assert "\nwords from docker\n" in shown and "\nruntime: pyoci\n" in shown
 
 
+def test_the_front_page_on_a_fresh_debian(place: Path) -> None:
+    """All that docs/index.md tells people to type; the image is there already, for there is no registry."""
+    tree = trees.debian(place / "front")
+    bundles(tree)
+    (tree.root / "tree").mkdir()
+    copy = 'git ls-files -z | tar --null -T - -c | tar -x -C "$0"'
+    subprocess.run(["sh", "-ec", copy, tree.root / "tree"], cwd=TOP, check=True)
+    first, *others = [line.removeprefix("sudo ") for line in document("docs/index.md").blocks]
+    assert len(others) == 4
+    tree.run(f"""
+        {first}
+        mkdir -p /etc/containers/containers.conf.d
+        cat >/etc/containers/containers.conf.d/60-test.conf <<END
+[containers]
+netns = "none"
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+END
+        tar -C /srv/shell/rootfs -c . | podman import --quiet - docker.io/library/busybox
+    """)
+    shown = tree.run("\n".join(["cd /tree", *others])).splitlines()
+    assert "podman and buildah: /tree/.venv/bin/pyoci" in shown and shown[-1] == "Hello from a container"
+
+
 def test_the_archive_without_python(place: Path, archive: Path) -> None:
     tree = trees.busybox(place / "busybox", shutil.which("busybox") or "")
     bundles(tree)
-    shutil.copy(archive, tree.root / "archive.tar.xz")
+    shutil.copy(archive, tree.root)
+    tree.run("mkdir -p /opt /usr/local/bin\n" + told("docs/install.md", "-linux-x86_64.tar.xz", "ln -s /opt"))
     shown = tree.run("""
-        mkdir -p /opt /usr/local/bin
-        tar -xJf archive.tar.xz -C /opt
-        ln -s /opt/*/bin/pyoci /usr/local/bin/pyoci
         pyoci run --bundle /srv/hello hello
         pyoci create --bundle /srv/shell a </dev/null >/out 2>&1
         pyoci state a

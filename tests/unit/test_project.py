@@ -140,6 +140,16 @@ def test_the_workflow_builds_the_site() -> None:
     assert script.stat().st_mode & 0o111 and " build --quiet --strict " in script.read_text()
 
 
+def test_the_workflow_runs_what_takes_minutes_and_is_asked_for() -> None:
+    job = yaml(WORKFLOW)["jobs"]["engines"]
+    assert {entry["tests"] for entry in job["strategy"]["matrix"]["include"]} == {"engines", "packaging"}
+    assert job["steps"][-1]["run"].endswith(" scripts/test tests/${{ matrix.tests }}")
+    for name, value in job["env"].items():
+        words = f'environ.get("{name}", "")'
+        asking = [path for path in (TOP / "tests").rglob("*.py") if words in path.read_text()]
+        assert any(f'"{value}"' in path.read_text() for path in asking), name
+
+
 # -- the form of the files
 
 
