@@ -165,6 +165,7 @@ def offences(module: ast.Module) -> Iterator[str]:
                     "utf-8",
                     "ascii",
                     "surrogateescape",
+                    "surrogatepass",
                     "replace",
                 ):
                     yield f"line {node.lineno}: codec {word.value!r}"
