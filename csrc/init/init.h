@@ -62,11 +62,10 @@ struct state {
     bool null_attached; /* the same of REG_NULL */
     uint16_t machine;   /* EM_* of an executable for another one, else 0 */
     char executable[4096];
-    char interpreters[MOST_INTERPRETERS][512]; /* that it needs, one after the other */
-    int interpreter_count;
-    bool landlock;   /* a ruleset is in force */
-    char home[4096]; /* "HOME=...", or empty */
-    struct {         /* what this process becomes in place of the program; no path: nothing */
+    const char *interpreters[MOST_INTERPRETERS]; /* that it needs, one after the other */
+    bool landlock;                               /* a ruleset is in force */
+    char home[4096];                             /* "HOME=...", or empty */
+    struct {                                     /* what this process becomes in place of the program; no path: nothing */
         const char *path;
         const struct plan_strings *args, *env; /* env: NULL for the program's */
     } hook;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -48,27 +49,25 @@ void op_landlock_port(const struct op_landlock_port *op) {
 }
 
 /* Whether execve(2) of a file would be allowed, which a kernel before Linux 6.14 does not say. */
-static bool may_execute(char *path) {
-    char *const args[] = {path, NULL};
+static bool may_execute(const char *path) {
+    const char *const args[] = {path, NULL};
 
-    return *path && syscall(SYS_execveat, AT_FDCWD, path, args, args + 1, EXECVE_CHECK) == 0;
+    return path && syscall(SYS_execveat, AT_FDCWD, path, args, args + 1, EXECVE_CHECK) == 0;
 }
 
 /* Rules that leave out the program, or the dynamic loader that it needs, are the usual mistake, and execve(2) says no more than
  * "permission denied" of it, in `start`. */
-void op_landlock_restrict_self(const struct op_landlock_restrict_self *op) {
-    char *files[1 + MOST_INTERPRETERS];
+void op_landlock(const struct op_landlock *op) {
+    const char *files[1 + MOST_INTERPRETERS] = {state.executable};
     bool allowed[1 + MOST_INTERPRETERS];
-    int count = 1 + state.interpreter_count;
 
-    for (int i = 0; i < count; i++) {
-        files[i] = i ? state.interpreters[i - 1] : state.executable;
+    memcpy(files + 1, state.interpreters, sizeof(state.interpreters));
+    for (int i = 0; i <= MOST_INTERPRETERS; i++)
         allowed[i] = may_execute(files[i]);
-    }
     check(syscall(SYS_landlock_restrict_self, get(REG_RULESET), op->flags), STEP_landlock_restrict_self, NULL);
     put(REG_RULESET, -1);
     state.landlock = true;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i <= MOST_INTERPRETERS; i++)
         if (allowed[i] && !may_execute(files[i]))
             fail(errno, STEP_landlock, files[i]);
 }

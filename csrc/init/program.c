@@ -108,22 +108,20 @@ static _Noreturn void fail_interpreter(int error, const char *path, const char *
 /* execve(2) says "no such file" or "permission denied" of the program when its interpreter is missing, or can't be executed; say
  * which. The interpreter of a script may be a script itself. */
 static void check_interpreter(const char *path) {
-    char *name;
+    static char names[MOST_INTERPRETERS][512];
     const char *file = path;
     enum format format;
 
     for (int depth = 0; depth < MOST_INTERPRETERS; depth++) {
         errno = 0;
-        name = state.interpreters[depth];
-        format = read_interpreter(file, name, sizeof(state.interpreters[depth]));
-        state.interpreter_count = depth + (format != OTHER);
+        format = read_interpreter(file, names[depth], sizeof(names[depth]));
         if (depth > 0 && state.machine)
             snprintf(foreign, sizeof(foreign), "%.511s", file);
         if (format == OTHER && depth > 0 && errno == EISDIR)
             fail_interpreter(EISDIR, path, file);
         if (format == OTHER)
             return;
-        file = name;
+        file = state.interpreters[depth] = names[depth];
         if (faccessat(AT_FDCWD, file, X_OK, AT_EACCESS) < 0) {
             if (errno == EACCES && is_on_noexec(file))
                 errno = ENOEXEC;

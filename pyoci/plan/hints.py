@@ -180,12 +180,12 @@ _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
         errno.EBADFD,
     ): "Landlock has no rules for what is no part of the file system",
     (
-        "landlock_restrict_self",
+        "landlock",
         "landlock_restrict_self",
         errno.EPERM,
     ): "without process.noNewPrivileges this takes CAP_SYS_ADMIN in the container's user namespace: set it to true",
     (
-        "landlock_restrict_self",
+        "landlock",
         "landlock_restrict_self",
         errno.E2BIG,
     ): "pyoci itself is under as many Landlock rulesets as there can be, 16: run it outside of them",

@@ -34,4 +34,4 @@ def add_ruleset(plan: Plan, found: Rules) -> None:
 
 def add_restriction(plan: Plan, found: Rules) -> None:
     """From here on it is in force: what the init still opens itself must come before."""
-    plan.add(ops.landlock_restrict_self(flags=found.log), POINTER, "Landlock ruleset in force")
+    plan.add(ops.landlock(flags=found.log), POINTER, "Landlock ruleset in force")

@@ -83,7 +83,7 @@ def every_op() -> bytes:
             ops.landlock_port(rights=1, port=80),
             ops.home(uid=1),
             ops.find_executable(program="sh", path="/bin::relative:/usr/bin"),
-            ops.landlock_restrict_self(flags=1),
+            ops.landlock(flags=1),
             ops.execve(args=["sh"], env=["A=1", "B=2"]),
         )
     )

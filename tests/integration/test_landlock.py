@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from harness import refusals
+from harness.agent import Agent
 from harness.box import Container
 from harness.boxes import Boxes
 from harness.programs import Programs
@@ -178,17 +179,18 @@ def test_scopes(box: Boxes, programs: Programs, scope: list[str] | None) -> None
 
 def test_exec_is_under_the_same_rules(box: Boxes, programs: Programs) -> None:
     made = ruled(files(programs, box()), READ, WRITE, scope=["signal"])
-    command = [*made.process["args"], "signal", "1"]
+    command = [*made.process["args"], "signal", "1", "trace", "1"]
     made.args("/bin/sleep", "1000").launch()
     expected = [expected for _, expected in FILES]
     # the first process is under a ruleset of its own
-    assert answers(made.exec(*command).out) == [*expected, errno.EPERM]
+    apart = [errno.EPERM, errno.EPERM]
+    assert answers(made.exec(*command).out) == [*expected, *apart]
     for name in ("file", "fifo", "directory/new", "directory"):
         path = made.rootfs / "work" / name
         path.rmdir() if path.is_dir() else path.unlink()
     made.file("/work/file", "text", 0o666)
     as_user = made.exec(*command, options=("--user", "1000:1000", "--no-new-privs"))
-    assert answers(as_user.out) == [*expected, errno.EPERM]
+    assert answers(as_user.out) == [*expected, *apart]
     shutil.rmtree(made.rootfs / "open")
     made.exec(*command, check=False).failed("paths[1]", "/open", "no such file")
 
@@ -217,6 +219,23 @@ def test_a_hook_that_the_rules_leave_out(box: Boxes, programs: Programs) -> None
     made.args("/bin/true").run(check=False).failed(
         "error running startContainer hook #0", "permission denied"
     )
+
+
+def test_without_rules_a_process_of_exec_traces_the_first_one(box: Boxes, programs: Programs) -> None:
+    made = box("/bin/sleep", "1000")
+    command = asked(programs, made, ("signal", 1), ("trace", 1))
+    assert answers(made.launch().exec(*command).out) == [0, 0]
+
+
+def test_without_a_mount_namespace(box: Boxes, programs: Programs) -> None:
+    """The paths are those in the root filesystem, for `exec`, too."""
+    made = ruled(files(programs, box()), READ, WRITE)
+    command = made.process["args"]
+    made.no_namespace("mount")
+    del made.config["mounts"]
+    made.args("/bin/sleep", "1000").launch()
+    assert answers(made.exec(*command).out) == [expected for _, expected in FILES]
+    made.stop()
 
 
 def test_a_path_that_is_missing(box: Boxes) -> None:
@@ -411,6 +430,17 @@ def test_the_filter_comes_after_the_rules(box: Boxes, no_new_privileges: bool) -
     assert "Permission denied" in made.run(check=False).err
 
 
+def test_an_agent_is_not_asked_about_the_rules(box: Boxes, programs: Programs, folder: Path) -> None:
+    agent = Agent(programs.path("agent"), folder / "agent")
+    try:
+        made = ruled(box("/bin/cat", "/etc/passwd"), WRITE | {"optional": True})
+        made.linux["seccomp"] = agent.profile("landlock_create_ruleset", "landlock_restrict_self", "chdir")
+        assert "Permission denied" in made.run(check=False).err
+        assert len(agent.states(1)) == 1 and agent.calls() == []
+    finally:
+        agent.close()
+
+
 def test_plan_and_debug_show_the_steps(box: Boxes) -> None:
     made = ruled(box("/bin/true"), WRITE | {"optional": True}, tcp={"bind": [80]}, scope=["signal"])
     made.save()
@@ -419,13 +449,13 @@ def test_plan_and_debug_show_the_steps(box: Boxes) -> None:
         "landlock_ruleset",
         "Landlock paths[1] /work: write",
         "Landlock tcp.bind 80",
-        "landlock_restrict_self",
+        "Landlock ruleset in force",
     ):
         assert words in shown
     assert shown.index("pivot_root") < shown.index("landlock_ruleset")
     assert "/work: write; tcp.bind 80" in made.runtime.call("plan", str(made.directory)).ok().out
     made.runtime.global_options = ["--debug"]
-    assert "init: landlock_restrict_self" in made.run().err
+    assert "init: landlock: Landlock ruleset in force" in made.run().err
 
 
 def test_the_example_of_the_page(box: Boxes, programs: Programs) -> None:

@@ -21,6 +21,8 @@ from harness.programs import Programs
 from harness.runtime import PATIENCE
 from harness.terminal import ConsoleSocket
 
+from pyoci._shim import lib
+
 pytestmark = pytest.mark.rootless
 
 
@@ -60,6 +62,21 @@ def test_exec(rootless: Boxes) -> None:
     assert found.rc == 5
     assert found.lines()[0] == "0"
     assert found.lines()[1] != os.readlink("/proc/self/ns/user")
+
+
+@pytest.mark.only("pyoci")
+@pytest.mark.skipif(lib.pyoci_landlock_abi() < 5, reason="the kernel has no Landlock of ABI 5")
+@pytest.mark.parametrize("no_new_privileges", [False, True])
+def test_landlock(rootless: Boxes, no_new_privileges: bool) -> None:
+    made = rootless.sh("cat /etc/passwd; echo done; exec sleep 1000")
+    made.process["noNewPrivileges"] = no_new_privileges
+    rules = '{"paths": [{"path": "/bin", "allow": ["read", "execute"]}]}'
+    made.config["annotations"] = {"org.pyoci.landlock": rules}
+    out, err = made.stream(), made.stream()
+    made.launch(stdout=out, stderr=err)
+    assert out.until("done") == "done\n"
+    assert "Permission denied" in err.until("denied")
+    assert "Permission denied" in made.exec("/bin/cat", "/etc/passwd", check=False).err
 
 
 def test_namespaces(rootless: Boxes) -> None:

@@ -173,7 +173,7 @@ RULES = {
     "tcp": {"connect": [443]},
     "scope": ["signal"],
 }
-OWN = ["landlock_ruleset", "landlock_path", "landlock_port", "landlock_restrict_self"]
+OWN = ["landlock_ruleset", "landlock_path", "landlock_port", "landlock"]
 
 
 def names(found: list[ops.Op]) -> list[str]:
@@ -190,7 +190,7 @@ def test_the_order_of_the_ops(no_new_privileges: bool, seccomp: Any) -> None:
     order = names(finish)
     assert [name for name in order if name.startswith("landlock")] == OWN
     places = [order.index(name) for name in ("pivot_root", "landlock_ruleset", "user", "find_executable")]
-    places += [order.index(name) for name in ("landlock_restrict_self", "ready", "hook", "execve")]
+    places += [order.index(name) for name in ("landlock", "ready", "hook", "execve")]
     assert places == sorted(places)
     if seccomp:
         assert order.index("ready") < order.index("seccomp")
@@ -199,7 +199,7 @@ def test_the_order_of_the_ops(no_new_privileges: bool, seccomp: Any) -> None:
     assert admin == ([False] if no_new_privileges else [True, False])
     last = len(order) - 1 - order[::-1].index("capset")
     if not no_new_privileges:
-        assert last == order.index("seccomp" if seccomp else "landlock_restrict_self") + 1
+        assert last == order.index("seccomp" if seccomp else "landlock") + 1
     assert {op.pointer for op in finish if op.name in OWN} == {landlock.POINTER}
 
 
@@ -211,7 +211,7 @@ def test_exec_has_the_same_rules() -> None:
     assert fields[0] == fields[1] and len(fields[0]) == len(OWN)
     order = names(joined)
     assert order.index("open_rootfs") < order.index("landlock_ruleset") < order.index("user")
-    assert order.index("landlock_restrict_self") < order.index("ready")
+    assert order.index("landlock") < order.index("ready")
 
 
 def test_an_older_kernel_is_refused_before_anything_is_made() -> None:

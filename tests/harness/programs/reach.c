@@ -2,8 +2,8 @@
  *
  *     reach WORD OBJECT [WORD OBJECT]...
  *
- * read, write, truncate, list, exec: a path; make, mkdir, mkfifo: a path that is not there; rename: FROM:TO; tiocgwinsz: a terminal; bind,
- * connect: a TCP port of 127.0.0.1; abstract: the name of an abstract socket; signal: a pid; pause: until TERM, for an OBJECT that is no one's
+ * read, write, truncate, list, exec: a path; make, mkdir, mkfifo: a path that is not there; rename: FROM:TO; tiocgwinsz: a device;
+ * bind, connect: a TCP port of 127.0.0.1; abstract: the name of an abstract socket; signal, trace: a pid
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -102,6 +103,8 @@ static int try(const char *word, char *object) {
     case 'f': /* mkfifo */
         return mkfifo(object, 0644);
     case 't':
+        if (strcmp(word, "trace") == 0)
+            return (int)ptrace(PTRACE_SEIZE, atoi(object), 0, 0);
         return strcmp(word, "truncate") == 0 ? truncate(object, 0) : asked_for_size(object);
     case 'l':
         return listed(object);
@@ -115,8 +118,6 @@ static int try(const char *word, char *object) {
         return abstract_socket(object);
     case 's':
         return kill(atoi(object), 0);
-    case 'p':
-        pause();
     }
     return 0;
 }
