@@ -81,8 +81,11 @@ def explain(stage: str, status: int | None, memory: "Memory", program: bytes) ->
     if program and status is not None and status & 0x7F:
         from pyoci.seccomp import verdict
 
-        killed = status & 0x7F == signal_numbers.SYS
-        denied = verdict.names(program, 0 if killed else verdict.ANY)
+        if status & 0x7F == signal_numbers.SYS:
+            denied = verdict.names(program)
+        denied = denied or verdict.names(
+            program, verdict.ANY
+        )  # killed, perhaps, while it said what was denied
     return failure.init_ended(stage, status, memory, denied)
 
 

@@ -112,6 +112,18 @@ def test_a_filter_that_notifies(
     assert made.wait() == STATUS
 
 
+def test_prctl_may_be_denied_with_an_errno(box: Boxes, programs: Programs) -> None:
+    """Where no ambient capability is asked for; there is none to clear then."""
+    made = container(box, programs, False)
+    made.linux["seccomp"] = profile(calls(ALWAYS, PRIVILEGED) - {"prctl"}, None)
+    made.linux["seccomp"]["syscalls"].append({"names": ["prctl"], "action": "SCMP_ACT_ERRNO"})
+    made.run(check=False).failed("the seccomp filter killed", "it denies prctl (ERRNO)")
+    made.linux["seccomp"]["syscalls"][0]["names"].append("sendmsg")
+    made.run(check=False).failed("PR_CAP_AMBIENT_RAISE", "the seccomp profile denies prctl (ERRNO)")
+    del made.process["capabilities"]["ambient"]
+    assert made.run(check=False).rc == STATUS
+
+
 def test_limits_under_a_filter_that_notifies(box: Boxes, programs: Programs, agent: Agent) -> None:
     made = container(box, programs, True)
     made.process["rlimits"] = [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}]

@@ -80,6 +80,8 @@ def test_each_plan_is_a_stage() -> None:
 def test_a_filter_that_kills_is_named() -> None:
     error = exit_status.explain("finish", 31, NOTHING, program(execve=KILL))
     assert "killed" in error.message and "denies execve (KILL_PROCESS)" in error.message
+    error = exit_status.explain("finish", 31, NOTHING, program(sendmsg=KILL, prctl=ERRNO))
+    assert "denies prctl (ERRNO)" in error.message, "killed when it told"
     assert "such as execve" in exit_status.explain("finish", 31, NOTHING, program(ptrace=KILL)).hint
 
 
