@@ -5,27 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyoci._shim import ffi, lib
-from pyoci.seccomp import bpf, filters, paths
-from pyoci.seccomp.compiler import open_library
+from pyoci._shim import lib
+from pyoci.seccomp import bpf, filters, names, paths
+from pyoci.seccomp.compiler import ARCH_X86_64, X32_BIT, open_library
 from pyoci.spec.seccomp_words import ACTIONS, DATA_BITS, DEFAULT_FLAG, PERMISSIVE
 
 if TYPE_CHECKING:
     from pyoci.spec.spec_types import Seccomp, Syscall
 
 # What each kind of machine runs: the word in `architectures`, that in struct seccomp_data, and the bits that all numbers have.
-_X86_64, _X32_BIT = 0xC000003E, 0x40000000
 _MACHINES = (
     (
-        ("SCMP_ARCH_X86_64", _X86_64, 0),
+        ("SCMP_ARCH_X86_64", ARCH_X86_64, 0),
         ("SCMP_ARCH_X86", 0x40000003, 0),
-        ("SCMP_ARCH_X32", _X86_64, _X32_BIT),
+        ("SCMP_ARCH_X32", ARCH_X86_64, X32_BIT),
     ),
     (("SCMP_ARCH_AARCH64", 0xC00000B7, 0), ("SCMP_ARCH_ARM", 0x40000028, 0)),
 )
 # the numbers of system calls: from 0 on, and those that are Arm's own
 _NUMBERS = (*range(1024), *range(0xF0000, 0xF0010))
-_LONGEST_NAME = 64
 
 # A system call that a filter lets pass, by itself or because somebody else decides so. All other actions deny it.
 PASSING = {ACTIONS[name]: name for name in (*PERMISSIVE, "SCMP_ACT_NOTIFY")}
@@ -149,10 +147,10 @@ def _family() -> tuple[tuple[str, int, int], ...]:
 def _calls(arch: str, bit: int) -> Iterator[tuple[str, int]]:
     """Every system call of an architecture that libseccomp knows, with the number that the kernel is given."""
     token = lib.pyoci_seccomp_arch(arch.removeprefix("SCMP_ARCH_").lower().encode())
-    buffer = ffi.new("char[]", _LONGEST_NAME)
     for number in _NUMBERS:
-        if lib.pyoci_seccomp_name(token, number | bit, buffer, _LONGEST_NAME) > 0:
-            yield ffi.string(buffer).decode(), number | bit
+        name = names.call(token, number | bit)
+        if name:
+            yield name, number | bit
 
 
 def excess(name: str, arch: str, call: tuple[int, int], profile: Profile, base: Profile) -> list[Call]:

@@ -9,19 +9,13 @@ from pyoci.base import printable
 from pyoci.seccomp.check import ALWAYS, NEVER, PASSING, SOMETIMES, Call, Comparison, Profile
 from pyoci.seccomp.compiler import alternatives
 from pyoci.seccomp.risks import RISKS
-from pyoci.spec.seccomp_words import ARCHITECTURE
+from pyoci.spec.seccomp_words import ARCHITECTURE, OPERATORS
 
 if TYPE_CHECKING:
     from pyoci.spec.spec_types import SyscallArg
 
-_SIGNS = {
-    "SCMP_CMP_NE": "!=",
-    "SCMP_CMP_LT": "<",
-    "SCMP_CMP_LE": "<=",
-    "SCMP_CMP_EQ": "==",
-    "SCMP_CMP_GE": ">=",
-    "SCMP_CMP_GT": ">",
-}
+# how each is written here; SCMP_CMP_MASKED_EQ, the last, has a form of its own
+_SIGNS = dict(zip(OPERATORS, ("!=", "<", "<=", "==", ">=", ">"), strict=False))
 # what it means that these let a system call pass
 _DECIDED = {"SCMP_ACT_LOG": "and logged", "SCMP_ACT_TRACE": "by a tracer", "SCMP_ACT_NOTIFY": "by an agent"}
 _SMALL = 10  # numbers below it are shown in decimal

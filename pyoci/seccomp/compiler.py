@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 _TSYNC = FLAGS["SECCOMP_FILTER_FLAG_TSYNC"]
 _WAIT_KILLABLE_RECV = FLAGS["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]
-_ARCH_X86_64 = 0xC000003E
-_ARCH_X32 = 0x4000003E  # libseccomp's own token: to the kernel these are calls of x86_64 with a bit set
-_X32_BIT = 0x40000000
+ARCH_X86_64 = 0xC000003E
+ARCH_X32 = 0x4000003E  # libseccomp's own token: to the kernel these are calls of x86_64 with a bit set
+X32_BIT = 0x40000000
 _ARCH_S390 = (0x00000016, 0x80000016)
 _MANY_RULES = 32
 
@@ -237,9 +237,9 @@ def stub(last: dict[int, int]) -> bytes:
     try a new one and fall back to an old one on ENOSYS. All others go on to what follows the stub.
     """
     sections = [
-        (_ARCH_X86_64 if arch == _ARCH_X32 else arch, _section(arch, number, last.get(_ARCH_X32)))
+        (ARCH_X86_64 if arch == ARCH_X32 else arch, _section(arch, number, last.get(ARCH_X32)))
         for arch, number in last.items()
-        if arch != _ARCH_X32 or _ARCH_X86_64 not in last
+        if arch != ARCH_X32 or ARCH_X86_64 not in last
     ]
     if not sections:
         return b""
@@ -253,13 +253,13 @@ def stub(last: dict[int, int]) -> bytes:
 
 def _section(arch: int, last: int, last_x32: int | None) -> list[bytes]:
     """The tests of one architecture: ends with ENOSYS, which what is known jumps over."""
-    if arch == _ARCH_X86_64 and last_x32 is not None:
-        tests = [bpf.instruction(bpf.ANY_BIT, _X32_BIT, 1, 0), bpf.instruction(bpf.ABOVE, last, 1, 2)]
+    if arch == ARCH_X86_64 and last_x32 is not None:
+        tests = [bpf.instruction(bpf.ANY_BIT, X32_BIT, 1, 0), bpf.instruction(bpf.ABOVE, last, 1, 2)]
         tests.append(bpf.instruction(bpf.ABOVE, last_x32, 0, 1))
     else:
         tests = [bpf.instruction(bpf.ABOVE, last, 0, 1)]
-    if arch == _ARCH_X86_64 and last_x32 is None:  # the filter has its own word on a foreign interface
-        tests.insert(0, bpf.instruction(bpf.ANY_BIT, _X32_BIT, 2, 0))
+    if arch == ARCH_X86_64 and last_x32 is None:  # the filter has its own word on a foreign interface
+        tests.insert(0, bpf.instruction(bpf.ANY_BIT, X32_BIT, 2, 0))
     if arch in _ARCH_S390:  # 0 stands there for a number that no table has
         tests.insert(0, bpf.instruction(bpf.EQUAL, 0, 1, 0))
     return [

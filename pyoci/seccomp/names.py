@@ -1,15 +1,15 @@
 """The names of system calls and architectures, by the kernel's numbers. libseccomp, which has them, must be open."""
 
 from pyoci._shim import ffi, lib
+from pyoci.seccomp.compiler import ARCH_X32, ARCH_X86_64, X32_BIT
 
-_X32_BIT, _X86_64, _X32 = 0x40000000, 0xC000003E, 0x4000003E
 _LONGEST = 64
 _ARCHITECTURES = ("x86_64", "x86", "x32", "aarch64", "arm")  # those of the machines that pyoci runs on
 
 
 def token(arch: int, number: int) -> int:
     """libseccomp's number of an architecture, which is the kernel's but for x32: there the numbers of the calls differ."""
-    return _X32 if arch == _X86_64 and number & _X32_BIT else arch
+    return ARCH_X32 if arch == ARCH_X86_64 and number & X32_BIT else arch
 
 
 def call(token: int, number: int) -> str:

@@ -155,7 +155,8 @@ def test_sarif() -> None:
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     (tmp_path / "rootfs/bin").mkdir(parents=True)
-    (tmp_path / "rootfs/bin/sh").touch(mode=0o755)
+    (tmp_path / "rootfs/bin/sh").write_bytes(b"\x7fELF")
+    (tmp_path / "rootfs/bin/sh").chmod(0o755)
     (tmp_path / "config.json").write_text(json.dumps(BASE))
     return tmp_path
 
