@@ -20,6 +20,8 @@ from pyoci.spec.resource_rules import MOST_NODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
     from pyoci.base.context import Context
     from pyoci.cgroups.records import GroupRecord
     from pyoci.lifecycle.requests import ExecRequest
@@ -80,15 +82,15 @@ class JoiningProcess(ContainerProcess):
         try:
             self._join(moved=False)
         except OciError as error:
-            if error.errno != errno.EAGAIN:
+            if error.errno != errno.EAGAIN or error.code == "seccomp-agent":
                 raise
             # No more processes: the container may be at its pids.limit, where somebody has to look into it all the more.
             self.init.kill()
+            self.init.close()
             files.close_all(self._cgroup_fds)
             self.init = InitProcess(self.request.trace, self.context.log)
             self.init.oom = self.entry.memory
             self._join(moved=True)
-        self.expect_ready(self.process)
         self.entry.close()
 
     def _load(self) -> None:
@@ -115,9 +117,10 @@ class JoiningProcess(ContainerProcess):
         self.check_terminal(self.process)
 
     def _join(self, *, moved: bool) -> None:
-        """The init starts in the container's cgroup; its plan joins the namespaces and becomes the process. Raises OciError.
+        """The init starts in the container's cgroup; its plan joins the namespaces and makes all ready. Raises OciError.
 
-        moved  it starts in our cgroup instead, and we move it after its last fork: pids.max refuses forks, but nothing moved
+        moved  it starts in our cgroup instead, and we move it after its last fork: pids.max refuses forks, but nothing moved.
+               A thread that sends the listener of a filter is a fork, too, and the last one.
         """
         pidfd = self.entry.open_process()
         if pidfd < 0:
@@ -130,6 +133,10 @@ class JoiningProcess(ContainerProcess):
             self._cgroup_fds, cgroup_fd = self._open_cgroup(pid)
             self.context.spans.lap("cgroup", "/linux/cgroupsPath")
             self._start(pid, joined, passed, cgroup_fd, moved=moved)
+            self.expect_ready(self.process)
+            if moved and self.init.agent:
+                self._move(cgroup_fd, self._cgroup_fds)
+                self._set_affinity(self.init.pid, "final")  # which the cpuset of the cgroup may have changed
         finally:
             files.close_all(passed)
             if cgroup_fd >= 0:
@@ -145,8 +152,8 @@ class JoiningProcess(ContainerProcess):
         self._spawn_with_affinity(-1 if moved else cgroup_fd)
         spans.lap("spawn", "/linux/namespaces")
         self.raise_limits(self.process, user_namespace=bool(joined & namespaces.NEWUSER))
-        forks = bool(joined & namespaces.NEWPID)
-        if moved and not forks:
+        forks, moved_now = bool(joined & namespaces.NEWPID), moved and not found.notifies
+        if moved_now and not forks:
             self._move(cgroup_fd, self._cgroup_fds)
         ready = {"cgroup": [] if moved else self._cgroup_fds, "pidfd": pidfd}
         if not namespaces.has(self.spec, "mount"):
@@ -154,7 +161,7 @@ class JoiningProcess(ContainerProcess):
         self.send_plan("exec", compiled.finish, ready)
         if forks:
             self.init.expect_fork()
-            if moved:
+            if moved_now:
                 self._move(cgroup_fd, self._cgroup_fds)
         if self.entry.record.rdt:
             self._join_resctrl_group(self.entry.record.rdt)
@@ -214,24 +221,31 @@ class JoiningProcess(ContainerProcess):
 
         A process starts with the affinity of the one that makes it, so it is ours meanwhile.
         """
-        text = (self.process.get("execCPUAffinity") or {}).get("initial")
-        if not text:
+        if not (self.process.get("execCPUAffinity") or {}).get("initial"):
             self._spawn(cgroup_fd)
             return
         before = posix.sched_getaffinity(0)
-        found = ranges(text, MOST_NODES) or []
-        try:
-            posix.sched_setaffinity(0, [number for low, high in found for number in range(low, high + 1)])
-        except OSError as error:
-            message = "error setting initial CPU affinity: sched_setaffinity"
-            pointer, hint = "/process/execCPUAffinity/initial", ""
-            if error.errno == errno.EINVAL:
-                hint = "none of these processors is both online and in the cpuset of pyoci's caller"
-            raise from_os_error("cpu-affinity", message, error, pointer=pointer, hint=hint) from None
+        self._set_affinity(0, "initial")
         try:
             self._spawn(cgroup_fd)
         finally:
             posix.sched_setaffinity(0, before)
+
+    def _set_affinity(self, pid: int, place: "Literal['initial', 'final']") -> None:
+        """Put a process on the processors of process.execCPUAffinity. Raises OciError."""
+        text = (self.process.get("execCPUAffinity") or {}).get(place)
+        if not text:
+            return
+        found = ranges(text, MOST_NODES) or []
+        try:
+            posix.sched_setaffinity(pid, [number for low, high in found for number in range(low, high + 1)])
+        except OSError as error:
+            message = f"error setting {place} CPU affinity: sched_setaffinity"
+            pointer, hint = f"/process/execCPUAffinity/{place}", ""
+            if error.errno == errno.EINVAL:
+                cpuset = "pyoci's caller" if place == "initial" else "the container"
+                hint = f"none of these processors is both online and in the cpuset of {cpuset}"
+            raise from_os_error("cpu-affinity", message, error, pointer=pointer, hint=hint) from None
 
     def _spawn(self, cgroup_fd: int) -> None:
         """Into the container's cgroup by clone or, where that is refused, by moving the process there."""

@@ -418,3 +418,29 @@ def test_the_plan_and_the_trace(box: Boxes, programs: Programs, start: Start, fo
     made.start()
     made.wait()
     assert "find_executable" in trace.read_text()
+
+
+@pytest.mark.only("pyoci")
+@pytest.mark.parametrize(("pid_namespace", "room"), [(True, 0), (True, 1), (False, 1)])
+def test_a_container_at_its_pids_limit_can_be_looked_into(
+    box: Boxes, start: Start, pid_namespace: bool, room: int
+) -> None:
+    """The thread that sends the listener is one more: the process joins the cgroup after it."""
+    machine.need_controller("pids")
+    agent = start()
+    made = box.sh("for i in 1 2 3 4 5; do sleep 1000 & done; echo up; wait")
+    made.linux["resources"] = {"pids": {"limit": 6 + room}}
+    made.linux["seccomp"] = agent.profile("getpgrp")
+    made.process["execCPUAffinity"] = {"final": "0"}
+    if not pid_namespace:
+        made.no_namespace("pid")
+    said = made.stream()
+    made.launch(stdout=said)
+    said.until("up")
+    assert made.exec("/bin/cat", "/proc/self/cgroup").out == Path(f"/proc/{made.pid}/cgroup").read_text()
+    status = made.exec("/bin/grep", "-E", "Seccomp:|Cpus_allowed_list", "/proc/self/status").out.split()
+    assert status == ["Seccomp:", "2", "Cpus_allowed_list:", "0"]
+    states = agent.states(3)
+    assert len({state["pid"] for state in states}) == 3
+    if not pid_namespace:
+        made.kill("--all", "KILL")
