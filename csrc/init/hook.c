@@ -14,7 +14,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TAIL = 400 }; /* of each of the two: both and the words around them fit into a reply */
+enum {
+    TAIL = 400,     /* of each of the two: both and the words around them fit into a reply */
+    CHUNK = 4096,   /* at a time */
+    MOST = 1 << 20, /* that a pipe holds: sixteen pages, or as much as fs.pipe-max-size grants */
+};
 
 struct output {
     int pipe, writer; /* the two ends; -1 once they are closed */
@@ -24,7 +28,7 @@ struct output {
 
 /* Keep the last TAIL bytes of what a hook prints. Returns false at the end of its output. */
 static bool collect(struct output *output) {
-    char chunk[4096];
+    char chunk[CHUNK];
     ssize_t got = read(output->pipe, chunk, sizeof(chunk));
     size_t fresh, keep;
 
@@ -93,6 +97,13 @@ static const char *trimmed(struct output *output) {
     return output->tail;
 }
 
+/* Read what a hook that has ended left in its pipe, and no more: a process of its that writes without pause must not hold us up. */
+static void drain(struct pollfd *file, struct output *output) {
+    for (int i = 0; i < MOST / CHUNK && file->fd >= 0 && poll(file, 1, 0) > 0; i++)
+        if (!collect(output))
+            break;
+}
+
 /* Wait until the hook itself ends (what it left running may hold the pipes). False when its time is over. */
 static bool watch(pid_t pid, int64_t seconds, struct output outputs[2]) {
     struct pollfd files[3] = {{.fd = outputs[0].pipe, .events = POLLIN},
@@ -113,9 +124,8 @@ static bool watch(pid_t pid, int64_t seconds, struct output outputs[2]) {
                 files[i].fd = -1;
         ended = files[2].revents != 0;
     }
-    for (int i = 0; i < 2; i++)
-        while (ended && files[i].fd >= 0 && poll(&files[i], 1, 0) > 0 && collect(&outputs[i]))
-            ;
+    for (int i = 0; i < 2 && ended; i++)
+        drain(&files[i], &outputs[i]);
     close(files[2].fd);
     return ended;
 }

@@ -531,6 +531,20 @@ def test_a_hook_may_leave_a_process_behind_that_keeps_nothing_open(log: Log) -> 
     assert watched.rest() == ""
 
 
+@pytest.mark.only("pyoci")  # runc waits for who holds the output of a hook
+def test_a_process_of_a_hook_that_prints_without_pause_does_not_hold_up_create(log: Log) -> None:
+    """The hook's own end counts. A real-time process on the reader's processor fills the pipe again whenever it is read."""
+    if subprocess.run(["chrt", "-f", "1", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("there are no real-time processes here")
+    leave = "[ ! -e /sys/fs/cgroup/cpu/tasks ] || echo 0 > /sys/fs/cgroup/cpu/tasks"  # in v1 a cgroup may have none
+    log.add(
+        "createContainer",
+        f"taskset -cp 0 $PPID; taskset -cp 0 $$; {leave}; chrt -f 1 yes & sleep 0.3; exit 7",
+    )
+    error = log.made.create(check=False).failed().err
+    assert "error running createContainer hook #0: exit status 7, stdout: y | y" in error
+
+
 def test_a_failed_create_is_as_if_never_tried(log: Log) -> None:
     log.add("createContainer", "exit 1")
     log.made.create(check=False).failed()
