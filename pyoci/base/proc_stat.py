@@ -2,7 +2,8 @@
 
 from pyoci.base import files
 
-STATE, PARENT, START_TIME, EXIT_CODE = 0, 1, 19, 49  # places in what fields() returns
+STATE, PARENT, FLAGS, START_TIME, EXIT_CODE = 0, 1, 6, 19, 49  # places in what fields() returns
+EXITING = 0x4  # of FLAGS (PF_EXITING): on the way to its end, before it closes its files
 DEAD = (b"Z", b"X")  # the states of a process that has ended
 
 

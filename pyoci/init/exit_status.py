@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 # which has no slash.
 NAME = b"pyoci/init\n"
 DEATH_MILLISECONDS = 10000  # that a killed process may take to end
-_MILLISECONDS = 1000
 
 
 def is_init(pid: int) -> bool:
@@ -38,17 +37,25 @@ def within(pidfd: int, milliseconds: int) -> bool:
 def early(pid: int, pidfd: int) -> bool:
     """Whether an init that has closed its socket ended instead of becoming the program.
 
-    execve(2) closes the socket a moment before it renames the process, and so does the death of one that is killed. An init that
-    fails says so before, so one that ends without a word was killed: what exits by itself is a program, whatever it calls itself.
+    execve(2) closes the socket a moment before it renames the process, and no execve that has come so far returns to the init. A
+    process that ends is marked as such before its files are closed; the end itself may take a while: the first one of a pid
+    namespace waits for all others of it. An init that fails says so before, so one that ends without a word was killed: what
+    exits by itself is a program, whatever it calls itself.
     """
-    if not is_init(pid):
+    if not is_init(pid) or not _is_ending(pid):
         return False
-    for _ in range(_MILLISECONDS):
-        if within(pidfd, 1):
-            return is_init(pid) and _was_killed(pid, pidfd)
-        if not is_init(pid):
-            return False
-    return False
+    status = wait_status(pid)
+    if not status:  # we may not know it yet
+        within(pidfd, DEATH_MILLISECONDS)
+        return is_init(pid) and _was_killed(pid, pidfd)
+    return is_init(pid) and bool(status & 0x7F)
+
+
+def _is_ending(pid: int) -> bool:
+    try:
+        return bool(int(proc_stat.fields(pid)[proc_stat.FLAGS]) & proc_stat.EXITING)
+    except (OSError, ValueError):
+        return True
 
 
 def _was_killed(pid: int, pidfd: int) -> bool:
@@ -62,7 +69,7 @@ def _was_killed(pid: int, pidfd: int) -> bool:
 
 
 def wait_status(pid: int) -> int | None:
-    """The wait status of a zombie (proc_pid_stat(5), field 52), None when it can't be had."""
+    """The wait status of a process that ends or has ended (proc_pid_stat(5), field 52), None when it can't be had."""
     try:
         return int(proc_stat.fields(pid)[proc_stat.EXIT_CODE])
     except (OSError, ValueError):

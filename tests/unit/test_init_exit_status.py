@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -173,6 +173,9 @@ def test_an_init_that_dies_as_such_has_ended(tmp_path: Path) -> None:
     pidfd = os.pidfd_open(process.pid)
     assert exit_status.is_init(process.pid)
     process.send_signal(signal.SIGKILL)
+    assert (
+        process.stdout and process.stdout.read() == b""
+    )  # as the socket of an init: it ends a moment before
     assert exit_status.early(process.pid, pidfd)
     assert exit_status.wait_status(process.pid) == signal.SIGKILL
     os.close(pidfd)
@@ -180,15 +183,55 @@ def test_an_init_that_dies_as_such_has_ended(tmp_path: Path) -> None:
     assert exit_status.wait_status(process.pid) is None and not exit_status.is_init(process.pid)
 
 
-def test_an_init_that_is_about_to_be_renamed_is_waited_for() -> None:
-    script = "printf pyoci/init >/proc/$$/comm; echo; sleep 0.05; exec cat"
-    process = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdout and process.stdout.read(1)
+def test_an_init_that_is_about_to_be_renamed_has_not_ended() -> None:
+    """Its socket is closed by execve(2), which goes on."""
+    process = named("pyoci/init")
     pidfd = os.pidfd_open(process.pid)
-    began = time.monotonic()
-    assert not exit_status.early(process.pid, pidfd) and time.monotonic() - began < 0.9
+    assert exit_status.is_init(process.pid) and not exit_status.early(process.pid, pidfd)
     os.close(pidfd)
     process.communicate()
+
+
+_HELD = """
+import ctypes, os, signal, sys
+child = os.fork()
+if not child:
+    signal.pause()
+ctypes.CDLL(None).prctl(15, b"pyoci/init", 0, 0, 0)
+print(os.getpid(), flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a pid namespace, and traces a process of it")
+def test_an_init_whose_end_takes_long_has_ended() -> None:
+    """It is the first process of its pid namespace, where a process that is traced, by us, does not go: no time is enough."""
+    outer = subprocess.Popen(
+        ["unshare", "--pid", "--fork", "python3", "-c", _HELD],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
+    assert outer.stdout and outer.stdout.readline() == b"1\n"
+    (init,) = children(outer.pid)
+    (held,) = children(init)
+    assert ctypes.CDLL(None).ptrace(0x4206, held, 0, 0) == 0  # PTRACE_SEIZE
+    pidfd = os.pidfd_open(init)
+    try:
+        os.kill(init, signal.SIGKILL)
+        while os.listdir(f"/proc/{init}/fd"):
+            pass
+        assert not exit_status.within(pidfd, 0)
+        assert exit_status.early(init, pidfd)
+        assert not exit_status.within(pidfd, 0)
+    finally:
+        os.waitpid(held, 0x40000000)  # __WALL: it goes
+        outer.wait()
+        outer.stdout.close()
+        os.close(pidfd)
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_hints_by_step() -> None:
