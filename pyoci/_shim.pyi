@@ -41,6 +41,18 @@ class PyociNotification(CData):
     arguments: Pointer[int]
 
 @type_check_only
+class PyociRecorded(CData):
+    arch: int
+    number: int
+    count: int
+
+@type_check_only
+class PyociRecording(CData):
+    filled: int
+    more: int
+    calls: Pointer[PyociRecorded]
+
+@type_check_only
 class PyociSeccompTest(CData):
     arg: int
     op: int
@@ -100,6 +112,18 @@ class FFI:
     def new(
         self, cdecl: Literal["struct pyoci_notification[]"], init: int | Sequence[object], /
     ) -> Pointer[PyociNotification]: ...
+    @overload
+    def new(self, cdecl: Literal["struct pyoci_recorded *"], init: object = ..., /) -> PyociRecorded: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct pyoci_recorded[]"], init: int | Sequence[object], /
+    ) -> Pointer[PyociRecorded]: ...
+    @overload
+    def new(self, cdecl: Literal["struct pyoci_recording *"], init: object = ..., /) -> PyociRecording: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct pyoci_recording[]"], init: int | Sequence[object], /
+    ) -> Pointer[PyociRecording]: ...
     @overload
     def new(
         self, cdecl: Literal["struct pyoci_seccomp_test *"], init: object = ..., /
@@ -171,7 +195,8 @@ class Lib:
     def pyoci_notification_receive(self, listener: int, call: PyociNotification, /) -> int: ...
     def pyoci_notification_is_valid(self, listener: int, id: int, /) -> int: ...
     def pyoci_notification_answer(self, listener: int, id: int, error: int, /) -> int: ...
-    def pyoci_notification_continue(self, listener: int, id: int, /) -> int: ...
+    def pyoci_notification_record(self, listener: int, control: int, found: PyociRecording, /) -> None: ...
+    def pyoci_notification_wake_here(self, listener: int, /) -> int: ...
     def pyoci_signal_thread(self, process: int, thread: int, signal: int, /) -> int: ...
     def pyoci_seccomp_open(self, /) -> int: ...
     def pyoci_seccomp_path(self, /) -> Pointer[bytes]: ...

@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 
 def create_request(context: "Context", options: "Options", command: str) -> CreateRequest:
     """The request of `create` and `run`. Raises OciError `usage`, `bad-root` and `trace-file`."""
-    settings, values = options.settings, options.values
-    request = CreateRequest(root.make(settings), options.args[0], root.absolute(values.get("bundle", "")))
+    request = new(options.settings, options.args[0], options.values.get("bundle", ""))
+    fill(context, request, options.values, command)
+    return request
+
+
+def new(settings: "Settings", id: str, bundle: str) -> CreateRequest:
+    """A request without options of its own. Raises OciError `bad-root`."""
+    request = CreateRequest(root.make(settings), id, root.absolute(bundle))
     request.rootless = settings.get("rootless")
     request.cgroup_manager = cgroup_manager(settings)
-    fill(context, request, values, command)
     return request
 
 

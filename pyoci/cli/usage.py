@@ -47,6 +47,9 @@ profile in docker's form, or - for standard input; FILE, too. The exit status is
 beyond docker's default profile, or that in FILE, 1 when it does, 2 for errors.""",
     "plan": """\
 Nothing is executed: no privileges are needed. A step that a field of config.json asks for names that field.""",
+    "seccomp record": """\
+The exit status is that of the container's process; there is a profile whatever it is. The container is
+not confined by a seccomp filter meanwhile: record programs that you trust.""",
     "spec": "An existing file is not overwritten.",
     "completion": """\
 For bash: eval "$(pyoci completion bash)", or save the script where the shell looks for completions.""",

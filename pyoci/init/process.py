@@ -215,7 +215,7 @@ class InitProcess(Child):
     def _filter(self, op: int) -> bytes:
         """The seccomp filter of the plan that was in force when its `op` was executed, or b"": that of the profile."""
         program = exit_status.filter_before(self._sent[0][1].ops, op)
-        return self.supervisor.profile if program and self.supervisor else program
+        return self.supervisor.profile_filter if program and self.supervisor else program
 
     def explain_death(self) -> OciError:
         """The init went without a word: killed for lack of memory, by a signal, by the filter."""

@@ -51,9 +51,9 @@ class Explanation(Supervisor):
         """The filter of the profile, which asks where it would deny; without one there is nothing to explain."""
         if seccomp is None:
             return None
-        self.profile, flags = seccomp
-        self._code = bpf.instructions(self.profile)
-        return asking(notifying(self.profile)), listening(flags)
+        self.profile_filter, flags = seccomp
+        self._code = bpf.instructions(self.profile_filter)
+        return asking(notifying(self.profile_filter)), listening(flags)
 
     # -- in the process that answers -----------------------------------------------------------------------------------
 

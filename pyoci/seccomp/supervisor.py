@@ -38,7 +38,7 @@ class Supervisor:
     """Answers for a container's first process and all that come after it; what answer there is, subclasses know.
 
     asked_by  the option or command that wants it
-    profile   the filter that the configuration asks for: where a call fails, it is what to blame
+    profile_filter   the one that the configuration asks for: where a call fails, it is what to blame
 
     What it has found is there after finish():
 
@@ -49,7 +49,7 @@ class Supervisor:
     """
 
     asked_by = ""
-    profile = b""
+    profile_filter = b""
 
     def __init__(self) -> None:
         self.calls: dict[Call, tuple[int, tuple[int, ...]]] = {}
@@ -142,6 +142,7 @@ class Supervisor:
         try:
             _keep_only([2, listener, control, result])
             posix.write(result, b"\n")
+            _be_quick(listener)
             self._serve(listener, control)
             posix.close(listener)
             files.write_all(result, marshal.dumps((self.calls, self.more, self.killed)))
@@ -188,6 +189,15 @@ def asking(program: bytes) -> bytes:
         bpf.instruction(bpf.RETURN, NOTIFY),
     ]
     return b"".join(code) + program
+
+
+def _be_quick(listener: int) -> None:
+    """Come before the processes that wait for us (share_a_processor() in csrc/shim/notification.c tells why)."""
+    lib.pyoci_notification_wake_here(listener)
+    try:
+        posix.sched_setscheduler(0, posix.SCHED_FIFO, posix.sched_param(1))
+    except OSError:  # without privilege as any other
+        pass
 
 
 def _keep_only(fds: list[int]) -> None:

@@ -23,6 +23,12 @@ _AFTERWARDS: _Calls = (
 _WAITING: _Calls = (("read", (3, _POINTER, 1)),)
 
 
+def afterwards(no_new_privileges: bool) -> set[str]:
+    """What the init has to call after the filter, where that comes last (docs/seccomp.md)."""
+    calls = _AFTERWARDS[:1] if no_new_privileges else _AFTERWARDS
+    return {name for name, _ in calls}
+
+
 def denied(program: bytes) -> list[tuple[str, str, int]]:
     """Which of the init's last system calls the filter does not let pass: (name, action, errno or 0).
 

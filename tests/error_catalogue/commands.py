@@ -113,6 +113,13 @@ def trace_nowhere(stage: Stage) -> Result:
     return stage.box("/bin/true").run("--trace", "/nonexistent/trace", check=False)
 
 
+@case("seccomp-record", "cannot write /nonexistent/profile: its directory is missing", verb="seccomp record")
+def profile_nowhere(stage: Stage) -> Result:
+    made = stage.box("/bin/true")
+    made.save()
+    return made.runtime.call("seccomp", "record", str(made.directory), "-o", "/nonexistent/profile")
+
+
 @case("pid-file", "pid file /nonexistent/pid: no such file or directory", verb="create", errno="ENOENT")
 def pid_file_nowhere(stage: Stage) -> Result:
     return stage.box("/bin/true").create("--pid-file", "/nonexistent/pid", check=False)

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +69,23 @@ static int call(int argc, char **argv) {
         a[i] = strtol(argv[i + 1], NULL, 0);
     long result = syscall(strtol(argv[0], NULL, 0), a[0], a[1], a[2], a[3], a[4], a[5]);
     printf("result %ld errno %d\n", result, result < 0 ? errno : 0);
+    return 0;
+}
+
+static long number_of_thread;
+
+static void *call_as_thread(void *unused) {
+    syscall(number_of_thread, 0, 0, 0, 0, 0, 0);
+    return unused;
+}
+
+static int call_in_a_thread(const char *number) {
+    pthread_t thread;
+    number_of_thread = strtol(number, NULL, 0);
+    int error = pthread_create(&thread, NULL, call_as_thread, NULL);
+    if (error == 0)
+        error = pthread_join(thread, NULL);
+    printf("thread errno %d\n", error);
     return 0;
 }
 
@@ -147,6 +165,8 @@ int main(int argc, char **argv) {
         return catch_signals();
     if (strcmp(what, "call") == 0 && argc > 2)
         return call(argc - 2, argv + 2);
+    if (strcmp(what, "call-thread") == 0 && argc > 2)
+        return call_in_a_thread(argv[2]);
     if (strcmp(what, "call-i386") == 0 && argc > 2)
         return call_i386(argv[2]);
     if (strcmp(what, "keyring") == 0)
