@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 _FALSE = ("0", "f", "F", "false", "FALSE", "False")
 _MOST_DESCRIPTORS = 1 << 30  # fs.nr_open is no higher, and fcntl(2) takes an int
+_NAMES = frozenset([command[NAME] for command in COMMANDS])
 _LARGEST_ID = (1 << 32) - 1
 _USAGE = {"seccomp check": 2}  # the exit status of a wrong command line, where 1 is one of the answers
 
@@ -87,7 +88,7 @@ def command_options(options: Options, at: int) -> None:
         return
     name = argv[at]
     at += 1
-    if group(name):
+    if name not in _NAMES and group(name):
         if at == len(argv):
             raise _no_command(name)
         if argv[at] in ("--help", "-help", "-h"):

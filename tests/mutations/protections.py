@@ -694,9 +694,9 @@ PROTECTIONS = [
     ),
     Protection(
         "explained-is-denied",
-        "pyoci/seccomp/explain.py",
-        "done = lib.pyoci_notification_answer(listener, call.id, error) == 0",
-        "done = lib.pyoci_notification_continue(listener, call.id) == 0",
+        "csrc/shim/notification.c",
+        "    return answer(listener, id, error, 0);",
+        "    return answer(listener, id, 0, error ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0);",
         "tests/integration/test_explain_seccomp.py -k the_list",
     ),
     Protection(

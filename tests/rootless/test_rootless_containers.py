@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import pwd
@@ -308,6 +309,25 @@ def test_a_seccomp_agent_gets_the_listener(rootless: Boxes, programs: Programs, 
         assert made.args(probe, "call", "111").out() == "result -1 errno 7\n"
     finally:
         agent.close()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the number of the call is that of x86_64")
+def test_a_filter_is_explained_and_recorded(rootless: Boxes, programs: Programs) -> None:
+    """The supervisor of the filter may end a process of the container, and let its calls go on."""
+    made = rootless()
+    probe = made.put(programs.path("probe"))
+    made.sh(f"{probe} call 111; echo $?; {probe} call 135 7")
+    getpgrp, personality = ({"names": [name]} for name in ("getpgrp", "personality"))
+    rules = [{**getpgrp, "action": "SCMP_ACT_KILL_PROCESS"}, {**personality, "action": "SCMP_ACT_ERRNO"}]
+    made.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}
+    found = made.run("--explain-seccomp")
+    assert found.out == "159\nresult -1 errno 1\n"
+    assert "  killed  probe  getpgrp(" in found.err and "  EPERM   probe  personality(0x7, " in found.err
+    profile = made.directory / "profile.json"
+    call = ("seccomp", "record", str(made.directory), "--id", made.id, "-o", str(profile))
+    assert made.runtime.call(*call).ok().out.startswith("result ")
+    names = json.loads(profile.read_text())["syscalls"][0]["names"]
+    assert {"getpgrp", "personality", "execve"} <= set(names)
 
 
 def test_ten_at_once_leave_nothing(rootless: Boxes) -> None:
