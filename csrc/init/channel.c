@@ -208,18 +208,21 @@ void stop_watch(void) {
     channel.times = NULL;
 }
 
-/* One byte says that the runtime has written down what it must; the end of file says that it is gone. An error is the answer of the
- * container's own filter, or of its agent. */
-void wait_for_go(void) {
-    char go;
+/* An error may be the answer of the container's own filter, or of its agent, and so may be the end of a file that has none. */
+void read_byte(int fd) {
+    char byte;
     ssize_t got;
 
     do
-        got = read(channel.sync, &go, 1);
+        got = read(fd, &byte, 1);
     while (got < 0 && errno == EINTR);
-    if (got == 0 || (got < 0 && errno == ECONNRESET))
-        leave(1);
-    check(got, STEP_read, NULL);
+    if (got != 1)
+        fail(got < 0 ? errno : ENODATA, STEP_read, NULL);
+}
+
+/* One byte says that the runtime has written down what it must; at the end of file it is gone, and a word to it ends us. */
+void wait_for_go(void) {
+    read_byte(channel.sync);
 }
 
 /* What `create` is not there any more to hear is reported through the fifo that `start` reads. */

@@ -43,6 +43,7 @@ void stop_watch(void);
 void say(enum plan_reply_kind kind, int32_t error, const char *text, size_t length, int fd);
 _Noreturn void fail(int error, enum plan_step step, const char *object);
 void check(long result, enum plan_step step, const char *object); /* fails with errno when result is negative */
+void read_byte(int fd);
 void wait_for_go(void);
 void set_fifo(int fifo);
 void tell_start(void);

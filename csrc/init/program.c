@@ -310,16 +310,7 @@ void op_seccomp_listener(const struct op_seccomp_listener *op) {
 /* `create` has ended and `start` is to come. What fails from now on is reported through the fifo that `start` reads; that fifo
  * closing without a word, by execve(2), means success. */
 void op_wait_start(const struct op_wait_start *op) {
-    int start = get(op->fifo);
-    char byte;
-    ssize_t got;
-
-    do
-        got = read(start, &byte, 1);
-    while (got < 0 && errno == EINTR);
-    check(got, STEP_read, NULL); /* the filter that notifies is in force already, and its agent may have ended */
-    if (got == 0)
-        leave(1);
+    read_byte(get(op->fifo));
 }
 
 static const char *elf_machine(const char *path) {
@@ -342,6 +333,7 @@ void op_execve(const struct op_execve *op) {
     }
     close_registers();
     set_mask();
+    errno = ENODATA; /* which an agent leaves that says it was done */
     execve(path, string_room, env);
     if (errno == ENOEXEC && state.machine && !state.hook.path)
         fail(ENOEXEC, STEP_machine, elf_machine(*foreign ? foreign : path));

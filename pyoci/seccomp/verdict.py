@@ -69,10 +69,12 @@ def hint(denying: str) -> str:
 
 
 def agent_hint(program: bytes, error: int) -> str:
-    """What to do where the kernel answers in place of the agent, or "". `error`: of the system call that failed."""
-    if error != errno.ENOSYS or not _notifies(program):
+    """What to do where the agent, or the kernel in its place, has answered a call of the init that failed with `error`, or ""."""
+    if error not in (errno.ENOSYS, errno.ENODATA) or not _notifies(program):
         return ""
-    return "the seccomp agent, which the profile asks about system calls, has ended: see why"
+    if error == errno.ENOSYS:
+        return "the seccomp agent, which the profile asks about system calls, has ended: see why"
+    return "the seccomp agent must let the system calls of the container's init continue: it has answered one itself"
 
 
 def run(program: bytes, number: int, arch: int, arguments: tuple[int, ...] = ()) -> int:

@@ -195,6 +195,16 @@ def test_an_agent_that_ends_before_the_program_runs(
     made.wait()
 
 
+@pytest.mark.only("pyoci")
+def test_an_agent_that_says_it_was_done(box: Boxes, programs: Programs, start: Start) -> None:
+    """What the init waits for has not come, and the program does not run, whatever the agent says."""
+    agent = start(f"{READ}:value=0", f"{EXECVE}:value=0")
+    made = box("/bin/true")
+    for call, what in (("read", "read"), ("execve", 'exec: "/bin/true"')):
+        made.linux["seccomp"] = agent.profile(call)
+        made.run(check=False).failed(what, "the seccomp agent must let the system calls")
+
+
 def sleeps(pid: int) -> bool:
     """Whether a process waits for something."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "S"

@@ -312,8 +312,8 @@ PROTECTIONS = [
     Protection(
         "descriptors-before-execve",
         "csrc/init/program.c",
-        "    close_registers();\n    set_mask();\n    execve",
-        "    set_mask();\n    execve",
+        "    close_registers();\n    set_mask();\n    errno = ENODATA;",
+        "    set_mask();\n    errno = ENODATA;",
         f"{_ESCAPES} -k what_the_init_waited_with",
     ),
     Protection(
