@@ -40,6 +40,7 @@ class InitProcess(Child):
     oom       says what the container's cgroup knows of a lack of memory (Manager.oom), or None
     agent     gets the listener of its seccomp filter as soon as it comes, or None where none is to come
     supervisor   answers for its seccomp filter in place of an agent, or None
+    cwd_from  what gave it its working directory, in words for an error; "" for the configuration
     """
 
     def __init__(self, trace: "Trace | None" = None, log: "Log | None" = None) -> None:
@@ -51,6 +52,7 @@ class InitProcess(Child):
         self.oom: Callable[[], tuple[int, int, int]] | None = None
         self.agent: Callable[[int], None] | None = None
         self.supervisor: Supervisor | None = None
+        self.cwd_from = ""
         self._forks = False
         self._sent: list[tuple[str, Plan]] = []
 
@@ -207,7 +209,8 @@ class InitProcess(Child):
         self._log_done(found.op)
         if self.trace:
             self.trace.op_failed(name, op)
-        error = failure.explain(op, found.error, found.step, found.object())
+        cwd_from = self.cwd_from or failure.CONFIGURATION
+        error = failure.explain(op, found.error, found.step, found.object(), cwd_from)
         in_force = found.op + (op.name == "seccomp_notify" and found.step == "read")
         exit_status.add_filter(error, self._filter(in_force))
         return error

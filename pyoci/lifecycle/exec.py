@@ -72,8 +72,6 @@ class JoiningProcess(ContainerProcess):
             first, _, name = error.pointer[1:].partition("/")
             if first == "process" and name.partition("/")[0] in self._given:
                 error.pointer = ""
-                where = f"set in {self.request.process}" if self.request.process else "set by --cwd"
-                error.message = error.message.replace("set in config.json", where)
         super().__exit__(kind, error, traceback)
 
     def make(self) -> None:
@@ -89,7 +87,6 @@ class JoiningProcess(ContainerProcess):
             self.init.close()
             files.close_all(self._cgroup_fds)
             self.init = InitProcess(self.request.trace, self.context.log)
-            self.init.oom = self.entry.memory
             self._join(moved=True)
         self.entry.close()
 
@@ -108,7 +105,6 @@ class JoiningProcess(ContainerProcess):
         flags = self.entry.record.flags
         self.rootless = flags.get("rootless", False)
         request.no_new_keyring = flags.get("no_new_keyring", False)
-        self.init.oom = self.entry.memory
         self.spec = self.entry.config()
         own = defaults.process(self.spec)
         self.process = _process(request, own, self.context.document)
@@ -129,6 +125,10 @@ class JoiningProcess(ContainerProcess):
         pid = self.entry.record.pid
         cgroup_fd = -1
         try:
+            self.init.oom = self.entry.memory
+            if "cwd" in self._given:
+                file = self.request.process
+                self.init.cwd_from = f"set in {file}" if file else "set by --cwd"
             joined = _joined(self.spec, pid)
             self._cgroup_fds, cgroup_fd = self._open_cgroup(pid)
             self.context.spans.lap("cgroup", "/linux/cgroupsPath")

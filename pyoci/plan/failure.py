@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci._ops import Op
 
+CONFIGURATION = "set in config.json"  # in runc's words
 _MEMORY = "/linux/resources/memory/limit"
 # what the init was at when a plan was being executed
 _STAGES = {
@@ -50,8 +51,11 @@ _INTERPRETER = {
 _IN_ROOTFS = ("openat2", "mkdir", "create", "readlink")
 
 
-def explain(op: "Op", error: int, step: str, obj: str) -> OciError:
-    """The error for a failed op: `step` of it failed with an errno, at an object. A version before 0.2 tells neither."""
+def explain(op: "Op", error: int, step: str, obj: str, cwd_from: str = CONFIGURATION) -> OciError:
+    """The error for a failed op: `step` of it failed with an errno, at an object. A version before 0.2 tells neither.
+
+    cwd_from  what gave the process its working directory, as the words for it
+    """
     if not step or op.name not in OPS:
         return _without_step(op, error, obj)
     if op.name in ("find_executable", "execve") and step != "landlock":
@@ -62,7 +66,7 @@ def explain(op: "Op", error: int, step: str, obj: str) -> OciError:
         return _hook(op, obj)
     code = label_code(op.pointer) if op.name == "write_procfs" else OPS[op.name][0]
     if op.name == "chdir":
-        return _directory(op, error, step, obj)
+        return _directory(op, error, step, obj, cwd_from)
     if op.name == "write_procfs":
         obj = f"/proc/{obj}"
     about, hint = op.about, hints.hint(op.name, step, error, op.pointer, obj)
@@ -89,8 +93,8 @@ def _what(step: str, obj: str, about: str) -> str:
     return f"{step} {obj}" if obj and obj not in about else step
 
 
-def _directory(op: "Op", error: int, step: str, obj: str) -> OciError:
-    message = f'chdir to cwd ("{op.about.partition(" ")[2]}") set in config.json failed'
+def _directory(op: "Op", error: int, step: str, obj: str, cwd_from: str) -> OciError:
+    message = f'chdir to cwd ("{op.about.partition(" ")[2]}") {cwd_from} failed'
     hint = hints.hint(op.name, step, error, op.pointer, obj)
     if error == errno.EXDEV:
         message, error = f"{message}: it is outside the container", errno.EPERM

@@ -654,6 +654,11 @@ def test_an_error_does_not_blame_config_json_for_the_command_line(box: Boxes, fo
         'chdir to cwd ("/nope") set by --cwd failed: no such file or directory',
         "",
     )
+    assert failed("--cwd", "/set in config.json")[0].startswith(
+        'chdir to cwd ("/set in config.json") set by --cwd failed'
+    )
+    path = process_file(folder, "/bin/set in config.json")
+    assert 'exec: "/bin/set in config.json": ' in failed("--process", path)[0]
     path = process_file(folder, "/bin/true", cwd="/nope")
     assert failed("--process", path) == (
         f'chdir to cwd ("/nope") set in {path} failed: no such file or directory',
