@@ -17,8 +17,8 @@ _FILTER_UNKNOWN = "this kernel does not support a flag or an action of the filte
 _FILTER_LONG = "all filters of a process together may have 32768 instructions at most: shorten the profile"
 _ONE_LISTENER = "pyoci itself is under a filter that notifies an agent, and there can be one: run it without"
 _ONE_MORE_THREAD = (
-    "a filter that notifies takes one more thread for a moment: raise pids.limit or RLIMIT_NPROC, or do without"
-    " SCHED_DEADLINE"
+    "a filter that notifies takes one more thread for a moment: raise pids.limit or RLIMIT_NPROC, or give"
+    " SCHED_DEADLINE the flag SCHED_FLAG_RESET_ON_FORK"
 )
 
 # what is missing in the rootfs could not be made there

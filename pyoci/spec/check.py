@@ -85,6 +85,7 @@ def _spec(spec: "Spec", systemd: bool, rootless: bool, report: Report) -> None:
     _annotations(spec.get("annotations", {}), systemd, report)
     if "hooks" in spec:
         _hooks(spec["hooks"], report)
+    process_rules.deadline(spec, report)
     linux_rules.users(spec.get("process", {}).get("user", {}), linux, namespaces, report)
     if linux:
         linux_rules.linux(linux, namespaces, systemd, report)

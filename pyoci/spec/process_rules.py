@@ -7,10 +7,11 @@ from pyoci.spec.mount_options import FSTAB, LINKS, inline_maps, is_bind, is_know
 from pyoci.spec.paths import clean, without_dots
 from pyoci.spec.problem import Report
 from pyoci.spec.resource_rules import is_cpu_list
+from pyoci.spec.seccomp_words import notifies
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.spec.spec_types import AffinityName, Linux, Mount, Process, Rlimit, Scheduler, User
+    from pyoci.spec.spec_types import AffinityName, Linux, Mount, Process, Rlimit, Scheduler, Spec, User
 
 
 # lxcfs and the like put files over these; anything else inside /proc would feed the container false facts
@@ -134,6 +135,23 @@ def _scheduler(scheduler: "Scheduler", at: str, report: Report) -> None:
             "runtime, deadline and period do not fit each other",
             expected="1024 ns <= runtime <= deadline <= period",
         )
+
+
+def deadline(spec: "Spec", report: Report) -> None:
+    """SCHED_DEADLINE: the kernel lets such a process fork only where the child has another policy (sched(7))."""
+    scheduler = spec.get("process", {}).get("scheduler")
+    if not scheduler or scheduler["policy"] != "SCHED_DEADLINE":
+        return
+    if "SCHED_FLAG_RESET_ON_FORK" in scheduler.get("flags", ()):
+        return
+    linux = spec.get("linux", {})
+    for what, is_there in (
+        ("a startContainer hook", bool(spec.get("hooks", {}).get("startContainer"))),
+        ("the listener of SCMP_ACT_NOTIFY", "seccomp" in linux and notifies(linux["seccomp"])),
+    ):
+        if is_there:
+            text = f"SCHED_DEADLINE does not allow a fork, which {what} takes"
+            report("scheduler-fork", "/process/scheduler", text, hint="add the flag SCHED_FLAG_RESET_ON_FORK")
 
 
 def _user(user: "User", at: str, report: Report) -> None:

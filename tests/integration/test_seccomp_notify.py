@@ -454,3 +454,16 @@ def test_a_container_at_its_pids_limit_can_be_looked_into(
     assert len({state["pid"] for state in states}) == 3
     if not pid_namespace:
         made.kill("--all", "KILL")
+
+
+@pytest.mark.only("pyoci")
+def test_a_deadline_needs_a_flag(box: Boxes, start: Start) -> None:
+    """The kernel lets a process with a deadline start no thread that would have one, too."""
+    agent = start()
+    made = box("/bin/cut", "-d ", "-f41", "/proc/self/stat")
+    made.linux["seccomp"] = agent.profile("getpgrp")
+    scheduler = {"policy": "SCHED_DEADLINE", "runtime": 42000, "deadline": 1000000, "period": 1000000}
+    made.process["scheduler"] = scheduler
+    made.run(check=False).failed("the listener of SCMP_ACT_NOTIFY takes", "SCHED_FLAG_RESET_ON_FORK")
+    made.process["scheduler"] = scheduler | {"flags": ["SCHED_FLAG_RESET_ON_FORK"]}
+    assert made.out() == "6\n"

@@ -117,6 +117,23 @@ ERRORS: list[tuple[Any, ...]] = [
     ("oom-score", "/process/oomScoreAdj", {"/process/oomScoreAdj": 1001}),
     ("console-size", "/process/consoleSize", {"/process/consoleSize": {"height": 65536, "width": 1}}),
     (
+        "scheduler-fork",
+        "/process/scheduler",
+        {
+            "/process/scheduler": _deadline(runtime=2000, deadline=5000),
+            "/hooks": {"startContainer": [{"path": "/bin/true"}]},
+        },
+    ),
+    (
+        "scheduler-fork",
+        "/process/scheduler",
+        {
+            "/process/scheduler": _deadline(runtime=2000, deadline=5000),
+            "/linux/seccomp/listenerPath": "/run/agent",
+            RULE: _rule("SCMP_ACT_NOTIFY", "mount"),
+        },
+    ),
+    (
         "scheduler-nice",
         "/process/scheduler/nice",
         {"/process/scheduler": {"policy": "SCHED_BATCH", "nice": 20}},
