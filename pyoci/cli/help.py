@@ -24,10 +24,16 @@ def run(context: "Context", options: "Options") -> int:
     elif not options.args:
         files.out(manual.page() if options.values.get("man") else overview())
     else:
-        show = manual.command_page if options.values.get("man") else command_help
-        name = " ".join(options.args)
-        files.out("\n".join(show(command) for command in group(name) or [find(name)]))
+        files.out(_of(" ".join(options.args), bool(options.values.get("man"))))
     return 0
+
+
+def _of(name: str, man: bool) -> str:
+    """Help for a command, or for all of a group; or the manual page."""
+    members = group(name)
+    if man:
+        return manual.group_page(name) if members else manual.command_page(find(name))
+    return "\n".join(command_help(command) for command in members or [find(name)])
 
 
 def overview() -> str:

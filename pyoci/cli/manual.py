@@ -1,7 +1,7 @@
 """The manual pages, from the table, in troff's man macros (man(7))."""
 
 import pyoci
-from pyoci.cli.parse import find
+from pyoci.cli.parse import find, group
 from pyoci.cli.table import COMMANDS, GLOBALS, HELP_OPTION, NAME, OPTIONS, SUMMARY
 from pyoci.cli.usage import GROUPS, MORE, option_rows, usage
 
@@ -55,9 +55,10 @@ ENVIRONMENT = (
 
 
 def pages() -> dict[str, str]:
-    """Every manual page by the name of its file: pyoci(1), and one for each command, such as pyoci-create(1)."""
+    """Every manual page by the name of its file: pyoci(1), and one for each command and group, such as pyoci-create(1)."""
     found = {f"{_page_name(command[NAME])}.1": command_page(command) for command in COMMANDS}
-    return {"pyoci.1": page(), **found}
+    groups = {command[NAME].partition(" ")[0] for command in COMMANDS if " " in command[NAME]}
+    return {"pyoci.1": page(), **found, **{f"{_page_name(name)}.1": group_page(name) for name in groups}}
 
 
 def _page_name(command: str) -> str:
@@ -108,8 +109,20 @@ def command_page(command: "Command") -> str:
         "Global options, exit status, environment and files:",
         ".BR pyoci (1).",
     ]
-    group = next(names for _, names in GROUPS if name in names)
-    lines += _see_also(["pyoci (1)", *(f"{_page_name(other)} (1)" for other in group if other != name)])
+    related = next(names for _, names in GROUPS if name in names)
+    lines += _see_also(["pyoci (1)", *(f"{_page_name(other)} (1)" for other in related if other != name)])
+    return "\n".join(lines) + "\n"
+
+
+def group_page(name: str) -> str:
+    """The manual page of a group of commands."""
+    members = group(name)
+    lines = [
+        *_title(_page_name(name), " and ".join(command[NAME] for command in members)),
+        ".SH COMMANDS",
+        *_rows(tuple((usage(command), command[SUMMARY]) for command in members)),
+    ]
+    lines += _see_also(["pyoci (1)", *(f"{_page_name(command[NAME])} (1)" for command in members)])
     return "\n".join(lines) + "\n"
 
 

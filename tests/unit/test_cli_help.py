@@ -44,7 +44,9 @@ def test_help_fits_into_a_terminal() -> None:
 
 def test_there_is_a_manual_page_for_each_command() -> None:
     pages = manual.pages()
-    assert sorted(pages) == sorted(["pyoci.1", *(f"{page_name(command[NAME])}.1" for command in COMMANDS)])
+    names = ["pyoci", "pyoci-seccomp", *(page_name(command[NAME]) for command in COMMANDS)]
+    assert sorted(pages) == sorted(f"{name}.1" for name in names)
+    assert ".BR pyoci\\-seccomp\\-record (1)" in pages["pyoci-seccomp.1"]
     for name, text in pages.items():
         assert text.startswith(f".TH {name[:-2].upper()} 1 ")
         for line in text.splitlines():
@@ -73,6 +75,7 @@ def test_the_manual_is_good_troff() -> None:
 def test_help_writes_the_manual_pages(capfd: pytest.CaptureFixture[str]) -> None:
     for words, expected in (
         (["help", "--man"], "PYOCI"),
+        (["help", "--man", "seccomp"], "PYOCI-SECCOMP"),
         (["help", "--man", "exec"], "PYOCI-EXEC"),
         (["help", "--man", "seccomp", "record"], "PYOCI-SECCOMP-RECORD"),
     ):

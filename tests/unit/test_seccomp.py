@@ -16,7 +16,7 @@ from harness import bpf
 from pyoci._shim import ffi, lib
 from pyoci.base.errors import OciError
 from pyoci.base.log import Log
-from pyoci.seccomp import compiler, explain, filters, supervisor, verdict
+from pyoci.seccomp import compiler, explain, filters, record, supervisor, verdict
 from pyoci.seccomp.bpf import instructions
 from pyoci.spec.seccomp_words import ACTIONS
 
@@ -407,6 +407,7 @@ CONDITIONS = profile(
     allow("socket", action="SCMP_ACT_KILL_PROCESS", args=[{"index": 2, "op": "SCMP_CMP_NE", "value": 0}]),
     allow("read", action="SCMP_ACT_LOG"),
     allow("write", action="SCMP_ACT_TRAP"),
+    allow("mkdir", action="SCMP_ACT_KILL_THREAD"),
     *[allow(name) for name in ("clone3", "dup", "dup2", "pipe", "close")],
 )
 
@@ -427,6 +428,7 @@ def test_a_filter_that_explains_asks_where_it_would_deny_and_nowhere_else() -> N
                 assert verdict.run_with(code, number, arch, arguments, 0, set()) == value
                 seen.add(value)
     assert {EPERM, ENOSYS, bpf.ALLOW, ACTIONS["SCMP_ACT_TRAP"], ACTIONS["SCMP_ACT_KILL_PROCESS"]} <= seen
+    assert ACTIONS["SCMP_ACT_KILL_THREAD"] in seen
     assert asks(lib.CALL_LISTENER_TAKEN) == supervisor.NOTIFY
 
 
@@ -461,3 +463,58 @@ def test_a_kernel_without_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "FLAG_NEW_LISTENER", 1 << 20)
     with pytest.raises(OciError, match="this kernel has no user notification"):
         explain.Explanation().check(cast("Spec", {}))
+
+
+EQUAL = {"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}
+
+
+@pytest.mark.parametrize(
+    ("older", "pointer", "why"),
+    [
+        (
+            profile(default="SCMP_ACT_KILL"),
+            "/p/defaultAction",
+            "default action is not SCMP_ACT_ERRNO with EPERM",
+        ),
+        (profile(defaultErrnoRet=38), "/p/defaultAction", "default action is not SCMP_ACT_ERRNO with EPERM"),
+        (
+            profile(allow("read", action="SCMP_ACT_LOG")),
+            "/p/syscalls/0/action",
+            "has the action SCMP_ACT_LOG",
+        ),
+        (profile(allow("a"), allow("b", args=[EQUAL])), "/p/syscalls/1/args", "has conditions on arguments"),
+        (profile(flags=[]), "/p/flags", "it has flags"),
+    ],
+)
+def test_a_profile_that_cannot_be_joined(older: Profile, pointer: str, why: str) -> None:
+    with pytest.raises(OciError, match=f"^old.json cannot be joined: .*{why}$") as caught:
+        record.check_older(older, "old.json", "/p")
+    assert caught.value.pointer == pointer
+
+
+def test_profiles_are_joined() -> None:
+    older = profile(
+        allow("write", "read"), allow("mkdir"), architectures=["SCMP_ARCH_X86"], defaultErrnoRet=1
+    )
+    record.check_older(older, "", "")
+    newer = profile(allow("read", "close"), architectures=["SCMP_ARCH_X86_64"])
+    assert record.joined(newer, older) == {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "defaultErrnoRet": 1,
+        "architectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X86_64"],
+        "syscalls": [{"names": ["close", "mkdir", "read", "write"], "action": "SCMP_ACT_ALLOW"}],
+    }
+
+
+def test_a_recording_with_what_has_no_name(capfd: pytest.CaptureFixture[str]) -> None:
+    made = record.Recorder()
+    made.check(cast("Spec", {"process": {"noNewPrivileges": True}}))
+    for number, arch in ((READ, bpf.X86_64), (LAST, bpf.X86_64), (20, 0x40000003), (0x40000000, bpf.X86_64)):
+        made.calls[number, arch, 0, b"", (), ()] = (3, ())
+    found = made.profile()
+    assert found["architectures"] == ["SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64"]
+    assert found["syscalls"][0]["names"] == ["execve", "getpid", "read"]
+    made.report(Log())
+    assert (
+        capfd.readouterr().err == f"pyoci: warning: libseccomp has no name for system call {LAST} of X86_64\n"
+    )
