@@ -7,6 +7,7 @@ filter. That takes no decision from anybody: there is none to take before a prof
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING, cast
 
 from pyoci._shim import ffi, lib
@@ -56,6 +57,7 @@ class Recorder(Supervisor):
         self.began = True
 
     def _serve(self, listener: int, control: int) -> None:
+        _be_quick(listener)
         found = ffi.new("struct pyoci_recording *")
         lib.pyoci_notification_record(listener, control, found)
         for index in range(found.filled):
@@ -83,6 +85,15 @@ class Recorder(Supervisor):
                 log.warning(f"libseccomp has no name for system call {number} of {names.architecture(token)}")
         if self.more:
             log.warning("there were more different system calls than are kept: the profile may lack some")
+
+
+def _be_quick(listener: int) -> None:
+    """Come before the processes that wait for us: share_a_processor() in csrc/shim/notification.c tells why."""
+    lib.pyoci_notification_wake_here(listener)
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except OSError:  # without privilege as any other
+        pass
 
 
 def _profile(architectures: Collection[str], allowed: Collection[str]) -> Seccomp:

@@ -142,7 +142,6 @@ class Supervisor:
         try:
             _keep_only([2, listener, control, result])
             posix.write(result, b"\n")
-            _be_quick(listener)
             self._serve(listener, control)
             posix.close(listener)
             files.write_all(result, marshal.dumps((self.calls, self.more, self.killed)))
@@ -189,15 +188,6 @@ def asking(program: bytes) -> bytes:
         bpf.instruction(bpf.RETURN, NOTIFY),
     ]
     return b"".join(code) + program
-
-
-def _be_quick(listener: int) -> None:
-    """Come before the processes that wait for us (share_a_processor() in csrc/shim/notification.c tells why)."""
-    lib.pyoci_notification_wake_here(listener)
-    try:
-        posix.sched_setscheduler(0, posix.SCHED_FIFO, posix.sched_param(1))
-    except OSError:  # without privilege as any other
-        pass
 
 
 def _keep_only(fds: list[int]) -> None:
