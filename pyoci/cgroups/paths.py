@@ -8,6 +8,7 @@ import posix
 
 from pyoci.base import files
 from pyoci.base.errors import unreadable_proc
+from pyoci.host import mountinfo
 
 MOUNT = "/sys/fs/cgroup"
 POINTER = "/linux/cgroupsPath"
@@ -132,9 +133,6 @@ def own(mount: str, path: str) -> str:
 
 def _mount_root(mount: str) -> str:
     """Which directory of its file system is mounted at `mount`; "" for all of it, or when unknown."""
-    root = ""
-    for line in files.read("/proc/self/mountinfo").decode("utf-8", "surrogateescape").splitlines():
-        fields = line.split(" ", 5)
-        if fields[4] == mount:
-            root = fields[3]  # the last one is on top
+    roots = [found.root for found in mountinfo.read() if found.point == mount]
+    root = roots[-1] if roots else ""  # the last one is on top
     return "" if root == "/" else root

@@ -4,6 +4,7 @@ import os
 import stat
 
 from pyoci.doctor.check import NO, YES, Check
+from pyoci.host import mountinfo
 from pyoci.lifecycle import permissions
 
 AREA = "state"
@@ -64,16 +65,8 @@ def _lasting(place: str) -> Check:
 
 def _file_system(path: str) -> tuple[str, str]:
     """Type and mount point of the file system that a path is on, from /proc/self/mountinfo."""
-    real = os.path.realpath(path)
-    best = ("", "")
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            left, _, right = line.partition(" - ")
-            point = left.split(" ")[4].encode().decode("unicode_escape")
-            inside = real == point or real.startswith(point.rstrip("/") + "/")
-            if inside and len(point) >= len(best[1]):
-                best = (right.split(" ")[0], point)
-    return best
+    found = mountinfo.holding(mountinfo.read(), os.path.realpath(path))
+    return (found.type, found.point) if found else ("", "")
 
 
 def _room(place: str) -> Check:

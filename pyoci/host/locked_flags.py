@@ -10,6 +10,8 @@ import posix
 
 from pyoci.base import files
 from pyoci.base.errors import OciError
+from pyoci.host import mountinfo
+from pyoci.host.mountinfo import Mount
 from pyoci.plan.hints import LOCKED
 from pyoci.spec import mount_options, paths
 
@@ -25,14 +27,22 @@ _TIMES = mount_options.ATIME_MASK | mount_options.NODIRATIME
 
 
 def check(
-    source: str, directory: int, *, recursive: bool, set: int, clear: int, about: str, pointer: str
+    mounts: list[Mount],
+    source: str,
+    directory: int,
+    *,
+    recursive: bool,
+    set: int,
+    clear: int,
+    about: str,
+    pointer: str,
 ) -> None:
     """Raise OciError, EPERM, where MOUNT_ATTR_* to set and to clear would clear a flag of a mount at a source, or below it.
 
+    mounts     of our mount namespace
     directory  a descriptor of the directory that a relative source starts from
     recursive  the mounts below the source are copied, too
     """
-    text = files.read("/proc/self/mountinfo").decode("utf-8", "surrogateescape")
     try:
         fd = posix.open(source, posix.O_PATH | posix.O_CLOEXEC, dir_fd=directory)
     except OSError:
@@ -41,26 +51,20 @@ def check(
         place = posix.readlink(f"/proc/self/fd/{fd}")
     finally:
         files.close(fd)
-    for have in flags_of(text, place, recursive=recursive):
+    for have in flags_of(mounts, place, recursive=recursive):
         name = lost(have, set, clear)
         if name:
             message = f"{about}: mount_setattr {name}"
             raise OciError("mount", message, errno=errno.EPERM, pointer=pointer, obj=name, hint=LOCKED)
 
 
-def flags_of(mountinfo: str, place: str, *, recursive: bool) -> list[int]:
+def flags_of(mounts: list[Mount], place: str, *, recursive: bool) -> list[int]:
     """MOUNT_ATTR_* of the mount that a path is in and, with `recursive`, of those below the path."""
-    own, below = [0], []
-    longest = ""
-    for line in mountinfo.splitlines():
-        fields = line.split(" ", 6)
-        point, have = _unescaped(fields[4]), _attributes(fields[5].split(","))
-        if paths.is_within(place, point):
-            if len(point) >= len(longest):  # a later one lies on top
-                longest, own = point, [have]
-        elif recursive and paths.is_within(point, place):
-            below.append(have)
-    return own + below
+    own = mountinfo.holding(mounts, place)
+    found = [own] if own else []
+    if recursive:
+        found += [mount for mount in mounts if mount.point != place and paths.is_within(mount.point, place)]
+    return [_attributes(mount.options) for mount in found]
 
 
 def lost(have: int, set: int, clear: int) -> str:
@@ -78,9 +82,3 @@ def lost(have: int, set: int, clear: int) -> str:
 def _attributes(words: list[str]) -> int:
     have = sum([_NAMES[word] for word in words if word in _NAMES])
     return have if "noatime" in words or "relatime" in words else have | mount_options.STRICTATIME
-
-
-def _unescaped(text: str) -> str:
-    """A path of mountinfo, in which blanks and the like are a backslash and three octal digits."""
-    first, *parts = text.split("\\")
-    return first + "".join([chr(int(part[:3], 8)) + part[3:] for part in parts])

@@ -13,6 +13,8 @@ import posix
 from pyoci._shim import lib
 from pyoci.base import files
 from pyoci.base.errors import OciError, from_os_error
+from pyoci.host import mountinfo
+from pyoci.host.mountinfo import Mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,8 +108,7 @@ def remove(record: "Record") -> None:
     except OSError:
         fd = -1
     try:
-        text = files.read("/proc/self/mountinfo").decode("utf-8", "surrogateescape")
-        if not is_copy_of_its_place(text, record["id"], record["parent"]):
+        if not is_copy_of_its_place(mountinfo.read(), record["id"], record["parent"]):
             return
         if fd >= 0 and _is_it(fd, record):
             result = lib.pyoci_unmount(fd)
@@ -128,21 +129,21 @@ def _is_it(fd: int, record: "Record") -> bool:
     return lib.pyoci_mount_id(fd, 0) == record["id"] and unique in (0, lib.pyoci_mount_id(fd, 1))
 
 
-def is_copy_of_its_place(mountinfo: str, id: int, parent: int) -> bool:
+def is_copy_of_its_place(mounts: list[Mount], id: int, parent: int) -> bool:
     """Whether the mount of an id shows the very directory that it is mounted on, as a copy of the rootfs does.
 
     So a forged record takes away no file system of the host's: on "/", /proc or /home there is another directory than below.
     """
-    rows = {row[0]: row for row in [line.split(" ", 5) for line in mountinfo.splitlines()]}
-    mount, below = rows.get(str(id)), rows.get(str(parent))
-    if not mount or not below or mount[1] != below[0] or mount[2] != below[2]:
+    by_id = {mount.id: mount for mount in mounts}
+    mount, below = by_id.get(id), by_id.get(parent)
+    if not mount or not below or mount.parent != below.id or mount.device != below.device:
         return False
-    (root, place), (root_below, place_below) = mount[3:5], below[3:5]
-    if place_below != "/":
-        if place != place_below and not place.startswith(f"{place_below}/"):
+    place = mount.point
+    if below.point != "/":
+        if place != below.point and not place.startswith(f"{below.point}/"):
             return False
-        place = place[len(place_below) :]
-    return root == (root_below + place if root_below != "/" else place or "/")
+        place = place[len(below.point) :]
+    return mount.root == (below.root + place if below.root != "/" else place or "/")
 
 
 def _failed(rootfs: str, number: int) -> OciError:

@@ -9,6 +9,7 @@ from pyoci.spec import namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.host.mountinfo import Mount
     from pyoci.plan.ops import Plan
 
 _ALL = 0xFFFFFFFF
@@ -32,6 +33,7 @@ def open_passed(
     All of them are the caller's to close. Raises OciError; then none is left open.
     """
     found: list[int] = []
+    mounts: list[Mount] = []  # of the host, once an op asks for them
     try:
         for what in plan.passed:
             if what[0] == "namespace":
@@ -42,7 +44,9 @@ def open_passed(
                 found.append(open_output(str(what[1]), str(what[2]), directory))
             elif str(what[0]).endswith("tree"):
                 inside = str(what[0]).startswith("inner-")
-                found.append(_open_inside(what, pidfd, rootfs) if inside else _open_tree(what, directory))
+                found.append(
+                    _open_inside(what, pidfd, rootfs) if inside else _open_tree(what, directory, mounts)
+                )
                 if str(what[0]).endswith("idmapped-tree"):
                     _map_ids(found[-1], ready["userns"].pop(0), what)
             else:
@@ -71,14 +75,16 @@ def open_namespace(kind: str, path: str, pointer: str) -> int:
     return fd
 
 
-def _open_tree(what: tuple[str | int | bool, ...], directory: int) -> int:
+def _open_tree(what: tuple[str | int | bool, ...], directory: int, mounts: "list[Mount]") -> int:
     _, path, recursive, pointer, about, *deep = what
     nofollow = str(what[0]).startswith("link-")
     if deep:
-        from pyoci.host import locked_flags
+        from pyoci.host import locked_flags, mountinfo
 
+        mounts += () if mounts else mountinfo.read()
         set_, clear = int(deep[0]), int(deep[1])
         locked_flags.check(
+            mounts,
             str(path),
             directory,
             recursive=bool(recursive),

@@ -432,8 +432,8 @@ PROTECTIONS = [
     Protection(
         "root-mount-is-a-copy",
         "pyoci/host/root_mount.py",
-        '    return root == (root_below + place if root_below != "/" else place or "/")\n',
-        '    return root != "" and root_below != ""\n',
+        '    return mount.root == (below.root + place if below.root != "/" else place or "/")\n',
+        '    return mount.root != "" and place != "nowhere"\n',
         "tests/unit/test_host_root_mount.py",
     ),
     Protection(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyoci.host import locked_flags
+from pyoci.host import locked_flags, mountinfo
 from pyoci.spec import mount_options
 from pyoci.spec.mount_options import NOATIME, NODEV, NODIRATIME, NOEXEC, NOSUID, RDONLY, STRICTATIME
 
@@ -32,7 +32,7 @@ TABLE = r"""
     ],
 )
 def test_flags_of(place: str, recursive: bool, expected: list[int]) -> None:
-    assert locked_flags.flags_of(TABLE, place, recursive=recursive) == expected
+    assert locked_flags.flags_of(mountinfo.parse(TABLE), place, recursive=recursive) == expected
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyoci.host import root_mount
+from pyoci.host import mountinfo, root_mount
 
 TABLE = r"""
 20 1 8:1 / / rw,relatime shared:1 - ext4 /dev/vda rw
@@ -27,7 +27,7 @@ TABLE = r"""
 
 @pytest.mark.parametrize(("id", "parent"), [(22, 20), (31, 30), (32, 30), (41, 40), (50, 21)])
 def test_a_copy_of_its_own_place(id: int, parent: int) -> None:
-    assert root_mount.is_copy_of_its_place(TABLE, id, parent)
+    assert root_mount.is_copy_of_its_place(mountinfo.parse(TABLE), id, parent)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_copy_of_its_own_place(id: int, parent: int) -> None:
      (2, 0)],
 )  # fmt: skip
 def test_no_copy_of_its_place(id: int, parent: int) -> None:
-    assert not root_mount.is_copy_of_its_place(TABLE, id, parent)
+    assert not root_mount.is_copy_of_its_place(mountinfo.parse(TABLE), id, parent)
 
 
 GOOD: dict[str, Any] = {"rootfs": "/srv/rootfs", "unique": 1 << 33, "id": 7, "parent": 0}
