@@ -18,7 +18,8 @@ _WORDS = (
 _FIRST_ARGUMENT = 4
 _BITS = 32
 _LARGEST = (1 << _BITS) - 1
-_EFFORT = 100_000
+_EFFORT = 300_000  # instructions: about a second
+_SEARCH = 20  # what a search for a word costs in instructions, for each test
 _MOST_STATES = 1000
 
 
@@ -75,7 +76,7 @@ def paths(
     waiting = [_State(0, -1, 0, conditions)]
     while waiting:
         at, word, value, conditions = waiting.pop()
-        effort.spend(1 + len(conditions[word]))
+        effort.spend(1)
         operation, if_true, if_false, constant = code[at]
         at += 1
         if operation == bpf.RETURN:
@@ -96,6 +97,8 @@ def paths(
                 continue
             for answer, jump in ((test._replace(inside=not test.inside), if_false), (test, if_true)):
                 tests = _with(conditions[word], answer)
+                if not _is_simple(tests):
+                    effort.spend(_SEARCH * len(tests))
                 if solve(tests) is not None:
                     narrowed = (*conditions[:word], tests, *conditions[word + 1 :])
                     waiting.append(_State(at + jump, word, value, narrowed))
@@ -134,6 +137,12 @@ def _with(tests: Tests, test: Test) -> Tests:
 def _is_number(test: Test) -> bool:
     """Whether only one word passes a test."""
     return test.inside and test.low == test.high and test.mask == _LARGEST
+
+
+def _is_simple(tests: Tests) -> bool:
+    """Whether solve() has little to do: one test is of a number, or the last one changes nothing."""
+    least = solve(tests[:-1])
+    return least is None or _passes(tests[-1], least) or any(map(_is_number, tests))
 
 
 @functools.cache
