@@ -62,10 +62,11 @@ def _write(engine: Engine, path: str) -> None:
         )
     target = Path(file)
     try:
-        there = target.read_text() if target.exists() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        number = error.errno or 0 if isinstance(error, OSError) else 0
-        raise OciError("engine-config", f"{file} can't be read", obj=file, errno=number) from None
+        there = target.read_text(encoding="utf-8") if target.exists() else ""
+    except UnicodeDecodeError:
+        raise merge.refused(file, "it is not UTF-8") from None
+    except OSError as error:
+        raise OciError("engine-config", f"{file} can't be read", obj=file, errno=error.errno or 0) from None
     text = merge.merged(engine.form, there, engine.text(path), file)
     if text == there:
         files.out(f"{file} has it already\n")

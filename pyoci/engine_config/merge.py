@@ -1,5 +1,6 @@
 """Adds our settings to a configuration file that an administrator keeps: everything else stays as it is written."""
 
+import errno
 import json
 import os
 import tomllib
@@ -24,11 +25,11 @@ def _json(there: str, wanted: str, file: str) -> str:
     try:
         old = json.loads(there)
     except ValueError as error:
-        raise _refused(file, f"it is not JSON ({error})") from None
+        raise refused(file, f"it is not JSON ({error})") from None
     if not isinstance(old, dict):
-        raise _refused(file, "it is not a JSON object")
+        raise refused(file, "it is not a JSON object")
     new = _joined(old, json.loads(wanted))
-    return there if new == old else json.dumps(new, indent=4) + "\n"
+    return there if new == old else json.dumps(new, indent=4, ensure_ascii=False) + "\n"
 
 
 def _joined(old: dict[str, object], new: dict[str, object]) -> dict[str, object]:
@@ -46,10 +47,10 @@ def _toml(there: str, wanted: str, file: str) -> str:
     try:
         old = tomllib.loads(there)
     except tomllib.TOMLDecodeError as error:
-        raise _refused(file, f"it is not TOML ({error})") from None
+        raise refused(file, f"it is not TOML ({error})") from None
     ours = tomllib.loads(wanted)
     if ours.get("version", old.get("version")) != old.get("version"):
-        raise _refused(
+        raise refused(
             file, f"it lacks the line `version = {ours['version']}`, so that its tables are of another form"
         )
     expected = _joined(old, ours)
@@ -64,7 +65,7 @@ def _toml(there: str, wanted: str, file: str) -> str:
     except tomllib.TOMLDecodeError:
         same = False
     if not same:
-        raise _refused(file, "what it has of ours is written in another way")
+        raise refused(file, "what it has of ours is written in another way")
     return text
 
 
@@ -92,22 +93,20 @@ def _with_table(lines: list[str], header: str, rows: list[str]) -> list[str]:
     return [*lines[:start], *[indent + row for row in rows], *kept, *lines[end:]]
 
 
-def _refused(file: str, why: str) -> OciError:
+def refused(file: str, why: str) -> OciError:
+    """The error of a file that has to be changed by hand."""
     hint = "put the settings in by hand: engine-config without --write prints them"
     return OciError("engine-config", f"{file} can't be changed: {why}", obj=file, hint=hint)
 
 
 def write(file: str, text: str) -> str:
     """Put the text in place of the file; returns the path of the backup, "" when there was nothing to keep. Raises OciError."""
-    path = Path(file)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        backup = _backup(path)
-        # In the same directory, so that the name changes at once; with the mode that the file had.
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(text)
-        temporary.chmod(path.stat().st_mode & 0o7777 if path.exists() else 0o644)
-        temporary.rename(path)
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        backup = _backup(Path(file))
+        _replace(
+            Path(os.path.realpath(file)), text
+        )  # a link stays: it leads to where the administrator keeps the file
     except OSError as error:
         raise OciError(
             "engine-config", f"{file} can't be written", obj=file, errno=error.errno or 0
@@ -115,12 +114,30 @@ def write(file: str, text: str) -> str:
     return backup
 
 
+def _replace(path: Path, text: str) -> None:
+    """Make the file anew in the same directory, so that the name changes at once, with the mode and the owner that it had."""
+    there = path.stat() if path.exists() else None
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            file.write(text)
+        if there and (there.st_uid, there.st_gid) != (os.geteuid(), os.getegid()):
+            os.chown(temporary, there.st_uid, there.st_gid)
+        temporary.chmod(there.st_mode & 0o7777 if there else 0o644)
+        temporary.rename(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def _backup(path: Path) -> str:
-    """A copy of the file beside it, of a name that is free."""
+    """A copy of the file beside it, of a free name; of a drop-in one directory up, as CRI-O reads all files of its own."""
     if not path.exists():
         return ""
+    directory = path.parent.parent if path.parent.suffix == ".d" else path.parent
     for number in range(1000):
-        copy = path.with_name(f"{path.name}.before-pyoci" + (f".{number}" if number else ""))
+        copy = directory / (f"{path.name}.before-pyoci" + (f".{number}" if number else ""))
         try:
             fd = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, path.stat().st_mode & 0o777)
         except FileExistsError:
@@ -128,4 +145,4 @@ def _backup(path: Path) -> str:
         with os.fdopen(fd, "wb") as file:
             file.write(path.read_bytes())
         return str(copy)
-    raise OSError(17, "too many backups")
+    raise OSError(errno.EEXIST, "too many backups")

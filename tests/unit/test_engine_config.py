@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from unit.documents import TOP, Document, table
 
 from pyoci.base import boot
 from pyoci.base.errors import OciError
-from pyoci.engine_config import merge, own_path, shown
+from pyoci.engine_config import main, merge, own_path, shown
 from pyoci.engine_config.engines import ENGINES, Containerd, is_ours
 
 PAGE = TOP / "docs/engines.md"
@@ -127,6 +128,68 @@ def test_a_backup_is_kept_and_never_written_over(tmp_path: Path) -> None:
     assert [Path(copy).read_text() for copy in copies] == ["1", "2"]
     assert file.read_text() == "3" and file.stat().st_mode & 0o777 == 0o640
     assert len(list(file.parent.iterdir())) == 3, "a temporary file is left"
+
+
+def test_a_link_stays_and_what_it_leads_to_keeps_owner_and_mode(tmp_path: Path) -> None:
+    real, link = tmp_path / "kept/file", tmp_path / "etc/file"
+    for path in (real, link):
+        path.parent.mkdir()
+    real.write_text("1")
+    real.chmod(0o600)
+    if os.geteuid() == 0:
+        os.chown(real, 7, 8)
+    before = real.stat()
+    link.symlink_to("../kept/file")
+    assert merge.write(str(link), "2") == f"{link}.before-pyoci"
+    after = real.stat()
+    assert link.is_symlink() and real.read_text() == "2"
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert [path.name for path in real.parent.iterdir()] == ["file"], "a temporary file is left"
+
+
+def test_a_file_that_can_not_be_changed_leaves_no_temporary_file(tmp_path: Path) -> None:
+    (tmp_path / "file").mkdir()  # a rename does not replace it
+    with pytest.raises(OSError, match="directory"):
+        merge._replace(tmp_path / "file", "1")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_backup_of_a_drop_in_is_not_read_as_another(tmp_path: Path) -> None:
+    """CRI-O reads each file of crio.conf.d, whatever its name, and the last one of them counts."""
+    file = tmp_path / "crio.conf.d/50-pyoci.conf"
+    merge.write(str(file), "1")
+    assert merge.write(str(file), "2") == str(tmp_path / "50-pyoci.conf.before-pyoci")
+    assert [path.name for path in file.parent.iterdir()] == ["50-pyoci.conf"]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"\xff\xfe{}", "not UTF-8"), (b"\xef\xbb\xbf{}", "not JSON"), (None, "can't be read")],
+)
+def test_a_strange_file_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, why: str
+) -> None:
+    file = tmp_path / "daemon.json"
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    monkeypatch.setattr(ENGINES["docker"], "file", str(file))
+    monkeypatch.setattr("pyoci.engine_config.own_path", lambda: PATH)
+    with pytest.raises(OciError, match=why):
+        main("docker", write=True, check=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["daemon.json"]
+    assert content is None or file.read_bytes() == content
+
+
+def test_what_is_not_ascii_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "new/daemon.json"
+    monkeypatch.setattr(ENGINES["docker"], "file", str(file))
+    monkeypatch.setattr("pyoci.engine_config.own_path", lambda: PATH)
+    assert main("docker", write=True, check=False) == 0 and PATH in file.read_text()
+    file.write_text('{"labels": ["owner=J\u00fcrgen"]}', encoding="utf-8")
+    assert main("docker", write=True, check=False) == 0
+    assert "owner=J\u00fcrgen" in file.read_text(encoding="utf-8") and PATH in file.read_text()
 
 
 def test_an_answer_is_a_path_or_the_name(tmp_path: Path) -> None:
