@@ -237,18 +237,19 @@ def test_limits_of_a_running_container_change(docker: Docker, start: Callable[..
     )
     values = docker("exec", name, "sh", "-c", f"({files}) 2>/dev/null").split()
     assert [value for value in values if value != "100000"] == ["150000", "0", "99", "67108864"]
-    assert docker("stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", name) == f"{name} 1"
+    figures = docker("stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}} {{.MemUsage}}", name).split()
+    assert [*figures[:2], figures[-1]] == [name, "1", "64MiB"]
     assert "sleep 7000" in docker("top", name)
 
 
 def test_a_paused_container(docker: Docker, start: Callable[..., str]) -> None:
     name = start()
+    pid = inspect(docker, name, ".State.Pid")
     docker("pause", name)
-    assert (
-        docker.call("exec", name, "true").returncode != 0 and inspect(docker, name, ".State.Paused") == "true"
-    )
+    assert docker.frozen(pid) and inspect(docker, name, ".State.Paused") == "true"
+    assert docker.call("exec", name, "true").returncode != 0
     docker("unpause", name)
-    assert docker("exec", name, "echo", "on") == "on"
+    assert not docker.frozen(pid) and docker("exec", name, "echo", "on") == "on"
     docker("pause", name)
     docker("rm", "-f", name)
     assert docker.call("inspect", name).returncode != 0
@@ -338,6 +339,8 @@ def test_containers_outlive_a_daemon_that_restores_them(docker: Docker, start: C
     docker.start_daemon()
     assert inspect(docker, name, ".State.Pid") == before
     assert docker("exec", name, "echo", "alive") == "alive"
+    docker("kill", name)
+    assert docker("wait", name) == "137", "its end is seen as well"
 
 
 def test_users_are_remapped(docker: Docker) -> None:

@@ -194,6 +194,15 @@ class Engine:
         )
         return ended.stdout.rstrip("\n")
 
+    def frozen(self, pid: str) -> bool:
+        """Whether the kernel has frozen the cgroup of a process, which has that id in the engine's PID namespace."""
+        said = self.shell(f"""
+            own=$(sed -n 's/^[0-9]*:freezer://p' /proc/{pid}/cgroup)
+            if [ "$own" ]; then cat "/sys/fs/cgroup/freezer$own/freezer.state"
+            else cat "/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/{pid}/cgroup)/cgroup.events"; fi
+        """)
+        return "FROZEN" in said or "frozen 1" in said
+
     def close(self) -> None:
         """End every process of the engine and remove its cgroups."""
         if self._holder is not None:
