@@ -76,11 +76,14 @@ def wait_status(pid: int) -> int | None:
         return None
 
 
-def explain(stage: str, status: int | None, memory: "Memory", program: bytes) -> "OciError":
+def explain(
+    stage: str, status: int | None, memory: "Memory", program: bytes, privileged: bool = True
+) -> "OciError":
     """The error for an init that ended at a stage.
 
-    memory   what its cgroup knows of a lack of memory (Manager.oom)
-    program  the seccomp filter that was in force, or b""
+    memory      what its cgroup knows of a lack of memory (Manager.oom)
+    program     the seccomp filter that was in force, or b""
+    privileged  of privileged_after()
     """
     from pyoci.plan import failure
 
@@ -89,10 +92,9 @@ def explain(stage: str, status: int | None, memory: "Memory", program: bytes) ->
         from pyoci.seccomp import verdict
 
         if status & 0x7F == signal_numbers.SYS:
-            denied = verdict.names(program)
-        denied = denied or verdict.names(
-            program, verdict.ANY
-        )  # killed, perhaps, while it said what was denied
+            denied = verdict.names(program, 0, privileged)
+        # killed, perhaps, while it said what was denied
+        denied = denied or verdict.names(program, verdict.ANY, privileged)
     return failure.init_ended(stage, status, memory, denied)
 
 
@@ -105,10 +107,16 @@ def filter_before(ops: "list[Op]", last: int) -> bytes:
     return b""
 
 
-def add_filter(error: "OciError", program: bytes) -> None:
+def privileged_after(ops: list[str]) -> bool:
+    """Whether the init gives capabilities up after its filter, by the names of the ops: without no_new_privs it does."""
+    loaded = [index for index, name in enumerate(ops) if name.startswith("seccomp")]
+    return "capset" in ops[loaded[-1] if loaded else 0 :]
+
+
+def add_filter(error: "OciError", program: bytes, privileged: bool = True) -> None:
     """Say so when it was the filter that made a system call fail; the kernel has all of ours, so ENOSYS has no other reason."""
     if program and error.errno and (not error.hint or error.errno == errno.ENOSYS):
         from pyoci.seccomp import verdict
 
-        found = verdict.hint(verdict.names(program, error.errno)) or verdict.agent_hint(program, error.errno)
-        error.hint = found or error.hint
+        found = verdict.hint(verdict.names(program, error.errno, privileged))
+        error.hint = found or verdict.agent_hint(program, error.errno) or error.hint

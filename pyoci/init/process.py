@@ -31,6 +31,10 @@ def log_ops(log: "Log", ops: "list[Op]") -> None:
         log.debug(f"init: {op.name}: {op.about}" if op.about != op.name else f"init: {op.name}", op.pointer)
 
 
+def _names(plan: Plan) -> list[str]:
+    return [op.name for op in plan.ops]
+
+
 class InitProcess(Child):
     """A container's init, from the clone until it has become the program.
 
@@ -212,7 +216,7 @@ class InitProcess(Child):
         cwd_from = self.cwd_from or failure.CONFIGURATION
         error = failure.explain(op, found.error, found.step, found.object(), cwd_from)
         in_force = found.op + (op.name == "seccomp_notify" and found.step == "read")
-        exit_status.add_filter(error, self._filter(in_force))
+        exit_status.add_filter(error, self._filter(in_force), exit_status.privileged_after(_names(plan)))
         return error
 
     def _filter(self, op: int) -> bytes:
@@ -232,4 +236,5 @@ class InitProcess(Child):
         name, plan = self._sent[0] if self._sent else ("", Plan())
         memory = self.oom() if self.oom else (0, 0, 0)
         program = self._filter(len(plan.ops)) if self._sent else b""
-        return exit_status.explain(name, status, memory, program)
+        privileged = exit_status.privileged_after(_names(plan))
+        return exit_status.explain(name, status, memory, program, privileged)

@@ -88,8 +88,8 @@ def _let_go(context: "Context", entry: store.Entry, trace: "Trace | None") -> No
         context.spans.lap("wait for the program's start")
         error = _read_answer(answer, entry.record.late, trace) if answer else None
         if error:
-            if _is_filtered(error.op, [str(name) for _, name, _, _ in entry.record.late]):
-                exit_status.add_filter(error, _filter(entry))
+            if _is_filtered(error.op, late := _names(entry)):
+                exit_status.add_filter(error, _filter(entry), exit_status.privileged_after(late))
             raise error
         _check_ran(entry)
         if context.log.is_debugging:
@@ -155,9 +155,15 @@ def _check_ran(entry: store.Entry) -> None:
         return
     try:
         if exit_status.early(pid, pidfd):
-            raise exit_status.explain("finish", exit_status.wait_status(pid), entry.memory(), _filter(entry))
+            status, privileged = exit_status.wait_status(pid), exit_status.privileged_after(_names(entry))
+            raise exit_status.explain("finish", status, entry.memory(), _filter(entry), privileged)
     finally:
         files.close(pidfd)
+
+
+def _names(entry: store.Entry) -> list[str]:
+    """The ops that the init had before it when `start` was called."""
+    return [str(name) for _, name, _, _ in entry.record.late]
 
 
 def _is_filtered(op: str, late: list[str]) -> bool:

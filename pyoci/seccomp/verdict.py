@@ -25,20 +25,24 @@ _WAITING: _Calls = (("read", (3, _POINTER, 1)),)
 
 def afterwards(no_new_privileges: bool) -> set[str]:
     """What the init has to call after the filter, where that comes last (docs/seccomp.md)."""
-    calls = _AFTERWARDS[:1] if no_new_privileges else _AFTERWARDS
-    return {name for name, _ in calls}
+    return {name for name, _ in _afterwards(no_new_privileges)}
 
 
-def denied(program: bytes) -> list[tuple[str, str, int]]:
+def _afterwards(no_new_privileges: bool) -> _Calls:
+    return _AFTERWARDS[:1] if no_new_privileges else _AFTERWARDS
+
+
+def denied(program: bytes, privileged: bool = True) -> list[tuple[str, str, int]]:
     """Which of the init's last system calls the filter does not let pass: (name, action, errno or 0).
 
-    Nothing without libseccomp, which knows the numbers.
+    Nothing without libseccomp, which knows the numbers. privileged: without no_new_privs, so that it has capabilities to give up.
     """
     if lib.pyoci_seccomp_open() < 0:
         return []
     native = lib.pyoci_seccomp_native()
     found = []
-    for name, arguments in _WAITING + _AFTERWARDS if _notifies(program) else _AFTERWARDS:
+    calls = _afterwards(not privileged)
+    for name, arguments in _WAITING + calls if _notifies(program) else calls:
         value = run(program, lib.pyoci_seccomp_number(native, name.encode()), native, arguments)
         result, number = value & ~DATA_BITS, value & DATA_BITS
         if result not in (*_PASSING, _NOTIFY):  # what the kernel does not know kills the process
@@ -53,11 +57,11 @@ def _notifies(program: bytes) -> bool:
 ANY = -1
 
 
-def names(program: bytes, error: int = 0) -> str:
+def names(program: bytes, error: int = 0, privileged: bool = True) -> str:
     """The denied system calls with the actions, or "". `error`: only those answered with this errno (0: that kill; ANY)."""
     found = [
         f"{name} ({action})"
-        for name, action, number in denied(program)
+        for name, action, number in denied(program, privileged)
         if error == ANY or (number == error if error else action in _KILLING)
     ]
     return " and ".join(found)

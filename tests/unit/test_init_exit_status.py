@@ -91,6 +91,23 @@ def test_a_filter_that_lets_the_init_say_nothing_is_named() -> None:
     assert error.code == "seccomp" and "denies execve (ERRNO) and capset (KILL_PROCESS)" in error.message
 
 
+def test_without_privileges_to_give_up_less_is_needed() -> None:
+    """With no_new_privs nothing comes between the filter and execve."""
+    filtering = program(execve=ERRNO, capset=ERRNO, prctl=ERRNO)
+    for ops_, needed in (
+        (["capset", "seccomp", "execve"], False),
+        (["capset", "seccomp", "capset", "execve"], True),
+        (["wait_start", "execve"], False),
+        (["wait_start", "capset", "execve"], True),
+    ):
+        privileged = exit_status.privileged_after(ops_)
+        error = exit_status.explain("finish", 4, NOTHING, filtering, privileged)
+        assert ("capset" in error.message, "prctl" in error.message) == (needed, needed), ops_
+        failed = OciError("program", "exec", errno=1)
+        exit_status.add_filter(failed, filtering, privileged)
+        assert "execve" in failed.hint and ("capset" in failed.hint) is needed
+
+
 def test_what_a_filter_says() -> None:
     assert verdict.denied(program()) == []
     assert verdict.denied(program(execve=ERRNO, capset=KILL)) == [
