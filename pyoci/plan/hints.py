@@ -169,6 +169,7 @@ _HINTS: "dict[tuple[OpName, Step | Literal[''], int], str]" = {
     ("seccomp_listener", "pthread_create", errno.EAGAIN): _ONE_MORE_THREAD,
     ("landlock_path", "openat2", errno.ENOENT): _RULE,
     ("landlock_path", "openat2", errno.ENOTDIR): _RULE,
+    ("landlock_path", "openat2", errno.ELOOP): _LOOP,
     (
         "landlock_path",
         "landlock_add_rule",

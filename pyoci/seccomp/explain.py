@@ -37,6 +37,7 @@ class Explanation(Supervisor):
         super().__init__()
         self._code: list[tuple[int, int, int, int]] = []
         self._profile: Seccomp | None = None
+        self._reached = False  # the configuration was read and found right
 
     def check(self, spec: "Spec") -> None:
         """Raise OciError for what can't be explained: what an agent answers, too."""
@@ -49,6 +50,7 @@ class Explanation(Supervisor):
 
     def filter(self, seccomp: tuple[bytes, int] | None) -> tuple[bytes, int] | None:
         """The filter of the profile, which asks where it would deny; without one there is nothing to explain."""
+        self._reached = True
         if seccomp is None:
             return None
         self.profile_filter, flags = seccomp
@@ -62,6 +64,9 @@ class Explanation(Supervisor):
         arguments = tuple([call.arguments[index] for index in range(ARGUMENTS)])
         value = verdict.run_with(self._code, call.number, call.arch, arguments, call.instruction, compared)
         name = _read(call.thread, "comm").rstrip(b"\n")
+        if value & ~DATA_BITS not in _DENYING:  # it is the number that asking() notifies always, and no call
+            lib.pyoci_notification_answer(listener, call.id, errno.ENOSYS)
+            return
         if value & ~DATA_BITS == _ERRNO:
             error = min(value & DATA_BITS, LARGEST_DATA["SCMP_ACT_ERRNO"] + 1)
             done = lib.pyoci_notification_answer(listener, call.id, error) == 0
@@ -82,8 +87,8 @@ class Explanation(Supervisor):
         process = int(status.get("Tgid", "0"))
         try:
             pidfd = posix.pidfd_open(process)
-        except (OSError, ValueError):
-            return False  # it is gone
+        except (OSError, ValueError):  # it is gone, or hidden from us (hidepid in proc(5))
+            return lib.pyoci_notification_answer(listener, call.id, errno.EPERM) == 0
         try:
             if lib.pyoci_notification_is_valid(listener, call.id) < 0:
                 return False  # what we have read and opened may be another process
@@ -108,6 +113,8 @@ class Explanation(Supervisor):
 
     def report(self, log: "Log") -> None:
         """One list on standard error, and a warning for each row where the log is a file."""
+        if not self._reached:
+            return
         if self._profile is None:
             files.err("pyoci: run: config.json has no linux.seccomp, which could deny a system call\n")
             return

@@ -16,7 +16,10 @@ from harness.boxes import Boxes
 from harness.programs import Programs
 from harness.runtime import Result, Runtime
 
+from pyoci._shim import lib
+
 PERSONALITY, GETPGRP, MKDIR, NEWER = 135, 111, 83, 2000
+LISTENER_TAKEN = lib.CALL_LISTENER_TAKEN
 ENXIO, ENOSYS = 6, 38
 EXPLAIN = "--explain-seccomp"
 ROW = re.compile(r"^  +(\d+)  (\w+) +(\S+)  (.*)$", re.MULTILINE)
@@ -147,6 +150,16 @@ def test_nothing_to_tell(box: Boxes) -> None:
     assert made.run(EXPLAIN).err == "pyoci: run: seccomp denied no system call\n"
 
 
+def test_the_call_that_no_kernel_has(box: Boxes, programs: Programs) -> None:
+    """What asks for the supervisor fails in the program as it does without the option."""
+    made = box()
+    made.args(made.put(programs.path("probe")), "call", str(LISTENER_TAKEN))
+    made.linux["seccomp"] = denying(rule("mkdir", "SCMP_ACT_KILL_PROCESS"))
+    plain, explained = alike(made)
+    assert plain.out.split()[-1] == str(ENOSYS)
+    assert "seccomp denied no system call\n" in explained.err
+
+
 def test_the_log_and_a_signal(box: Boxes, folder: Path) -> None:
     """SIGTERM is the container's, as always; each row is a warning in the file, and the list on standard error."""
     made = box.sh("mkdir /tmp/a; echo ready; exec sleep 100")
@@ -205,4 +218,6 @@ def test_what_is_refused(box: Boxes) -> None:
     made.linux["seccomp"] = denying(rule("mkdir"))
     made.run(EXPLAIN, "--detach", check=False).failed("--explain-seccomp cannot be used with --detach")
     made.config["hooks"] = {"startContainer": [{"path": "/bin/true"}]}
-    made.run(EXPLAIN, check=False).failed("--explain-seccomp cannot be used with startContainer hooks")
+    found = made.run(EXPLAIN, check=False)
+    found.failed("--explain-seccomp cannot be used with startContainer hooks")
+    assert "config.json has no linux.seccomp" not in found.err  # no list of a container that never was

@@ -260,6 +260,9 @@ def test_links_are_followed_in_the_container(box: Boxes, programs: Programs, fol
     (made.rootfs / "link").symlink_to(folder / "outside")
     made.create(check=False).failed("/link", "no such file")
     (made.rootfs / "link").unlink()
+    (made.rootfs / "link").symlink_to("/proc/self/root")
+    made.create(check=False).failed("/link", "a magic link of /proc")
+    (made.rootfs / "link").unlink()
     (made.rootfs / "link").symlink_to("../../../../../closed")
     made.args(
         *asked(programs, made, ("read", "/closed/file"), ("read", "/link/file"), ("read", "/open/file"))

@@ -444,6 +444,7 @@ def test_a_list_that_is_lost_or_long(capfd: pytest.CaptureFixture[str]) -> None:
     """A process that goes on and on with other arguments does not fill our memory; a name in it is no row of its own."""
     made = explain.Explanation()
     made.check(cast("Spec", {"linux": {"seccomp": CONDITIONS}}))
+    made.filter(None)
     for value in range(1200):
         made._note((62, bpf.X86_64, EPERM, b"a\nb", (1,), (value,)), (0, value, 0, 0, 0, 0))
     made.report(Log())
@@ -457,6 +458,24 @@ def test_a_list_that_is_lost_or_long(capfd: pytest.CaptureFixture[str]) -> None:
     made.lost = True
     made.report(Log())
     assert "is lost" in capfd.readouterr().err
+
+
+def test_a_process_that_is_hidden_from_us_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The filter kills, and /proc with hidepid does not show whom: the call is denied, and does not wait for ever."""
+    given = []
+
+    class Answering:
+        @staticmethod
+        def pyoci_notification_answer(*what: int) -> int:
+            given.append(what)
+            return 0
+
+    monkeypatch.setattr(explain, "lib", Answering)
+    monkeypatch.setattr(explain, "_read", lambda thread, name: b"")
+    made = explain.Explanation()
+    made._code = [(0x06, 0, 0, bpf.KILL_PROCESS)]  # a return
+    made._answer(7, ffi.new("struct pyoci_notification *", {"id": 3, "thread": 1, "arch": bpf.X86_64}))
+    assert given == [(7, 3, errno.EPERM)] and len(made.calls) == 1
 
 
 def test_a_kernel_without_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
