@@ -108,7 +108,8 @@ def of_process(pid: int | str = "self") -> dict[str, str]:
     except OSError as error:
         raise unreadable_proc(path, error) from None
     found: dict[str, str] = {}
-    for line in text.splitlines():
+    # a name holds no newline, but may hold what splitlines() takes for one
+    for line in text.split("\n")[:-1]:
         _, names, path = line.split(":", 2)
         for name in names.split(","):
             found[name] = path

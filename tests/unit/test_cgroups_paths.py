@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from pyoci.spec.spec_types import Spec
 
 
+def test_names_that_hold_what_looks_like_the_end_of_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "3:cpu,cpuacct:/a\fb/c:d\n0::/\u2028\x1c\n"
+    monkeypatch.setattr(files, "read", lambda path: text.encode())
+    assert paths.of_process() == {"cpu": "/a\fb/c:d", "cpuacct": "/a\fb/c:d", "": "/\u2028\x1c"}
+    text = ""
+    assert paths.of_process() == {}
+
+
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     places: dict[str, str] = {}
