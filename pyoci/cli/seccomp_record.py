@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from pyoci.base import files, termination
+from pyoci.base import files, jsontext, termination
 from pyoci.base.context import Context
 from pyoci.base.errors import OciError, from_os_error
 from pyoci.cli import request as requests
@@ -49,19 +49,17 @@ def _with_command(path: str, command: list[str]) -> bytes:
         "config-file", f"configuration {path}", path, missing="make one with `pyoci spec`"
     )
     try:
-        config = json.loads(raw)
+        config = jsontext.loads(raw, unique=True)
         config["process"]["args"] = command
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, jsontext.ManyMembers):
         return raw
     return json.dumps(config).encode()
 
 
-def _older(path: str) -> Seccomp | None:
+def _older(path: str) -> Seccomp:
     """The profile to be joined. Raises OciError for one that can't be."""
     file = seccomp_profile.load(path, [])
-    if file.seccomp:
-        record.check_older(file.seccomp, file.name, file.pointer)
-    return file.seccomp
+    return record.check_older(file.seccomp, file.name, file.pointer)
 
 
 def _write(context: Context, recorder: record.Recorder, output: str, older: Seccomp | None) -> None:

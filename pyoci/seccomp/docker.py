@@ -120,7 +120,8 @@ def _common_rule(rule: Object) -> Object:
 
 def _error(name: object) -> int:
     """The number of an errno; problems() refuses what has none."""
-    return getattr(errno, name, 0) if isinstance(name, str) else 0
+    number = getattr(errno, name, 0) if isinstance(name, str) else 0
+    return number if isinstance(number, int) else 0  # such as errno.errorcode
 
 
 def problems(profile: Object) -> list[Problem]:

@@ -114,11 +114,14 @@ def joined(profile: Seccomp, older: Seccomp) -> Seccomp:
     return _profile(architectures, allowed)
 
 
-def check_older(profile: Seccomp, name: str, pointer: str) -> None:
-    """Raise OciError for a profile that is not as seccomp record writes one: it can't be joined by its names alone.
+def check_older(profile: Seccomp | None, name: str, pointer: str) -> Seccomp:
+    """The profile itself. Raises OciError for one that is not as seccomp record writes it: its names alone do not tell all of it.
 
+    profile        None where a config.json has none
     name, pointer  of its file, and where it is in that
     """
+    if profile is None:
+        raise _not_joined(name, pointer, "it has no profile, and so allows everything")
     if profile["defaultAction"] != _DENY or profile.get("defaultErrnoRet", errno.EPERM) != errno.EPERM:
         raise _not_joined(
             name, f"{pointer}/defaultAction", "its default action is not SCMP_ACT_ERRNO with EPERM"
@@ -132,6 +135,7 @@ def check_older(profile: Seccomp, name: str, pointer: str) -> None:
     for member in ("flags", "listenerPath", "listenerMetadata"):
         if member in profile:
             raise _not_joined(name, f"{pointer}/{member}", f"it has {member}")
+    return profile
 
 
 def _not_joined(name: str, pointer: str, why: str) -> OciError:

@@ -120,7 +120,21 @@ def test_what_cannot_be_joined(box: Boxes, folder: Path) -> None:
     file.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW"}))
     found = record(made, "--merge", str(file))
     found.failed(str(file), "its default action is not SCMP_ACT_ERRNO with EPERM")
-    assert not found.out and not (made.directory / "profile.json").exists()
+    file.write_text(json.dumps({"ociVersion": "1.0.2"}))
+    again = record(made, "--merge", str(file))
+    again.failed(str(file), "it has no profile, and so allows everything")
+    assert not found.out + again.out and not (made.directory / "profile.json").exists()
+
+
+def test_a_configuration_that_is_wrong_is_refused_with_another_command_too(box: Boxes) -> None:
+    made = box("/bin/true")
+    for name, text in (
+        ("twice.json", json.dumps(made.config)[:-1] + ', "hostname": "a", "hostname": "b"}'),
+        ("deep.json", '{"a":' * 50_000),
+    ):
+        (made.directory / name).write_text(text)
+        found = record(made, "--config", name, command=("/bin/true",))
+        found.failed("twice in its object" if name == "twice.json" else "nested")
 
 
 def test_calls_of_another_architecture_and_of_none(box: Boxes, programs: Programs) -> None:

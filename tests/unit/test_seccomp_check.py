@@ -415,6 +415,7 @@ def test_a_wrong_profile_in_docker_s_form_is_refused(
          "/archMap/0/subArchitectures"),
         ({"archMap": [{"architecture": "SCMP_ARCH_X86_64"}], "architectures": ["SCMP_ARCH_X86"]}, "/archMap"),
         ({"defaultErrno": "EWHAT"}, "/defaultErrno"),
+        ({"defaultErrno": "errorcode"}, "/defaultErrno"),
     ],
 )  # fmt: skip
 def test_so_is_its_head(tmp_path: Path, content: dict[str, Any], pointer: str) -> None:
