@@ -386,7 +386,8 @@ def _systemd_path(path: str, report: Report) -> None:
             "cgroup-path-systemd",
             "/linux/cgroupsPath",
             f'expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups, got "{path}"',
-            expected="slice:prefix:name",
+            hint="this path is of the cgroup driver cgroupfs, and --systemd-cgroup asks for systemd: "
+            "give engine and kubelet the same driver",
         )
         return
     if not _is_slice(parts[0] if parts[0] not in ("", "-") else "-.slice"):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from harness import machine
-from harness.engines import Engine
+from harness.engines import Docker, Engine, need, need_asked, opened
 from unit.documents import Document, table
 
 IMAGE = {"podman": "localhost/box", "docker": "localhost/box", "ctr": "localhost/box:latest"}
@@ -37,7 +39,7 @@ def options(situation: str, program: str, engine: Engine) -> tuple[list[str], st
     if "device" in situation:
         return ["--device", "/dev/nosuch"], "true"
     if "systemd" in situation:
-        return ["--cgroup-parent", "pyoci.slice"], "true"
+        return systemd_options(program, "/failing" if "path" in situation else "pyoci.slice"), "true"
     assert "execve" in situation, situation
     profile = engine.folder / "no-execve.json"
     profile.write_text(json.dumps(NO_EXECVE))
@@ -46,15 +48,45 @@ def options(situation: str, program: str, engine: Engine) -> tuple[list[str], st
     return ["--security-opt", f"seccomp={profile}"], "/bin/true"
 
 
+def systemd_options(program: str, parent: str) -> list[str]:
+    """The options of `run` for a cgroup below `parent` by the cgroup driver systemd."""
+    if program != "ctr":
+        return ["--cgroup-parent", parent]
+    return [
+        "--runc-systemd-cgroup",
+        "--cgroup",
+        parent + (":pyoci:failing" if parent.endswith(".slice") else ""),
+    ]
+
+
+class SystemdDocker(Docker):
+    """A dockerd with the cgroup driver systemd."""
+
+    def __init__(self, folder: Path, runtime: Path) -> None:
+        super().__init__(folder, runtime)
+        cgroupfs = {"--exec-opt=native.cgroupdriver=cgroupfs", f"--cgroup-parent=/{self.tag}"}
+        others = [word for word in self.daemon_command if word not in cgroupfs]
+        self.daemon_command = [*others, "--exec-opt=native.cgroupdriver=systemd"]
+
+
+@pytest.fixture(scope="module")
+def systemd_docker(apart: None) -> Iterator[SystemdDocker]:
+    """A dockerd of the module's own that asks for systemd's cgroups."""
+    need_asked("docker")
+    need("dockerd", "/usr/bin/docker")
+    yield from opened(SystemdDocker)
+
+
 @pytest.mark.parametrize(("situation", "program", "line"), rows())
 def test_the_line_of_a_failure(
     request: pytest.FixtureRequest, situation: str, program: str, line: str
 ) -> None:
-    engine: Engine = request.getfixturevalue(FIXTURE[program])
+    if "does not run" in situation and machine.systemd_runs():
+        pytest.skip("systemd runs here")
+    driver = "systemd_" if "systemd" in situation and program == "docker" else ""
+    engine: Engine = request.getfixturevalue(driver + FIXTURE[program])
     if "pyoci" not in engine.shell(f"{engine.runtime} --version"):
         pytest.skip("the lines are those of pyoci")
-    if "systemd" in situation and machine.systemd_runs():
-        pytest.skip("systemd runs here")
     asked, command = options(situation, program, engine)
     image = [IMAGE[program]] + (["failing"] if program == "ctr" else [])
     own = (
@@ -63,7 +95,7 @@ def test_the_line_of_a_failure(
         else ["--network=none"]
     )
     ended = engine.call(
-        *(["--cgroup-manager=systemd"] if "systemd" in situation else []),
+        *(["--cgroup-manager=systemd"] if "systemd" in situation and program == "podman" else []),
         "run",
         "--rm",
         *own,

@@ -102,6 +102,13 @@ def test_the_debian_package_names_what_is_in_the_launcher(static: Path) -> None:
     assert "PYOCI_CFFI_SOURCE = $(CURDIR)/cffi\n" in RULES
 
 
+def test_the_runtime_has_no_profile_of_apparmor() -> None:
+    """docker's default profile takes signals from unconfined programs, runc and crun alone: `docker stop` would fail."""
+    debian = [path.name for path in (TREE / "packaging/debian").iterdir()]
+    assert "control" in debian and not [name for name in debian if "apparmor" in name]
+    assert "apparmor" not in RULES + CONTROL
+
+
 def test_who_builds_the_package_may_be_its_maintainer(tmp_path: Path) -> None:
     if not shutil.which("dpkg-source"):
         pytest.skip("dpkg-source is missing")

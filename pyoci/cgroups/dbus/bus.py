@@ -23,7 +23,10 @@ _MANAGER = "org.freedesktop.systemd1.Manager"
 _MANAGER_PATH = "/org/freedesktop/systemd1"
 _BUS = "org.freedesktop.DBus"
 _JOBS = f"type='signal',sender='{_SYSTEMD}',interface='{_MANAGER}',member='JobRemoved'"
-_WITHOUT = "use --cgroup-manager=cgroupfs in place of --systemd-cgroup"
+_WITHOUT = (
+    "use --cgroup-manager=cgroupfs in place of --systemd-cgroup "
+    "(docker: native.cgroupdriver=cgroupfs; containerd: SystemdCgroup = false)"
+)
 # The identity is left empty, so the peer takes that of the socket: in a user namespace our own idea of it is
 # wrong.
 _AUTHENTICATE = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n"
