@@ -12,7 +12,7 @@ from pyoci.engine_config.engines import ENGINES, NAME, Engine, is_ours
 
 
 def main(name: str, *, write: bool, check: bool) -> int:
-    """Print, write or check the configuration of an engine; returns 1 when a check finds another runtime, else 0.
+    """Print the configuration of an engine, or write it, then check it; returns 1 when a check finds another runtime, else 0.
 
     Raises OciError `usage` for an unknown engine and `engine-config` when the file can't be changed.
     """
@@ -21,11 +21,11 @@ def main(name: str, *, write: bool, check: bool) -> int:
         hint = "engines: " + ", ".join(ENGINES)
         raise OciError("usage", f'no engine "{name}" is known', obj=name, hint=hint)
     path = own_path()
-    if check:
-        return _check(engine, path)
     if write:
         _write(engine, path)
-    else:
+    if check:
+        return _check(engine, path)
+    if not write:
         files.out(shown(engine, path))
     return 0
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from harness.engines import Podman, until
@@ -163,8 +163,8 @@ def test_secrets_as_file_and_as_variable(podman: Podman) -> None:
 
 
 def test_a_container_may_notify_the_service_manager(podman: Podman) -> None:
-    if shutil.which("socat") is None and shutil.which("python3") is None:
-        pytest.skip("nothing here can send a datagram")
+    if not Path("/usr/bin/python3").exists():
+        pytest.skip("no /usr/bin/python3 to send a datagram with")
     path = podman.folder / "notify"
     # Debian's busybox sends no datagrams to Unix sockets: the host's Python does
     script = (
@@ -196,10 +196,10 @@ def queued(listener: socket.socket) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("mode", ["auto", "auto:size=5000"])
-def test_a_user_namespace_that_podman_chooses(podman: Podman, mode: str) -> None:
+@pytest.mark.parametrize(("mode", "sizes"), [("auto", range(1024, 1 << 20)), ("auto:size=5000", [5000])])
+def test_a_user_namespace_that_podman_chooses(podman: Podman, mode: str, sizes: Collection[int]) -> None:
     inside, outside, size = run_once(podman, f"--userns={mode}", BOX, "cat", "/proc/self/uid_map").split()
-    assert inside == "0" and int(outside) > 0 and int(size) >= 1024
+    assert inside == "0" and int(outside) > 0 and int(size) in sizes
 
 
 def test_systemd_has_the_places_it_wants(podman: Podman) -> None:

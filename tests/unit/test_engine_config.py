@@ -182,6 +182,15 @@ def test_a_strange_file_stays_as_it_is(
     assert content is None or file.read_bytes() == content
 
 
+def test_write_and_check_may_be_asked_for_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "daemon.json"
+    monkeypatch.setattr(ENGINES["docker"], "file", str(file))
+    monkeypatch.setattr(ENGINES["docker"], "answer", lambda: PATH if file.exists() else None)
+    monkeypatch.setattr("pyoci.engine_config.own_path", lambda: PATH)
+    assert main("docker", write=False, check=True) == 1
+    assert main("docker", write=True, check=True) == 0 and PATH in file.read_text()
+
+
 def test_what_is_not_ascii_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "new/daemon.json"
     monkeypatch.setattr(ENGINES["docker"], "file", str(file))
