@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _USUAL = ("cpu", "cpuset", "io", "memory", "pids")  # enabled also without limits, for the numbers they keep
 _THREADED = frozenset(("cpu", "cpuset", "perf_event", "pids"))  # those that can account for single threads
 _DELEGATED = "/sys/kernel/cgroup/delegate"
+_LOW_MEMORY = 1 << 20  # bytes: what an execve(2) takes, many times over
 _MAY_NOT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -260,7 +261,20 @@ class V2(base.Manager):
                 )
 
     def spawn_fds(self) -> tuple[list[int], int]:
+        for path in self.spawn_files():
+            try:
+                return [posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)], -1
+            except OSError as error:
+                raise base.not_joined(path, error) from None
         return self._open(self._path)
+
+    def spawn_files(self) -> list[str]:
+        """Until its execve(2) a new process shares our memory: if the kernel kills it for lack of memory, it kills us, too. Where
+        the limit may be too low for an execve, it joins after that.
+        """
+        memory = self._request.resources.get("memory") if self._request and self._path else None
+        low = memory is not None and 0 <= memory.get("limit", -1) < _LOW_MEMORY
+        return [f"{self._path}/cgroup.procs"] if low else []
 
     def _open(self, path: str) -> tuple[list[int], int]:
         if not path:

@@ -270,6 +270,18 @@ def test_a_container_within_one_mebibyte_of_memory(box: Boxes) -> None:
 
 
 @pytest.mark.only("pyoci")
+@pytest.mark.parametrize("limit", [1, 4096, 16384])
+def test_too_little_memory_to_start_kills_the_init_alone(box: Boxes, limit: int) -> None:
+    """The runtime, whose memory the init shares until its execve(2), lives to tell."""
+    machine.need_controller("memory")
+    made = box("/bin/true")
+    made.linux["resources"]["memory"] = {"limit": limit}
+    found = made.create(check=False)
+    assert found.rc == 1 and "killed for lack of memory" in found.err, found
+    assert not made.runtime.exists(made.id)
+
+
+@pytest.mark.only("pyoci")
 @pytest.mark.parametrize(
     ("resources", "pointer", "file"),
     [
