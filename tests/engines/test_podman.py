@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from harness import machine
 from harness.engines import Podman, until
 
 BOX = "localhost/box"
@@ -68,7 +69,15 @@ def test_the_engine_knows_version_and_features(podman: Podman) -> None:
     )
 
 
+def need_pods(podman: Podman) -> None:
+    if podman.version < 5 and machine.cgroup_version() == 2:
+        pytest.skip(
+            "pods of podman 4 with cgroupfs deny all devices on cgroup v2: they start with no runtime"
+        )
+
+
 def test_containers_of_a_pod_share_what_the_pod_shares(podman: Podman) -> None:
+    need_pods(podman)
     parent = ("--cgroup-parent", f"/{podman.tag}")
     podman("pod", "create", "--name", "pod", *parent, *NO_NETWORK, "--share", "net,ipc,uts,pid")
     try:
@@ -97,6 +106,7 @@ def test_containers_of_a_pod_share_what_the_pod_shares(podman: Podman) -> None:
 
 def test_a_run_may_make_its_pod(podman: Podman) -> None:
     """Its infra container has a read-only /dev that mounts and nodes are still to be made in."""
+    need_pods(podman)
     try:
         made = podman("run", "--rm", "--pod", "new:fresh", "--read-only", *NO_NETWORK, BOX, "echo", "hello")
         assert made.endswith("hello")
@@ -105,6 +115,7 @@ def test_a_run_may_make_its_pod(podman: Podman) -> None:
 
 
 def test_kube_play(podman: Podman) -> None:
+    need_pods(podman)
     podman("kube", "play", *NO_NETWORK, "-", input=POD)
     try:
         until("the container's lines", lambda: "Read-only" in podman("logs", "kube-one"))
@@ -129,10 +140,11 @@ def test_limits_of_a_running_container_change(podman: Podman, start: Callable[..
     name = start("--memory", "128m")
     podman("update", "--cpus", "1.5", "--cpuset-cpus", "0", "--memory", "64m", name)
     files = (
-        "cd /sys/fs/cgroup; cat cpu/cpu.cfs_quota_us cpuset/cpuset.cpus memory/memory.limit_in_bytes "
-        "|| cat cpu.max cpuset.cpus memory.max"
+        "cpu.max cpuset.cpus memory.max"
+        if machine.cgroup_version() == 2
+        else "cpu/cpu.cfs_quota_us cpuset/cpuset.cpus memory/memory.limit_in_bytes"
     )
-    values = podman("exec", name, "sh", "-c", files + " 2>/dev/null").split()
+    values = podman("exec", name, "sh", "-c", f"cd /sys/fs/cgroup; cat {files}").split()
     assert [value for value in values if value != "100000"] == ["150000", "0", "67108864"]
     assert podman("stats", "--no-stream", "--format", "{{.Name}} {{.PIDS}}", name) == f"{name} 1"
 
@@ -140,7 +152,10 @@ def test_limits_of_a_running_container_change(podman: Podman, start: Callable[..
 def test_a_memory_limit_below_a_page_says_so(podman: Podman) -> None:
     ended = podman.call("run", "--rm", *NO_NETWORK, "-m", "1k", BOX, "true")
     assert ended.returncode != 0
-    assert re.search("the limit is below one page of memory|unable to set memory limit to 1024", ended.stdout)
+    assert re.search(
+        "the limit is below one page of memory|unable to set memory limit to 1024|memory limit too low",
+        ended.stdout,
+    )
 
 
 def test_a_container_killed_for_memory_is_known_as_such(podman: Podman, name: str) -> None:

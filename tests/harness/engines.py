@@ -22,11 +22,12 @@ from typing import Any, TypeVar
 import pytest
 
 from . import machine
+from .runtime import PATIENCE as OF_ONE_CALL
 from .runtime import find
 
 AnyEngine = TypeVar("AnyEngine", bound="Engine")
 # What an engine may take for one command: an image is built, a service is rolled out
-PATIENCE = 90.0
+PATIENCE = 3 * OF_ONE_CALL
 # Podman makes a directory for each controller that is not mounted. On cgroup v1 it would land in the tmpfs that all mount
 # namespaces share, so that one is covered by another, with the same hierarchies mounted in it. User namespaces that an engine
 # chooses have ids that nobody else has: podman takes those of "containers", who has to be a user where

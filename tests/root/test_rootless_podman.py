@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pwd
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +11,7 @@ import pytest
 from harness import machine
 from harness.bundle import FOLDERS, busybox, chown_tree
 from harness.runtime import Runtime
-
-USER = "tester"  # of the virtual machine: with subordinate ids and a systemd of its own
-PATIENCE = 600
+from harness.session import USER, session
 
 SCRIPT = """
 set -eu
@@ -46,28 +43,6 @@ def rootfs(folder: Path) -> Iterator[Path]:
     chown_tree(top, user.pw_uid, user.pw_gid)
     yield made
     shutil.rmtree(top)
-
-
-def session(*words: str, env: dict[str, str]) -> str:
-    """The output of a program in a login session of the user's."""
-    uid = pwd.getpwnam(USER).pw_uid
-    given = [f"-E{name}={value}" for name, value in {**env, "XDG_RUNTIME_DIR": f"/run/user/{uid}"}.items()]
-    begin = [
-        "systemd-run",
-        "--wait",
-        "--pipe",
-        "--collect",
-        "--quiet",
-        "-p",
-        f"User={USER}",
-        "-p",
-        "PAMName=login",
-    ]
-    ended = subprocess.run(
-        [*begin, *given, "--", *words], capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
 
 
 @pytest.mark.only("pyoci")
