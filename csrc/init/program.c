@@ -111,25 +111,24 @@ static void check_interpreter(const char *path) {
     static char names[MOST_INTERPRETERS][512];
     const char *file = path;
     enum format format;
+    int error;
 
     for (int depth = 0; depth < MOST_INTERPRETERS; depth++) {
-        errno = 0;
         format = read_interpreter(file, names[depth], sizeof(names[depth]));
         if (depth > 0 && state.machine)
             snprintf(foreign, sizeof(foreign), "%.511s", file);
-        if (format == OTHER && depth > 0 && errno == EISDIR)
-            fail_interpreter(EISDIR, path, file);
         if (format == OTHER)
             return;
         file = state.interpreters[depth] = names[depth];
-        if (faccessat(AT_FDCWD, file, X_OK, AT_EACCESS) < 0) {
-            if (errno == EACCES && is_on_noexec(file))
-                errno = ENOEXEC;
-            if (errno == ENOENT || errno == EACCES || errno == ENOEXEC)
-                fail_interpreter(errno, path, file);
-            return;
-        }
-        if (format == ELF)
+        if (format == SCRIPT)
+            error = try_executable(file); /* it is read next */
+        else
+            error = faccessat(AT_FDCWD, file, X_OK, AT_EACCESS) < 0 ? errno : 0;
+        if (error == EACCES && is_on_noexec(file))
+            error = ENOEXEC;
+        if (error == ENOENT || error == EISDIR || error == EACCES || error == ENOEXEC)
+            fail_interpreter(error, path, file);
+        if (error || format == ELF)
             return;
     }
 }

@@ -159,6 +159,13 @@ def test_an_interpreter_that_can_not_be_executed_is_named(box: Boxes) -> None:
     )
     made.file("folder", "#!/bin\n", 0o755)
     made.args("/folder").run(check=False).failed("the interpreter /bin is a directory", "permission denied")
+    # what is no file is not opened: for a device that alone may have effects
+    made.file("fifo", "#!/queue\n", 0o755)
+    os.mkfifo(made.rootfs / "queue")
+    (made.rootfs / "queue").chmod(0o755)
+    made.args("/fifo").run(check=False).failed(
+        "the interpreter /queue can't be executed", "permission denied"
+    )
 
 
 @pytest.mark.only("pyoci")
