@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pyoci.lifecycle.requests import CreateRequest, ProcessRequest
     from pyoci.spec.spec_types import Spec
 
+_SYS_ADMIN = capabilities.mask(["CAP_SYS_ADMIN"])[0]
+
 
 class Known:
     """What a caller knows of a process that is about to enter a container.
@@ -104,8 +106,10 @@ def gather(request: "ProcessRequest", known: Known, spans: "Spans") -> Facts:
     facts = Facts(known.rootfs, request.id)
     in_user_namespace = namespaces.has(spec, "user")
     facts.ordinary_user = posix.geteuid() != 0
-    facts.open_sources = in_user_namespace and namespaces.has(spec, "mount") and not facts.ordinary_user
-    facts.capabilities = capabilities.ALL if in_user_namespace else lib.pyoci_permitted_capabilities()
+    permitted = 0 if facts.ordinary_user and in_user_namespace else lib.pyoci_permitted_capabilities()
+    facts.may_mount = not facts.ordinary_user and bool(permitted & _SYS_ADMIN)
+    facts.open_sources = in_user_namespace and namespaces.has(spec, "mount") and facts.may_mount
+    facts.capabilities = capabilities.ALL if in_user_namespace else permitted
     facts.nested = userns.is_nested()
     facts.can_set_groups = known.can_set_groups
     facts.cgroup_fds = known.cgroup_fds

@@ -22,6 +22,7 @@ class Facts:
     wait_start     the init waits for `start` (create), or goes on at once (run)
     can_set_groups setgroups(2) is not denied in the user namespace
     ordinary_user  the runtime is not root where it runs
+    may_mount      the runtime is root with CAP_SYS_ADMIN, which root of a container has not: it may open the trees of mounts
     nested         the runtime itself is in a user namespace: no device node can be made
     no_pivot, no_new_keyring   as the command line has it
     listen_fds     LISTEN_FDS to hand on, 0 for none; listen_names its LISTEN_FDNAMES
@@ -46,6 +47,7 @@ class Facts:
         self.wait_start = True
         self.can_set_groups = True
         self.ordinary_user = False
+        self.may_mount = True
         self.nested = False
         self.no_pivot = False
         self.no_new_keyring = False

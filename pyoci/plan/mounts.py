@@ -220,7 +220,7 @@ def make_bind(
     """
     register, below = 0, lib.REG_NONE
     inside = _inside_rootfs(facts, source)
-    deep = _may_clear(found) if facts.open_sources or (facts.nested and not facts.ordinary_user) else ()
+    deep = _may_clear(found) if facts.open_sources or (facts.nested and facts.may_mount) else ()
     if idmapped or facts.open_sources or deep:
         if inside or plan.carried() >= _OPEN_SOURCES:
             plan.cut()
