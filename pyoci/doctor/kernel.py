@@ -9,6 +9,7 @@ from pyoci.base.errors import OciError
 from pyoci.cgroups import devices
 from pyoci.doctor.check import NO, UNKNOWN, YES, Check, answer, read
 from pyoci.doctor.trial import Trial, own_id, reason
+from pyoci.host import restrictions
 from pyoci.seccomp import bpf, compiler
 from pyoci.spec import landlock, mount_options, versions
 from pyoci.spec.annotations import LANDLOCK
@@ -69,7 +70,7 @@ def _start() -> Check:
     if why and read("/proc/sys/vm/memfd_noexec") == "2":
         hint = "sysctl vm.memfd_noexec=1, or --root with a directory whose file system is not mounted noexec"
     elif why and posix.geteuid() != 0:
-        hint = _user_namespace_hint()
+        hint = restrictions.user_namespaces()
     return _checked("a container's init starts", why, "no container can be started", hint, needed=True)
 
 
@@ -85,20 +86,9 @@ def _namespace(kind: str) -> Check:
     if why and not posix.access(f"/proc/self/ns/{_FILES.get(kind, kind)}", posix.F_OK):
         hint = f"a kernel since Linux {since} has them, unless they were left out when it was built"
     elif why and kind == "user":
-        hint = _user_namespace_hint()
+        hint = restrictions.user_namespaces()
     needed = kind in _ORDINARY or (kind == "user" and posix.geteuid() != 0)
     return _checked(f"{kind} namespaces", why, cost, hint, needed=needed)
-
-
-def _user_namespace_hint() -> str:
-    """Which of the switches is off."""
-    if read("/proc/sys/user/max_user_namespaces") == "0":
-        return "sysctl user.max_user_namespaces=15000"
-    if posix.geteuid() != 0 and read("/proc/sys/kernel/unprivileged_userns_clone") == "0":
-        return "sysctl kernel.unprivileged_userns_clone=1"
-    if posix.geteuid() != 0 and read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
-        return "AppArmor forbids them to users: give pyoci a profile with userns, or run it as root"
-    return ""
 
 
 def _mounts() -> list[Check]:
@@ -236,4 +226,8 @@ def _checked(
     """A check from the reason why a trial failed, "" when it did not."""
     if not why:
         return Check(area, name, YES, needed=needed)
+    if not hint and posix.geteuid() != 0:
+        hint = (
+            restrictions.apparmor()
+        )  # which lets a user namespace be made, and refuses all that is tried in it
     return Check(area, name, NO, why, cost, hint, needed)

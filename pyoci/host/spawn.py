@@ -138,6 +138,10 @@ def not_started(error: int, flags: int) -> OciError:
         hint = "the limit of namespaces is reached: raise /proc/sys/user/max_*_namespaces"
     elif error in (errno.EPERM, errno.EACCES) and _no_program_in_memory():
         hint = "vm.memfd_noexec is 2: set it to 1, or use --root with a directory whose file system is not mounted noexec"
+    elif "user" in names and error in (errno.EPERM, errno.EACCES):
+        from pyoci.host import restrictions
+
+        hint = restrictions.user_namespaces()
     elif error == errno.EPERM and "user" not in names:
         hint = "without root a container needs a new user namespace: see `pyoci spec --rootless`"
     elif error == errno.EAGAIN:

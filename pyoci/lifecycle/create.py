@@ -7,6 +7,7 @@ Whatever fails, undo() leaves the machine as if nothing had been tried; after SI
 the record, and the init, which notices the end of its socket, ends by itself.
 """
 
+import errno
 import posix
 
 from pyoci import userns
@@ -74,6 +75,19 @@ class NewContainer(ContainerProcess):
 
     def __enter__(self) -> "NewContainer":
         return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        """Where AppArmor leaves no capability in the user namespace of a user's container, that is why an op has failed."""
+        if isinstance(error, OciError) and self._is_denied(error):
+            from pyoci.host import restrictions
+
+            error.hint = restrictions.apparmor() or error.hint
+        super().__exit__(kind, error, traceback)
+
+    def _is_denied(self, error: OciError) -> bool:
+        """Whether an op has failed for lack of rights in a new user namespace that an ordinary user has made."""
+        denied = error.op and error.errno in (errno.EPERM, errno.EACCES)
+        return bool(denied) and posix.geteuid() != 0 and namespaces.is_new(self.spec, "user")
 
     def make(self) -> None:
         """Everything up to READY. Raises OciError."""

@@ -70,9 +70,9 @@ def test_the_front_page_takes_five_commands() -> None:
 
 
 def test_the_page_on_rootless_has_the_switches_that_the_doctor_looks_at() -> None:
-    place = "kernel/apparmor_restrict_unprivileged_userns"
-    assert f'"/proc/sys/{place}"' in (TOP / "pyoci/doctor/kernel.py").read_text()
-    assert place.replace("/", ".") in document("docs/rootless.md").text
+    switch = "apparmor_restrict_unprivileged_userns"
+    assert f"/{switch}" in (TOP / "pyoci/host/restrictions.py").read_text()
+    assert f"kernel.{switch}" in document("docs/rootless.md").text
 
 
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
