@@ -128,7 +128,9 @@ def _refused(kind: Kind, maps: "list[IDMapping]", error: OSError) -> OciError:
         hint = "mapping ids other than one's own needs CAP_SETUID and CAP_SETGID"
         if any(entry["hostID"] == 0 for entry in maps):
             # since Linux 5.12: else files could get capabilities that count outside, user_namespaces(7)
-            hint = "mapping the host id 0 needs CAP_SETFCAP, ids other than one's own CAP_SETUID and CAP_SETGID"
+            hint = (
+                "mapping the host id 0 needs CAP_SETFCAP, ids other than one's own CAP_SETUID and CAP_SETGID"
+            )
         if foreign:
             hint = f"the host id {foreign} has no mapping in the user namespace the runtime itself runs in"
     message = f"the {kind.name} map ({_text(maps)}) cannot be written"

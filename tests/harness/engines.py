@@ -87,7 +87,7 @@ def make_layer(folder: Path) -> Path:
     (root / "etc/passwd").write_text(_USERS)
     (root / "etc/group").write_text(_GROUPS)
     layer = folder / "layer.tar"
-    subprocess.run(["tar", "-C", root, "-cf", layer, "."], check=True)
+    subprocess.run(["tar", "-C", root, "--owner=0", "--group=0", "-cf", layer, "."], check=True)
     return layer
 
 
@@ -240,9 +240,37 @@ class Podman(Engine):
     def start(self) -> None:
         """Import the images."""
         super().start()
+        self.import_images()
+
+    def import_images(self) -> None:
+        """The image of the containers, and that of a pod's first container."""
         self.version = int(self("version", "--format", "{{.Client.Version}}").partition(".")[0])
         for image in ("localhost/box", "localhost/pause"):
             self("import", "-c", "CMD sleep 7000", "-c", "ENV PATH=/bin", str(self.layer), image)
+
+
+class UsersPodman(Podman):
+    """podman of the ordinary user who runs the tests, in their namespaces, with storage of its own."""
+
+    def __init__(self, folder: Path, runtime: Path) -> None:
+        super().__init__(folder, runtime)
+        for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"):
+            if name in os.environ:
+                self.environment[name] = os.environ[name]
+        self.command += ["--log-level", "error", "--cgroup-manager", "systemd"]
+
+    def inside(self, *command: str) -> list[str]:
+        """The command itself."""
+        return list(command)
+
+    def start(self) -> None:
+        """Import the images."""
+        self.import_images()
+
+    def close(self) -> None:
+        """End the containers, and remove their storage, which has files of the user's other ids."""
+        self("rm", "-f", "-t", "0", "-a")
+        self("unshare", "rm", "-rf", str(self.folder / "storage"), str(self.folder / "run"))
 
 
 class Buildah(Podman):

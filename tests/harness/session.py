@@ -9,9 +9,9 @@ USER = "tester"  # of the virtual machine: with subordinate ids and a systemd of
 PATIENCE = 600
 
 
-def session(*words: str, env: dict[str, str]) -> str:
+def session(*words: str, env: dict[str, str], user: str = USER) -> str:
     """The output of a program in a login session of the user's."""
-    uid = pwd.getpwnam(USER).pw_uid
+    uid = pwd.getpwnam(user).pw_uid
     given = [f"-E{name}={value}" for name, value in {**env, "XDG_RUNTIME_DIR": f"/run/user/{uid}"}.items()]
     begin = [
         "systemd-run",
@@ -20,7 +20,7 @@ def session(*words: str, env: dict[str, str]) -> str:
         "--collect",
         "--quiet",
         "-p",
-        f"User={USER}",
+        f"User={user}",
         "-p",
         "PAMName=login",
     ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +40,7 @@ def rootfs(folder: Path) -> Iterator[Path]:
     for name in FOLDERS:
         (made / name).mkdir(parents=True)
     shutil.copy(busybox(), made / "bin/busybox")
-    for name in ("cat", "id", "sleep"):
+    for name in ("cat", "id", "sh", "sleep"):
         (made / "bin" / name).symlink_to("busybox")
     chown_tree(top, user.pw_uid, user.pw_gid)
     yield made
@@ -60,3 +62,46 @@ def test_a_scope_of_the_users_own_systemd(runtime: Runtime, rootfs: Path, place:
     assert f"/user@{pwd.getpwnam(USER).pw_uid}.service/" in scope
     assert str(64 << 20) in lines, "exec"
     assert "0" in lines, "run"
+
+
+ONE_ID = """
+set -eu
+cd
+mkdir -p .config/containers context
+cat > .config/containers/storage.conf <<END
+[storage]
+driver = "overlay"
+[storage.options.overlay]
+ignore_chown_errors = "true"
+END
+podman() { command podman --log-level error --runtime "$RUNTIME" "$@"; }
+tar -C "$ROOTFS" -cf image.tar .
+podman import -q -c 'CMD sleep 7000' -c 'ENV PATH=/bin' image.tar localhost/box
+podman run -d --name box --network none localhost/box
+podman exec box cat /proc/self/uid_map
+podman rm -f -t 0 box
+printf 'FROM localhost/box\\nRUN cat /proc/self/setgroups; id -u\\n' > context/Dockerfile
+podman build --isolation oci --network none context
+"""
+
+
+@pytest.fixture
+def user_of_one_id(rootfs: Path) -> Iterator[str]:
+    """A user without subordinate ids, with a systemd that lingers; and the root file system is everybody's to read."""
+    if os.environ.get("PYOCI_TEST_THROW_AWAY") != "1" or not shutil.which("useradd"):
+        pytest.skip("makes a user: set PYOCI_TEST_THROW_AWAY=1 on a machine to be thrown away")
+    name = "pyoci-one"
+    subprocess.run(["useradd", "--system", "--create-home", name], check=True)
+    Path(f"/home/{USER}").chmod(0o755)
+    subprocess.run(["loginctl", "enable-linger", name], check=True)
+    yield name
+    subprocess.run(["loginctl", "disable-linger", name], check=True)
+
+
+def test_a_user_without_subordinate_ids(runtime: Runtime, rootfs: Path, user_of_one_id: str) -> None:
+    """The map has one id, and setgroups(2) is denied, while buildah asks for a group in every RUN."""
+    env = {"RUNTIME": str(runtime.path), "ROOTFS": str(rootfs), "PYTHONDONTWRITEBYTECODE": "1"}
+    env["HOME"] = f"/home/{user_of_one_id}"
+    lines = session("sh", "-c", ONE_ID, env=env, user=user_of_one_id).splitlines()
+    assert ["0", str(pwd.getpwnam(user_of_one_id).pw_uid), "1"] in [line.split() for line in lines], lines
+    assert lines[lines.index("deny") + 1] == "0", lines
