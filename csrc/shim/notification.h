@@ -16,7 +16,7 @@ struct pyoci_notification {
     uint64_t arguments[6];
 };
 
-/* These give 0 or -errno. -ENOENT: the caller waits no more. */
+/* Each returns 0 or -errno. -ENOENT: the caller waits no more. */
 int pyoci_notification_receive(int listener, struct pyoci_notification *call);
 int pyoci_notification_is_valid(int listener, uint64_t id);
 

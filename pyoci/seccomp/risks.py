@@ -1,4 +1,4 @@
-"""Why docker's default profile leaves out a system call: what it gives to whoever is in a container."""
+"""Why docker's default profile leaves out a system call: what who is in a container could do with it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ RISKS: dict[str, str] = {
     "kexec_file_load": _KEXEC,
     "kexec_load": _KEXEC,
     "keyctl": _KEYS,
-    "lookup_dcookie": "gives the paths of files for profilers; shows what the host has",
+    "lookup_dcookie": "tells profilers the paths of files; shows what the host has",
     "mbind": _MEMORY,
     "migrate_pages": _MEMORY,
     "mount": _MOUNTS,

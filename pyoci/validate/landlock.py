@@ -33,15 +33,11 @@ def file_problems(
     if not rules or not rules.handled:
         return
     places = {rule.place: resolve(rule.path) for rule in rules.paths}
-    made = paths.clean(spec.get("process", {}).get("cwd", "/"))
+    made = _made(spec)
     for rule in rules.paths:
         path = paths.clean(rule.path)
-        if (
-            places[rule.place] == ""
-            and not rule.optional
-            and path != made
-            and not paths.is_within(path, "/dev")
-        ):
+        is_made = paths.is_within(path, "/dev") or any(paths.is_within(item, path) for item in made)
+        if places[rule.place] == "" and not rule.optional and not is_made:
             text = f"{rule.place}: {rule.path} is not in the root filesystem, and not optional"
             warnings("landlock-path", landlock.POINTER, text, hint='correct it, or add "optional": true')
     wanted = landlock.bits(("execute", "read_file"), landlock.RIGHTS)
@@ -55,6 +51,15 @@ def file_problems(
             text = f"no rule allows read_file and execute on {file}, which starts the container's program"
             hint = 'add a path with "allow": ["read", "execute"]'
             warnings("landlock-program", landlock.POINTER, text, hint=hint)
+
+
+def _made(spec: "Spec") -> list[str]:
+    """What `create` makes in the root filesystem where it is missing, with the directories above it."""
+    mounts, devices = spec.get("mounts") or (), (spec.get("linux") or {}).get("devices") or ()
+    found = [spec.get("process", {}).get("cwd", "/")]
+    found += [mount["destination"] for mount in mounts]
+    found += [device["path"] for device in devices]
+    return [paths.clean(path) for path in found]
 
 
 def explain_json(problem: Problem, text: str) -> None:

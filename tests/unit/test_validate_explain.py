@@ -547,6 +547,14 @@ def test_the_program_in_the_root_filesystem(tmp_path: Path) -> None:
     assert ruled("tool", "/bin", "/gone") == ["landlock-path"]
     assert ruled("tool", "/bin", "/gone", optional=True) == ruled("tool", "/bin", "/dev/null") == []
     assert ruled("tool", "/bin", allow=["execute"]) == ["landlock-program"]
+    # what `create` makes, and the directories above it
+    rules = [{"path": path, "allow": ["read", "execute"]} for path in ("/bin", "/made", "/work")]
+    made: dict[str, Any] = {
+        "/annotations": {"org.pyoci.landlock": json.dumps({"abi": 1, "paths": rules})},
+        "/mounts/-": {"destination": "/made/sub", "type": "tmpfs", "source": "tmpfs"},
+    }
+    assert codes_of("tool", more={**made, "/process/cwd": "/work/a"}) == []
+    assert codes_of("tool", more=made) == ["landlock-path"]
     for place in ("/usr", "/usr/bin/gone", "/"):
         mount = {"destination": place, "type": "tmpfs", "source": "tmpfs"}
         assert codes_of("/bin/gone", more={"/mounts/-": mount}) == [], place
