@@ -28,6 +28,8 @@ def run(context: Context, options: Options) -> int:
         raise usage_error("seccomp record needs --output", options.command)
     if not os.path.isdir(os.path.dirname(output) or "."):
         raise OciError("seccomp-record", f"cannot write {output}: its directory is missing", obj=output)
+    if os.path.isdir(output):
+        raise OciError("seccomp-record", f"cannot write {output}: it is a directory", obj=output)
     older = _older(values["merge"]) if "merge" in values else None
     request = requests.new(options.settings, values.get("id", f"record-{os.getpid()}"), bundle)
     request.config = values.get("config", request.config)

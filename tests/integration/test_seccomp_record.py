@@ -174,6 +174,7 @@ def test_nothing_was_recorded(box: Boxes, folder: Path) -> None:
     assert (made.directory / "profile.json").read_text() == "older"
     made.args("/bin/true")
     record(made, "-o", str(folder / "none/p")).failed("its directory is missing")
+    record(made, "-o", str(folder)).failed("it is a directory")
     made.config["hooks"] = {"startContainer": [{"path": "/bin/true"}]}
     record(made).failed("seccomp record cannot be used with startContainer hooks")
     made.runtime.call("seccomp", "record", str(made.directory)).failed("seccomp record needs --output")
