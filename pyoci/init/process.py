@@ -230,7 +230,7 @@ class InitProcess(Child):
         if not exit_status.within(self.pidfd, exit_status.DEATH_MILLISECONDS):
             return protocol.garbled("it closed the socket and keeps running")
         status = self.reap()
-        if self.supervisor and self.supervisor.has_killed(self.pid):
+        if self.supervisor and self.supervisor.has_killed():
             status = signal_numbers.SYS
         self.pid = 0
         name, plan = self._sent[0] if self._sent else ("", Plan())

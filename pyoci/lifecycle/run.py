@@ -58,7 +58,7 @@ def run_container(context: "Context", request: "CreateRequest") -> int:
         status = container.wait(signals, notify)
         context.spans.lap("the program runs", kind="idle")
         if request.supervisor:
-            status = 128 + signal_numbers.SYS if request.supervisor.has_killed(pid) else status
+            status = 128 + signal_numbers.SYS if request.supervisor.has_killed() else status
         if not request.keep:
             delete(
                 context, request.root, request.id, force=True, only=pid, directory=container.bundle.directory

@@ -102,7 +102,7 @@ class Explanation(Supervisor):
                 if poller.poll(_DEATH_MILLISECONDS):
                     return True
             if lib.pyoci_pidfd_signal(pidfd, signal_numbers.KILL) == 0:
-                self.killed.add(process)
+                self.killed = self.killed or process == self._first
             else:
                 lib.pyoci_notification_answer(listener, call.id, errno.EPERM)
             return True

@@ -44,7 +44,7 @@ class Supervisor:
 
     calls     how often each was made, and all arguments of the first
     more      how often others were made, where there were very many different ones
-    killed    the processes that it had to end by SIGKILL where the filter would have ended them by SIGSYS
+    killed    it had to end the container's first process by SIGKILL where the filter would have ended it by SIGSYS
     lost      it has come to an end without telling
     """
 
@@ -54,10 +54,10 @@ class Supervisor:
     def __init__(self) -> None:
         self.calls: dict[Call, tuple[int, tuple[int, ...]]] = {}
         self.more = 0
-        self.killed: set[int] = set()
+        self.killed = False
         self.lost = False
         self._pidfd = self._control = self._result = -1
-        self._taken = False
+        self._first = 0  # process, once it has asked
 
     # -- for the runtime -----------------------------------------------------------------------------------------------
 
@@ -113,10 +113,10 @@ class Supervisor:
         except (EOFError, ValueError, TypeError):
             self.lost = True
 
-    def has_killed(self, pid: int) -> bool:
-        """Finish, and say whether the filter meant that this process ended by SIGSYS."""
+    def has_killed(self) -> bool:
+        """Finish, and say whether the filter meant that the container's first process ended by SIGSYS."""
         self.finish()
-        return pid in self.killed
+        return self.killed
 
     def report(self, log: "Log") -> None:
         """Tell what was found. Raises OciError."""
@@ -164,8 +164,8 @@ class Supervisor:
     def _receive(self, listener: int, call: "PyociNotification") -> None:
         if lib.pyoci_notification_receive(listener, call) < 0:
             return  # its caller was killed, or a signal has interrupted it
-        if call.number == lib.CALL_LISTENER_TAKEN and not self._taken:
-            self._taken = True
+        if call.number == lib.CALL_LISTENER_TAKEN and not self._first:
+            self._first = call.thread
             lib.pyoci_notification_answer(listener, call.id, 0)
         else:
             self._answer(listener, call)
