@@ -95,7 +95,7 @@ def _open(directory: str) -> tuple[int, str]:
     try:
         fd = posix.open(directory, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     except OSError as error:
-        hint = "name the bundle's directory"
+        hint = "name the bundle's directory: create and run have --bundle for it"
         raise from_os_error("bundle", f"bundle {directory}", error, obj=directory, hint=hint) from None
     try:
         return fd, posix.readlink(f"/proc/self/fd/{fd}")
