@@ -93,6 +93,7 @@ struct plan {
 
 bool receive_plan(struct plan *plan);
 size_t op_size(uint16_t code);
+void check_filter(const struct plan_filter *filter);
 char **list_strings(const struct plan_strings *list, char **place);
 extern char *string_room[2 * PLAN_MAX_STRINGS + 3]; /* a hook's arguments, and the program's environment */
 

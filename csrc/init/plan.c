@@ -3,6 +3,7 @@
 #include "init.h"
 #include "kernel.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -155,4 +156,10 @@ char **list_strings(const struct plan_strings *list, char **place) {
     }
     *place++ = NULL;
     return place;
+}
+
+/* struct sock_fprog counts the instructions in 16 bits. */
+void check_filter(const struct plan_filter *filter) {
+    if (filter->count == 0 || filter->count > MAX_FILTER)
+        fail(EINVAL, STEP_seccomp, "length of the filter");
 }

@@ -165,8 +165,7 @@ void op_no_new_privs(const struct op_no_new_privs *op) {
 void op_seccomp(const struct op_seccomp *op) {
     struct sock_fprog program = {.len = (unsigned short)op->filter.count, .filter = op->filter.list};
 
-    if (op->filter.count == 0 || op->filter.count > MAX_FILTER)
-        fail(EINVAL, STEP_seccomp, "length of the filter");
+    check_filter(&op->filter);
     if (op->flags & FILTER_NEW_LISTENER) /* no one would take it: that is op_seccomp_notify */
         fail(EINVAL, STEP_seccomp, "listener of the filter");
     close_registers();

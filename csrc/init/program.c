@@ -282,8 +282,7 @@ static void load_with_listener(const struct plan_filter *filter, uint64_t flags,
  * else is done before the filter is in force, so that a profile must allow little: to read one byte, and later what `start` begins.
  */
 void op_seccomp_notify(const struct op_seccomp_notify *op) {
-    if (op->filter.count == 0 || op->filter.count > MAX_FILTER)
-        fail(EINVAL, STEP_seccomp, "length of the filter");
+    check_filter(&op->filter);
     close_what_is_done();
     heed_signals();
     if (op->failure)
@@ -299,8 +298,7 @@ void op_seccomp_notify(const struct op_seccomp_notify *op) {
  * that the filter notifies whatever the profile says; it is answered by who has the listener.
  */
 void op_seccomp_listener(const struct op_seccomp_listener *op) {
-    if (op->filter.count == 0 || op->filter.count > MAX_FILTER)
-        fail(EINVAL, STEP_seccomp, "length of the filter");
+    check_filter(&op->filter);
     close_registers();
     load_with_listener(&op->filter, op->flags, false);
     check(syscall(CALL_LISTENER_TAKEN), STEP_seccomp, "listener of the filter");
