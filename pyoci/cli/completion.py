@@ -1,7 +1,7 @@
 """`pyoci completion`: scripts that teach a shell pyoci's commands, options and the ids of its containers."""
 
 from pyoci.base import files
-from pyoci.cli.parse import usage_error
+from pyoci.cli.parse import groups, usage_error
 from pyoci.cli.table import (
     AUTO,
     CHOICE,
@@ -54,13 +54,13 @@ def bash() -> str:
         "            *) command=${COMP_WORDS[i]}; break ;;",
         "        esac",
         "    done",
-        f"    case $command in {'|'.join(_groups())})",
+        f"    case $command in {'|'.join(groups())})",
         '        (( i + 1 < COMP_CWORD )) && command+=" ${COMP_WORDS[i+1]}" ;;',
         "    esac",
         "    local options ids= values=",
         "    case $command in",
         _bash_case('""', GLOBALS, words=" ".join(_first_words())),
-        *[_bash_case(name, (), words=" ".join(members)) for name, members in _groups().items()],
+        *[_bash_case(name, (), words=" ".join(members)) for name, members in groups().items()],
         *[_bash_case(f'"{command[NAME]}"', command[OPTIONS], command) for command in COMMANDS],
         "        *) return ;;",
         "    esac",
@@ -121,7 +121,7 @@ def zsh() -> str:
         "            case $words[1] in",
     ]
     rows += [_zsh_case(command[NAME], command) for command in COMMANDS if " " not in command[NAME]]
-    for name, members in _groups().items():
+    for name, members in groups().items():
         rows += [
             f"                {name})",
             f"                    (( CURRENT == 2 )) && {{ compadd {' '.join(members)}; return }}",
@@ -173,7 +173,7 @@ def fish() -> str:
     rows = ["complete -c pyoci -f"]
     rows += [_fish_option(option, none) for option in _shown(GLOBALS)]
     rows += [_fish_word(none, name, summary) for name, summary in _first_words().items()]
-    for group, members in _groups().items():
+    for group, members in groups().items():
         inside = f"{_FISH_SEEN} {group}; and not {_FISH_SEEN} {' '.join(members)}"
         rows += [_fish_word(inside, name, command[SUMMARY]) for name, command in members.items()]
     for command in COMMANDS:
@@ -208,20 +208,10 @@ def _shown(options: "tuple[Option, ...]") -> "list[Option]":
     return found if options is GLOBALS else [*found, HELP_OPTION]
 
 
-def _groups() -> "dict[str, dict[str, Command]]":
-    """The commands of each group, by the word of their own."""
-    found: dict[str, dict[str, Command]] = {}
-    for command in COMMANDS:
-        group, _, word = command[NAME].rpartition(" ")
-        if group:
-            found.setdefault(group, {})[word] = command
-    return found
-
-
 def _first_words() -> dict[str, str]:
     """The names of commands and groups, and what each does."""
     found = {command[NAME]: command[SUMMARY] for command in COMMANDS if " " not in command[NAME]}
-    return found | {name: f"commands: {', '.join(members)}" for name, members in _groups().items()}
+    return found | {name: f"commands: {', '.join(members)}" for name, members in groups().items()}
 
 
 def _takes_id(command: "Command") -> bool:

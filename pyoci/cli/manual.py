@@ -1,7 +1,7 @@
 """The manual pages, from the table, in troff's man macros (man(7))."""
 
 import pyoci
-from pyoci.cli.parse import find, group
+from pyoci.cli.parse import find, group, groups
 from pyoci.cli.table import COMMANDS, GLOBALS, HELP_OPTION, NAME, OPTIONS, SUMMARY
 from pyoci.cli.usage import GROUPS, MORE, option_rows, usage
 
@@ -57,8 +57,7 @@ ENVIRONMENT = (
 def pages() -> dict[str, str]:
     """Every manual page by the name of its file: pyoci(1), and one for each command and group, such as pyoci-create(1)."""
     found = {f"{_page_name(command[NAME])}.1": command_page(command) for command in COMMANDS}
-    groups = {command[NAME].partition(" ")[0] for command in COMMANDS if " " in command[NAME]}
-    return {"pyoci.1": page(), **found, **{f"{_page_name(name)}.1": group_page(name) for name in groups}}
+    return {"pyoci.1": page(), **found, **{f"{_page_name(name)}.1": group_page(name) for name in groups()}}
 
 
 def _page_name(command: str) -> str:

@@ -39,7 +39,7 @@ _FALSE = ("0", "f", "F", "false", "FALSE", "False")
 _MOST_DESCRIPTORS = 1 << 30  # fs.nr_open is no higher, and fcntl(2) takes an int
 _NAMES = frozenset([command[NAME] for command in COMMANDS])
 _LARGEST_ID = (1 << 32) - 1
-_USAGE = {"seccomp check": 2}  # the exit status of a wrong command line, where 1 is one of the answers
+FAILURE = {"seccomp check": 2}  # the exit status of an error, where 1 is one of the answers
 
 
 class Options:
@@ -117,10 +117,19 @@ def command_options(options: Options, at: int) -> None:
         _count(command, len(args))
 
 
+def groups() -> "dict[str, dict[str, Command]]":
+    """The commands of each group, by the word of their own."""
+    found: dict[str, dict[str, Command]] = {}
+    for command in COMMANDS:
+        name, _, word = command[NAME].rpartition(" ")
+        if name:
+            found.setdefault(name, {})[word] = command
+    return found
+
+
 def group(word: str) -> "list[Command]":
     """The commands of a group, none where the word is not the name of one."""
-    beginning = word + " "
-    return [command for command in COMMANDS if command[NAME].startswith(beginning)]
+    return [*groups().get(word, {}).values()]
 
 
 def find(name: str) -> "Command":
@@ -148,7 +157,7 @@ def usage_error(message: str, command: "Command | None", hint: str = "") -> OciE
             if command
             else "see pyoci --help"
         )
-    return OciError("usage", message, hint=hint, status=_USAGE.get(command[NAME], 1) if command else 1)
+    return OciError("usage", message, hint=hint, status=FAILURE.get(command[NAME], 1) if command else 1)
 
 
 def _option(

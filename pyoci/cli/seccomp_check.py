@@ -3,12 +3,9 @@
 from pyoci.base import files
 from pyoci.base.context import Context
 from pyoci.base.errors import OciError
-from pyoci.cli.parse import Options
+from pyoci.cli.parse import FAILURE, Options
 from pyoci.seccomp import check, check_report, docker
 from pyoci.validate import seccomp_profile
-
-_FAILED = 2  # 1 says that there is something beyond
-
 
 _DOCKER = "docker"  # ./docker is a file
 
@@ -19,7 +16,7 @@ def run(context: Context, options: Options) -> int:
     try:
         report = _compare(options.args[0], values.get("like", _DOCKER))
     except OciError as error:
-        error.status = _FAILED
+        error.status = FAILURE["seccomp check"]
         raise
     if values.get("format") == "json":
         files.out(check_report.as_json(report))

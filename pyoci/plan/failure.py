@@ -58,10 +58,10 @@ def explain(op: "Op", error: int, step: str, obj: str, cwd_from: str = CONFIGURA
     """
     if not step or op.name not in OPS:
         return _without_step(op, error, obj)
-    if op.name in ("find_executable", "execve") and step != "landlock":
-        return _program(step, obj, error, op.pointer, op.name)
     if step == "landlock":
         return _landlock(op, error, obj)
+    if op.name in ("find_executable", "execve"):
+        return _program(step, obj, error, op.pointer, op.name)
     if step == "hook":
         return _hook(op, obj)
     code = label_code(op.pointer) if op.name == "write_procfs" else OPS[op.name][0]
