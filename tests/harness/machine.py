@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -75,6 +76,13 @@ def systemd_runs() -> bool:
 def seccomp_works() -> bool:
     """True when the kernel has seccomp filters."""
     return Path("/proc/sys/kernel/seccomp/actions_avail").exists()
+
+
+# for tests that call by the numbers of x86_64
+SECCOMP_BY_NUMBER = pytest.mark.skipif(
+    platform.machine() != "x86_64" or not seccomp_works(),
+    reason="the numbers of the calls are those of x86_64, and the kernel needs seccomp",
+)
 
 
 def seccomp_flags(pid: int) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import re
 import signal
 from pathlib import Path
@@ -27,13 +26,10 @@ ROW = re.compile(r"^  +(\d+)  (\w+) +(\S+)  (.*)$", re.MULTILINE)
 
 @pytest.fixture(autouse=True)
 def _here(runtime: Runtime) -> None:
-    if platform.machine() != "x86_64" or not machine.seccomp_works():
-        pytest.skip("the numbers of the calls are those of x86_64, and the kernel needs seccomp")
-    if runtime.old_kernel:
-        pytest.skip("the older kernel of the tests is a filter with a listener of its own")
+    runtime.skip_without_listener()
 
 
-pytestmark = pytest.mark.only("pyoci")
+pytestmark = [pytest.mark.only("pyoci"), machine.SECCOMP_BY_NUMBER]
 
 
 def denying(*rules: dict[str, Any], **more: Any) -> dict[str, Any]:

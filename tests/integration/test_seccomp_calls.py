@@ -38,8 +38,7 @@ STATUS = 7
 @pytest.fixture
 def agent(runtime: Runtime, programs: Programs, folder: Path) -> Iterator[Agent]:
     """An agent, which is asked nothing here."""
-    if runtime.old_kernel:
-        pytest.skip("the older kernel of the tests is a filter with a listener of its own")
+    runtime.skip_without_listener()
     made = Agent(programs.path("agent"), folder / "agent")
     yield made
     made.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import platform
 import signal
 from typing import Any
 
@@ -14,10 +13,7 @@ from harness.box import Container
 from harness.boxes import Boxes
 from harness.programs import Programs
 
-pytestmark = pytest.mark.skipif(
-    platform.machine() != "x86_64" or not machine.seccomp_works(),
-    reason="the numbers of the calls are those of x86_64, and the kernel needs seccomp",
-)
+pytestmark = machine.SECCOMP_BY_NUMBER
 
 GETPGRP, PERSONALITY = 111, 135
 X32_GETPGRP = 0x40000000 | GETPGRP

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import platform
 import signal
 import socket
 import subprocess
@@ -21,10 +20,7 @@ from harness.boxes import Boxes
 from harness.programs import Programs
 from harness.runtime import PATIENCE, Runtime
 
-pytestmark = pytest.mark.skipif(
-    platform.machine() != "x86_64" or not machine.seccomp_works(),
-    reason="the numbers of the calls are those of x86_64, and the kernel needs seccomp",
-)
+pytestmark = machine.SECCOMP_BY_NUMBER
 
 READ, EXECVE, GETPGRP = 0, 59, 111
 WAIT_KILLABLE = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
@@ -34,8 +30,7 @@ Start = Callable[..., Agent]
 @pytest.fixture
 def start(runtime: Runtime, programs: Programs, folder: Path) -> Iterator[Start]:
     """Start an agent: `start("111:errno=7")`."""
-    if runtime.old_kernel:
-        pytest.skip("the older kernel of the tests is a filter with a listener of its own")
+    runtime.skip_without_listener()
     agents: list[Agent] = []
 
     def one(*answers: str) -> Agent:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import re
 import signal
 from pathlib import Path
@@ -18,17 +17,14 @@ from harness.programs import Programs
 from harness.runtime import Result, Runtime
 from harness.terminal import Seat
 
-pytestmark = pytest.mark.only("pyoci")
+pytestmark = [pytest.mark.only("pyoci"), machine.SECCOMP_BY_NUMBER]
 GETPGRP, PERSONALITY, SYNC, NOBODY_S = 111, 135, 162, 2000
 GETPID_I386 = 20
 
 
 @pytest.fixture(autouse=True)
 def _here(runtime: Runtime) -> None:
-    if platform.machine() != "x86_64" or not machine.seccomp_works():
-        pytest.skip("the numbers of the calls are those of x86_64, and the kernel needs seccomp")
-    if runtime.old_kernel:
-        pytest.skip("the older kernel of the tests is a filter with a listener of its own")
+    runtime.skip_without_listener()
 
 
 def words(made: Container, *options: str, command: tuple[str, ...] = ()) -> list[str]:

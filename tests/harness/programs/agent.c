@@ -6,37 +6,18 @@
  * listener is closed); all other calls continue. Tells on standard output: "ready"; "state BYTES" and the text that came with a listener;
  * "call NUMBER PID"; "gone" when no process is left under a filter. Ends at the end of standard input.
  */
+#include "notification.h"
+
 #include <errno.h>
 #include <poll.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 enum { MOST = 16, LARGEST = 1 << 20, CONTINUE = 1 };
-
-/* linux/seccomp.h, which musl lacks */
-struct notification {
-    uint64_t id;
-    uint32_t pid, flags;
-    int32_t number;
-    uint32_t arch;
-    uint64_t instruction_pointer, arguments[6];
-};
-
-struct response {
-    uint64_t id;
-    int64_t value;
-    int32_t error;
-    uint32_t flags;
-};
-
-#define RECEIVE _IOWR('!', 0, struct notification)
-#define SEND    _IOWR('!', 1, struct response)
 
 static char **answers;
 

@@ -2,41 +2,23 @@
  *
  * The version that landlock_create_ruleset(2) tells is answered here (seccomp_unotify(2)); all other calls are the kernel's.
  */
+#include "notification.h"
+
 #include <errno.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* linux/seccomp.h and linux/filter.h, which musl lacks */
-struct notification {
-    uint64_t id;
-    uint32_t pid, flags;
-    int32_t number;
-    uint32_t arch;
-    uint64_t instruction_pointer, arguments[6];
-};
-
-struct response {
-    uint64_t id;
-    int64_t value;
-    int32_t error;
-    uint32_t flags;
-};
-
+/* linux/filter.h, which musl lacks */
 struct instruction {
     uint16_t code;
     uint8_t jt, jf;
     uint32_t k;
 };
-
-#define RECEIVE _IOWR('!', 0, struct notification)
-#define SEND    _IOWR('!', 1, struct response)
 
 enum { LOAD = 0x20, JUMP_EQUAL = 0x15, RETURN = 0x06, CREATE_RULESET = 444, VERSION = 1 };
 enum { FILTER = 1, NEW_LISTENER = 8, THIRD_ARGUMENT = 32 };
